@@ -1,0 +1,106 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+/// One set of flags for every Swift target, tests included; `PackageFlagsTests` proves each is on.
+let swiftSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("ImmutableWeakCaptures"),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: swiftSettings)
+}
+
+let package = Package(
+    name: "orchestra",
+    products: [
+        .executable(name: "orchestra", targets: ["orchestra"]),
+        .executable(name: "orchestra-shim", targets: ["orchestra-shim"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-system.git", from: "1.8.1"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration.git", from: "1.4.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2", traits: []),
+    ],
+    targets: [
+        // L0: C
+        .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
+        .target(name: "CLinux"),
+
+        // L1: no knowledge of jobs
+        module("Domain"),
+        module("Cryptography", ["COpenSSL"]),
+        module("TransportSecurity", ["COpenSSL", "Cryptography", nioCore]),
+        module("Redaction", ["Domain", logging]),
+        module("Supervision", [logging, coreMetrics]),
+        module("Redis", ["CHiredis", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
+        module("ShimProtocol", ["Domain"]),
+        module("Sandboxing", ["CLinux", "Domain", "ShimProtocol"]),
+        module("Terminals", ["CLinux", subprocess, systemPackage]),
+
+        // L2: one concern each
+        module("Policy", ["Domain", "Sandboxing"]),
+        module("Credentials", ["CArgon2", "Cryptography"]),
+        module("Audit", ["Domain", "Cryptography"]),
+        module("Jobs", ["Domain", "Cryptography", "Redis", nioCore, logging]),
+        module("Workspaces", ["Domain", logging]),
+        module(
+            "Agents",
+            [
+                "CLinux", "Domain", "Sandboxing", "ShimProtocol", "Supervision", "Terminals", nioCore, nioPosix, logging,
+                coreMetrics, subprocess, systemPackage,
+            ]),
+
+        // L3: the node
+        module("Telemetry", ["Domain", nioCore, nioPosix, nioHTTP1, logging, coreMetrics]),
+        module(
+            "Worker",
+            [
+                "CLinux", "Domain", "Cryptography", "Redaction", "Supervision", "Redis", "Sandboxing", "Policy", "Audit",
+                "Jobs", "Workspaces", "Agents", nioPosix, logging, coreMetrics,
+            ]),
+
+        // L4: the executables
+        .executableTarget(
+            name: "orchestra",
+            dependencies: [
+                "CLinux", "Domain", "Cryptography", "TransportSecurity", "Redaction", "Supervision", "Redis",
+                "Terminals", "Sandboxing", "Policy", "Credentials", "Audit", "Jobs", "Agents", "Telemetry", "Worker",
+                "ShimProtocol", nioCore, nioPosix, logging, coreMetrics, configuration, argumentParser, unixSignals,
+                subprocess, systemPackage,
+            ],
+            swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "orchestra-shim", dependencies: ["CLinux", "Domain", "ShimProtocol"], swiftSettings: swiftSettings),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,36 @@
+package import Sandboxing
+
+/// Where agents and commands live on this node and what starts them.
+package struct AgentConfiguration: Sendable {
+    /// The directory of the agents' directories.
+    package var root: String
+    /// The directory of the workspaces' directories.
+    package var workspaces: String
+    package var shim: String
+    package var tmux: String
+    package var plan: SandboxPlan
+    /// Without an owner for this long a shim ends its agent; no longer than a lease, after which another
+    /// node may run the job.
+    package var orphanGrace: Duration
+    /// How long a launch may take until the shim answers.
+    package var launchTimeout: Duration
+    /// How long a stopped agent may take to be gone.
+    package var stopTimeout: Duration
+    /// Bytes kept of each output of a command.
+    package var outputLimit: Int
+
+    package init(
+        root: String, workspaces: String, shim: String, tmux: String, plan: SandboxPlan, orphanGrace: Duration,
+        launchTimeout: Duration = .seconds(15), stopTimeout: Duration = .seconds(5), outputLimit: Int = 64 * 1024
+    ) {
+        self.root = root
+        self.workspaces = workspaces
+        self.shim = shim
+        self.tmux = tmux
+        self.plan = plan
+        self.orphanGrace = orphanGrace
+        self.launchTimeout = launchTimeout
+        self.stopTimeout = stopTimeout
+        self.outputLimit = outputLimit
+    }
+}

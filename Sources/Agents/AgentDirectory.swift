@@ -1,0 +1,94 @@
+internal import CLinux
+package import Domain
+internal import Foundation
+package import ShimProtocol
+
+/// The files of one agent on this node: a directory 0700 by its id, in it one by generation (one launch).
+package struct AgentDirectory: Sendable {
+    package let id: JobID
+    package let path: String
+
+    /// The longest path that a Unix socket can have on Linux.
+    package static let socketPathLimit = 107
+    /// Bytes behind the agents' root in a socket's path: `/<uuid>/<generation>/<name>`.
+    package static let socketPathReserve = 1 + 36 + 1 + 6 + 1 + 4
+
+    package init(root: String, id: JobID) {
+        self.id = id
+        self.path = "\(root)/\(id)"
+    }
+
+    /// The directories of all agents below `root`, newest first.
+    package static func all(root: String) -> [AgentDirectory] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
+        return names.compactMap { try? JobID($0) }.map { AgentDirectory(root: root, id: $0) }
+            .sorted { $0.id.milliseconds > $1.id.milliseconds }
+    }
+
+    /// Generations that exist, oldest first.
+    package var generations: [Int] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: self.path)) ?? []
+        return names.compactMap { Int($0) }.sorted()
+    }
+
+    package func generationPath(_ generation: Int) -> String { "\(self.path)/\(generation)" }
+
+    package func logPath(_ generation: Int) -> String { "\(self.generationPath(generation))/\(ShimFiles.log)" }
+
+    func socketPath(_ generation: Int) -> String { "\(self.generationPath(generation))/\(ShimFiles.socket)" }
+
+    /// The path of the generation's view with this number; each is used by one tmux server only.
+    package func viewPath(_ generation: Int, _ view: Int) -> String { "\(self.generationPath(generation))/t\(view)" }
+
+    /// The newest view's socket that exists, nil when there is none.
+    package func latestView(_ generation: Int) -> String? {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: self.generationPath(generation))) ?? []
+        let numbers = names.compactMap { $0.hasPrefix("t") ? Int($0.dropFirst()) : nil }
+        return numbers.max().map { self.viewPath(generation, $0) }
+    }
+
+    /// Makes the directory of a new generation.
+    func make(generation: Int) throws {
+        try FileManager.default.createDirectory(
+            atPath: self.generationPath(generation), withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700])
+    }
+
+    /// Writes a file of a generation, 0600, by replacing it whole.
+    func write(_ name: String, _ bytes: [UInt8], generation: Int) throws {
+        let target = "\(self.generationPath(generation))/\(name)"
+        let draft = target + ".new"
+        guard
+            FileManager.default.createFile(
+                atPath: draft, contents: Data(bytes), attributes: [.posixPermissions: 0o600])
+        else { throw AgentError(code: .launchFailed, message: "the file \(draft) cannot be written") }
+        guard unsafe rename(draft, target) == 0 else {
+            throw AgentError(code: .launchFailed, message: "the file \(target) cannot be written")
+        }
+    }
+
+    /// The file's bytes, nil when there is none.
+    func read(_ name: String, generation: Int) -> [UInt8]? {
+        FileManager.default.contents(atPath: "\(self.generationPath(generation))/\(name)").map { Array($0) }
+    }
+
+    /// The exit record of a generation, nil while it runs and when its shim left none.
+    package func exitRecord(_ generation: Int) -> ExitRecord? {
+        self.read(ShimFiles.exit, generation: generation).flatMap { try? ExitRecord(decoding: $0) }
+    }
+
+    /// The last bytes of a generation's terminal log.
+    package func logTail(_ generation: Int, limit: Int) -> [UInt8] {
+        guard let handle = FileHandle(forReadingAtPath: self.logPath(generation)) else { return [] }
+        defer { try? handle.close() }
+        do {
+            let length = try handle.seekToEnd()
+            try handle.seek(toOffset: length > UInt64(limit) ? length - UInt64(limit) : 0)
+            return Array(try handle.readToEnd() ?? Data())
+        } catch {
+            return []
+        }
+    }
+
+    package func remove() throws { try FileManager.default.removeItem(atPath: self.path) }
+}

@@ -1,0 +1,49 @@
+internal import Domain
+package import Sandboxing
+package import ShimProtocol
+internal import Subprocess
+internal import SystemPackage
+
+/// Runs one command in a sandbox by way of the shim, which is single-threaded and so a safe parent for a
+/// launcher that dies with its parent's thread.
+package struct CommandRunner: Sendable {
+    private let configuration: AgentConfiguration
+    private let processID: Int32
+
+    /// `processID` is this process: the shim ends its command when it is gone.
+    package init(configuration: AgentConfiguration, processID: Int32) {
+        self.configuration = configuration
+        self.processID = processID
+    }
+
+    /// Runs to the end and returns the record. Throws `AgentError.launchFailed` when the sandbox could not be
+    /// set up. When the task is cancelled the command's whole tree is ended before this throws.
+    package func run(
+        _ argv: [String], input: [UInt8], profile: SandboxProfile, workspacePath: String
+    ) async throws -> ExitRecord {
+        let spec = self.configuration.plan.command(
+            argv, input: input, profile: profile, workspace: workspacePath, outputLimit: self.configuration.outputLimit,
+            ownerPID: self.processID)
+        var options = PlatformOptions()
+        // A session of its own: ^C at the node's terminal asks the node to drain, not the commands to die.
+        options.createSession = true
+        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: self.configuration.stopTimeout)]
+        let result = try await Subprocess.run(
+            .path(FilePath(self.configuration.shim)), arguments: ["command"],
+            environment: .custom(["SWIFT_BACKTRACE": "enable=no"]), platformOptions: options,
+            input: .array(spec.encoded), output: .bytes(limit: 4 * self.configuration.outputLimit + 4096),
+            error: .string(limit: 4096))
+        try Task.checkCancellation()
+        guard result.terminationStatus.isSuccess else {
+            throw AgentError(
+                code: .launchFailed, message: "the command's shim failed (\(result.terminationStatus)): \(result.standardError)")
+        }
+        let record = try ExitRecord(decoding: Array(result.standardOutput))
+        guard record.endedBy != .launchFailed else {
+            let text = String(decoding: record.errorOutput, as: UTF8.self)
+            throw AgentError(
+                code: .launchFailed, message: "the command's sandbox could not be set up: \(Printable.text(text, limit: 300))")
+        }
+        return record
+    }
+}

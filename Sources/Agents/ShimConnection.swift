@@ -1,0 +1,42 @@
+internal import Domain
+internal import NIOCore
+internal import NIOPosix
+internal import ShimProtocol
+
+/// A connection to a shim's socket, for the time of a scope.
+struct ShimConnection {
+    private let outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+
+    func send(_ frame: ShimFrame) async throws {
+        try await self.outbound.write(ByteBuffer(bytes: frame.encoded))
+    }
+
+    /// Connects, gives each frame to `receive` until the shim closes or `receive` returns a value, then
+    /// closes. Returns nil when the shim closed first; throws when there is no shim to talk to.
+    static func with<Result: Sendable>(
+        path: String, group: MultiThreadedEventLoopGroup, opened: (ShimConnection) async throws -> Void,
+        receive: (ShimFrame, ShimConnection) async throws -> Result?
+    ) async throws -> Result? {
+        let channel = try await ClientBootstrap(group: group).connect(unixDomainSocketPath: path) { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+            }
+        }
+        return try await channel.executeThenClose { inbound, outbound in
+            let connection = ShimConnection(outbound: outbound)
+            try await opened(connection)
+            var pending: [UInt8] = []
+            do {
+                for try await buffer in inbound {
+                    pending.append(contentsOf: buffer.readableBytesView)
+                    while let frame = try ShimFrame.next(from: &pending) {
+                        if let result = try await receive(frame, connection) { return result }
+                    }
+                }
+            } catch is IOError {
+                return nil  // the shim died with the connection open
+            }
+            return nil
+        }
+    }
+}

@@ -1,0 +1,98 @@
+internal import Cryptography
+package import Domain
+
+/// One row of the audit trail, as the JSON line that is stored.
+///
+/// Full params are never in it: only their keyed digest, which whoever holds the key can check.
+package struct AuditEvent: Hashable, Sendable {
+    package enum Kind: String, Hashable, Sendable {
+        /// A request was accepted into the queue.
+        case submitted = "job.submitted"
+        /// A request was refused before the queue.
+        case denied = "job.denied"
+        /// A job ended; each job has exactly one.
+        case outcome = "job.outcome"
+        /// A run failed and will be tried again.
+        case attempt = "job.attempt"
+    }
+
+    package var kind: Kind
+    package var workspace: WorkspaceID
+    package var actor: String
+    package var action: String
+    package var jobID: JobID?
+    package var status: String
+    /// The rule that allowed or denied.
+    package var rule: String
+    package var duration: Duration
+    package var errorReason: String
+    package var paramsDigest: [UInt8]
+    package var node: String
+    /// Milliseconds since the epoch.
+    package var time: UInt64
+
+    package init(
+        kind: Kind, workspace: WorkspaceID, actor: String, action: String, jobID: JobID?, status: String, rule: String,
+        duration: Duration, errorReason: String, paramsDigest: [UInt8], node: String, time: UInt64
+    ) {
+        self.kind = kind
+        self.workspace = workspace
+        self.actor = actor
+        self.action = action
+        self.jobID = jobID
+        self.status = status
+        self.rule = rule
+        self.duration = duration
+        self.errorReason = errorReason
+        self.paramsDigest = paramsDigest
+        self.node = node
+        self.time = time
+    }
+
+    private static let version: Int64 = 1
+
+    /// The row as one line of JSON, without a newline.
+    package var encoded: [UInt8] {
+        var writer = JSONWriter(capacity: 384)
+        writer.raw("{\"v\":\(Self.version),\"kind\":")
+        writer.write(text: self.kind.rawValue)
+        writer.raw(",\"time\":\(self.time),\"workspace\":")
+        writer.write(text: self.workspace.name)
+        writer.raw(",\"actor\":")
+        writer.write(text: self.actor)
+        writer.raw(",\"action\":")
+        writer.write(text: self.action)
+        if let jobID = self.jobID {
+            writer.raw(",\"job_id\":")
+            writer.write(text: jobID.description)
+        }
+        writer.raw(",\"status\":")
+        writer.write(text: self.status)
+        writer.raw(",\"rule\":")
+        writer.write(text: self.rule)
+        writer.raw(",\"duration_ms\":\(self.duration.components.seconds * 1000 + self.duration.components.attoseconds / 1_000_000_000_000_000)")
+        if !self.errorReason.isEmpty {
+            writer.raw(",\"error_reason\":")
+            writer.write(text: self.errorReason)
+        }
+        if !self.paramsDigest.isEmpty {
+            writer.raw(",\"params_hmac\":\"\(Hexadecimal.text(of: self.paramsDigest))\"")
+        }
+        if !self.node.isEmpty {
+            writer.raw(",\"node\":")
+            writer.write(text: self.node)
+        }
+        writer.raw("}")
+        return writer.bytes
+    }
+}
+
+/// Digests params for audit rows under a key that is not stored with them.
+package struct ParamsDigester: Sendable {
+    private let key: [UInt8]
+
+    package init(key: [UInt8]) { self.key = key }
+
+    /// HMAC-SHA-256 of the raw bytes as received, never of a re-encoding.
+    package func digest(_ params: [UInt8]) throws -> [UInt8] { try Digests.hmacSHA256(key: self.key, params) }
+}

@@ -1,0 +1,238 @@
+#define _GNU_SOURCE
+#include "linux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+int orc_pidfd_open(pid_t pid) {
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+int orc_pidfd_send_signal(int pidfd, int signal) {
+    return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
+}
+
+int orc_memfd_with(const void *bytes, size_t count) {
+    int fd = memfd_create("orchestra", MFD_CLOEXEC);
+    if (fd < 0) return -errno;
+    size_t done = 0;
+    while (done < count) {
+        ssize_t written = write(fd, (const char *)bytes + done, count - done);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) {
+            int error = errno;
+            close(fd);
+            return -error;
+        }
+        done += (size_t)written;
+    }
+    if (lseek(fd, 0, SEEK_SET) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+int orc_pty_open(uint16_t columns, uint16_t rows) {
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (master < 0) return -errno;
+    if (grantpt(master) < 0 || unlockpt(master) < 0) {
+        int error = errno;
+        close(master);
+        return -error;
+    }
+    int resized = orc_pty_resize(master, columns, rows);
+    if (resized < 0) {
+        close(master);
+        return resized;
+    }
+    return master;
+}
+
+int orc_pty_resize(int master, uint16_t columns, uint16_t rows) {
+    struct winsize size = {.ws_row = rows, .ws_col = columns};
+    return ioctl(master, TIOCSWINSZ, &size) < 0 ? -errno : 0;
+}
+
+// Runs in the child of the fork: only async-signal-safe calls, and no return.
+static void start_child(const char *path, char *const *argv, const char *terminal, const int *fds, size_t fd_count) {
+    char *const environment[] = {NULL};
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    for (int number = 1; number < 32; number++) sigaction(number, &action, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (setsid() < 0) _exit(126);
+    // Move the descriptors out of the way of their targets first.
+    int moved[32];
+    if (fd_count > 32) _exit(126);
+    for (size_t index = 0; index < fd_count; index++) {
+        if (terminal && index < 3) continue;
+        moved[index] = fcntl(fds[index], F_DUPFD, 64);
+        if (moved[index] < 0) _exit(126);
+    }
+    if (terminal) {
+        int slave = open(terminal, O_RDWR);
+        if (slave < 0 || ioctl(slave, TIOCSCTTY, 0) < 0) _exit(126);
+        for (int target = 0; target < 3; target++)
+            if (dup2(slave, target) < 0) _exit(126);
+    }
+    for (size_t index = terminal ? 3 : 0; index < fd_count; index++)
+        if (dup2(moved[index], (int)index) < 0) _exit(126);
+    size_t first = fd_count < 3 ? 3 : fd_count;
+    syscall(SYS_close_range, (unsigned)first, ~0U, 0);
+    execve(path, argv, environment);
+    _exit(127);
+}
+
+int orc_spawn(const char *path, char *const *argv, int pty_master, const int *fds, size_t fd_count) {
+    char terminal[64] = {0};
+    if (pty_master >= 0) {
+        int error = ptsname_r(pty_master, terminal, sizeof terminal);
+        if (error != 0) return -error;
+    }
+    pid_t pid = fork();
+    if (pid < 0) return -errno;
+    if (pid == 0) start_child(path, argv, pty_master >= 0 ? terminal : NULL, fds, fd_count);
+    return pid;
+}
+
+static int fill_address(struct sockaddr_un *address, const char *path) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    if (strlen(path) >= sizeof address->sun_path) return -ENAMETOOLONG;
+    strcpy(address->sun_path, path);
+    return 0;
+}
+
+int orc_listen_unix(const char *path) {
+    struct sockaddr_un address;
+    int filled = fill_address(&address, path);
+    if (filled < 0) return filled;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -errno;
+    mode_t before = umask(0177);
+    int bound = bind(fd, (struct sockaddr *)&address, sizeof address);
+    int error = errno;
+    umask(before);
+    if (bound == 0 && listen(fd, 16) == 0) return fd;
+    if (bound == 0) error = errno;
+    close(fd);
+    return -error;
+}
+
+int orc_accept_same_user(int listener) {
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) return -errno;
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == geteuid()) return fd;
+    close(fd);
+    return -EPERM;
+}
+
+int orc_connect_unix(const char *path) {
+    struct sockaddr_un address;
+    int filled = fill_address(&address, path);
+    if (filled < 0) return filled;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+    int error = errno;
+    close(fd);
+    return -error;
+}
+
+int orc_signal_descriptor(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    int numbers[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGWINCH};
+    for (size_t index = 0; index < sizeof numbers / sizeof *numbers; index++) sigaddset(&set, numbers[index]);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) return -errno;
+    signal(SIGPIPE, SIG_IGN);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+int orc_next_signal(int descriptor) {
+    struct signalfd_siginfo info;
+    ssize_t count = read(descriptor, &info, sizeof info);
+    if (count < 0) return -errno;
+    return count == sizeof info ? (int)info.ssi_signo : -EAGAIN;
+}
+
+int orc_reap(pid_t pid, struct orc_exit *result) {
+    int status = 0;
+    struct rusage usage;
+    pid_t reaped = wait4(pid, &status, WNOHANG, &usage);
+    if (reaped < 0) return -errno;
+    if (reaped == 0) return 0;
+    result->code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    result->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    result->user_microseconds = (uint64_t)usage.ru_utime.tv_sec * 1000000 + (uint64_t)usage.ru_utime.tv_usec;
+    result->system_microseconds = (uint64_t)usage.ru_stime.tv_sec * 1000000 + (uint64_t)usage.ru_stime.tv_usec;
+    result->max_rss_kib = (uint64_t)usage.ru_maxrss;
+    return 1;
+}
+
+int orc_pipe(int *ends) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }
+
+int orc_set_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0) return -errno;
+    return fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int orc_harden_process(void) {
+    struct rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_CORE, &none) < 0) return -errno;
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+int orc_lock_file(const char *path) {
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return -errno;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+    int error = errno;
+    close(fd);
+    return -error;
+}
+
+int orc_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ? -errno : 0; }
+
+uint64_t orc_monotonic_milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+int orc_make_raw(int fd) {
+    struct termios settings;
+    if (tcgetattr(fd, &settings) < 0) return -errno;
+    cfmakeraw(&settings);
+    return tcsetattr(fd, TCSANOW, &settings) < 0 ? -errno : 0;
+}
+
+int orc_exec(const char *path, char *const *argv, char *const *environment) {
+    execve(path, argv, environment);
+    return -errno;
+}

@@ -1,0 +1,59 @@
+internal import CArgon2
+internal import Cryptography
+
+/// Argon2id hashes of secrets, by Debian's libargon2, as PHC strings.
+///
+/// A verification costs tens of milliseconds and 19 MiB, so callers run it in a bounded pool of their
+/// own and never on an actor.
+package enum Argon2id {
+    /// OWASP's choice m = 19 MiB, t = 2, p = 1 (Password Storage Cheat Sheet).
+    package struct Parameters: Hashable, Sendable {
+        package var memoryKiB: UInt32
+        package var iterations: UInt32
+        package var lanes: UInt32
+
+        package init(memoryKiB: UInt32 = 19_456, iterations: UInt32 = 2, lanes: UInt32 = 1) {
+            self.memoryKiB = memoryKiB
+            self.iterations = iterations
+            self.lanes = lanes
+        }
+    }
+
+    /// The PHC string of `secret` under a fresh salt; throws `CredentialsError` when memory is out.
+    package static func hash(_ secret: [UInt8], parameters: Parameters = Parameters()) throws -> String {
+        let salt = try Digests.randomBytes(count: 16)
+        let length = argon2_encodedlen(
+            parameters.iterations, parameters.memoryKiB, parameters.lanes, UInt32(salt.count), 32, Argon2_id)
+        var encoded = [CChar](repeating: 0, count: length)
+        let capacity = encoded.count
+        let status = unsafe secret.withUnsafeBytes { secret in
+            unsafe salt.withUnsafeBytes { salt in
+                unsafe encoded.withUnsafeMutableBufferPointer { encoded in
+                    unsafe argon2id_hash_encoded(
+                        parameters.iterations, parameters.memoryKiB, parameters.lanes, secret.baseAddress, secret.count,
+                        salt.baseAddress, salt.count, 32, encoded.baseAddress, capacity)
+                }
+            }
+        }
+        guard status == ARGON2_OK.rawValue else { throw CredentialsError(message: "Argon2id failed with code \(status)") }
+        return String(decoding: encoded.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// True when `secret` is the one that was hashed; false for a wrong secret and for a string that is no
+    /// Argon2id hash. Compares in constant time.
+    package static func verify(_ secret: [UInt8], against encoded: String) -> Bool {
+        guard encoded.hasPrefix("$argon2id$") else { return false }
+        return unsafe secret.withUnsafeBytes { secret in
+            unsafe argon2id_verify(encoded, secret.baseAddress, secret.count) == ARGON2_OK.rawValue
+        }
+    }
+}
+
+/// What keeps a credential from being made.
+package struct CredentialsError: Error, Hashable, CustomStringConvertible {
+    package let message: String
+
+    package init(message: String) { self.message = message }
+
+    package var description: String { self.message }
+}

@@ -1,0 +1,135 @@
+internal import COpenSSL
+
+/// Every call into libcrypto for digests, random bytes and authenticated encryption; nothing else in
+/// the project touches it, and no pointer leaves this file.
+enum OpenSSL {
+    static func fail(_ operation: String) -> CryptographyError {
+        let code = ERR_get_error()
+        ERR_clear_error()
+        var text = [CChar](repeating: 0, count: 256)
+        unsafe text.withUnsafeMutableBufferPointer { buffer in
+            if let base = buffer.baseAddress { unsafe ERR_error_string_n(code, base, 256) }
+        }
+        let reason = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return CryptographyError(code: .libraryFailure, message: "OpenSSL could not \(operation): \(reason)")
+    }
+
+    static func random(count: Int) throws(CryptographyError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        let result = unsafe bytes.withUnsafeMutableBufferPointer { buffer in
+            unsafe RAND_bytes(buffer.baseAddress, Int32(count))
+        }
+        guard result == 1 else { throw self.fail("make random bytes") }
+        return bytes
+    }
+
+    static func sha256(_ bytes: [UInt8]) throws(CryptographyError) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: 32)
+        let result = unsafe bytes.withUnsafeBufferPointer { input in
+            unsafe digest.withUnsafeMutableBufferPointer { output in
+                unsafe EVP_Digest(input.baseAddress, input.count, output.baseAddress, nil, EVP_sha256(), nil)
+            }
+        }
+        guard result == 1 else { throw self.fail("digest with SHA-256") }
+        return digest
+    }
+
+    static func hmacSHA256(key: [UInt8], _ bytes: [UInt8]) throws(CryptographyError) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: 32)
+        let isDone = unsafe key.withUnsafeBufferPointer { key in
+            unsafe bytes.withUnsafeBufferPointer { input in
+                unsafe digest.withUnsafeMutableBufferPointer { output in
+                    unsafe HMAC(
+                        EVP_sha256(), key.baseAddress, Int32(key.count), input.baseAddress, input.count,
+                        output.baseAddress, nil) != nil
+                }
+            }
+        }
+        guard isDone else { throw self.fail("compute an HMAC") }
+        return digest
+    }
+
+    static func areEqual(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+        guard left.count == right.count else { return false }
+        return unsafe left.withUnsafeBytes { left in
+            unsafe right.withUnsafeBytes { right in
+                guard let one = left.baseAddress, let two = right.baseAddress else { return true }
+                return unsafe CRYPTO_memcmp(one, two, left.count) == 0
+            }
+        }
+    }
+}
+
+/// An AES-256-GCM context with its key loaded; freed with its owner.
+@safe
+struct GCMContext: ~Copyable {
+    private let context: OpaquePointer
+    private let isSealing: Bool
+
+    init(key: [UInt8], isSealing: Bool) throws(CryptographyError) {
+        guard let context = unsafe EVP_CIPHER_CTX_new() else { throw OpenSSL.fail("allocate a cipher") }
+        let result = unsafe key.withUnsafeBufferPointer { key in
+            unsafe EVP_CipherInit_ex(context, EVP_aes_256_gcm(), nil, key.baseAddress, nil, isSealing ? 1 : 0)
+        }
+        guard result == 1 else {
+            unsafe EVP_CIPHER_CTX_free(context)
+            throw OpenSSL.fail("load an AES-256-GCM key")
+        }
+        unsafe self.context = context
+        self.isSealing = isSealing
+    }
+
+    deinit { unsafe EVP_CIPHER_CTX_free(self.context) }
+
+    /// Encrypts or decrypts `input`; when sealing, the 16-byte tag is appended; when opening it must be
+    /// given, and a mismatch throws `authenticationFailed`.
+    borrowing func process(
+        nonce: [UInt8], associated: [UInt8], input: ArraySlice<UInt8>, tag: [UInt8]
+    ) throws(CryptographyError) -> [UInt8] {
+        var output = [UInt8](repeating: 0, count: input.count + (self.isSealing ? 16 : 0))
+        var tag = tag
+        let context = unsafe self.context
+        let isSealing = self.isSealing
+        let stage: Int = unsafe nonce.withUnsafeBufferPointer { nonce in
+            unsafe associated.withUnsafeBufferPointer { associated in
+                unsafe input.withUnsafeBufferPointer { input in
+                    unsafe output.withUnsafeMutableBufferPointer { output in
+                        unsafe tag.withUnsafeMutableBufferPointer { tag in
+                            var length: Int32 = 0
+                            guard unsafe EVP_CipherInit_ex(context, nil, nil, nil, nonce.baseAddress, -1) == 1 else {
+                                return 0
+                            }
+                            if !isSealing, unsafe orc_gcm_set_tag(context, tag.baseAddress) != 1 { return 0 }
+                            if associated.count > 0,
+                                unsafe EVP_CipherUpdate(
+                                    context, nil, &length, associated.baseAddress, Int32(associated.count)) != 1
+                            {
+                                return 0
+                            }
+                            if input.count > 0,
+                                unsafe EVP_CipherUpdate(
+                                    context, output.baseAddress, &length, input.baseAddress, Int32(input.count)) != 1
+                            {
+                                return 0
+                            }
+                            var rest = [UInt8](repeating: 0, count: 16)
+                            guard unsafe EVP_CipherFinal_ex(context, &rest, &length) == 1 else { return 1 }
+                            if isSealing, let base = output.baseAddress,
+                                unsafe orc_gcm_get_tag(context, base + input.count) != 1
+                            {
+                                return 0
+                            }
+                            return 2
+                        }
+                    }
+                }
+            }
+        }
+        if stage == 2 { return output }
+        ERR_clear_error()
+        if stage == 1, !self.isSealing {
+            throw CryptographyError(code: .authenticationFailed, message: "the sealed bytes are not authentic")
+        }
+        throw OpenSSL.fail("run AES-256-GCM")
+    }
+}

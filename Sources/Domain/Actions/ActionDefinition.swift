@@ -1,0 +1,78 @@
+/// What an action is: one file under `Policies/actions/`.
+package struct ActionDefinition: Hashable, Sendable {
+    /// What a run may change, from harmless to irrevocable.
+    package enum Effect: String, Hashable, Sendable, CaseIterable {
+        case read
+        case write
+        case external
+    }
+
+    package enum Handler: Hashable, Sendable {
+        /// One sandboxed process: its input on standard input, its result from descriptor 3 when it writes
+        /// JSON there, else its standard output, standard error and exit status.
+        case command(argv: [String], input: CommandInput)
+        /// A terminal agent named by a param, given a prompt from a param, run to its end.
+        case agent(definitionParam: String, promptParam: String)
+        /// Nothing is run; for measuring the queue itself.
+        case none
+    }
+
+    /// What a command reads on its standard input.
+    package enum CommandInput: Hashable, Sendable {
+        /// All params as the JSON they came in.
+        case params
+        /// The text of one string param.
+        case param(String)
+    }
+
+    package let name: ActionName
+    package let summary: String
+    package let params: JSONValue
+    package let handler: Handler
+    package let effect: Effect
+    package let timeout: Duration
+    package let maxAttempts: Int
+    package let sandbox: DefinitionName
+
+    package init(
+        name: ActionName, summary: String, params: JSONValue, handler: Handler, effect: Effect, timeout: Duration,
+        maxAttempts: Int, sandbox: DefinitionName
+    ) {
+        self.name = name
+        self.summary = summary
+        self.params = params
+        self.handler = handler
+        self.effect = effect
+        self.timeout = timeout
+        self.maxAttempts = maxAttempts
+        self.sandbox = sandbox
+    }
+}
+
+/// A program that runs in a terminal: one file under `Policies/agents/`.
+package struct AgentDefinition: Hashable, Sendable {
+    package let name: DefinitionName
+    package let summary: String
+    package let argv: [String]
+    package let environment: [String: String]
+    package let sandbox: DefinitionName
+    /// Typed after the prompt, each followed by Enter; tells the program that the prompt is over.
+    package let closing: [String]
+    /// A restart after a crash runs at most this often within `restartPeriod`.
+    package let restartIntensity: Int
+    package let restartPeriod: Duration
+
+    package init(
+        name: DefinitionName, summary: String, argv: [String], environment: [String: String], sandbox: DefinitionName,
+        closing: [String], restartIntensity: Int, restartPeriod: Duration
+    ) {
+        self.name = name
+        self.summary = summary
+        self.argv = argv
+        self.environment = environment
+        self.sandbox = sandbox
+        self.closing = closing
+        self.restartIntensity = restartIntensity
+        self.restartPeriod = restartPeriod
+    }
+}

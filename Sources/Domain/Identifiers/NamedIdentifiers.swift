@@ -1,0 +1,79 @@
+/// The rules that names share: they become parts of Redis keys and of file names, so the alphabet is
+/// small, there is no case, and no name can be empty, hidden or climb a directory.
+private enum NameRule {
+    static func check(
+        _ text: String, kind: String, limit: Int, extra: String, expected: String
+    ) throws(DomainError) -> String {
+        let allowed = Set("abcdefghijklmnopqrstuvwxyz0123456789".utf8).union(extra.utf8)
+        let bytes = Array(text.utf8)
+        guard let first = bytes.first, let last = bytes.last, bytes.count <= limit,
+            !extra.utf8.contains(first), !extra.utf8.contains(last), bytes.allSatisfy(allowed.contains)
+        else {
+            throw .invalidIdentifier(kind: kind, text: text, expected: expected)
+        }
+        return text
+    }
+}
+
+/// A tenant's name.
+package struct WorkspaceID: Hashable, Sendable, CustomStringConvertible {
+    package let name: String
+
+    package init(_ text: String) throws(DomainError) {
+        self.name = try NameRule.check(
+            text, kind: "workspace", limit: 63, extra: "-",
+            expected: "1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit")
+    }
+
+    package var description: String { self.name }
+}
+
+/// The dotted name of an action, such as `shell.run`; compared byte by byte, never by pattern.
+package struct ActionName: Hashable, Sendable, CustomStringConvertible {
+    package let name: String
+
+    package init(_ text: String) throws(DomainError) {
+        self.name = try NameRule.check(
+            text, kind: "action", limit: 64, extra: "._",
+            expected: "1 to 64 of a-z, 0-9, _ and ., beginning and ending with a letter or digit")
+    }
+
+    package var description: String { self.name }
+}
+
+/// The stable name of a worker node; it is the consumer's name in Redis.
+package struct NodeID: Hashable, Sendable, CustomStringConvertible {
+    package let name: String
+
+    package init(_ text: String) throws(DomainError) {
+        self.name = try NameRule.check(
+            text, kind: "node name", limit: 63, extra: "-.",
+            expected: "1 to 63 of a-z, 0-9, - and ., beginning and ending with a letter or digit")
+    }
+
+    package var description: String { self.name }
+}
+
+/// The name of an agent definition, a sandbox profile or a role under `Policies/`.
+package struct DefinitionName: Hashable, Sendable, CustomStringConvertible {
+    package let name: String
+
+    package init(_ text: String) throws(DomainError) {
+        self.name = try NameRule.check(
+            text, kind: "definition", limit: 63, extra: "-_",
+            expected: "1 to 63 of a-z, 0-9, - and _, beginning and ending with a letter or digit")
+    }
+
+    package var description: String { self.name }
+}
+
+/// One life of a node's process; no two processes share one, so it fences the earlier.
+package struct Incarnation: Hashable, Sendable, CustomStringConvertible {
+    package let value: UInt64
+
+    package init(value: UInt64) { self.value = value }
+
+    package var description: String {
+        Hexadecimal.text(of: UUIDBytes(high: self.value, low: 0).bytes.prefix(8))
+    }
+}

@@ -1,0 +1,70 @@
+/// A job as the submitter asked for it: what the sealed entry holds once it is open.
+package struct Job: Hashable, Sendable {
+    package let id: JobID
+    package let workspace: WorkspaceID
+    package let action: ActionName
+    package let requestID: RequestID
+    /// Who asked, as the credential named them.
+    package let actor: String
+    /// Milliseconds since the epoch, by Redis' clock.
+    package let submittedAt: UInt64
+    /// The params as they were received, a JSON object in UTF-8; hashed and handed on unchanged.
+    package let params: [UInt8]
+
+    package init(
+        id: JobID, workspace: WorkspaceID, action: ActionName, requestID: RequestID, actor: String, submittedAt: UInt64,
+        params: [UInt8]
+    ) {
+        self.id = id
+        self.workspace = workspace
+        self.action = action
+        self.requestID = requestID
+        self.actor = actor
+        self.submittedAt = submittedAt
+        self.params = params
+    }
+
+    /// The largest params accepted, in bytes; larger bodies cost Redis dearly (measured at 4 KiB and up).
+    package static let paramsLimit = 64 * 1024
+}
+
+/// An entry delivered to this node, still sealed, with the lease that lets it be completed.
+package struct Delivery: Hashable, Sendable {
+    package let workspace: WorkspaceID
+    /// The id beside the sealed envelope, nil when the entry has none that can be read.
+    package let jobID: JobID?
+    package let entry: EntryReference
+    package let envelope: [UInt8]
+    /// Runs that ended because their node died, this delivery not counted.
+    package let crashes: Int
+    /// Runs that failed, this delivery not counted.
+    package let failures: Int
+    /// This node held the job in an earlier life; what it had started may still be running.
+    package let isRecovered: Bool
+
+    package init(
+        workspace: WorkspaceID, jobID: JobID?, entry: EntryReference, envelope: [UInt8], crashes: Int, failures: Int,
+        isRecovered: Bool
+    ) {
+        self.workspace = workspace
+        self.jobID = jobID
+        self.entry = entry
+        self.envelope = envelope
+        self.crashes = crashes
+        self.failures = failures
+        self.isRecovered = isRecovered
+    }
+}
+
+/// Where an entry lies and under which lease: what a completion must name to be accepted.
+package struct EntryReference: Hashable, Sendable {
+    /// The key of the lease in the node's running hash.
+    package let leaseKey: [UInt8]
+    /// Names the node's incarnation, the stream and the entry: `incarnation|stream|entry id`.
+    package let token: String
+
+    package init(leaseKey: [UInt8], token: String) {
+        self.leaseKey = leaseKey
+        self.token = token
+    }
+}

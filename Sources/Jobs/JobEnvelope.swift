@@ -1,0 +1,86 @@
+internal import Cryptography
+package import Domain
+
+/// The sealed form of a job in its stream entry, and of a result in its record.
+///
+/// `UInt8` version, `UInt32` key id, then nonce, ciphertext and tag. Workspace and job id are authenticated
+/// with it, so an entry moved to another workspace or under another id cannot be opened.
+package enum JobEnvelope {
+    private static let version: UInt8 = 1
+
+    package static func seal(_ job: Job, with key: WorkspaceKey) throws -> [UInt8] {
+        var writer = ByteWriter()
+        writer.write(text: job.action.name)
+        writer.write(block: job.requestID.uuid.bytes)
+        writer.write(text: job.actor)
+        writer.write(job.submittedAt)
+        writer.write(block: job.params)
+        return try self.seal(writer.bytes, purpose: "job", workspace: job.workspace, job: job.id, with: key)
+    }
+
+    /// Opens an entry; throws `JobQueueError.unreadable` when it was damaged, moved, forged or is too new.
+    package static func open(_ delivery: Delivery, keys: WorkspaceKeyring) async throws -> Job {
+        guard let id = delivery.jobID else {
+            throw JobQueueError(code: .unreadable, message: "the entry carries no job id of 16 bytes")
+        }
+        let plain = try await self.open(
+            delivery.envelope, purpose: "job", workspace: delivery.workspace, job: id, keys: keys)
+        do {
+            var reader = ByteReader(plain[...])
+            let action = try ActionName(try reader.text())
+            guard let request = UUIDBytes(bytes: try reader.block()) else {
+                throw DomainError.invalidValue("the request id has not 16 bytes")
+            }
+            return Job(
+                id: id, workspace: delivery.workspace, action: action, requestID: RequestID(uuid: request),
+                actor: try reader.text(), submittedAt: try reader.number(), params: try reader.block())
+        } catch let error as DomainError {
+            throw JobQueueError(code: .unreadable, message: "the entry cannot be decoded: \(error.message)")
+        }
+    }
+
+    /// Seals a result or a failure's detail.
+    package static func seal(
+        result: [UInt8], workspace: WorkspaceID, job: JobID, with key: WorkspaceKey
+    ) throws -> [UInt8] {
+        try self.seal(result, purpose: "result", workspace: workspace, job: job, with: key)
+    }
+
+    /// Opens what `seal(result:…)` made.
+    package static func open(
+        result: [UInt8], workspace: WorkspaceID, job: JobID, keys: WorkspaceKeyring
+    ) async throws -> [UInt8] {
+        try await self.open(result, purpose: "result", workspace: workspace, job: job, keys: keys)
+    }
+
+    private static func associated(_ purpose: String, _ workspace: WorkspaceID, _ job: JobID) -> [UInt8] {
+        Array("orchestra/\(purpose)/\(self.version)/\(workspace.name)/".utf8) + job.uuid.bytes
+    }
+
+    private static func seal(
+        _ bytes: [UInt8], purpose: String, workspace: WorkspaceID, job: JobID, with key: WorkspaceKey
+    ) throws -> [UInt8] {
+        var writer = ByteWriter()
+        writer.write(self.version)
+        writer.write(key.id)
+        return writer.bytes
+            + (try key.key.seal(bytes, authenticating: self.associated(purpose, workspace, job)))
+    }
+
+    private static func open(
+        _ sealed: [UInt8], purpose: String, workspace: WorkspaceID, job: JobID, keys: WorkspaceKeyring
+    ) async throws -> [UInt8] {
+        guard sealed.count > 5, sealed[0] == self.version else {
+            throw JobQueueError(code: .unreadable, message: "the sealed bytes have no known version")
+        }
+        let id = sealed[1..<5].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        let key = try await keys.key(id: id, of: workspace)
+        do throws(CryptographyError) {
+            return try key.key.open(sealed[5...], authenticating: self.associated(purpose, workspace, job))
+        } catch {
+            guard error.code == .authenticationFailed else { throw error }
+            throw JobQueueError(
+                code: .unreadable, message: "the entry is damaged, was moved from elsewhere, or was sealed with another key")
+        }
+    }
+}

@@ -1,0 +1,52 @@
+internal import Domain
+internal import Redis
+
+/// What the queue could not do.
+package struct JobQueueError: Error, Hashable, CustomStringConvertible {
+    package enum Code: Hashable, Sendable {
+        /// Redis is away or not ready; the same call may succeed later.
+        case unavailable
+        /// Redis has no memory left for new jobs; running ones go on.
+        case full
+        /// A newer process of this node took over: this one must stop and write nothing.
+        case replaced
+        /// This Redis does not know the node, because it was emptied or lost its last writes: join again.
+        case unknownNode
+        /// Another machine runs a node of this name.
+        case nameTaken
+        /// A sealed entry or result cannot be opened or decoded.
+        case unreadable
+        /// Redis answered something that the queue does not expect.
+        case failed
+    }
+
+    package let code: Code
+    package let message: String
+
+    package init(code: Code, message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    package var description: String { self.message }
+
+    /// Sorts an error of a call into the queue's own; cancellation passes through.
+    static func from(_ error: any Error) -> any Error {
+        guard let error = error as? RedisError else { return error }
+        if error.code == .cancelled { return CancellationError() }
+        if case .server(let kind) = error.code {
+            switch kind {
+            case "ORCSTALE": return JobQueueError(code: .replaced, message: "a newer process of this node took over")
+            case "ORCGONE": return JobQueueError(code: .unknownNode, message: "this Redis does not know the node")
+            case "ORCBUSY":
+                return JobQueueError(
+                    code: .nameTaken,
+                    message: "another machine runs a node of this name; expected a name of its own in ORCHESTRA_NODE_NAME")
+            case "OOM":
+                return JobQueueError(code: .full, message: "Redis has reached its maxmemory and takes no new jobs")
+            default: break
+            }
+        }
+        return JobQueueError(code: error.isOutage ? .unavailable : .failed, message: error.message)
+    }
+}

@@ -1,0 +1,164 @@
+package import Domain
+package import Redis
+
+/// A node's side of the queue: it joins under a name, claims entries, keeps its lease, completes.
+///
+/// One incarnation holds the lease; a call of an older one is refused with `JobQueueError.replaced`, and
+/// what it reports of its jobs is not written.
+package struct NodeLease: Sendable {
+    package let queue: RedisStreamJobQueue
+    package let node: NodeID
+    package let incarnation: Incarnation
+    /// What tells two machines with one node name apart.
+    package let owner: String
+
+    package init(queue: RedisStreamJobQueue, node: NodeID, incarnation: Incarnation, owner: String) {
+        self.queue = queue
+        self.node = node
+        self.incarnation = incarnation
+        self.owner = owner
+    }
+
+    /// Takes the node's name and returns what its earlier life held; each of those counts as a crash.
+    /// Throws `nameTaken` while another machine holds the name.
+    package func join() async throws -> [Delivery] {
+        var call = self.queue.call("join")
+        call.append(self.node.name)
+        call.append(self.incarnation.description)
+        call.append(self.owner)
+        call.append(self.queue.limits.lease.milliseconds)
+        return try await self.queue.send(call).elements.map { try self.delivery($0, isRecovered: true) }
+    }
+
+    /// Takes up to `most` entries, at most `quantum` of one stream, in the streams' turn; none is fine.
+    package func claim(most: Int, quantum: Int = 32) async throws -> [Delivery] {
+        var call = self.queue.call("claim")
+        call.append(self.node.name)
+        call.append(self.incarnation.description)
+        call.append(most)
+        call.append(quantum)
+        return try await self.queue.send(call).elements.map { try self.delivery($0, isRecovered: false) }
+    }
+
+    /// What this incarnation holds; asked after a claim whose answer was lost.
+    package func held() async throws -> [Delivery] {
+        var call = self.queue.call("held")
+        call.append(self.node.name)
+        call.append(self.incarnation.description)
+        return try await self.queue.send(call).elements.map { try self.delivery($0, isRecovered: false) }
+    }
+
+    /// Sleeps in a blocking read until some stream gets work, at most `timeout`. `bell` is where the last
+    /// call ended; what rang since is not missed.
+    package func waitForWork(bell: inout String, blocking: RedisClient, timeout: Duration) async throws {
+        let command = RedisCommand(
+            "XREAD", "COUNT", "64", "BLOCK", String(timeout.milliseconds), "STREAMS", self.queue.lane.key("bell"), bell)
+        do {
+            let reply = try await blocking.send(command, timeout: timeout + .seconds(1))
+            if let last = reply.elements.first?.elements.last?.elements.last?.elements.first?.string { bell = last }
+        } catch {
+            throw JobQueueError.from(error)
+        }
+    }
+
+    /// Where the bell stands now; the first `waitForWork` starts there.
+    package func bellPosition() async throws -> String {
+        do {
+            let reply = try await self.queue.client.send(
+                RedisCommand("XREVRANGE", self.queue.lane.key("bell"), "+", "-", "COUNT", "1"))
+            return reply.elements.first?.elements.first?.string ?? "0-0"
+        } catch {
+            throw JobQueueError.from(error)
+        }
+    }
+
+    /// Keeps the lease for another term; the names of nodes whose lease is over.
+    package func renew() async throws -> [String] {
+        var call = self.queue.call("renew")
+        call.append(self.node.name)
+        call.append(self.incarnation.description)
+        call.append(self.queue.limits.lease.milliseconds)
+        return try await self.queue.send(call).elements.compactMap(\.string)
+    }
+
+    /// Puts what a dead node held back in line; how many.
+    package func rescue(_ dead: String) async throws -> Int {
+        var call = self.queue.call("rescue")
+        call.append(dead)
+        call.append(200)
+        return try await self.queue.send(call).integer ?? 0
+    }
+
+    /// Puts jobs whose time has come in line; how many, and when the next is due.
+    package func moveDue() async throws -> Int {
+        var call = self.queue.call("due")
+        call.append(500)
+        return try await self.queue.send(call).elements.first?.integer ?? 0
+    }
+
+    /// Gives the name up at the end of a drain.
+    package func leave() async throws {
+        var call = self.queue.call("leave")
+        call.append(self.node.name)
+        call.append(self.incarnation.description)
+        _ = try await self.queue.send(call)
+    }
+
+    /// Writes outcomes, audit events and acknowledgements together; for each job whether it was written.
+    /// False means that the job is no longer this incarnation's: nothing of it was written. May be sent
+    /// again after a lost connection, then says false for what had been written.
+    package func finish(_ completions: [Completion]) async throws -> [Bool] {
+        var call = self.queue.call("finish", capacity: completions.count * 768)
+        call.append(self.node.name)
+        call.append(self.queue.limits.retention.milliseconds)
+        for completion in completions {
+            call.append(completion.delivery.entry.leaseKey)
+            call.append(completion.delivery.entry.token)
+            if let id = completion.delivery.jobID { call.append(id.uuid.bytes) } else { call.append("") }
+            call.append(completion.end.stateName)
+            call.append(completion.action)
+            call.append(completion.submittedAt)
+            call.append(completion.startedAt)
+            call.append(completion.failures)
+            call.append(completion.crashes)
+            call.append(completion.reason)
+            call.append(completion.sealedResult)
+            call.append(completion.auditEvent)
+            if case .retry(let delay) = completion.end { call.append(delay.milliseconds) } else { call.append(0) }
+            // The entry itself is needed only where it goes elsewhere.
+            switch completion.end {
+            case .completed, .cancelled: call.append("")
+            case .discarded, .retry, .released: call.append(completion.delivery.envelope)
+            }
+        }
+        let answers = try await self.queue.send(call).elements.map { $0.integer == 1 }
+        guard answers.count == completions.count else { throw RedisStreamJobQueue.unexpected("finish") }
+        return answers
+    }
+
+    private func delivery(_ value: RESPValue, isRecovered: Bool) throws -> Delivery {
+        let parts = value.elements
+        guard parts.count == 7, let stream = parts[0].string, let token = parts[3].string else {
+            throw RedisStreamJobQueue.unexpected("a delivery")
+        }
+        // orc:{l0}:w:<workspace>:s:<priority>
+        let names = stream.split(separator: ":")
+        guard names.count == 6, names[2] == "w" else { throw RedisStreamJobQueue.unexpected("a stream's name") }
+        return Delivery(
+            workspace: try WorkspaceID(String(names[3])), jobID: UUIDBytes(bytes: parts[1].bytes).map { JobID(uuid: $0) },
+            entry: EntryReference(leaseKey: Array(parts[2].bytes), token: token), envelope: Array(parts[4].bytes),
+            crashes: parts[6].integer ?? 0, failures: parts[5].integer ?? 0, isRecovered: isRecovered)
+    }
+}
+
+extension Completion.End {
+    fileprivate var stateName: String {
+        switch self {
+        case .completed: JobState.completed.rawValue
+        case .cancelled: JobState.cancelled.rawValue
+        case .discarded: JobState.discarded.rawValue
+        case .retry: JobState.retryable.rawValue
+        case .released: JobState.available.rawValue
+        }
+    }
+}

@@ -1,0 +1,441 @@
+package import Redis
+
+/// The queue's server-side functions. Each is atomic, so that no crash can fall between its steps; each
+/// takes one key, the lane's anchor, and touches only keys of that lane's slot. Time is Redis' own.
+///
+/// `@V@` is the version in every name: two releases can share a Redis while nodes are replaced.
+package enum QueueFunctions {
+    package static let version = "1"
+    package static let library = RedisFunctionLibrary(
+        name: "orchestra_\(version)", source: (common + submission + delivery + completion + inspection).replacingVersion())
+
+    static func name(_ function: String) -> String { "orc\(self.version)_\(function)" }
+
+    private static let common = #"""
+        local BUCKET_MS = 600000
+
+        local function now_ms()
+          local t = redis.call('TIME')
+          return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+        end
+
+        -- 'orc:{l0}:lane' -> 'orc:{l0}:'
+        local function prefix(keys) return string.sub(keys[1], 1, -5) end
+
+        -- A job's record lies in the bucket of the time that its id carries.
+        local function record_key(P, ws, job)
+          local a, b, c, d, e, f = string.byte(job, 1, 6)
+          local ms = ((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f
+          return P .. 'w:' .. ws .. ':r:' .. string.format('%d', math.floor(ms / BUCKET_MS))
+        end
+
+        local function put_record(P, ws, job, record, retention)
+          local key = record_key(P, ws, job)
+          redis.call('HSET', key, job, cmsgpack.pack(record))
+          if redis.call('HLEN', key) == 1 then redis.call('PEXPIRE', key, retention + BUCKET_MS) end
+        end
+
+        local function get_record(P, ws, job)
+          local packed = redis.call('HGET', record_key(P, ws, job), job)
+          return packed and cmsgpack.unpack(packed) or nil
+        end
+
+        -- Puts a stream in line for its turn; idle nodes hear the bell when the line was empty of it.
+        local function mark_ready(P, stream)
+          if redis.call('ZADD', P .. 'ready', 'NX', redis.call('INCR', P .. 'turn'), stream) == 1 then
+            redis.call('XADD', P .. 'bell', 'MAXLEN', '~', '64', '*', 's', '1')
+          end
+        end
+
+        local function workspace_of(P, stream)
+          return string.match(string.sub(stream, #P + 1), '^w:([^:]+):s:')
+        end
+
+        local function fields_of(entry)
+          local fields = {}
+          for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+          return fields
+        end
+
+        local function split_token(token)
+          return string.match(token, '^([^|]*)|([^|]*)|([^|]*)$')
+        end
+
+        -- Nil when this incarnation holds the node's name, else the error to answer.
+        local function not_current(P, node, inc)
+          local current = redis.call('HGET', P .. 'node:' .. node, 'inc')
+          if current == inc then return nil end
+          if not current then return redis.error_reply('ORCGONE this Redis does not know the node; it must join again') end
+          return redis.error_reply('ORCSTALE this node was replaced by a newer incarnation')
+        end
+
+        -- 'failures:crashes' of a job that had any.
+        local function tries_of(P, job)
+          local text = redis.call('HGET', P .. 'tries', job)
+          if not text then return 0, 0 end
+          local f, c = string.match(text, '^(%d+):(%d+)$')
+          return tonumber(f) or 0, tonumber(c) or 0
+        end
+
+        """#
+
+    private static let submission = #"""
+        -- retention, idempotency ttl, stream limit; then for each request:
+        -- workspace, job id, request digest, params digest, action, priority, envelope, audit event
+        -- -> for each: 0 accepted | 1 duplicate | 2 conflict | 3 full, job id, state
+        redis.register_function('orc@V@_submit', function(keys, args)
+          local P = prefix(keys)
+          local now = now_ms()
+          local retention, ttl, limit = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
+          local out, audit = {}, {}
+          for i = 4, #args, 8 do
+            local ws, job, request, params = args[i], args[i + 1], args[i + 2], args[i + 3]
+            local idem = P .. 'w:' .. ws .. ':i:' .. request
+            local prior = redis.call('GET', idem)
+            if prior then
+              local first = string.sub(prior, 1, 16)
+              if string.sub(prior, 17) == params then
+                local record = get_record(P, ws, first)
+                out[#out + 1] = {1, first, record and record[1] or 'unknown'}
+              else
+                out[#out + 1] = {2, first, ''}
+              end
+            else
+              local stream = P .. 'w:' .. ws .. ':s:' .. args[i + 5]
+              if redis.call('XLEN', stream) >= limit then
+                out[#out + 1] = {3, job, ''}
+              else
+                redis.call('SET', idem, job .. params, 'PX', ttl)
+                put_record(P, ws, job, {'available', args[i + 4], now, 0, 0, 0, 0, '', '', ''}, retention)
+                redis.call('XADD', stream, '*', 'j', job, 'e', args[i + 6])
+                mark_ready(P, stream)
+                audit[#audit + 1] = 'e'
+                audit[#audit + 1] = args[i + 7]
+                out[#out + 1] = {0, job, 'available'}
+              end
+            end
+          end
+          if #audit > 0 then redis.call('XADD', P .. 'audit', '*', unpack(audit)) end
+          return out
+        end)
+
+        """#
+
+    private static let delivery = #"""
+        -- One delivery as the client reads it: stream, job id, lease key, token, envelope, failures, crashes.
+        local function deliver(P, run, inc, stream, entry, has_tries)
+          local fields = fields_of(entry)
+          local job = fields['j'] or ''
+          local lease = #job == 16 and job or entry[1]
+          local token = inc .. '|' .. stream .. '|' .. entry[1]
+          if redis.call('HSETNX', run, lease, token) == 0 then
+            lease = entry[1]
+            redis.call('HSET', run, lease, token)
+          end
+          local f, c = 0, 0
+          if has_tries then f, c = tries_of(P, job) end
+          return {stream, job, lease, token, fields['e'] or '', f, c}
+        end
+
+        local function read_group(stream, node, count)
+          local reply = redis.pcall('XREADGROUP', 'GROUP', 'workers', node, 'COUNT', count, 'STREAMS', stream, '>')
+          if type(reply) == 'table' and reply.err then
+            if not string.find(reply.err, 'NOGROUP', 1, true) then return nil, reply.err end
+            -- From the first entry on: a group that is made anew must not skip what was accepted.
+            redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
+            reply = redis.call('XREADGROUP', 'GROUP', 'workers', node, 'COUNT', count, 'STREAMS', stream, '>')
+          end
+          return reply and reply[1] and reply[1][2] or {}
+        end
+
+        -- node, incarnation, most, most of one stream -> deliveries, streams in turn
+        redis.register_function('orc@V@_claim', function(keys, args)
+          local P = prefix(keys)
+          local node, inc, most, quantum = args[1], args[2], tonumber(args[3]), tonumber(args[4])
+          local refusal = not_current(P, node, inc)
+          if refusal then return refusal end
+          local run = P .. 'run:' .. node
+          local has_tries = redis.call('EXISTS', P .. 'tries') == 1
+          local out = {}
+          for _, stream in ipairs(redis.call('ZRANGE', P .. 'ready', 0, 63)) do
+            if #out >= most then break end
+            local want = math.min(most - #out, quantum)
+            local entries, problem = read_group(stream, node, want)
+            if problem then return redis.error_reply(problem) end
+            for _, entry in ipairs(entries) do
+              out[#out + 1] = deliver(P, run, inc, stream, entry, has_tries)
+            end
+            if #entries < want then
+              redis.call('ZREM', P .. 'ready', stream)
+            else
+              redis.call('ZADD', P .. 'ready', redis.call('INCR', P .. 'turn'), stream)
+            end
+          end
+          return out
+        end)
+
+        -- node, incarnation, owner, lease -> deliveries that an earlier life of this node held
+        redis.register_function('orc@V@_join', function(keys, args)
+          local P = prefix(keys)
+          local node, inc, owner, lease = args[1], args[2], args[3], tonumber(args[4])
+          local now = now_ms()
+          local before = redis.call('HGET', P .. 'node:' .. node, 'owner')
+          local expiry = tonumber(redis.call('ZSCORE', P .. 'nodes', node) or 0)
+          if before and before ~= owner and expiry > now then
+            return redis.error_reply('ORCBUSY another machine runs a node of this name')
+          end
+          redis.call('HSET', P .. 'node:' .. node, 'inc', inc, 'owner', owner)
+          redis.call('ZADD', P .. 'nodes', now + lease, node)
+          local run = P .. 'run:' .. node
+          local held = redis.call('HGETALL', run)
+          local out = {}
+          for i = 1, #held, 2 do
+            redis.call('HDEL', run, held[i])
+            local _, stream, id = split_token(held[i + 1])
+            local entries = stream and redis.call('XRANGE', stream, id, id) or {}
+            if #entries == 1 then
+              local job = held[i]
+              if #job == 16 then
+                local f, c = tries_of(P, job)
+                redis.call('HSET', P .. 'tries', job, f .. ':' .. (c + 1))
+              end
+              out[#out + 1] = deliver(P, run, inc, stream, entries[1], true)
+            end
+          end
+          return out
+        end)
+
+        -- What this incarnation holds, so that a claim whose answer was lost loses nothing.
+        -- node, incarnation -> deliveries
+        redis.register_function('orc@V@_held', function(keys, args)
+          local P = prefix(keys)
+          local refusal = not_current(P, args[1], args[2])
+          if refusal then return refusal end
+          local held = redis.call('HGETALL', P .. 'run:' .. args[1])
+          local out = {}
+          for i = 1, #held, 2 do
+            local _, stream, id = split_token(held[i + 1])
+            local entries = stream and redis.call('XRANGE', stream, id, id) or {}
+            if #entries == 1 then
+              local fields = fields_of(entries[1])
+              local job = fields['j'] or ''
+              local f, c = tries_of(P, job)
+              out[#out + 1] = {stream, job, held[i], held[i + 1], fields['e'] or '', f, c}
+            else
+              redis.call('HDEL', P .. 'run:' .. args[1], held[i])
+            end
+          end
+          return out
+        end)
+
+        -- node, incarnation, lease -> names of nodes whose lease is over
+        redis.register_function('orc@V@_renew', function(keys, args)
+          local P = prefix(keys)
+          local refusal = not_current(P, args[1], args[2])
+          if refusal then return refusal end
+          local now = now_ms()
+          redis.call('ZADD', P .. 'nodes', now + tonumber(args[3]), args[1])
+          return redis.call('ZRANGEBYSCORE', P .. 'nodes', '-inf', '(' .. now, 'LIMIT', 0, 16)
+        end)
+
+        -- Puts what a dead node held back in line, at most `most` entries a call.
+        -- dead node, most -> how many were put back
+        redis.register_function('orc@V@_rescue', function(keys, args)
+          local P = prefix(keys)
+          local dead = args[1]
+          local expiry = tonumber(redis.call('ZSCORE', P .. 'nodes', dead) or 0)
+          if expiry == 0 or expiry > now_ms() then return 0 end
+          local run = P .. 'run:' .. dead
+          local moved = 0
+          local held = redis.call('HGETALL', run)
+          for i = 1, #held, 2 do
+            if moved >= tonumber(args[2]) then return moved end
+            local lease = held[i]
+            local _, stream, id = split_token(held[i + 1])
+            local entries = stream and redis.call('XRANGE', stream, id, id) or {}
+            redis.call('HDEL', run, lease)
+            if #entries == 1 then
+              redis.call('XADD', stream, '*', unpack(entries[1][2]))
+              redis.call('XACK', stream, 'workers', id)
+              redis.call('XDEL', stream, id)
+              if #lease == 16 then
+                local f, c = tries_of(P, lease)
+                redis.call('HSET', P .. 'tries', lease, f .. ':' .. (c + 1))
+              end
+              mark_ready(P, stream)
+              moved = moved + 1
+            end
+          end
+          redis.call('ZREM', P .. 'nodes', dead)
+          redis.call('DEL', P .. 'node:' .. dead)
+          return moved
+        end)
+
+        -- Leaves the line of nodes at the end of a drain; nothing may be held any more.
+        redis.register_function('orc@V@_leave', function(keys, args)
+          local P = prefix(keys)
+          if not_current(P, args[1], args[2]) then return 0 end
+          if redis.call('HLEN', P .. 'run:' .. args[1]) > 0 then return 0 end
+          redis.call('ZREM', P .. 'nodes', args[1])
+          redis.call('DEL', P .. 'node:' .. args[1])
+          return 1
+        end)
+
+        -- Puts jobs whose time has come in line. most -> count moved, next due time or 0
+        redis.register_function('orc@V@_due', function(keys, args)
+          local P = prefix(keys)
+          local due = redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', now_ms(), 'LIMIT', 0, tonumber(args[1]))
+          for _, member in ipairs(due) do
+            local bar = string.find(member, '|', 1, true)
+            local stream = string.sub(member, 1, bar - 1)
+            redis.call('XADD', stream, '*', 'j', string.sub(member, bar + 1, bar + 16), 'e', string.sub(member, bar + 17))
+            redis.call('ZREM', P .. 'due', member)
+            mark_ready(P, stream)
+          end
+          local first = redis.call('ZRANGE', P .. 'due', 0, 0, 'WITHSCORES')
+          return {#due, first[2] and tonumber(first[2]) or 0}
+        end)
+
+        """#
+
+    private static let completion = #"""
+        -- node, retention; then for each job:
+        -- lease key, token, job id, state, action, submitted, started, failures, crashes, reason, result,
+        -- audit event, retry delay, envelope -> for each: 1 written | 0 fenced
+        redis.register_function('orc@V@_finish', function(keys, args)
+          local P = prefix(keys)
+          local node, retention = args[1], tonumber(args[2])
+          local run = P .. 'run:' .. node
+          local now = now_ms()
+          local out, audit, acknowledged, order = {}, {}, {}, {}
+          local is_watched = redis.call('EXISTS', P .. 'waiters') == 1
+          local has_tries = redis.call('EXISTS', P .. 'tries') == 1
+          for i = 3, #args, 14 do
+            local lease, token, job, state = args[i], args[i + 1], args[i + 2], args[i + 3]
+            if redis.call('HGET', run, lease) ~= token then
+              out[#out + 1] = 0
+            else
+              out[#out + 1] = 1
+              redis.call('HDEL', run, lease)
+              local _, stream, id = split_token(token)
+              local ws = workspace_of(P, stream)
+              if not acknowledged[stream] then
+                acknowledged[stream] = {}
+                order[#order + 1] = stream
+              end
+              table.insert(acknowledged[stream], id)
+              local failures, crashes = tonumber(args[i + 7]), tonumber(args[i + 8])
+              if state == 'available' then
+                redis.call('XADD', stream, '*', 'j', job, 'e', args[i + 13])
+                mark_ready(P, stream)
+              elseif state == 'retryable' then
+                redis.call('HSET', P .. 'tries', job, failures .. ':' .. crashes)
+                redis.call('ZADD', P .. 'due', now + tonumber(args[i + 12]), stream .. '|' .. job .. args[i + 13])
+              else
+                if has_tries then redis.call('HDEL', P .. 'tries', job) end
+                if state == 'discarded' then
+                  redis.call('XADD', P .. 'w:' .. ws .. ':dead', '*', 'j', job, 'a', args[i + 4], 'r', args[i + 9],
+                    'o', args[i + 10], 'e', args[i + 13])
+                end
+              end
+              if #job == 16 then
+                local ended = (state == 'retryable' or state == 'available') and 0 or now
+                put_record(P, ws, job, {state, args[i + 4], tonumber(args[i + 5]), tonumber(args[i + 6]), ended,
+                  failures, crashes, node, args[i + 9], args[i + 10]}, retention)
+                if is_watched and ended > 0 and redis.call('ZREM', P .. 'waiters', job) == 1 then
+                  redis.call('RPUSH', P .. 'done:' .. job, state)
+                  redis.call('PEXPIRE', P .. 'done:' .. job, 60000)
+                end
+              end
+              if #args[i + 11] > 0 then
+                audit[#audit + 1] = 'e'
+                audit[#audit + 1] = args[i + 11]
+              end
+            end
+          end
+          for _, stream in ipairs(order) do
+            redis.call('XACK', stream, 'workers', unpack(acknowledged[stream]))
+            redis.call('XDEL', stream, unpack(acknowledged[stream]))
+          end
+          if #audit > 0 then redis.call('XADD', P .. 'audit', '*', unpack(audit)) end
+          return out
+        end)
+
+        """#
+
+    private static let inspection = #"""
+        -- The node that runs the job now, or false.
+        local function runner_of(P, job)
+          for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
+            if redis.call('HEXISTS', P .. 'run:' .. node, job) == 1 then return node end
+          end
+          return false
+        end
+
+        local function shown(P, ws, job)
+          local r = get_record(P, ws, job)
+          if not r then return false end
+          local node = (r[1] == 'available' or r[1] == 'retryable') and runner_of(P, job)
+          local f, c = tries_of(P, job)
+          return {job, node and 'running' or r[1], r[2], r[3], r[4], r[5], math.max(f, r[6]), math.max(c, r[7]),
+            node or r[8], r[9], r[10]}
+        end
+
+        -- workspace, job id -> record or false
+        redis.register_function('orc@V@_job', function(keys, args) return shown(prefix(keys), args[1], args[2]) end)
+
+        -- workspace, retention, most -> records, newest first
+        redis.register_function('orc@V@_jobs', function(keys, args)
+          local P = prefix(keys)
+          local retention, most = tonumber(args[2]), tonumber(args[3])
+          local bucket = math.floor(now_ms() / BUCKET_MS)
+          local out = {}
+          for number = bucket + 1, bucket - math.ceil(retention / BUCKET_MS) - 1, -1 do
+            local jobs = redis.call('HKEYS', P .. 'w:' .. args[1] .. ':r:' .. string.format('%d', number))
+            table.sort(jobs, function(a, b) return a > b end)
+            for _, job in ipairs(jobs) do
+              if #out >= most then return out end
+              out[#out + 1] = shown(P, args[1], job)
+            end
+          end
+          return out
+        end)
+
+        -- Asks to be told at 'done:<job>' when the job ends. workspace, job id -> its state now or false
+        redis.register_function('orc@V@_wait', function(keys, args)
+          local P = prefix(keys)
+          local now = now_ms()
+          redis.call('ZREMRANGEBYSCORE', P .. 'waiters', '-inf', now - 3600000)
+          redis.call('ZADD', P .. 'waiters', now, args[2])
+          local r = get_record(P, args[1], args[2])
+          return r and r[1] or false
+        end)
+
+        -- -> waiting entries, age of the oldest in ms, running, delayed
+        redis.register_function('orc@V@_stats', function(keys, args)
+          local P = prefix(keys)
+          local now = now_ms()
+          local waiting, oldest, running = 0, 0, 0
+          for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
+            running = running + redis.call('HLEN', P .. 'run:' .. node)
+          end
+          for _, stream in ipairs(redis.call('ZRANGE', P .. 'ready', 0, 255)) do
+            waiting = waiting + redis.call('XLEN', stream)
+            local pending = redis.pcall('XPENDING', stream, 'workers')
+            if type(pending) == 'table' and not pending.err then waiting = waiting - pending[1] end
+            local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)
+            if first[1] then
+              local ms = tonumber(string.match(first[1][1], '^(%d+)-'))
+              if now - ms > oldest then oldest = now - ms end
+            end
+          end
+          return {waiting, oldest, running, redis.call('ZCARD', P .. 'due')}
+        end)
+        """#
+}
+
+extension String {
+    fileprivate func replacingVersion() -> String {
+        self.split(separator: "@V@", omittingEmptySubsequences: false).joined(separator: QueueFunctions.version)
+    }
+}

@@ -1,0 +1,166 @@
+internal import Cryptography
+package import Domain
+package import Redis
+
+/// The job queue on Redis Streams: every step that must not be torn is one call of a server-side function.
+package struct RedisStreamJobQueue: Sendable {
+    package let limits: QueueLimits
+    let client: RedisClient
+    let lane: Lane
+
+    package init(client: RedisClient, limits: QueueLimits, lane: Lane = .single) {
+        self.client = client
+        self.limits = limits
+        self.lane = lane
+    }
+
+    // MARK: - Submitting
+
+    /// Stores jobs atomically, each with its idempotency record, its job record, its sealed entry and its
+    /// audit event; a result for each, in order. Throws `JobQueueError`; when it is `unavailable` after
+    /// sending, the same request ids may be sent again without doubling anything.
+    package func submit(_ submissions: [Submission], keys: WorkspaceKeyring) async throws -> [SubmissionResult] {
+        var call = self.call("submit", capacity: submissions.count * 1024)
+        call.append(self.limits.retention.milliseconds)
+        call.append(self.limits.idempotency.milliseconds)
+        call.append(self.limits.streamLength)
+        for submission in submissions {
+            let job = submission.job
+            let key = try await keys.currentKey(of: job.workspace)
+            call.append(job.workspace.name)
+            call.append(job.id.uuid.bytes)
+            call.append(try Digests.sha256(job.requestID.uuid.bytes).prefix(16))
+            call.append(try Digests.sha256(Array(job.action.name.utf8) + [0] + job.params).prefix(16))
+            call.append(job.action.name)
+            call.append(submission.priority.rawValue)
+            call.append(try JobEnvelope.seal(job, with: key))
+            call.append(submission.auditEvent)
+        }
+        let reply = try await self.send(call)
+        return try reply.elements.map { element in
+            let parts = element.elements
+            guard parts.count == 3, let code = parts[0].integer, let uuid = UUIDBytes(bytes: parts[1].bytes) else {
+                throw Self.unexpected("submit")
+            }
+            let id = JobID(uuid: uuid)
+            switch code {
+            case 0: return .accepted(id)
+            case 1: return .duplicate(id, state: parts[2].string ?? "unknown")
+            case 2: return .conflict(first: id)
+            case 3: return .full
+            default: throw Self.unexpected("submit")
+            }
+        }
+    }
+
+    /// Redis' clock in milliseconds since the epoch.
+    package func time() async throws -> UInt64 {
+        do {
+            let parts = try await self.client.send(RedisCommand("TIME")).elements
+            guard parts.count == 2, let seconds = parts[0].integer, let microseconds = parts[1].integer else {
+                throw Self.unexpected("TIME")
+            }
+            return UInt64(clamping: seconds) * 1000 + UInt64(clamping: microseconds / 1000)
+        } catch {
+            throw JobQueueError.from(error)
+        }
+    }
+
+    // MARK: - Reading
+
+    /// The record of a job of this workspace, nil when there is none or it has passed its retention.
+    package func job(_ id: JobID, in workspace: WorkspaceID) async throws -> JobRecord? {
+        var call = self.call("job")
+        call.append(workspace.name)
+        call.append(id.uuid.bytes)
+        let reply = try await self.send(call)
+        return reply.isNull ? nil : try Self.record(reply)
+    }
+
+    /// The newest jobs of a workspace.
+    package func jobs(in workspace: WorkspaceID, limit: Int) async throws -> [JobRecord] {
+        var call = self.call("jobs")
+        call.append(workspace.name)
+        call.append(self.limits.retention.milliseconds)
+        call.append(limit)
+        return try await self.send(call).elements.filter { !$0.isNull }.map(Self.record)
+    }
+
+    /// Waits at most `timeout` on a connection of its own for the end of a job; the state that it has then,
+    /// nil when there is no such job.
+    package func waitForEnd(
+        of id: JobID, in workspace: WorkspaceID, blocking: RedisClient, timeout: Duration
+    ) async throws -> JobState? {
+        var call = self.call("wait")
+        call.append(workspace.name)
+        call.append(id.uuid.bytes)
+        let now = try await self.send(call)
+        guard let state = now.string.flatMap(JobState.init(rawValue:)) else { return nil }
+        if state.isFinal { return state }
+        var pop = RedisCommand("BLPOP")
+        pop.append(Array(self.lane.key("done:").utf8) + id.uuid.bytes)
+        pop.append(String(max(1, timeout.components.seconds)))
+        do {
+            let answer = try await blocking.send(pop, timeout: timeout + .seconds(2)).elements
+            return answer.count == 2 ? answer[1].string.flatMap(JobState.init(rawValue:)) ?? state : state
+        } catch {
+            throw JobQueueError.from(error)
+        }
+    }
+
+    /// Depth and age of the queue, for metrics.
+    package func statistics() async throws -> QueueStatistics {
+        let parts = try await self.send(self.call("stats")).elements.compactMap(\.integer)
+        guard parts.count == 4 else { throw Self.unexpected("stats") }
+        return QueueStatistics(
+            waiting: parts[0], oldestAge: .milliseconds(parts[1]), running: parts[2], delayed: parts[3])
+    }
+
+    // MARK: - Calls
+
+    func call(_ function: String, capacity: Int = 256) -> RedisCommand {
+        var command = RedisCommand("FCALL", capacity: capacity)
+        command.append(QueueFunctions.name(function))
+        command.append(1)
+        command.append(self.lane.anchor)
+        return command
+    }
+
+    func send(_ call: RedisCommand) async throws -> RESPValue {
+        do {
+            let replies = try await QueueFunctions.library.call([call], on: self.client)
+            guard let reply = replies.first else { throw Self.unexpected("a function call") }
+            return try reply.checked()
+        } catch {
+            throw JobQueueError.from(error)
+        }
+    }
+
+    static func unexpected(_ what: String) -> JobQueueError {
+        JobQueueError(code: .failed, message: "Redis' answer to \(what) has not the expected shape")
+    }
+
+    private static func record(_ value: RESPValue) throws -> JobRecord {
+        let parts = value.elements
+        guard parts.count == 11, let uuid = UUIDBytes(bytes: parts[0].bytes),
+            let state = parts[1].string.flatMap(JobState.init(rawValue:))
+        else { throw self.unexpected("a job's record") }
+        return JobRecord(
+            id: JobID(uuid: uuid), state: state, action: parts[2].string ?? "", submittedAt: parts[3].milliseconds,
+            startedAt: parts[4].milliseconds, finishedAt: parts[5].milliseconds, failures: parts[6].integer ?? 0,
+            crashes: parts[7].integer ?? 0, node: parts[8].string ?? "", reason: parts[9].string ?? "",
+            sealedResult: Array(parts[10].bytes))
+    }
+}
+
+/// How full the queue is.
+package struct QueueStatistics: Hashable, Sendable {
+    package let waiting: Int
+    package let oldestAge: Duration
+    package let running: Int
+    package let delayed: Int
+}
+
+extension RESPValue {
+    fileprivate var milliseconds: UInt64 { UInt64(clamping: self.integer ?? 0) }
+}

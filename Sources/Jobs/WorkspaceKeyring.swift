@@ -1,0 +1,97 @@
+package import Cryptography
+package import Domain
+package import Redis
+
+/// A workspace's sealing key with the id under which it is stored.
+package struct WorkspaceKey: Sendable {
+    package let id: UInt32
+    package let key: SealingKey
+}
+
+/// The keys of the workspaces, stored in Redis wrapped by the master key and kept open in memory.
+///
+/// A workspace's first submission makes its key; of two made at once the first stored wins. Destroying
+/// the stored key makes all that was sealed under it unreadable.
+package actor WorkspaceKeyring {
+    private let client: RedisClient
+    private let master: SealingKey
+    private var opened: [WorkspaceID: [UInt32: WorkspaceKey]] = [:]
+
+    /// Keys kept in memory at most; the rest is read again when needed.
+    private static let capacity = 10_000
+    private static let currentID: UInt32 = 1
+
+    package init(client: RedisClient, master: SealingKey) {
+        self.client = client
+        self.master = master
+    }
+
+    /// The key to seal with; makes and stores one for a new workspace. Throws `JobQueueError.unreadable`
+    /// when the stored key was wrapped by another master key.
+    package func currentKey(of workspace: WorkspaceID) async throws -> WorkspaceKey {
+        if let key = self.opened[workspace]?[Self.currentID] { return key }
+        let fresh = try SealingKey.random()
+        let wrapped = try fresh.wrapped(by: self.master, context: Self.context(workspace, Self.currentID))
+        var store = RedisCommand("HSETNX", Self.redisKey(workspace), String(Self.currentID))
+        store.append(wrapped)
+        do {
+            _ = try await self.client.send(store)
+        } catch {
+            throw JobQueueError.from(error)
+        }
+        return try await self.key(id: Self.currentID, of: workspace)
+    }
+
+    /// The key of an id; throws `JobQueueError.unreadable` when there is none or the master key is wrong.
+    package func key(id: UInt32, of workspace: WorkspaceID) async throws -> WorkspaceKey {
+        if let key = self.opened[workspace]?[id] { return key }
+        let stored: RESPValue
+        do {
+            stored = try await self.client.send(RedisCommand("HGET", Self.redisKey(workspace), String(id)))
+        } catch {
+            throw JobQueueError.from(error)
+        }
+        guard !stored.isNull else {
+            throw JobQueueError(code: .unreadable, message: "the workspace '\(workspace)' has no key \(id)")
+        }
+        do {
+            let key = WorkspaceKey(
+                id: id,
+                key: try SealingKey(
+                    unwrapping: Array(stored.bytes), by: self.master, context: Self.context(workspace, id)))
+            if self.opened.count >= Self.capacity { self.opened.removeAll() }
+            self.opened[workspace, default: [:]][id] = key
+            return key
+        } catch {
+            throw JobQueueError(
+                code: .unreadable,
+                message: "the key of workspace '\(workspace)' was wrapped by another master key; expected the ORCHESTRA_MASTER_KEY that first used this Redis")
+        }
+    }
+
+    /// The key under which audit rows digest params.
+    package func digestKey() throws -> [UInt8] { try self.master.derived(for: "orchestra/params-digest/1") }
+
+    private static func redisKey(_ workspace: WorkspaceID) -> String { Lane.of(workspace).key("w:\(workspace.name):k") }
+
+    private static func context(_ workspace: WorkspaceID, _ id: UInt32) -> [UInt8] {
+        Array("orchestra/workspace-key/\(workspace.name)/\(id)".utf8)
+    }
+}
+
+/// A slice of the keyspace whose keys share a slot of a Redis Cluster.
+package struct Lane: Hashable, Sendable {
+    package let number: Int
+
+    /// The only lane of a single Redis.
+    package static let single = Lane(number: 0)
+
+    /// The lane of a workspace.
+    package static func of(_ workspace: WorkspaceID) -> Lane { .single }
+
+    /// The whole name of a key of this lane.
+    package func key(_ name: String) -> String { "orc:{l\(self.number)}:\(name)" }
+
+    /// The key that names the lane in function calls.
+    package var anchor: String { self.key("lane") }
+}

@@ -1,0 +1,84 @@
+internal import Domain
+
+/// Reads the members of one definition file: each is asked for by name and type, and one that nobody asked
+/// for is an error, so that a misspelt limit is never silently no limit.
+struct DefinitionReader {
+    private let value: JSONValue
+    let file: String
+    private var known: Set<String> = []
+
+    init(_ value: JSONValue, file: String) throws(PolicyError) {
+        guard value.members != nil else { throw PolicyError.invalid(file, "expected a JSON object") }
+        self.value = value
+        self.file = file
+    }
+
+    func fail(_ problem: String) -> PolicyError { .invalid(self.file, problem) }
+
+    mutating func string(_ name: String) throws(PolicyError) -> String {
+        guard let text = try self.optionalString(name) else { throw self.fail("'\(name)' is missing: expected a string") }
+        return text
+    }
+
+    mutating func optionalString(_ name: String) throws(PolicyError) -> String? {
+        self.known.insert(name)
+        guard let value = self.value[name] else { return nil }
+        guard let text = value.string else { throw self.fail("'\(name)' must be a string") }
+        return text
+    }
+
+    mutating func integer(_ name: String, in range: ClosedRange<Int>, default fallback: Int) throws(PolicyError) -> Int {
+        self.known.insert(name)
+        guard let value = self.value[name] else { return fallback }
+        guard let number = value.integer, let number = Int(exactly: number), range.contains(number) else {
+            throw self.fail("'\(name)' must be an integer from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
+    mutating func strings(_ name: String, default fallback: [String]? = nil) throws(PolicyError) -> [String] {
+        self.known.insert(name)
+        guard let value = self.value[name] else {
+            guard let fallback else { throw self.fail("'\(name)' is missing: expected a list of strings") }
+            return fallback
+        }
+        guard let list = value.array else { throw self.fail("'\(name)' must be a list of strings") }
+        var result: [String] = []
+        for element in list {
+            guard let text = element.string else { throw self.fail("'\(name)' must be a list of strings") }
+            result.append(text)
+        }
+        return result
+    }
+
+    mutating func texts(_ name: String) throws(PolicyError) -> [String: String] {
+        self.known.insert(name)
+        guard let value = self.value[name] else { return [:] }
+        guard let members = value.members else { throw self.fail("'\(name)' must be an object of strings") }
+        var result: [String: String] = [:]
+        for member in members {
+            guard let text = member.value.string else { throw self.fail("'\(name).\(member.name)' must be a string") }
+            result[member.name] = text
+        }
+        return result
+    }
+
+    mutating func object(_ name: String) throws(PolicyError) -> JSONValue {
+        self.known.insert(name)
+        guard let value = self.value[name], value.members != nil else {
+            throw self.fail("'\(name)' is missing: expected an object")
+        }
+        return value
+    }
+
+    mutating func name() throws(PolicyError) -> DefinitionName {
+        let text = try self.string("name")
+        do throws(DomainError) { return try DefinitionName(text) } catch { throw self.fail(error.message) }
+    }
+
+    func finish() throws(PolicyError) {
+        guard let unknown = self.value.members?.first(where: { !self.known.contains($0.name) }) else { return }
+        throw self.fail(
+            "'\(Printable.text(unknown.name))' is unknown here; known are: \(self.known.sorted().joined(separator: ", "))")
+    }
+}

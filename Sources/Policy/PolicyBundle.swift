@@ -1,0 +1,195 @@
+package import Domain
+package import Sandboxing
+
+/// What keeps a policy from being used; the message names the file and what was expected.
+package struct PolicyError: Error, Hashable, CustomStringConvertible {
+    package let message: String
+
+    package init(message: String) { self.message = message }
+
+    static func invalid(_ file: String, _ problem: String) -> PolicyError {
+        PolicyError(message: "the policy file \(file) is refused: \(problem)")
+    }
+
+    package var description: String { self.message }
+}
+
+/// A file of a policy directory: its kind is its folder's name.
+package struct PolicyFile: Sendable {
+    package let folder: String
+    package let name: String
+    package let bytes: [UInt8]
+
+    package init(folder: String, name: String, bytes: [UInt8]) {
+        self.folder = folder
+        self.name = name
+        self.bytes = bytes
+    }
+
+    var path: String { "\(self.folder)/\(self.name)" }
+}
+
+/// Everything under `Policies/`, validated as a whole: each reference leads somewhere.
+package struct PolicyBundle: Sendable {
+    package let actions: [ActionName: Action]
+    package let agents: [DefinitionName: AgentDefinition]
+    package let profiles: [DefinitionName: SandboxProfile]
+    package let roles: [DefinitionName: Set<String>]
+
+    /// An action with its compiled schema.
+    package struct Action: Sendable {
+        package let definition: ActionDefinition
+        package let schema: JSONSchema
+    }
+
+    package static let folders = ["actions", "agents", "roles", "sandbox"]
+
+    /// Reads and cross-checks all files; throws `PolicyError` for the first that is wrong, and then nothing
+    /// of the bundle is used.
+    package init(files: [PolicyFile]) throws(PolicyError) {
+        var actions: [ActionName: Action] = [:]
+        var agents: [DefinitionName: AgentDefinition] = [:]
+        var profiles: [DefinitionName: SandboxProfile] = [:]
+        var roles: [DefinitionName: Set<String>] = [:]
+        for file in files {
+            let value: JSONValue
+            do throws(DomainError) {
+                value = try JSONParser.parse(file.bytes)
+            } catch {
+                throw .invalid(file.path, "it is not JSON: \(error.message)")
+            }
+            var reader = try DefinitionReader(value, file: file.path)
+            let stem = file.name.dropLast(".json".count)
+            let name: String
+            switch file.folder {
+            case "actions":
+                let action = try Self.action(&reader)
+                name = action.definition.name.name
+                actions[action.definition.name] = action
+            case "agents":
+                let agent = try Self.agent(&reader)
+                name = agent.name.name
+                agents[agent.name] = agent
+            case "sandbox":
+                let profile = try Self.profile(&reader)
+                name = profile.name.name
+                profiles[profile.name] = profile
+            case "roles":
+                let role = try reader.name()
+                name = role.name
+                roles[role] = Set(try reader.strings("scopes"))
+                _ = try reader.optionalString("summary")
+            default: throw .invalid(file.path, "expected one of the folders \(Self.folders.joined(separator: ", "))")
+            }
+            try reader.finish()
+            guard name == stem else { throw .invalid(file.path, "its name is '\(name)': expected a file named \(name).json") }
+        }
+        self.actions = actions
+        self.agents = agents
+        self.profiles = profiles
+        self.roles = roles
+        try self.checkReferences()
+    }
+
+    private func checkReferences() throws(PolicyError) {
+        for action in self.actions.values {
+            let file = "actions/\(action.definition.name).json"
+            guard self.profiles[action.definition.sandbox] != nil else {
+                throw .invalid(file, "there is no sandbox profile '\(action.definition.sandbox)'")
+            }
+            let needed: [String] =
+                switch action.definition.handler {
+                case .agent(let definition, let prompt): [definition, prompt]
+                case .command(_, .param(let name)): [name]
+                case .command(_, .params), .none: []
+                }
+            for name in needed where !action.schema.hasRequiredString(name) {
+                throw .invalid(file, "its handler uses the param '\(name)': expected a required string in its schema")
+            }
+        }
+        for agent in self.agents.values where self.profiles[agent.sandbox] == nil {
+            throw .invalid("agents/\(agent.name).json", "there is no sandbox profile '\(agent.sandbox)'")
+        }
+    }
+
+    private static func action(_ reader: inout DefinitionReader) throws(PolicyError) -> Action {
+        let text = try reader.string("name")
+        let params = try reader.object("params")
+        let sandboxText = try reader.optionalString("sandbox") ?? "default"
+        let name: ActionName
+        let schema: JSONSchema
+        let sandbox: DefinitionName
+        do throws(DomainError) {
+            name = try ActionName(text)
+            schema = try JSONSchema(params)
+            sandbox = try DefinitionName(sandboxText)
+        } catch {
+            throw reader.fail(error.message)
+        }
+        guard let effect = ActionDefinition.Effect(rawValue: try reader.string("effect")) else {
+            throw reader.fail("'effect' must be one of read, write, external")
+        }
+        return Action(
+            definition: ActionDefinition(
+                name: name, summary: try reader.string("summary"), params: params, handler: try self.handler(&reader),
+                effect: effect,
+                timeout: .seconds(try reader.integer("timeout_seconds", in: 1...86_400, default: 60)),
+                maxAttempts: try reader.integer("max_attempts", in: 1...25, default: 1), sandbox: sandbox),
+            schema: schema)
+    }
+
+    private static func handler(_ reader: inout DefinitionReader) throws(PolicyError) -> ActionDefinition.Handler {
+        var handler = try DefinitionReader(try reader.object("handler"), file: "\(reader.file), handler")
+        let kind = try handler.string("kind")
+        let result: ActionDefinition.Handler
+        switch kind {
+        case "command":
+            let argv = try handler.strings("argv")
+            guard argv.first?.hasPrefix("/") == true else {
+                throw handler.fail("'argv' must begin with an absolute path inside the sandbox")
+            }
+            let input = try handler.optionalString("input_param")
+            result = .command(argv: argv, input: input.map { .param($0) } ?? .params)
+        case "agent":
+            result = .agent(
+                definitionParam: try handler.string("agent_param"), promptParam: try handler.string("prompt_param"))
+        case "none": result = .none
+        default: throw handler.fail("'kind' must be one of command, agent, none")
+        }
+        try handler.finish()
+        return result
+    }
+
+    private static func agent(_ reader: inout DefinitionReader) throws(PolicyError) -> AgentDefinition {
+        let name = try reader.name()
+        let argv = try reader.strings("argv")
+        guard argv.first?.hasPrefix("/") == true else {
+            throw reader.fail("'argv' must begin with an absolute path inside the sandbox")
+        }
+        let sandboxText = try reader.optionalString("sandbox") ?? "default"
+        let sandbox: DefinitionName
+        do throws(DomainError) { sandbox = try DefinitionName(sandboxText) } catch { throw reader.fail(error.message) }
+        return AgentDefinition(
+            name: name, summary: try reader.string("summary"), argv: argv, environment: try reader.texts("environment"),
+            sandbox: sandbox, closing: try reader.strings("closing", default: []),
+            restartIntensity: try reader.integer("restart_intensity", in: 0...100, default: 3),
+            restartPeriod: .seconds(try reader.integer("restart_period_seconds", in: 1...86_400, default: 60)))
+    }
+
+    private static func profile(_ reader: inout DefinitionReader) throws(PolicyError) -> SandboxProfile {
+        let mebibyte = 1024 * 1024
+        let profile = SandboxProfile(
+            name: try reader.name(), summary: try reader.string("summary"),
+            processLimit: try reader.integer("processes", in: 2...65_536, default: 256),
+            openFileLimit: try reader.integer("open_files", in: 16...65_536, default: 1024),
+            fileSizeLimit: try reader.integer("file_size_mib", in: 1...65_536, default: 1024) * mebibyte,
+            temporarySize: try reader.integer("tmp_mib", in: 1...65_536, default: 256) * mebibyte,
+            homeSize: try reader.integer("home_mib", in: 1...65_536, default: 64) * mebibyte,
+            environment: try reader.texts("environment"),
+            readOnlyPaths: try reader.strings("read_only_paths", default: []))
+        for path in profile.readOnlyPaths where !path.hasPrefix("/") || path == "/" || path.contains("..") {
+            throw reader.fail("'read_only_paths' must be absolute paths below the root, not '\(Printable.text(path))'")
+        }
+        return profile
+    }
+}

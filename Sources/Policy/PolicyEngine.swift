@@ -1,0 +1,102 @@
+package import Domain
+
+/// The answer to "may this be done": each names the rule that decided.
+package enum Decision: Hashable, Sendable {
+    case allow(rule: String)
+    case deny(Denial)
+}
+
+/// Why something may not be done.
+package struct Denial: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable {
+        /// No such action, or it is not on the allow-list; the two are told apart only by the rule.
+        case notAllowed
+        /// The params do not fit the action's schema.
+        case invalidParams
+    }
+
+    package let kind: Kind
+    package let rule: String
+    /// One sentence that names the action and what was expected, never the list.
+    package let reason: String
+}
+
+/// The exact names that may be run; from `ALLOW_ACTIONS_DEFAULT`.
+package struct AllowList: Hashable, Sendable {
+    private let names: Set<ActionName>
+
+    /// Denies everything.
+    package static let none = AllowList(names: [])
+
+    package init(names: Set<ActionName>) { self.names = names }
+
+    /// Reads comma-separated exact names; spaces around a name are dropped. Nil, empty text and a list of
+    /// nothing deny all. Throws `DomainError` for a name that no action can have, such as a glob.
+    package init(_ text: String?) throws(DomainError) {
+        var names: Set<ActionName> = []
+        for part in (text ?? "").split(separator: ",") {
+            let name = part.drop { $0 == " " }
+            let trimmed = String(name.reversed().drop { $0 == " " }.reversed())
+            if trimmed.isEmpty { continue }
+            names.insert(try ActionName(trimmed))
+        }
+        self.names = names
+    }
+
+    package func contains(_ name: ActionName) -> Bool { self.names.contains(name) }
+
+    package var isEmpty: Bool { self.names.isEmpty }
+
+    package var sortedNames: [String] { self.names.map(\.name).sorted() }
+}
+
+/// Pure decisions over a bundle and an allow-list; asked at the submission and again at the worker.
+package struct PolicyEngine: Sendable {
+    package let bundle: PolicyBundle
+    package let allowed: AllowList
+
+    package init(bundle: PolicyBundle, allowed: AllowList) {
+        self.bundle = bundle
+        self.allowed = allowed
+    }
+
+    /// Decides and, when allowed, hands out the action and its parsed params.
+    package func decide(
+        _ name: ActionName, params: [UInt8]
+    ) -> (decision: Decision, action: ActionDefinition?, params: JSONValue?) {
+        guard self.allowed.contains(name) else {
+            return (
+                .deny(
+                    Denial(
+                        kind: .notAllowed, rule: "allow-list",
+                        reason: "the action '\(name)' is not allowed here; an administrator can add its exact name to ALLOW_ACTIONS_DEFAULT"
+                    )), nil, nil
+            )
+        }
+        guard let action = self.bundle.actions[name] else {
+            return (
+                .deny(
+                    Denial(
+                        kind: .notAllowed, rule: "actions",
+                        reason: "there is no action '\(name)'; expected the name of a file in Policies/actions")), nil, nil
+            )
+        }
+        func invalid(_ problem: String) -> (Decision, ActionDefinition?, JSONValue?) {
+            (
+                .deny(
+                    Denial(kind: .invalidParams, rule: "params", reason: "the params of '\(name)' are refused: \(problem)")),
+                nil, nil
+            )
+        }
+        guard params.count <= Job.paramsLimit else {
+            return invalid("they have \(params.count) bytes, expected at most \(Job.paramsLimit)")
+        }
+        do throws(DomainError) {
+            let value = try JSONParser.parse(params)
+            if let problem = action.schema.problem(with: value) { return invalid(problem) }
+            return (.allow(rule: "allow-list"), action.definition, value)
+        } catch {
+            return invalid("they are not JSON: \(error.message)")
+        }
+    }
+}

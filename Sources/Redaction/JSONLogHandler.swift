@@ -1,0 +1,60 @@
+internal import Domain
+package import Logging
+
+/// Writes one JSON object a line: `ts` (RFC 3339, UTC, milliseconds), `level`, `msg`, `component`, then
+/// the metadata under its own dotted names. Newlines and control characters are escaped, a line is cut
+/// at 8 KiB, and values whose key names a secret are replaced.
+package struct JSONLogHandler: LogHandler {
+    package var metadata: Logger.Metadata = [:]
+    package var metadataProvider: Logger.MetadataProvider?
+    package var logLevel: Logger.Level
+    private let component: String
+    private let now: @Sendable () -> String
+    private let write: @Sendable ([UInt8]) -> Void
+
+    private static let valueLimit = 2048
+    private static let lineLimit = 8192
+    private static let secretWords = ["password", "secret", "token", "key", "authorization", "cookie"]
+
+    /// `now` gives the time stamp, `write` takes a whole line with its newline.
+    package init(
+        component: String, level: Logger.Level, now: @escaping @Sendable () -> String,
+        write: @escaping @Sendable ([UInt8]) -> Void
+    ) {
+        self.component = component
+        self.logLevel = level
+        self.now = now
+        self.write = write
+    }
+
+    package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { self.metadata[key] }
+        set { self.metadata[key] = newValue }
+    }
+
+    package func log(event: LogEvent) {
+        var members = [
+            JSONMember("ts", .string(self.now())),
+            JSONMember("level", .string(event.level.rawValue)),
+            JSONMember("msg", .string("\(event.message)")),
+            JSONMember("component", .string(self.component)),
+        ]
+        let merged = self.metadata.merging(event.metadata ?? [:]) { _, new in new }
+        for (key, value) in merged.sorted(by: { $0.key < $1.key }) {
+            members.append(JSONMember(key, .string(Self.shown(key: key, "\(value)"))))
+        }
+        if let error = event.error { members.append(JSONMember("error", .string(Self.shown(key: "error", "\(error)")))) }
+        var line = JSONValue.object(members).bytes
+        if line.count > Self.lineLimit {
+            line = JSONValue.object(Array(members.prefix(4)) + [JSONMember("cut", .bool(true))]).bytes
+        }
+        line.append(0x0a)
+        self.write(line)
+    }
+
+    private static func shown(key: String, _ text: String) -> String {
+        let words = key.lowercased().split(whereSeparator: { $0 == "." || $0 == "_" })
+        if words.contains(where: { self.secretWords.contains(String($0)) }) { return "<secret>" }
+        return text.utf8.count > self.valueLimit ? String(text.prefix(self.valueLimit)) + "…" : text
+    }
+}

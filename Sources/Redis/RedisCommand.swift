@@ -1,0 +1,66 @@
+package import NIOCore
+
+/// One command, already encoded as the RESP array of bulk strings that Redis reads.
+///
+/// Arguments are appended to one growing buffer and only ever as bulk strings with their length, so no
+/// argument can be taken for another or for a command.
+package struct RedisCommand: Sendable {
+    private var argumentCount = 0
+    private var body: [UInt8]
+
+    package init(_ name: String, capacity: Int = 128) {
+        self.body = []
+        self.body.reserveCapacity(capacity)
+        self.append(name)
+    }
+
+    package init(_ name: String, _ arguments: String...) {
+        self.init(name)
+        for argument in arguments { self.append(argument) }
+    }
+
+    package mutating func append(_ text: String) {
+        var text = text
+        text.withUTF8 { utf8 in
+            self.header(utf8.count)
+            unsafe self.body.append(contentsOf: utf8)
+        }
+        self.lineEnd()
+    }
+
+    package mutating func append(_ bytes: some Collection<UInt8>) {
+        self.header(bytes.count)
+        self.body.append(contentsOf: bytes)
+        self.lineEnd()
+    }
+
+    package mutating func append(_ number: some BinaryInteger) { self.append(String(number)) }
+
+    private mutating func header(_ count: Int) {
+        self.argumentCount += 1
+        self.body.append(UInt8(ascii: "$"))
+        self.digits(count)
+        self.lineEnd()
+    }
+
+    private mutating func digits(_ number: Int) {
+        if number >= 10 { self.digits(number / 10) }
+        self.body.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number % 10))
+    }
+
+    private mutating func lineEnd() {
+        self.body.append(0x0d)
+        self.body.append(0x0a)
+    }
+
+    /// Encodes all commands into one buffer with a single reservation.
+    package static func encode(_ commands: [RedisCommand], allocator: ByteBufferAllocator) -> ByteBuffer {
+        let size = commands.reduce(0) { $0 + $1.body.count + 24 }
+        var buffer = allocator.buffer(capacity: size)
+        for command in commands {
+            buffer.writeString("*\(command.argumentCount)\r\n")
+            buffer.writeBytes(command.body)
+        }
+        return buffer
+    }
+}

@@ -1,0 +1,51 @@
+/// Why Redis could not be asked, or what it answered instead.
+package struct RedisError: Error, Hashable, CustomStringConvertible {
+    package enum Code: Hashable, Sendable {
+        /// A URL or option that cannot be used; nothing was tried.
+        case configuration
+        /// No connection could be made: nothing was sent.
+        case unreachable
+        /// Redis or its certificate was refused, or Redis refused the credentials: nothing was sent.
+        case refused
+        /// The connection ended after the command was sent; whether it ran is unknown.
+        case connectionLost
+        /// The deadline passed; whether the command ran is unknown, and the connection is replaced.
+        case timeout
+        /// The caller gave up; the command may still run, and the connection stays.
+        case cancelled
+        /// An error reply; `kind` is its first word (`NOGROUP`, `OOM`, `WRONGTYPE`, …).
+        case server(kind: String)
+        /// The reply does not follow the protocol, passes a bound, or has not the expected shape.
+        case unexpectedReply
+    }
+
+    package let code: Code
+    package let message: String
+
+    package init(code: Code, message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// Makes the typed error of an error reply such as `NOGROUP No such key …`.
+    package static func server(_ text: String) -> RedisError {
+        let kind = text.prefix { $0 != " " }
+        return RedisError(code: .server(kind: String(kind)), message: "Redis answered: \(text)")
+    }
+
+    package var description: String { self.message }
+
+    /// True when the function library is not loaded, so that the call had no effect.
+    package var isFunctionMissing: Bool {
+        if case .server = self.code { self.message.contains("Function not found") } else { false }
+    }
+
+    /// True when Redis is away or not ready to answer; a retry later may succeed.
+    package var isOutage: Bool {
+        switch self.code {
+        case .unreachable, .connectionLost, .timeout: true
+        case .server(let kind): ["LOADING", "BUSY", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN"].contains(kind)
+        case .configuration, .refused, .cancelled, .unexpectedReply: false
+        }
+    }
+}

@@ -1,0 +1,29 @@
+/// A library of server-side functions, loaded when a call finds it missing.
+///
+/// The names of the library and of its functions carry a version, so that nodes of two releases can
+/// share one Redis while they are replaced.
+package struct RedisFunctionLibrary: Sendable {
+    package let name: String
+    package let source: String
+
+    /// `source` is Lua without the `#!` line.
+    package init(name: String, source: String) {
+        self.name = name
+        self.source = "#!lua name=\(name)\n" + source
+    }
+
+    /// Loads the library, replacing one of the same name.
+    package func load(into client: RedisClient) async throws {
+        _ = try await client.send(RedisCommand("FUNCTION", "LOAD", "REPLACE", self.source))
+    }
+
+    /// Sends function calls in one pipeline. When the library is missing (a Redis that was emptied or
+    /// replaced) no call had an effect; it is loaded and the calls are sent again.
+    package func call(_ calls: [RedisCommand], on client: RedisClient, timeout: Duration? = nil) async throws -> [RESPReply] {
+        let replies = try await client.pipeline(calls, timeout: timeout)
+        let missing = replies.allSatisfy { $0.error?.isFunctionMissing == true }
+        guard missing, !calls.isEmpty else { return replies }
+        try await self.load(into: client)
+        return try await client.pipeline(calls, timeout: timeout)
+    }
+}

@@ -1,0 +1,33 @@
+package import Domain
+
+/// What a sandbox allows: one file under `Policies/sandbox/`. The layers themselves (own user, pid, ipc,
+/// uts, net and cgroup namespaces, minimal read-only root, empty environment) are not optional.
+package struct SandboxProfile: Hashable, Sendable {
+    package let name: DefinitionName
+    package let summary: String
+    /// Processes and threads inside, the sandbox's own first process included.
+    package let processLimit: Int
+    package let openFileLimit: Int
+    package let fileSizeLimit: Int
+    /// Sizes of the memory-backed directories, in bytes.
+    package let temporarySize: Int
+    package let homeSize: Int
+    package let environment: [String: String]
+    /// Directories of the host shown read-only at their own path, such as a toolchain's.
+    package let readOnlyPaths: [String]
+
+    package init(
+        name: DefinitionName, summary: String, processLimit: Int, openFileLimit: Int, fileSizeLimit: Int,
+        temporarySize: Int, homeSize: Int, environment: [String: String], readOnlyPaths: [String]
+    ) {
+        self.name = name
+        self.summary = summary
+        self.processLimit = processLimit
+        self.openFileLimit = openFileLimit
+        self.fileSizeLimit = fileSizeLimit
+        self.temporarySize = temporarySize
+        self.homeSize = homeSize
+        self.environment = environment
+        self.readOnlyPaths = readOnlyPaths
+    }
+}

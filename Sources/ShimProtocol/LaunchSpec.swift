@@ -1,0 +1,130 @@
+package import Domain
+
+/// What the shim is to run and how; written by the node, read once by the shim.
+package struct LaunchSpec: Hashable, Sendable {
+    /// How the program is connected.
+    package enum Mode: UInt8, Hashable, Sendable {
+        /// In a terminal of its own; the shim records it and serves a socket.
+        case terminal = 1
+        /// By pipes: params in, standard output, standard error and result out; the shim prints one record.
+        case command = 2
+    }
+
+    /// An argument of the sandbox's launcher.
+    package enum Argument: Hashable, Sendable {
+        case text(String)
+        /// The number of a descriptor that reads these bytes.
+        case data([UInt8])
+        /// The number of the descriptor on which the launcher reports its child.
+        case statusDescriptor
+    }
+
+    package var mode: Mode
+    /// The absolute path of the launcher; its name becomes argument 0.
+    package var executable: String
+    /// Handed to the launcher by descriptor, so that they show in no process list.
+    package var arguments: [Argument]
+    /// What runs inside.
+    package var command: [String]
+    package var columns: UInt16
+    package var rows: UInt16
+    /// Seconds without an owner after which the shim ends its program.
+    package var orphanGrace: UInt32
+    /// Bytes of terminal output after which the program is ended.
+    package var logQuota: UInt64
+    /// Bytes kept of each output of a command.
+    package var outputLimit: UInt32
+    /// What an owner must show on the socket.
+    package var token: [UInt8]
+    /// In command mode: what the program reads on its standard input.
+    package var input: [UInt8]
+    /// In command mode: the node's process; its end ends the program.
+    package var ownerPID: Int32
+
+    package init(
+        mode: Mode, executable: String, arguments: [Argument], command: [String], columns: UInt16 = 220, rows: UInt16 = 50,
+        orphanGrace: UInt32 = 30, logQuota: UInt64 = 256 * 1024 * 1024, outputLimit: UInt32 = 64 * 1024,
+        token: [UInt8] = [], input: [UInt8] = [], ownerPID: Int32 = 0
+    ) {
+        self.mode = mode
+        self.executable = executable
+        self.arguments = arguments
+        self.command = command
+        self.columns = columns
+        self.rows = rows
+        self.orphanGrace = orphanGrace
+        self.logQuota = logQuota
+        self.outputLimit = outputLimit
+        self.token = token
+        self.input = input
+        self.ownerPID = ownerPID
+    }
+
+    private static let version: UInt8 = 1
+
+    package var encoded: [UInt8] {
+        var writer = ByteWriter()
+        writer.write(Self.version)
+        writer.write(self.mode.rawValue)
+        writer.write(text: self.executable)
+        writer.write(UInt32(self.arguments.count))
+        for argument in self.arguments {
+            switch argument {
+            case .text(let text):
+                writer.write(UInt8(1))
+                writer.write(text: text)
+            case .data(let bytes):
+                writer.write(UInt8(2))
+                writer.write(block: bytes)
+            case .statusDescriptor: writer.write(UInt8(3))
+            }
+        }
+        writer.write(UInt32(self.command.count))
+        for text in self.command { writer.write(text: text) }
+        writer.write(self.columns)
+        writer.write(self.rows)
+        writer.write(self.orphanGrace)
+        writer.write(self.logQuota)
+        writer.write(self.outputLimit)
+        writer.write(block: self.token)
+        writer.write(block: self.input)
+        writer.write(UInt32(bitPattern: self.ownerPID))
+        return writer.bytes
+    }
+
+    /// Reads what `encoded` wrote; throws `DomainError` for anything else.
+    package init(decoding bytes: [UInt8]) throws(DomainError) {
+        var reader = ByteReader(bytes[...])
+        let version = try reader.number(UInt8.self)
+        guard version == Self.version else {
+            throw DomainError.invalidValue("the launch file has version \(version), expected \(Self.version)")
+        }
+        guard let mode = Mode(rawValue: try reader.number()) else {
+            throw DomainError.invalidValue("the launch file names an unknown mode")
+        }
+        let executable = try reader.text()
+        var arguments: [Argument] = []
+        for _ in 0..<(try Self.count(&reader)) {
+            switch try reader.number(UInt8.self) {
+            case 1: arguments.append(.text(try reader.text()))
+            case 2: arguments.append(.data(try reader.block()))
+            case 3: arguments.append(.statusDescriptor)
+            default: throw DomainError.invalidValue("the launch file holds an unknown argument")
+            }
+        }
+        var command: [String] = []
+        for _ in 0..<(try Self.count(&reader)) { command.append(try reader.text()) }
+        self.init(
+            mode: mode, executable: executable, arguments: arguments, command: command, columns: try reader.number(),
+            rows: try reader.number(), orphanGrace: try reader.number(), logQuota: try reader.number(),
+            outputLimit: try reader.number(), token: try reader.block(), input: try reader.block(),
+            ownerPID: Int32(bitPattern: try reader.number()))
+        guard reader.isAtEnd else { throw DomainError.invalidValue("the launch file is longer than expected") }
+    }
+
+    private static func count(_ reader: inout ByteReader) throws(DomainError) -> UInt32 {
+        let count = try reader.number(UInt32.self)
+        guard count <= 4096 else { throw DomainError.invalidValue("the launch file lists \(count) values") }
+        return count
+    }
+}

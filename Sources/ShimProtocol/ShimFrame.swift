@@ -1,0 +1,107 @@
+package import Domain
+
+/// What node and shim say to each other over the shim's socket: `UInt32` length, `UInt8` kind, payload.
+package enum ShimFrame: Hashable, Sendable {
+    // From the node.
+    /// Opens a connection: the token of the launch file, and an epoch no smaller than any seen before.
+    case hello(token: [UInt8], epoch: UInt64)
+    /// Bytes for the terminal; answered by `written` with the same id once they are in its
+    /// queue. Ids rise; one that came before is answered again and not typed again.
+    case input(id: UInt64, bytes: [UInt8])
+    case resize(columns: UInt16, rows: UInt16)
+    /// Ends the program's process tree.
+    case stop
+    /// The exit has been recorded elsewhere; the shim may go.
+    case reap
+    /// Sends terminal output from `offset` of the log on; an offset past its end means none for now.
+    case watch(offset: UInt64)
+
+    // From the shim.
+    case welcome(launcherPID: Int32, logLength: UInt64)
+    case refused(reason: String)
+    case written(id: UInt64)
+    case output(offset: UInt64, bytes: [UInt8])
+    case exited(ExitRecord)
+    /// The pane is gone, with its tmux server or without; the program goes on.
+    case viewLost
+
+    /// The largest payload; a longer frame closes the connection.
+    package static let payloadLimit = 1024 * 1024
+
+    package var encoded: [UInt8] {
+        var body = ByteWriter()
+        switch self {
+        case .hello(let token, let epoch):
+            body.write(UInt8(1))
+            body.write(block: token)
+            body.write(epoch)
+        case .input(let id, let bytes):
+            body.write(UInt8(2))
+            body.write(id)
+            body.write(block: bytes)
+        case .resize(let columns, let rows):
+            body.write(UInt8(3))
+            body.write(columns)
+            body.write(rows)
+        case .stop: body.write(UInt8(4))
+        case .reap: body.write(UInt8(5))
+        case .watch(let offset):
+            body.write(UInt8(6))
+            body.write(offset)
+        case .welcome(let pid, let length):
+            body.write(UInt8(65))
+            body.write(UInt32(bitPattern: pid))
+            body.write(length)
+        case .refused(let reason):
+            body.write(UInt8(66))
+            body.write(text: reason)
+        case .written(let id):
+            body.write(UInt8(67))
+            body.write(id)
+        case .output(let offset, let bytes):
+            body.write(UInt8(68))
+            body.write(offset)
+            body.write(block: bytes)
+        case .exited(let record):
+            body.write(UInt8(69))
+            body.write(block: record.encoded)
+        case .viewLost: body.write(UInt8(70))
+        }
+        var frame = ByteWriter()
+        frame.write(block: body.bytes)
+        return frame.bytes
+    }
+
+    private init(body: ArraySlice<UInt8>) throws(DomainError) {
+        var reader = ByteReader(body)
+        switch try reader.number(UInt8.self) {
+        case 1: self = .hello(token: try reader.block(), epoch: try reader.number())
+        case 2: self = .input(id: try reader.number(), bytes: try reader.block())
+        case 3: self = .resize(columns: try reader.number(), rows: try reader.number())
+        case 4: self = .stop
+        case 5: self = .reap
+        case 6: self = .watch(offset: try reader.number())
+        case 65: self = .welcome(launcherPID: Int32(bitPattern: try reader.number()), logLength: try reader.number())
+        case 66: self = .refused(reason: try reader.text())
+        case 67: self = .written(id: try reader.number())
+        case 68: self = .output(offset: try reader.number(), bytes: try reader.block())
+        case 69: self = .exited(try ExitRecord(decoding: try reader.block()))
+        case 70: self = .viewLost
+        case let kind: throw DomainError.invalidValue("unknown frame kind \(kind)")
+        }
+        guard reader.isAtEnd else { throw DomainError.invalidValue("a frame is longer than its kind") }
+    }
+
+    /// Takes the first whole frame off `buffer`; nil when it is not complete yet. Throws for a frame that
+    /// is too long or malformed; the connection must then be closed.
+    package static func next(from buffer: inout [UInt8]) throws(DomainError) -> ShimFrame? {
+        guard buffer.count >= 4 else { return nil }
+        var reader = ByteReader(buffer[...])
+        let length = Int(try reader.number(UInt32.self))
+        guard length <= Self.payloadLimit else { throw DomainError.invalidValue("a frame of \(length) bytes") }
+        guard buffer.count >= 4 + length else { return nil }
+        let frame = try ShimFrame(body: buffer[4..<4 + length])
+        buffer.removeFirst(4 + length)
+        return frame
+    }
+}

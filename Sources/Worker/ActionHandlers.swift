@@ -1,0 +1,114 @@
+package import Agents
+package import Domain
+internal import Foundation
+package import Policy
+internal import ShimProtocol
+
+/// Carries out what an action's handler says, and turns every way it can end into an outcome.
+package struct ActionHandlers: Sendable {
+    private let bundle: PolicyBundle
+    private let commands: CommandRunner
+    private let agents: AgentRunner
+    private let workspaces: String
+    private let epoch: UInt64
+
+    private static let resultLimit = 64 * 1024
+
+    /// `workspaces` is the directory of the workspaces' directories; `epoch` is the node's incarnation.
+    package init(
+        bundle: PolicyBundle, commands: CommandRunner, agents: AgentRunner, workspaces: String, epoch: UInt64
+    ) {
+        self.bundle = bundle
+        self.commands = commands
+        self.agents = agents
+        self.workspaces = workspaces
+        self.epoch = epoch
+    }
+
+    /// True when a run of this job that an earlier life of the node began may still be taken back.
+    package func canResume(_ job: JobID) -> Bool { self.agents.knows(job) }
+
+    /// Runs the action; never throws, a failure is an outcome. Ends soon after its task is cancelled.
+    package func run(_ job: Job, action: ActionDefinition, params: JSONValue) async -> Outcome {
+        do {
+            switch action.handler {
+            case .none: return .completed(result: Array("{}".utf8))
+            case .command(let argv, let input): return try await self.command(job, action, argv, input, params)
+            case .agent(let agent, let prompt): return try await self.agent(job, agent, prompt, params)
+            }
+        } catch is CancellationError {
+            return .cancelled(.drain)
+        } catch let error as AgentFailure {
+            let detail = JSONValue.object([JSONMember("terminal", .string(String(decoding: error.tail, as: UTF8.self)))])
+            return .failed(Failure(reason: error.message, isRetryable: true, detail: detail.bytes))
+        } catch {
+            return .failed(Failure(reason: "\(error)", isRetryable: true))
+        }
+    }
+
+    private func command(
+        _ job: Job, _ action: ActionDefinition, _ argv: [String], _ input: ActionDefinition.CommandInput,
+        _ params: JSONValue
+    ) async throws -> Outcome {
+        guard let profile = self.bundle.profiles[action.sandbox] else {
+            return .refused(reason: "there is no sandbox profile '\(action.sandbox)'")
+        }
+        let bytes: [UInt8] =
+            switch input {
+            case .params: job.params
+            case .param(let name): Array((params[name]?.string ?? "").utf8)
+            }
+        let record = try await self.commands.run(
+            argv, input: bytes, profile: profile, workspacePath: try self.workspacePath(job.workspace))
+        let result = Self.result(of: record)
+        if record.isSuccess { return .completed(result: result) }
+        return .failed(Failure(reason: "the command failed: \(record.summary)", isRetryable: true, detail: result))
+    }
+
+    private func agent(
+        _ job: Job, _ agentParam: String, _ promptParam: String, _ params: JSONValue
+    ) async throws -> Outcome {
+        let name = params[agentParam]?.string ?? ""
+        guard let definition = (try? DefinitionName(name)).flatMap({ self.bundle.agents[$0] }) else {
+            return .refused(
+                reason: "there is no agent '\(Printable.text(name))'; expected the name of a file in Policies/agents")
+        }
+        guard let profile = self.bundle.profiles[definition.sandbox] else {
+            return .refused(reason: "there is no sandbox profile '\(definition.sandbox)'")
+        }
+        let result = try await self.agents.run(
+            Agent.Task(
+                directory: AgentDirectory(root: self.agents.configuration.root, id: job.id), definition: definition,
+                profile: profile, workspacePath: try self.workspacePath(job.workspace),
+                prompt: params[promptParam]?.string ?? "", epoch: self.epoch))
+        let value: JSONValue = [
+            "exit_status": .integer(Int64(result.record.code)), "launches": .integer(Int64(result.launches)),
+            "log_bytes": .integer(Int64(clamping: result.record.logLength)),
+            "terminal": .string(String(decoding: result.tail, as: UTF8.self)),
+        ]
+        return .completed(result: value.bytes)
+    }
+
+    /// The workspace's directory, made 0700 when it is new.
+    private func workspacePath(_ workspace: WorkspaceID) throws -> String {
+        let path = "\(self.workspaces)/\(workspace)"
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        return path
+    }
+
+    /// What the command wrote to its result descriptor when that is JSON, else its outputs and status.
+    private static func result(of record: ExitRecord) -> [UInt8] {
+        if !record.result.isEmpty, record.result.count <= self.resultLimit, (try? JSONParser.parse(record.result)) != nil {
+            return record.result
+        }
+        // Each output may take half of the result's limit.
+        let half = self.resultLimit / 2 - 128
+        let value: JSONValue = [
+            "exit_status": .integer(Int64(record.code)),
+            "stdout": .string(String(decoding: record.output.prefix(half), as: UTF8.self)),
+            "stderr": .string(String(decoding: record.errorOutput.prefix(half), as: UTF8.self)),
+        ]
+        return value.bytes
+    }
+}

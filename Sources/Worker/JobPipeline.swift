@@ -1,0 +1,133 @@
+package import Audit
+package import Domain
+package import Jobs
+package import Logging
+package import Policy
+
+/// The whole flow of a job on a node: entry → job → decision → run → outcome → completion.
+package struct JobPipeline: Sendable {
+    package let node: NodeID
+    package let policy: PolicyEngine
+    package let handlers: ActionHandlers
+    package let keys: WorkspaceKeyring
+    package let digester: ParamsDigester
+    package let writer: CompletionWriter
+    package let registry: RunRegistry
+    package let retries: RetryPolicy
+    package let clock: any Clock<Duration>
+    /// Milliseconds since the epoch by Redis' clock.
+    package let now: @Sendable () -> UInt64
+    package let metrics: JobMetrics
+    package let logger: Logger
+
+    package init(
+        node: NodeID, policy: PolicyEngine, handlers: ActionHandlers, keys: WorkspaceKeyring, digester: ParamsDigester,
+        writer: CompletionWriter, registry: RunRegistry, retries: RetryPolicy, clock: any Clock<Duration>,
+        now: @escaping @Sendable () -> UInt64, metrics: JobMetrics, logger: Logger
+    ) {
+        self.node = node
+        self.policy = policy
+        self.handlers = handlers
+        self.keys = keys
+        self.digester = digester
+        self.writer = writer
+        self.registry = registry
+        self.retries = retries
+        self.clock = clock
+        self.now = now
+        self.metrics = metrics
+        self.logger = logger
+    }
+
+    /// Takes a delivery to its completion; the delivery's slot is free again when this returns.
+    package func process(_ delivery: Delivery) async {
+        var report = RunReport(delivery: delivery, startedAt: self.now())
+        do {
+            // Entry → job: authentic, of this workspace, decodable; else a dead letter.
+            let job = try await JobEnvelope.open(delivery, keys: self.keys)
+            report.job = job
+            // Decision: again, although the submitter decided too; an entry may have been forged or a rule changed.
+            let (decision, action, params) = self.policy.decide(job.action, params: job.params)
+            switch decision {
+            case .deny(let denial): report.refuse(denial.reason, rule: denial.rule)
+            case .allow(let rule):
+                report.rule = rule
+                // Intent: recorded by the claim itself, in the node's running hash with this lease's token.
+                if let action, let params { report.outcome = await self.run(delivery, job, action, params, &report) }
+            }
+        } catch let error as JobQueueError where error.code == .unavailable {
+            report.outcome = .cancelled(.drain)  // Redis went away under the key's read: hand back, uncounted
+        } catch {
+            report.refuse("\(error)", rule: "entry")
+        }
+        await self.complete(report)
+        await self.registry.release(delivery.entry)
+    }
+
+    private func run(
+        _ delivery: Delivery, _ job: Job, _ action: ActionDefinition, _ params: JSONValue, _ report: inout RunReport
+    ) async -> Outcome {
+        report.maxAttempts = action.maxAttempts
+        let isResumed = delivery.isRecovered && self.handlers.canResume(job.id)
+        guard isResumed || delivery.crashes < self.retries.crashLimit else {
+            return .refused(reason: "its node died under it \(delivery.crashes) times; it is kept for a person")
+        }
+        if case .none = action.handler { return await self.handlers.run(job, action: action, params: params) }
+        let run = JobRun(entry: delivery.entry, clock: self.clock)
+        await self.registry.register(run)
+        return await run.run(timeout: action.timeout) {
+            await self.handlers.run(job, action: action, params: params)
+        }
+    }
+
+    /// Writes outcome, audit event and acknowledgement in one step, if the lease is still ours.
+    private func complete(_ report: RunReport) async {
+        guard report.outcome != .cancelled(.leaseLost) else { return }
+        let end = self.retries.end(of: report)
+        do {
+            let completion = try await self.completion(report, end)
+            guard await self.writer.write(completion) else {
+                self.logger.warning(
+                    "an outcome was not written: the job is another node's now",
+                    metadata: ["job.id": "\(report.idText)", "outcome": "\(report.outcome.name)"])
+                return
+            }
+            self.metrics.ended(report, end: end, at: self.now())
+        } catch {
+            self.logger.error("an outcome could not be sealed", error: error, metadata: ["job.id": "\(report.idText)"])
+        }
+    }
+
+    private func completion(_ report: RunReport, _ end: Completion.End) async throws -> Completion {
+        let delivery = report.delivery
+        var sealed: [UInt8] = []
+        if let detail = report.detail, !detail.isEmpty, let id = delivery.jobID {
+            let key = try await self.keys.currentKey(of: delivery.workspace)
+            sealed = try JobEnvelope.seal(result: detail, workspace: delivery.workspace, job: id, with: key)
+        }
+        let failures = delivery.failures + (report.isFailure ? 1 : 0)
+        return Completion(
+            delivery: delivery, end: end, action: report.job?.action.name ?? "", submittedAt: report.submittedAt,
+            startedAt: report.startedAt, failures: failures, crashes: delivery.crashes, reason: report.reason,
+            sealedResult: sealed, auditEvent: try self.auditEvent(report, end))
+    }
+
+    private func auditEvent(_ report: RunReport, _ end: Completion.End) throws -> [UInt8] {
+        let (kind, status): (AuditEvent.Kind, String) =
+            switch end {
+            case .completed: (.outcome, JobState.completed.rawValue)
+            case .cancelled: (.outcome, JobState.cancelled.rawValue)
+            case .discarded: (.outcome, JobState.discarded.rawValue)
+            case .retry: (.attempt, JobState.retryable.rawValue)
+            case .released: (.attempt, JobState.available.rawValue)
+            }
+        if case .released = end { return [] }
+        let now = self.now()
+        return AuditEvent(
+            kind: kind, workspace: report.delivery.workspace, actor: report.job?.actor ?? "",
+            action: report.job?.action.name ?? "", jobID: report.delivery.jobID, status: status, rule: report.rule,
+            duration: .milliseconds(now - min(now, report.startedAt)), errorReason: report.reason,
+            paramsDigest: try report.job.map { try self.digester.digest($0.params) } ?? [], node: self.node.name, time: now
+        ).encoded
+    }
+}

@@ -1,0 +1,68 @@
+internal import Domain
+package import Jobs
+package import Logging
+
+/// The node's maintenance: renews its lease, puts a dead node's jobs back in line, and jobs whose time
+/// has come. Each is one atomic call that any node may make, so no leader is needed.
+package struct LeaseKeeper: Sendable {
+    private let lease: NodeLease
+    private let registry: RunRegistry
+    private let metrics: JobMetrics
+    private let clock: any Clock<Duration>
+    private let elapsed: @Sendable () -> Duration
+    private let logger: Logger
+
+    private static let tick = Duration.milliseconds(500)
+
+    /// `elapsed` tells monotonic time; a gap longer than the lease means that the node was paused.
+    package init(
+        lease: NodeLease, registry: RunRegistry, metrics: JobMetrics, logger: Logger,
+        clock: any Clock<Duration> = ContinuousClock(), elapsed: @escaping @Sendable () -> Duration
+    ) {
+        self.lease = lease
+        self.registry = registry
+        self.metrics = metrics
+        self.logger = logger
+        self.clock = clock
+        self.elapsed = elapsed
+    }
+
+    package func run(ready: @Sendable () -> Void) async throws {
+        ready()
+        let term = self.lease.queue.limits.lease
+        var renewedAt = self.elapsed()
+        while true {
+            try await self.clock.sleep(for: Self.tick)
+            do {
+                _ = try await self.lease.moveDue()
+                guard self.elapsed() - renewedAt >= term / 3 else { continue }
+                let dead = try await self.lease.renew()
+                let gap = self.elapsed() - renewedAt
+                renewedAt = self.elapsed()
+                if gap > term { try await self.dropLostRuns(gap) }
+                for name in dead { try await self.rescue(name) }
+            } catch let error as JobQueueError where error.code == .unavailable || error.code == .unknownNode {
+                continue  // the consumer joins again, the link reconnects; there is nothing to do here
+            }
+        }
+    }
+
+    /// After a pause longer than the lease others may have taken the jobs: what is not held ends unwritten.
+    private func dropLostRuns(_ gap: Duration) async throws {
+        let held = Set(try await self.lease.held().map(\.entry.token))
+        let lost = await self.registry.cancelLost(keeping: held)
+        self.logger.warning(
+            "the lease was not renewed in time", metadata: ["lease.gap": "\(gap)", "jobs.lost": "\(lost)"])
+    }
+
+    private func rescue(_ dead: String) async throws {
+        var total = 0
+        while true {
+            let moved = try await self.lease.rescue(dead)
+            total += moved
+            if moved < 200 { break }
+        }
+        self.metrics.rescued(total)
+        self.logger.notice("a dead node's jobs were put back in line", metadata: ["node.id": "\(dead)", "jobs.count": "\(total)"])
+    }
+}

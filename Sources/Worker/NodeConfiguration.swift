@@ -1,0 +1,34 @@
+package import Agents
+package import Domain
+package import Jobs
+package import Redis
+
+/// What one node needs to know to run.
+package struct NodeConfiguration: Sendable {
+    package var node: NodeID
+    /// Tells two machines with one node name apart.
+    package var owner: String
+    package var redis: RedisConfiguration
+    package var limits: QueueLimits
+    /// Jobs held at once, running or about to.
+    package var slots: Int
+    /// Jobs of one workspace that run at once.
+    package var workspaceConcurrency: Int
+    /// How long running jobs may take to finish when the node stops.
+    package var grace: Duration
+    package var agents: AgentConfiguration
+
+    package init(
+        node: NodeID, owner: String, redis: RedisConfiguration, limits: QueueLimits, slots: Int,
+        workspaceConcurrency: Int, grace: Duration, agents: AgentConfiguration
+    ) {
+        self.node = node
+        self.owner = owner
+        self.redis = redis
+        self.limits = limits
+        self.slots = slots
+        self.workspaceConcurrency = workspaceConcurrency
+        self.grace = grace
+        self.agents = agents
+    }
+}

@@ -1,0 +1,34 @@
+package import CoreMetrics
+package import Jobs
+
+/// Publishes the queue's depth and age every few seconds; a scaler can use them.
+package struct QueueGauges: Sendable {
+    private let queue: RedisStreamJobQueue
+    private let lag: Gauge
+    private let age: Gauge
+    private let pending: Gauge
+    private let delayed: Gauge
+
+    package init(queue: RedisStreamJobQueue, factory: any MetricsFactory) {
+        self.queue = queue
+        self.lag = Gauge(label: "orchestra_queue_lag", factory: factory)
+        self.age = Gauge(label: "orchestra_queue_oldest_age_seconds", factory: factory)
+        self.pending = Gauge(label: "orchestra_queue_pending", factory: factory)
+        self.delayed = Gauge(label: "orchestra_queue_delayed", factory: factory)
+    }
+
+    package func run(clock: any Clock<Duration> = ContinuousClock()) async throws {
+        while true {
+            do {
+                let statistics = try await self.queue.statistics()
+                self.lag.record(statistics.waiting)
+                self.age.record(Double(statistics.oldestAge.milliseconds) / 1000)
+                self.pending.record(statistics.running)
+                self.delayed.record(statistics.delayed)
+            } catch let error as JobQueueError where error.code == .unavailable {
+                // The last values stay; orchestra_redis_up says that they are old.
+            }
+            try await clock.sleep(for: .seconds(5))
+        }
+    }
+}

@@ -1,0 +1,146 @@
+internal import CLinux
+internal import Domain
+internal import Glibc
+internal import ShimProtocol
+
+/// The shim of a command: one sandboxed process with pipes, whose kept output and end are printed as one
+/// exit record. It ends its program when asked to stop and when the node that asked is gone.
+struct CommandSession {
+    private let spec: LaunchSpec
+    private let signals: Int32
+    private let owner: Int32
+    private var launcher: Launcher
+    private var input: ArraySlice<UInt8>
+    private var inputPipe: Int32
+    private var outputs: [(fd: Int32, kept: [UInt8], isCut: Bool)]
+    private var endedBy = ExitRecord.EndedBy.itself
+    private var exit: orc_exit?
+    private var exitSeenAt: UInt64 = 0
+
+    private static let drainMilliseconds: UInt64 = 1000
+
+    /// Reads the launch file from standard input and runs it; the exit status says only whether the shim
+    /// itself could do its work.
+    static func run() -> Int32 {
+        guard let bytes = POSIX.untilEnd(of: STDIN_FILENO, limit: 16 * 1024 * 1024),
+            let spec = try? LaunchSpec(decoding: bytes), spec.mode == .command
+        else {
+            report("standard input holds no launch file for a command")
+            return 64
+        }
+        func fail(_ reason: String) -> Int32 {
+            let record = ExitRecord(endedBy: .launchFailed, code: -1, signal: 0, errorOutput: Array(reason.utf8))
+            return POSIX.writeAll(STDOUT_FILENO, record.encoded) ? 0 : 70
+        }
+        // The descriptor of the owner's process is taken before the check that it still is the parent.
+        let owner = orc_pidfd_open(spec.ownerPID)
+        guard owner >= 0, getppid() == spec.ownerPID else { return fail("the node that asked is gone") }
+        let signals = orc_signal_descriptor()
+        guard signals >= 0, let input = POSIX.pipe(), let output = POSIX.pipe(), let errors = POSIX.pipe(),
+            let result = POSIX.pipe()
+        else { return fail("no pipes can be had: errno \(errno)") }
+        let stdio = [input.reader, output.writer, errors.writer, result.writer]
+        switch Launcher.start(spec, pty: -1, stdio: stdio) {
+        case .failure(let error): return fail(error.message)
+        case .success(let launcher):
+            for fd in stdio { close(fd) }
+            for fd in [input.writer, output.reader, errors.reader, result.reader] { _ = orc_set_nonblocking(fd) }
+            var session = CommandSession(
+                spec: spec, signals: signals, owner: owner, launcher: launcher, inputPipe: input.writer,
+                outputs: [output.reader, errors.reader, result.reader])
+            return POSIX.writeAll(STDOUT_FILENO, session.loop().encoded) ? 0 : 70
+        }
+    }
+
+    private init(
+        spec: LaunchSpec, signals: Int32, owner: Int32, launcher: Launcher, inputPipe: Int32, outputs: [Int32]
+    ) {
+        self.spec = spec
+        self.signals = signals
+        self.owner = owner
+        self.launcher = launcher
+        self.input = spec.input[...]
+        self.inputPipe = inputPipe
+        self.outputs = outputs.map { ($0, [], false) }
+    }
+
+    private mutating func loop() -> ExitRecord {
+        while !self.isOver {
+            let events = POSIX.poll(
+                [
+                    (self.signals, POSIX.readable), (self.owner, POSIX.readable),
+                    (self.launcher.statusDescriptor, self.exit == nil ? POSIX.readable : 0),
+                    (self.inputPipe, POSIX.writable),
+                ] + self.outputs.map { ($0.fd, POSIX.readable) }, milliseconds: self.exit == nil ? 1000 : 50)
+            if events[0] != 0 { self.handleSignals() }
+            if events[1] != 0 { self.end(.orphaned) }
+            if events[2] != 0 { self.launcher.readReports() }
+            if events[3] != 0 { self.feed() }
+            for index in self.outputs.indices where events[4 + index] != 0 { self.collect(index) }
+            self.reapProgram()
+        }
+        guard let exit = self.exit else { return ExitRecord(endedBy: .launchFailed, code: -1, signal: 0) }
+        let hasFailed =
+            self.endedBy == .itself && exit.code == 1 && self.outputs[1].kept.starts(with: "bwrap: ".utf8)
+        return ExitRecord(
+            endedBy: hasFailed ? .launchFailed : self.endedBy, code: exit.code, signal: exit.signal,
+            userMicroseconds: exit.user_microseconds, systemMicroseconds: exit.system_microseconds,
+            maxRSSKiB: exit.max_rss_kib, output: self.outputs[0].kept, errorOutput: self.outputs[1].kept,
+            result: self.outputs[2].kept)
+    }
+
+    private var isOver: Bool {
+        guard self.exit != nil else { return false }
+        let isDrained = self.outputs.allSatisfy { $0.fd < 0 } && self.launcher.isTreeGone()
+        return isDrained || orc_monotonic_milliseconds() - self.exitSeenAt > Self.drainMilliseconds
+    }
+
+    private mutating func handleSignals() {
+        while true {
+            let number = orc_next_signal(self.signals)
+            guard number > 0 else { return }
+            if number == SIGTERM || number == SIGINT || number == SIGHUP { self.end(.stop) }
+        }
+    }
+
+    private mutating func end(_ reason: ExitRecord.EndedBy) {
+        guard self.exit == nil, self.endedBy == .itself else { return }
+        self.endedBy = reason
+        self.launcher.killTree()
+    }
+
+    private mutating func reapProgram() {
+        guard self.exit == nil else { return }
+        var result = orc_exit()
+        guard unsafe orc_reap(self.launcher.pid, &result) == 1 else { return }
+        self.exit = result
+        self.exitSeenAt = orc_monotonic_milliseconds()
+    }
+
+    private mutating func feed() {
+        while !self.input.isEmpty {
+            guard let count = POSIX.write(self.inputPipe, self.input) else {
+                self.input = []
+                break
+            }
+            if count == 0 { return }
+            self.input = self.input.dropFirst(count)
+        }
+        close(self.inputPipe)
+        self.inputPipe = -1
+    }
+
+    /// Keeps the first bytes up to the limit and reads on, so that the program is never blocked by us.
+    private mutating func collect(_ index: Int) {
+        switch POSIX.read(self.outputs[index].fd) {
+        case .bytes(let bytes):
+            let room = Int(self.spec.outputLimit) - self.outputs[index].kept.count
+            self.outputs[index].kept += bytes.prefix(max(0, room))
+            if bytes.count > room { self.outputs[index].isCut = true }
+        case .wouldBlock: break
+        case .end:
+            close(self.outputs[index].fd)
+            self.outputs[index].fd = -1
+        }
+    }
+}

@@ -1,0 +1,105 @@
+internal import CLinux
+internal import Glibc
+
+/// The shim's system calls on descriptors; each retries EINTR, copies, and reports an errno.
+enum POSIX {
+    enum ReadResult {
+        case bytes([UInt8])
+        case wouldBlock
+        case end
+    }
+
+    /// One read of at most `limit` bytes. A terminal whose other side is gone (EIO) is at its end.
+    static func read(_ fd: Int32, limit: Int = 64 * 1024) -> ReadResult {
+        var count = 0
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, initialized in
+            repeat { count = unsafe Glibc.read(fd, buffer.baseAddress, limit) } while count < 0 && errno == EINTR
+            initialized = max(0, count)
+        }
+        if count > 0 { return .bytes(bytes) }
+        if count < 0, errno == EAGAIN { return .wouldBlock }
+        return .end
+    }
+
+    /// Bytes of a file from `offset` on; empty at its end.
+    static func read(_ fd: Int32, at offset: UInt64, limit: Int) -> [UInt8] {
+        unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, initialized in
+            var count = 0
+            repeat {
+                count = unsafe pread(fd, buffer.baseAddress, limit, off_t(clamping: offset))
+            } while count < 0 && errno == EINTR
+            initialized = max(0, count)
+        }
+    }
+
+    /// How many of the bytes one write took; 0 when it would block, nil when the other side is gone.
+    static func write(_ fd: Int32, _ bytes: ArraySlice<UInt8>) -> Int? {
+        var count = 0
+        repeat {
+            count = unsafe bytes.withUnsafeBufferPointer { unsafe Glibc.write(fd, $0.baseAddress, $0.count) }
+        } while count < 0 && errno == EINTR
+        if count >= 0 { return count }
+        return errno == EAGAIN ? 0 : nil
+    }
+
+    /// Writes all to a blocking descriptor; false when it cannot.
+    static func writeAll(_ fd: Int32, _ bytes: [UInt8]) -> Bool {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            guard let count = self.write(fd, rest), count > 0 else { return false }
+            rest = rest.dropFirst(count)
+        }
+        return true
+    }
+
+    static func wholeFile(_ path: String, limit: Int = 16 * 1024 * 1024) -> [UInt8]? {
+        let fd = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard fd >= 0 else { return nil }
+        defer { close(fd) }
+        return self.untilEnd(of: fd, limit: limit)
+    }
+
+    static func untilEnd(of fd: Int32, limit: Int) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        while bytes.count <= limit {
+            switch self.read(fd) {
+            case .bytes(let more): bytes += more
+            case .end: return bytes
+            case .wouldBlock: return nil
+            }
+        }
+        return nil
+    }
+
+    /// Replaces a file so that a crash leaves the old or the new one, whole and on disk.
+    static func replaceFile(_ path: String, with bytes: [UInt8]) -> Bool {
+        let draft = path + ".new"
+        let fd = unsafe open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard fd >= 0 else { return false }
+        let isWritten = self.writeAll(fd, bytes) && fsync(fd) == 0
+        close(fd)
+        return unsafe isWritten && rename(draft, path) == 0
+    }
+
+    /// Opens a file that only grows.
+    static func openLog(_ path: String) -> Int32 {
+        unsafe open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    }
+
+    static func pipe() -> (reader: Int32, writer: Int32)? {
+        var ends: [Int32] = [0, 0]
+        guard unsafe orc_pipe(&ends) == 0 else { return nil }
+        return (ends[0], ends[1])
+    }
+
+    /// Waits until a descriptor is ready or the time is over; the events that came, in the same order.
+    static func poll(_ wanted: [(fd: Int32, events: Int16)], milliseconds: Int32) -> [Int16] {
+        var entries = wanted.map { pollfd(fd: $0.fd, events: $0.events, revents: 0) }
+        let count = unsafe Glibc.poll(&entries, nfds_t(entries.count), milliseconds)
+        return count > 0 ? entries.map(\.revents) : Array(repeating: 0, count: wanted.count)
+    }
+
+    static let readable = Int16(POLLIN)
+    static let writable = Int16(POLLOUT)
+    static let ended = Int16(POLLHUP | POLLERR)
+}

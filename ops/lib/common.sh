@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# Shared by ops/run, ops/test and .ci/run: what a bare Debian machine lacks is installed here, and
+# work that must not happen as root is handed to an unprivileged user.
+
+# What the build links and what the product starts. `prometheus` brings promtool for the tests.
+ORC_RUNTIME_PACKAGES=(redis-server tmux bubblewrap util-linux)
+ORC_BUILD_PACKAGES=(libhiredis-dev libssl-dev libargon2-dev pkg-config gcc libc6-dev)
+ORC_TEST_PACKAGES=(prometheus openssl)
+ORC_SERVICE_USER=orchestra
+ORC_SERVICE_HOME=/var/lib/orchestra
+
+orc_note() { printf '==> %s\n' "$*" >&2; }
+orc_fail() { printf 'error: %s\n' "$2" >&2; exit "$1"; }
+
+orc_missing_packages() {
+    local package
+    for package in "$@"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' \
+            || printf '%s\n' "$package"
+    done
+}
+
+# Installs the named packages that are missing; as another user it asks sudo, and without sudo it
+# says what to type. RUNLEVEL=1 keeps Debian's scripts from starting the services they bring: the
+# product starts its own Redis, on a socket of its own.
+orc_install() {
+    local missing
+    mapfile -t missing < <(orc_missing_packages "$@")
+    [ "${#missing[@]}" -eq 0 ] && return 0
+    orc_note "installing ${missing[*]}"
+    local apt=(env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1)
+    if [ "$(id -u)" -ne 0 ]; then
+        if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+            apt=(sudo "${apt[@]}")
+        else
+            orc_fail 69 "these packages are missing and need root: apt-get install ${missing[*]}"
+        fi
+    fi
+    "${apt[@]}" apt-get update -qq >&2 || orc_fail 69 "apt-get update failed; check the network and /etc/apt"
+    "${apt[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 \
+        || orc_fail 69 "apt-get could not install: ${missing[*]}"
+}
+
+orc_require_swift() {
+    command -v swift >/dev/null \
+        || orc_fail 69 "swift was not found in PATH; install Swift 6.3 from swift.org and try again"
+}
+
+# Runs "$@" (a path below the checkout, then arguments) as the service user when started as root.
+# The checkout is copied into that user's home, because a clone in /root is not readable by others
+# and nothing of the build should run with root's rights. Returns only when already unprivileged.
+orc_drop_root() {
+    local root=$1; shift
+    [ "$(id -u)" -eq 0 ] || return 0
+    orc_install rsync
+    if ! id "$ORC_SERVICE_USER" >/dev/null 2>&1; then
+        orc_note "creating the unprivileged user $ORC_SERVICE_USER"
+        useradd --system --create-home --home-dir "$ORC_SERVICE_HOME" --shell /bin/bash "$ORC_SERVICE_USER"
+        # git refuses to clone from package mirrors on this machine that belong to another user.
+        printf '[safe]\n\tdirectory = *\n' > "$ORC_SERVICE_HOME/.gitconfig"
+    fi
+    local name copy
+    name=$(printf '%s' "$root" | sha256sum | cut -c1-8)
+    copy="$ORC_SERVICE_HOME/checkout-$name"
+    mkdir -p "$copy"
+    rsync -a --delete --exclude='/.git' --exclude='/.build*' --exclude='/Package.resolved' \
+        --chown="$ORC_SERVICE_USER:$ORC_SERVICE_USER" "$root/" "$copy/"
+    chown "$ORC_SERVICE_USER:$ORC_SERVICE_USER" "$copy"
+    orc_note "continuing as $ORC_SERVICE_USER in $copy"
+    cd "$copy" || exit 70
+    exec setpriv --reuid "$ORC_SERVICE_USER" --regid "$ORC_SERVICE_USER" --clear-groups --inh-caps=-all \
+        env -i HOME="$ORC_SERVICE_HOME" USER="$ORC_SERVICE_USER" LOGNAME="$ORC_SERVICE_USER" \
+        PATH="$PATH" LANG=C.UTF-8 TERM="${TERM:-dumb}" SHELL=/bin/bash CI="${CI:-}" \
+        REDIS_URL="${REDIS_URL:-}" SWIFT_BACKTRACE="${SWIFT_BACKTRACE:-}" \
+        bash "$copy/$1" "${@:2}"
+}
