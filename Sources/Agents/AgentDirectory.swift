@@ -2,6 +2,7 @@ internal import CLinux
 package import Domain
 internal import Foundation
 package import ShimProtocol
+internal import Terminals
 
 /// The files of one agent on this node: a directory 0700 by its id, in it one by generation (one launch).
 package struct AgentDirectory: Sendable {
@@ -45,6 +46,19 @@ package struct AgentDirectory: Sendable {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: self.generationPath(generation))) ?? []
         let numbers = names.compactMap { $0.hasPrefix("t") ? Int($0.dropFirst()) : nil }
         return numbers.max().map { self.viewPath(generation, $0) }
+    }
+
+    /// The arguments with which tmux shows the generation's newest view, nil when there is none.
+    package func attachArguments(_ generation: Int) -> [String]? {
+        self.latestView(generation).map { TmuxServer(executable: "tmux", socket: $0).attachArguments }
+    }
+
+    /// True while a shim answers on the generation's socket.
+    package func isAlive(_ generation: Int) -> Bool {
+        let descriptor = unsafe orc_connect_unix(self.socketPath(generation))
+        guard descriptor >= 0 else { return false }
+        close(descriptor)
+        return true
     }
 
     /// Makes the directory of a new generation.

@@ -53,6 +53,17 @@ package struct RedisStreamJobQueue: Sendable {
         }
     }
 
+    /// Stores an audit event that belongs to no job, such as a denial.
+    package func appendAudit(_ event: [UInt8]) async throws {
+        var command = RedisCommand("XADD", self.lane.key("audit"), "*", "e")
+        command.append(event)
+        do {
+            _ = try await self.client.send(command)
+        } catch {
+            throw JobQueueError.from(error)
+        }
+    }
+
     /// Redis' clock in milliseconds since the epoch.
     package func time() async throws -> UInt64 {
         do {

@@ -8,11 +8,22 @@ package struct RedisServerFacts: Sendable, Hashable {
     /// The oldest version that has functions (redis.io, `FUNCTION LOAD`: since 7.0).
     package static let oldestMajor = 7
 
-    /// Asks `INFO`; throws what `RedisClient.send` throws.
+    private static let questions = [
+        RedisCommand("INFO", "server"), RedisCommand("INFO", "memory"), RedisCommand("INFO", "persistence"),
+    ]
+
+    /// Asks `INFO`; throws what `RedisClient.pipeline` throws.
     package init(of client: RedisClient, timeout: Duration? = nil) async throws {
-        let replies = try await client.pipeline(
-            [RedisCommand("INFO", "server"), RedisCommand("INFO", "memory"), RedisCommand("INFO", "persistence")],
-            timeout: timeout)
+        let replies = try await client.pipeline(Self.questions, timeout: timeout)
+        try self.init(replies: replies, usesTLS: client.configuration.tls != nil)
+    }
+
+    /// The same over one connection.
+    package init(of connection: RedisConnection, usesTLS: Bool, timeout: Duration = .seconds(5)) async throws {
+        try self.init(replies: try await connection.pipeline(Self.questions, timeout: timeout), usesTLS: usesTLS)
+    }
+
+    private init(replies: [RESPReply], usesTLS: Bool) throws {
         var fields: [Substring: Substring] = [:]
         for reply in replies {
             let text = String(decoding: try reply.checked().bytes, as: UTF8.self)
@@ -24,7 +35,7 @@ package struct RedisServerFacts: Sendable, Hashable {
         self.version = String(fields["redis_version"] ?? "unknown")
         self.evictionPolicy = String(fields["maxmemory_policy"] ?? "unknown")
         self.isAppendOnly = fields["aof_enabled"] == "1"
-        self.usesTLS = client.configuration.tls != nil
+        self.usesTLS = usesTLS
     }
 
     /// What must change before a node may use this Redis; empty when nothing must.

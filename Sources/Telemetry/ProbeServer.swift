@@ -48,7 +48,7 @@ package struct ProbeServer: Sendable {
                     try channel.pipeline.syncOperations.addHandler(IdleStateHandler(allTimeout: Self.idleLimit))
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
                     try channel.pipeline.syncOperations.addHandler(CloseOnIdleHandler())
-                    return try NIOAsyncChannel<HTTPServerRequestPart, HTTPPart<HTTPResponseHead, ByteBuffer>>(
+                    return try NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>(
                         wrappingChannelSynchronously: channel)
                 }
             }
@@ -73,7 +73,7 @@ package struct ProbeServer: Sendable {
     }
 
     private func serve(
-        _ connection: NIOAsyncChannel<HTTPServerRequestPart, HTTPPart<HTTPResponseHead, ByteBuffer>>
+        _ connection: NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
     ) async {
         do {
             try await connection.executeThenClose { inbound, outbound in
@@ -85,7 +85,7 @@ package struct ProbeServer: Sendable {
                     ])
                     if !head.isKeepAlive { headers.add(name: "connection", value: "close") }
                     try await outbound.write(.head(HTTPResponseHead(version: .http1_1, status: status, headers: headers)))
-                    if head.method != .HEAD { try await outbound.write(.body(ByteBuffer(string: body))) }
+                    if head.method != .HEAD { try await outbound.write(.body(.byteBuffer(ByteBuffer(string: body)))) }
                     try await outbound.write(.end(nil))
                     if !head.isKeepAlive { return }
                 }

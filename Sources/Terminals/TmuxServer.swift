@@ -25,7 +25,6 @@ package struct TmuxServer: Sendable {
         set -g history-limit 2000
         set -g update-environment ""
         set -g default-size 220x50
-        set -g window-size manual
         set -g prefix None
         unbind-key -a
         """
@@ -45,7 +44,9 @@ package struct TmuxServer: Sendable {
         _ = try await self.run(
             ["-u", "-f", configurationFile, "new-session", "-d", "-s", "agent", "-x", "220", "-y", "50", "-c", directory]
                 + argv)
-        let answer = try await self.run(["display-message", "-p", "#{pid}"])
+        // Not in the file: tmux 3.3a dies when `window-size manual` is set before the first window exists.
+        let answer = try await self.run(
+            ["set-option", "-g", "window-size", "manual", ";", "display-message", "-p", "#{pid}"])
         guard let pid = Int32(answer.trimmedASCII) else {
             throw TerminalError(message: "tmux did not name its process: '\(answer.prefix(80))'")
         }

@@ -96,7 +96,8 @@ struct TerminalSession {
             if events[3] != 0 { self.accept() }
             if events[4] & POSIX.ended != 0 { self.isPaneOpen = false }
             if events[4] & POSIX.readable != 0 { self.discardPaneInput() }
-            for index in self.clients.indices where events[6 + index] != 0 { self.serve(index) }
+            // A connection accepted just now has no event yet.
+            for index in self.clients.indices where 6 + index < events.count && events[6 + index] != 0 { self.serve(index) }
             self.pumpViews()
             self.removeGone()
             self.judge()

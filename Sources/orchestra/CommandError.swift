@@ -1,0 +1,48 @@
+import Agents
+import Domain
+import Jobs
+import Policy
+import Redis
+import Supervision
+import TransportSecurity
+
+/// A command's failure: one sentence for people and the exit status for programs (sysexits.h).
+struct CommandError: Error, CustomStringConvertible {
+    enum Status: Int32 {
+        case jobFailed = 1
+        case usage = 64
+        case data = 65
+        case unavailable = 69
+        case gaveUp = 70
+        case notPermitted = 77
+        case configuration = 78
+    }
+
+    let status: Status
+    let message: String
+
+    init(_ status: Status, _ message: String) {
+        self.status = status
+        self.message = message
+    }
+
+    static func configuration(_ message: String) -> CommandError { CommandError(.configuration, message) }
+
+    /// Sorts any error of the modules into a status.
+    init(_ error: any Error) {
+        switch error {
+        case let error as CommandError: self = error
+        case let error as DomainError: self.init(.usage, error.message)
+        case let error as PolicyError: self.init(.configuration, error.message)
+        case let error as TLSError: self.init(.configuration, error.message)
+        case let error as RedisError: self.init(error.code == .configuration ? .configuration : .unavailable, error.message)
+        case let error as JobQueueError:
+            self.init(error.code == .nameTaken || error.code == .unreadable ? .configuration : .unavailable, error.message)
+        case let error as SupervisionError: self.init(.gaveUp, error.message)
+        case let error as AgentError: self.init(.gaveUp, error.message)
+        default: self.init(.gaveUp, "\(error)")
+        }
+    }
+
+    var description: String { self.message }
+}

@@ -1,0 +1,110 @@
+import Agents
+import ArgumentParser
+import Domain
+import Foundation
+import ShimProtocol
+
+struct AgentsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "agents", abstract: "Shows the agents of this machine.",
+        subcommands: [List.self, Logs.self, Attach.self], defaultSubcommand: List.self)
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lists the agents that this machine runs or ran.", discussion: "EXAMPLE\n  orchestra agents list")
+
+        @OptionGroup var common: CommonOptions
+
+        func run() async throws {
+            try await reporting {
+                let context = try self.common.context()
+                let agents = AgentDirectory.all(root: context.stateDirectory + "/agents")
+                if agents.isEmpty, !self.common.json { show("no agents under \(context.stateDirectory)/agents") }
+                for agent in agents {
+                    guard let generation = agent.generations.last else { continue }
+                    let record = agent.exitRecord(generation)
+                    let state = record.map { $0.isSuccess ? "exited" : "crashed" } ?? (agent.isAlive(generation) ? "running" : "unknown")
+                    if self.common.json {
+                        let line: JSONValue = [
+                            "agent_id": .string(agent.id.description), "state": .string(state),
+                            "launches": .integer(Int64(generation)), "log": .string(agent.logPath(generation)),
+                            "exit_status": record.map { .integer(Int64($0.code)) } ?? .null,
+                        ]
+                        show(line.text)
+                    } else {
+                        let detail = record.map { ", \($0.summary)" } ?? ""
+                        show("\(agent.id)  \(state)  launch \(generation)\(detail)")
+                    }
+                }
+            }
+        }
+    }
+
+    struct Logs: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Prints what an agent's terminal showed.",
+            discussion: """
+                Escape sequences are taken out; --raw prints the bytes as the agent wrote them, which your own
+                terminal will obey.
+
+                EXAMPLE
+                  orchestra agents logs 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11
+                """)
+
+        @OptionGroup var common: CommonOptions
+        @Argument(help: "The agent's id, which is its job's.") var id: String
+        @Flag(help: "The bytes as they are.") var raw = false
+        @Option(help: "Which launch; the last one when it is left out.") var launch: Int?
+
+        func run() async throws {
+            try await reporting {
+                let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: self.launch)
+                guard let data = FileManager.default.contents(atPath: agent.logPath(generation)) else {
+                    throw CommandError(.data, "launch \(generation) of agent \(agent.id) has no log")
+                }
+                if self.raw {
+                    FileHandle.standardOutput.write(data)
+                } else {
+                    show(TerminalText.plain(String(decoding: data, as: UTF8.self)))
+                }
+            }
+        }
+    }
+
+    struct Attach: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Looks at a running agent's terminal, read-only.",
+            discussion: "Close the window to leave; the agent goes on.\n\nEXAMPLE\n  orchestra agents attach 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11")
+
+        @OptionGroup var common: CommonOptions
+        @Argument(help: "The agent's id, which is its job's.") var id: String
+
+        func run() async throws {
+            try await reporting {
+                let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: nil)
+                guard agent.exitRecord(generation) == nil, let arguments = agent.attachArguments(generation) else {
+                    throw CommandError(.unavailable, "the agent \(agent.id) does not run any more; see: orchestra agents logs \(agent.id)")
+                }
+                let tmux = try Host.program("tmux", package: "tmux")
+                let terminal = ProcessInfo.processInfo.environment["TERM"] ?? "xterm-256color"
+                let result = replaceProcess(
+                    tmux, arguments: ["tmux"] + arguments,
+                    environment: ["TERM": terminal, "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"])
+                throw CommandError(.unavailable, "tmux could not be started: error \(result)")
+            }
+        }
+    }
+}
+
+private func findAgent(_ text: String, in context: Context, launch: Int?) throws -> (AgentDirectory, Int) {
+    let id = try JobID(text)
+    let agent = AgentDirectory(root: context.stateDirectory + "/agents", id: id)
+    guard let last = agent.generations.last else {
+        throw CommandError(.data, "there is no agent \(id) on this machine (looked in \(context.stateDirectory)/agents)")
+    }
+    guard let launch else { return (agent, last) }
+    guard agent.generations.contains(launch) else {
+        throw CommandError(.data, "agent \(id) has no launch \(launch); expected one of \(agent.generations)")
+    }
+    return (agent, launch)
+}

@@ -1,0 +1,37 @@
+import ArgumentParser
+import Domain
+
+struct ConfigCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config", abstract: "Prints the effective configuration and where each value comes from.",
+        discussion: """
+            Secrets are masked. The order is flag, environment, file, default.
+
+            EXAMPLES
+              orchestra config
+              orchestra config --set worker.slots=4 --json-output
+            """)
+
+    @OptionGroup var common: CommonOptions
+
+    func run() async throws {
+        try await reporting {
+            let settings = try self.common.context().settings
+            for key in SettingKey.all {
+                let value = settings.text(key.name)
+                let shown = key.isSecret && value != nil ? "<secret>" : value
+                if self.common.json {
+                    let line: JSONValue = [
+                        "key": .string(key.name), "value": shown.map { .string($0) } ?? .null,
+                        "source": .string(settings.source(of: key.name)), "variable": .string(key.variable),
+                        "secret": .bool(key.isSecret), "help": .string(key.text),
+                    ]
+                    show(line.text)
+                } else {
+                    show("\(key.name) = \(shown ?? "(unset)")   [\(settings.source(of: key.name))]")
+                    show("    \(key.variable): \(key.text) Expected \(key.kind.expected).")
+                }
+            }
+        }
+    }
+}

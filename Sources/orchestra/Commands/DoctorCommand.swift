@@ -1,0 +1,173 @@
+import Agents
+import ArgumentParser
+import Credentials
+import Domain
+import Foundation
+import NIOPosix
+import Policy
+import Redis
+import Sandboxing
+import ShimProtocol
+import Subprocess
+import SystemPackage
+
+struct DoctorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor", abstract: "Checks what a node needs on this machine, by trying it.",
+        discussion: """
+            Each line is ok, warn or fail with what to do. The sandbox is not read about but run: a program inside
+            looks for every layer. Status 69 when something fails.
+
+            EXAMPLES
+              orchestra doctor
+              orchestra doctor --json-output
+            """)
+
+    @OptionGroup var common: CommonOptions
+
+    func run() async throws {
+        try await reporting {
+            try Host.refuseRoot()
+            let context = try self.common.context()
+            var findings = await Doctor.programs()
+            findings += Doctor.configuration(context)
+            findings += await Doctor.redis(context)
+            findings += await Doctor.sandbox(context)
+            findings += Doctor.hashing()
+            for finding in findings { show(self.common.json ? finding.json.text : finding.line) }
+            if findings.contains(where: { $0.level == .fail }) { throw ExitCode(CommandError.Status.unavailable.rawValue) }
+        }
+    }
+}
+
+/// One line of the doctor's report.
+struct Finding: Sendable {
+    enum Level: String, Sendable {
+        case ok
+        case warn
+        case fail
+    }
+
+    let level: Level
+    let name: String
+    let detail: String
+
+    var line: String {
+        "\(self.level.rawValue.padding(toLength: 5, withPad: " ", startingAt: 0)) \(self.name.padding(toLength: 26, withPad: " ", startingAt: 0)) \(self.detail)"
+    }
+
+    var json: JSONValue {
+        ["check": .string(self.name), "level": .string(self.level.rawValue), "detail": .string(self.detail)]
+    }
+}
+
+enum Doctor {
+    static func programs() async -> [Finding] {
+        var findings = [Finding(level: .ok, name: "orchestra", detail: Version.text)]
+        let wanted = [
+            ("bwrap", "bubblewrap", "--version"), ("tmux", "tmux", "-V"), ("redis-server", "redis-server", "--version"),
+        ]
+        for (name, package, flag) in wanted {
+            do {
+                let path = try Host.program(name, package: package)
+                let result = try await Subprocess.run(
+                    .path(FilePath(path)), arguments: [flag], environment: .custom(["PATH": "/usr/bin:/bin"]),
+                    output: .string(limit: 4096), error: .discarded)
+                let version = result.standardOutput.split(separator: "\n").first.map(String.init) ?? ""
+                findings.append(Finding(level: .ok, name: name, detail: "\(Printable.text(version)) (\(path))"))
+            } catch {
+                // Redis may run elsewhere; only `dev` starts one itself.
+                findings.append(
+                    Finding(level: name == "redis-server" ? .warn : .fail, name: name, detail: CommandError(error).message))
+            }
+        }
+        return findings
+    }
+
+    static func configuration(_ context: Context) -> [Finding] {
+        var findings: [Finding] = []
+        func check(_ name: String, _ body: () throws -> String) {
+            do {
+                findings.append(Finding(level: .ok, name: name, detail: try body()))
+            } catch {
+                findings.append(Finding(level: .fail, name: name, detail: CommandError(error).message))
+            }
+        }
+        check("policies") {
+            let policy = try context.policy()
+            return "\(policy.bundle.actions.count) actions, \(policy.bundle.agents.count) agents (\(try context.policiesDirectory()))"
+        }
+        if let policy = try? context.policy(), let warning = Preflight.allowListWarning(policy.allowed.isEmpty) {
+            findings.append(Finding(level: .warn, name: "allow-list", detail: warning))
+        }
+        check("master-key") {
+            _ = try context.masterKey()
+            return "set"
+        }
+        check("state-directory") {
+            _ = try context.agents()
+            return context.stateDirectory
+        }
+        return findings
+    }
+
+    static func redis(_ context: Context) async -> [Finding] {
+        do {
+            let redis = try context.redis()
+            let connection = try await RedisConnection.connect(to: redis, group: .singleton)
+            let facts = try await RedisServerFacts(of: connection, usesTLS: redis.tls != nil)
+            await connection.close()
+            return [
+                Finding(level: .ok, name: "redis", detail: "\(facts.version) at \(redis.displayName)\(facts.usesTLS ? ", TLS" : "")")
+            ] + facts.problems.map { Finding(level: .fail, name: "redis-settings", detail: $0) }
+                + facts.warnings.map { Finding(level: .warn, name: "redis-settings", detail: $0) }
+        } catch {
+            return [Finding(level: .fail, name: "redis", detail: CommandError(error).message)]
+        }
+    }
+
+    /// Runs the real launcher with a program inside that looks for each layer.
+    static func sandbox(_ context: Context) async -> [Finding] {
+        do {
+            let configuration = try context.agents()
+            let policy = try context.policy()
+            guard let profile = policy.bundle.profiles[try DefinitionName("default")] else {
+                return [Finding(level: .fail, name: "sandbox", detail: "there is no sandbox profile 'default'")]
+            }
+            let scratch = NSTemporaryDirectory() + "/orchestra-doctor-\(getpid())"
+            _ = try Host.privateDirectory(scratch + "/workspace")
+            defer { try? FileManager.default.removeItem(atPath: scratch) }
+            try Host.writePrivate(scratch + "/canary", "this must not be readable inside\n")
+            let check = SandboxCheck(canary: scratch + "/canary")
+            let record = try await CommandRunner(configuration: configuration, processID: getpid()).run(
+                check.argv, input: [], profile: profile, workspacePath: scratch + "/workspace")
+            let layers = SandboxCheck.layers(from: String(decoding: record.output, as: UTF8.self))
+            return SandboxCheck.expectedNames.map { name in
+                guard let layer = layers.first(where: { $0.name == name }) else {
+                    return Finding(level: .fail, name: "sandbox: \(name)", detail: "the check inside did not report it")
+                }
+                return Finding(level: layer.holds ? .ok : .fail, name: "sandbox: \(name)", detail: layer.detail)
+            }
+        } catch {
+            return [
+                Finding(
+                    level: .fail, name: "sandbox",
+                    detail: "\(CommandError(error).message); unprivileged user namespaces must be allowed (sysctl kernel.unprivileged_userns_clone=1)")
+            ]
+        }
+    }
+
+    static func hashing() -> [Finding] {
+        do {
+            let start = ContinuousClock.now
+            let hash = try Argon2id.hash(Array("orchestra".utf8))
+            let cost = (ContinuousClock.now - start) / .milliseconds(1)
+            guard Argon2id.verify(Array("orchestra".utf8), against: hash) else {
+                return [Finding(level: .fail, name: "argon2id", detail: "a hash could not be verified")]
+            }
+            return [Finding(level: .ok, name: "argon2id", detail: "19 MiB, t=2: \(Int(cost.rounded())) ms a hash on this machine")]
+        } catch {
+            return [Finding(level: .fail, name: "argon2id", detail: "\(error)")]
+        }
+    }
+}

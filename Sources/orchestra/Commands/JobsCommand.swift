@@ -1,0 +1,158 @@
+import ArgumentParser
+import Domain
+import Foundation
+import Jobs
+
+struct JobsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "jobs", abstract: "Shows jobs of the workspace.", subcommands: [List.self, Show.self],
+        defaultSubcommand: List.self)
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lists the newest jobs.",
+            discussion: """
+                EXAMPLES
+                  orchestra jobs list
+                  orchestra jobs list --limit 100 --json-output
+                """)
+
+        @OptionGroup var common: CommonOptions
+        @Option(help: "At most this many, from 1 to 10000.") var limit = 20
+        @Option(help: "The workspace (also ORCHESTRA_WORKSPACE).") var workspace: String?
+
+        func run() async throws {
+            try await reporting {
+                guard (1...10_000).contains(self.limit) else {
+                    throw CommandError(.usage, "--limit \(self.limit): expected 1 to 10000")
+                }
+                let context = try self.common.context(extra: self.workspace.map { ["workspace": $0] } ?? [:])
+                let workspace = try context.workspace()
+                let (limit, json) = (self.limit, self.common.json)
+                try await QueueSession.with(context) { session in
+                    let jobs = try await session.queue.jobs(in: workspace, limit: limit)
+                    if !json, jobs.isEmpty { show("no jobs in workspace '\(workspace)'") }
+                    for job in jobs { show(json ? JobText.json(job).text : JobText.line(job)) }
+                }
+            }
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Shows one job with its result.",
+            discussion: """
+                EXAMPLE
+                  orchestra jobs show 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11
+                """)
+
+        @OptionGroup var common: CommonOptions
+        @Argument(help: "The job's id, as submit printed it.") var id: String
+        @Option(help: "The workspace (also ORCHESTRA_WORKSPACE).") var workspace: String?
+
+        func run() async throws {
+            try await reporting {
+                let id = try JobID(self.id)
+                let context = try self.common.context(extra: self.workspace.map { ["workspace": $0] } ?? [:])
+                let workspace = try context.workspace()
+                let json = self.common.json
+                try await QueueSession.with(context) { session in
+                    guard let job = try await session.queue.job(id, in: workspace) else {
+                        throw CommandError(.data, "there is no job \(id) in workspace '\(workspace)', or it is older than the retention")
+                    }
+                    let result = try await JobText.result(of: job, in: workspace, keys: session.keys)
+                    show(json ? JobText.json(job, result: result).text : JobText.page(job, result: result))
+                }
+            }
+        }
+    }
+}
+
+/// A job's record for people and for programs.
+enum JobText {
+    static func result(of job: JobRecord, in workspace: WorkspaceID, keys: WorkspaceKeyring) async throws -> JSONValue? {
+        guard !job.sealedResult.isEmpty else { return nil }
+        let plain = try await JobEnvelope.open(result: job.sealedResult, workspace: workspace, job: job.id, keys: keys)
+        return try? JSONParser.parse(plain)
+    }
+
+    static func line(_ job: JobRecord) -> String {
+        let state = job.state.rawValue.padding(toLength: 10, withPad: " ", startingAt: 0)
+        let reason = job.reason.isEmpty ? "" : "  \(Printable.text(job.reason, limit: 60))"
+        return "\(job.id)  \(state)  \(self.time(job.submittedAt))  \(job.action)\(reason)"
+    }
+
+    /// `shown` names members of the result that the person has seen already.
+    static func page(_ job: JobRecord, result: JSONValue?, shown: Set<String> = []) -> String {
+        var lines = ["job          \(job.id)", "action       \(job.action)", "state        \(job.state.rawValue)"]
+        if !job.reason.isEmpty { lines.append("reason       \(Printable.text(job.reason, limit: 500))") }
+        lines.append("submitted    \(self.time(job.submittedAt))")
+        if job.startedAt > 0 { lines.append("started      \(self.time(job.startedAt))") }
+        if job.finishedAt > 0 { lines.append("finished     \(self.time(job.finishedAt))") }
+        if !job.node.isEmpty { lines.append("node         \(Printable.text(job.node))") }
+        if job.failures + job.crashes > 0 { lines.append("failures     \(job.failures), crashes \(job.crashes)") }
+        guard let result else { return lines.joined(separator: "\n") }
+        for member in result.members ?? [JSONMember("result", result)] where !shown.contains(member.name) {
+            if let text = member.value.string, text.contains("\n") {
+                lines.append("\(member.name):")
+                lines += TerminalText.plain(text).split(separator: "\n", omittingEmptySubsequences: false).map { "    \($0)" }
+            } else {
+                let name = member.name.padding(toLength: max(12, member.name.count), withPad: " ", startingAt: 0)
+                lines.append("\(name) \(TerminalText.plain(member.value.string ?? member.value.text))")
+            }
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    static func json(_ job: JobRecord, result: JSONValue? = nil) -> JSONValue {
+        var members: [JSONMember] = [
+            JSONMember("job_id", .string(job.id.description)), JSONMember("action", .string(job.action)),
+            JSONMember("state", .string(job.state.rawValue)), JSONMember("submitted_at", .integer(Int64(clamping: job.submittedAt))),
+            JSONMember("started_at", .integer(Int64(clamping: job.startedAt))),
+            JSONMember("finished_at", .integer(Int64(clamping: job.finishedAt))),
+            JSONMember("failures", .integer(Int64(job.failures))), JSONMember("crashes", .integer(Int64(job.crashes))),
+            JSONMember("node", .string(job.node)), JSONMember("reason", .string(job.reason)),
+        ]
+        if let result { members.append(JSONMember("result", result)) }
+        return .object(members)
+    }
+
+    static func time(_ milliseconds: UInt64) -> String {
+        Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(.iso8601)
+    }
+}
+
+/// Makes an agent's output safe to show: no escape sequence of it reaches the person's own terminal.
+enum TerminalText {
+    static func plain(_ text: String) -> String {
+        var result = String.UnicodeScalarView()
+        var scalars = Substring(text).unicodeScalars
+        while let scalar = scalars.popFirst() {
+            switch scalar {
+            case "\u{1b}": self.skipSequence(&scalars)
+            case "\n", "\t": result.append(scalar)
+            case "\r": break
+            default:
+                let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
+                if !isControl { result.append(scalar) }
+            }
+        }
+        return String(result)
+    }
+
+    /// Drops the rest of a CSI, OSC or two-character sequence (ECMA-48 §5.4).
+    private static func skipSequence(_ scalars: inout Substring.UnicodeScalarView) {
+        guard let kind = scalars.popFirst() else { return }
+        if kind == "[" {
+            while let scalar = scalars.popFirst(), !(0x40...0x7e).contains(scalar.value) {}
+        } else if kind == "]" || kind == "P" || kind == "_" || kind == "^" {
+            while let scalar = scalars.popFirst() {
+                if scalar == "\u{07}" { return }
+                if scalar == "\u{1b}" {
+                    _ = scalars.popFirst()
+                    return
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+import ArgumentParser
+import Domain
+import Foundation
+
+/// The root command.
+@main
+struct Orchestra: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "orchestra",
+        abstract: "Runs AI agents and the actions they ask for: queued, decided, sandboxed, audited.",
+        discussion: """
+            EXAMPLES
+              orchestra dev                                         a whole node on this machine
+              orchestra submit shell.run --param command='uname -a' --wait
+              orchestra jobs list
+              orchestra agents list
+
+            EXIT STATUS
+              0 done · 1 the job failed · 64 usage · 65 unusable params · 69 a needed service is missing
+              70 gave up · 77 not permitted · 78 configuration
+            """,
+        version: Version.text,
+        subcommands: [
+            DevCommand.self, WorkerCommand.self, SubmitCommand.self, JobsCommand.self, AgentsCommand.self,
+            DoctorCommand.self, ConfigCommand.self, PolicyCommand.self,
+        ])
+}
+
+enum Version {
+    static let text = "0.1.0"
+}
+
+/// The options of every command.
+struct CommonOptions: ParsableArguments {
+    @Option(name: .long, help: "A JSON configuration file (also ORCHESTRA_CONFIG).")
+    var config: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Sets any configuration key; `orchestra config` lists them.", valueName: "key=value"))
+    var set: [String] = []
+
+    @Flag(name: .customLong("json-output"), help: "Prints JSON, one object a line.")
+    var json = false
+
+    /// Loads the configuration; the command's own flags come as `extra`.
+    func context(extra: [String: String] = [:]) throws -> Context {
+        var flags = extra
+        for pair in self.set {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2 else { throw CommandError(.usage, "--set \(Printable.text(pair)): expected key=value") }
+            flags[String(parts[0])] = String(parts[1])
+        }
+        let environment = ProcessInfo.processInfo.environment
+        return Context(
+            settings: try Settings(flags: flags, environment: environment, file: self.file(environment, flags)))
+    }
+
+    /// The named file, else the user's, else the one that `orchestra dev` left for the other commands.
+    private func file(_ environment: [String: String], _ flags: [String: String]) -> String? {
+        if let config = self.config ?? environment["ORCHESTRA_CONFIG"] { return config }
+        let state =
+            flags["state-directory"] ?? environment["ORCHESTRA_STATE_DIRECTORY"]
+            ?? Context.defaultStateDirectory(environment)
+        let candidates = [NSHomeDirectory() + "/.config/orchestra/config.json", state + "/config.json", state + "/dev/config.json"]
+        return candidates.first { Host.exists($0) }
+    }
+}
+
+/// Runs a command's body and turns its error into one line and a status.
+func reporting(_ body: () async throws -> Void) async throws {
+    do {
+        try await body()
+    } catch let code as ExitCode {
+        throw code
+    } catch {
+        let failure = CommandError(error)
+        FileHandle.standardError.write(Data("error: \(failure.message)\n".utf8))
+        throw ExitCode(failure.status.rawValue)
+    }
+}
+
+/// Prints at once, also into a pipe.
+func show(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }

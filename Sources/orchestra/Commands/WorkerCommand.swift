@@ -1,0 +1,53 @@
+import ArgumentParser
+import Foundation
+import Logging
+import Policy
+
+struct WorkerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worker", abstract: "Runs a worker node until it gets SIGTERM.",
+        discussion: """
+            Logs are JSON lines on standard error. SIGTERM drains: no new claims, running jobs finish within
+            worker.grace, the rest goes back to the queue, status 0; a second signal hurries.
+
+            EXAMPLES
+              ORCHESTRA_MASTER_KEY_FILE=/etc/orchestra/master.key ALLOW_ACTIONS_DEFAULT=shell.run,agent.run \\
+                  orchestra worker --redis-url rediss://redis.example:6379/0
+              orchestra worker --node-name node-2 --probe-port 9465
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @Option(help: "redis://, rediss:// or unix:// URL (also REDIS_URL).") var redisURL: String?
+    @Option(help: "The node's stable name (also ORCHESTRA_NODE_NAME).") var nodeName: String?
+    @Option(help: "The probe port, 0 for a free one (also ORCHESTRA_PROBE_PORT).") var probePort: String?
+    @Option(help: "Jobs held at once (also ORCHESTRA_WORKER_SLOTS).") var slots: String?
+
+    func run() async throws {
+        try await reporting {
+            try Host.refuseRoot()
+            withoutCrashReports()
+            var extra: [String: String] = [:]
+            extra["redis.url"] = self.redisURL
+            extra["node.name"] = self.nodeName
+            extra["probe.port"] = self.probePort
+            extra["worker.slots"] = self.slots
+            let context = try self.common.context(extra: extra)
+            let logger = try context.logger { line in FileHandle.standardError.write(Data(line)) }
+            let policy = try context.policy()
+            let master = try context.masterKey()
+            try await Preflight.run(context, checkRedis: true) { logger.warning("Redis' settings", metadata: ["reason": "\($0)"]) }
+            if let warning = Preflight.allowListWarning(policy.allowed.isEmpty) {
+                logger.warning("nothing is allowed", metadata: ["reason": "\(warning)"])
+            }
+            _ = try Host.privateDirectory(context.stateDirectory)
+            _ = try Host.privateDirectory(context.stateDirectory + "/agents")
+            _ = try Host.privateDirectory(context.stateDirectory + "/workspaces")
+            try Host.lock(context.stateDirectory + "/node.lock", what: "a node")
+            let runner = NodeRunner(
+                context: context, policy: policy, master: master, logger: logger,
+                joined: { port in logger.notice("the node is up", metadata: ["probe.port": "\(port)"]) })
+            try await runner.run()
+            logger.notice("the node has stopped")
+        }
+    }
+}

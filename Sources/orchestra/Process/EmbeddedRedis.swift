@@ -1,0 +1,79 @@
+import Foundation
+import NIOPosix
+import Redis
+import Subprocess
+import Supervision
+import SystemPackage
+
+/// A private redis-server for `orchestra dev`: on a Unix socket only, append-only file on, no eviction.
+struct EmbeddedRedis: Sendable {
+    let executable: String
+    let directory: String
+
+    var socket: String { self.directory + "/redis.sock" }
+    var url: String { "unix://\(self.socket)" }
+
+    /// The supervised child; up once it answers. A server that a killed `dev` left behind is asked to save
+    /// and end first, so that two never share the files.
+    var child: ChildSpecification {
+        ChildSpecification(
+            id: "redis-server", shutdown: .timeout(.seconds(15)),
+            backoff: RestartBackoff(first: .milliseconds(200), longest: .seconds(5), resetAfter: .seconds(60))
+        ) { ready in try await self.run(ready: ready) }
+    }
+
+    private func run(ready: @escaping @Sendable () -> Void) async throws {
+        try await self.endForgotten()
+        var options = PlatformOptions()
+        // A session of its own: ^C is for the node, which stops Redis last.
+        options.createSession = true
+        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(10))]
+        let watching = Task { try await self.waitUntilReady(ready) }  // ended by the cancel below
+        defer { watching.cancel() }
+        let result = try await Subprocess.run(
+            .path(FilePath(self.executable)), arguments: Arguments(self.arguments),
+            environment: .custom(["PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"]), workingDirectory: FilePath(self.directory),
+            platformOptions: options, output: .discarded, error: .discarded)
+        try Task.checkCancellation()
+        throw CommandError(
+            .unavailable, "redis-server ended (\(result.terminationStatus)); its log is \(self.directory)/redis.log")
+    }
+
+    private var arguments: [String] {
+        [
+            "--port", "0", "--unixsocket", self.socket, "--unixsocketperm", "700", "--dir", self.directory, "--save", "",
+            "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--daemonize", "no",
+            "--loglevel", "notice", "--logfile", "\(self.directory)/redis.log",
+        ]
+    }
+
+    private var configuration: RedisConfiguration {
+        RedisConfiguration(
+            endpoint: .unix(path: self.socket), connectTimeout: .milliseconds(500), commandTimeout: .seconds(5))
+    }
+
+    private func waitUntilReady(_ ready: @Sendable () -> Void) async throws {
+        while true {
+            try Task.checkCancellation()
+            if let connection = try? await RedisConnection.connect(to: self.configuration, group: .singleton) {
+                await connection.close()
+                return ready()
+            }
+            try await ContinuousClock().sleep(for: .milliseconds(20))
+        }
+    }
+
+    private func endForgotten() async throws {
+        guard let connection = try? await RedisConnection.connect(to: self.configuration, group: .singleton) else {
+            try? FileManager.default.removeItem(atPath: self.socket)
+            return
+        }
+        do {
+            _ = try await connection.pipeline([RedisCommand("SHUTDOWN", "NOSAVE")], timeout: .seconds(10))
+        } catch let error as RedisError where error.code == .connectionLost {
+            // That is how a shutdown answers.
+        }
+        await connection.close()
+        try await ContinuousClock().sleep(for: .milliseconds(100))
+    }
+}

@@ -1,0 +1,133 @@
+import CoreMetrics
+import Cryptography
+import Domain
+import Foundation
+import Logging
+import NIOPosix
+import Policy
+import Supervision
+import Synchronization
+import Telemetry
+import UnixSignals
+import Worker
+
+/// Runs one node in this process until it is told to stop or gives up.
+struct NodeRunner: Sendable {
+    let context: Context
+    let policy: PolicyEngine
+    let master: SealingKey
+    let logger: Logger
+    /// Children that come up before the node's own, such as an embedded Redis.
+    var first: [ChildSpecification] = []
+    /// Called once the node has joined the queue, with the probe port.
+    var joined: @Sendable (Int) async -> Void = { _ in }
+
+    /// Returns after a drain; throws when the node gave up or the probe port is taken.
+    func run() async throws {
+        let metrics = MetricsRegistry()
+        metrics.makeRecorder(label: "orchestra_build_info", dimensions: [("version", Version.text)], aggregate: false)
+            .record(Int64(1))
+        let group = MultiThreadedEventLoopGroup.singleton
+        let node = try Node(
+            configuration: try self.nodeConfiguration(), policy: self.policy, master: self.master,
+            incarnation: try self.incarnation(), processID: getpid(), group: group, metrics: metrics, logger: self.logger,
+            now: { Host.wallMilliseconds() })
+        let port = PortBox()
+        let probe = ProbeServer(
+            configuration: ProbeServer.Configuration(
+                host: try self.context.settings.required("probe.host"), port: try self.context.settings.integer("probe.port")),
+            registry: metrics, health: node, group: group, logger: self.logger)
+        let probeChild = ChildSpecification(
+            id: "probe", backoff: RestartBackoff(first: .seconds(1), longest: .seconds(10), resetAfter: .seconds(60))
+        ) { ready in
+            try await probe.run { bound in
+                port.set(bound)
+                ready()
+            }
+        }
+        let children = [probeChild] + self.first
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await node.run(first: children) }
+            tasks.addTask {
+                // Both signals mean the same; a second one hurries, which `stop` itself sees to.
+                await withDiscardingTaskGroup { stops in
+                    var stopping: Task<Void, Never>?
+                    for await _ in signals {
+                        if stopping != nil {
+                            stops.addTask { await node.hurry() }
+                            continue
+                        }
+                        let task = Task { await node.stop() }  // awaited by the child below
+                        stopping = task
+                        stops.addTask {
+                            await task.value
+                            port.finish()
+                        }
+                    }
+                }
+            }
+            tasks.addTask {
+                await self.announce(node, port)
+                await port.finished()
+            }
+            // The first to end is the drain's end or the node's failure.
+            try await tasks.next()
+            tasks.cancelAll()
+            while true {
+                do {
+                    guard try await tasks.next() != nil else { break }
+                } catch is CancellationError {}
+            }
+        }
+    }
+
+    private func announce(_ node: Node, _ port: PortBox) async {
+        do {
+            while await !node.startup().allSatisfy(\.isHealthy) { try await ContinuousClock().sleep(for: .milliseconds(20)) }
+            await self.joined(port.value)
+        } catch {
+            return  // the node ended before it had come up
+        }
+    }
+
+    private func nodeConfiguration() throws -> NodeConfiguration {
+        let settings = self.context.settings
+        return NodeConfiguration(
+            node: try self.context.node(), owner: try self.owner(), redis: try self.context.redis(),
+            limits: try self.context.limits(), slots: try settings.integer("worker.slots"),
+            workspaceConcurrency: try settings.integer("worker.workspace-concurrency"),
+            grace: try settings.seconds("worker.grace"), agents: try self.context.agents())
+    }
+
+    /// The machine and the state directory: together they tell two nodes of one name apart.
+    private func owner() throws -> String {
+        let machine = FileManager.default.contents(atPath: "/etc/machine-id") ?? Data()
+        let digest = try Digests.sha256(Array(machine) + Array("\(Host.hostName())/\(self.context.stateDirectory)".utf8))
+        return Hexadecimal.text(of: digest.prefix(8))
+    }
+
+    /// Rises from one process to the next, so that a shim can tell a newer owner from an older one.
+    private func incarnation() throws -> Incarnation {
+        let random = try Digests.randomBytes(count: 2)
+        let low = random.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return Incarnation(value: Host.wallMilliseconds() << 16 | low)
+    }
+}
+
+/// The probe's port once it is bound, and the end of the drain.
+private final class PortBox: Sendable {
+    private let port = Atomic<Int>(0)
+    private let ends: AsyncStream<Void>
+    private let end: AsyncStream<Void>.Continuation
+
+    init() { (self.ends, self.end) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1)) }
+
+    var value: Int { self.port.load(ordering: .relaxed) }
+
+    func set(_ port: Int) { self.port.store(port, ordering: .relaxed) }
+
+    func finish() { self.end.finish() }
+
+    func finished() async { for await _ in self.ends {} }
+}

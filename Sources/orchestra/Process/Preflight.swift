@@ -1,0 +1,31 @@
+import Foundation
+import NIOPosix
+import Redis
+
+/// What must hold before a node starts; each failure is one sentence and a status, and changes nothing.
+enum Preflight {
+    /// Checks user, programs, paths, and that Redis can be reached and may hold jobs. `checkRedis` is false
+    /// for a Redis that the node itself starts.
+    static func run(_ context: Context, checkRedis: Bool, warn: (String) -> Void) async throws {
+        try Host.refuseRoot()
+        _ = try context.agents()
+        guard checkRedis else { return }
+        let redis = try context.redis()
+        let probe = try await RedisConnection.connect(to: redis, group: .singleton)
+        let facts: RedisServerFacts
+        do {
+            facts = try await RedisServerFacts(of: probe, usesTLS: redis.tls != nil)
+        } catch {
+            await probe.close()
+            throw error
+        }
+        await probe.close()
+        if let problem = facts.problems.first { throw CommandError(.unavailable, problem) }
+        for warning in facts.warnings { warn(warning) }
+    }
+
+    /// The first warning of an allow-list that lets nothing through.
+    static func allowListWarning(_ isEmpty: Bool) -> String? {
+        isEmpty ? "ALLOW_ACTIONS_DEFAULT is unset, so every action is denied; set it to exact names, such as shell.run" : nil
+    }
+}

@@ -1,0 +1,173 @@
+import Agents
+import Cryptography
+import Domain
+import Foundation
+import Jobs
+import Logging
+import NIOPosix
+import Policy
+import Redaction
+import Redis
+import Sandboxing
+import TransportSecurity
+import Worker
+
+/// What the commands make of the settings: the modules' own configurations.
+struct Context: Sendable {
+    let settings: Settings
+
+    var stateDirectory: String {
+        self.settings.text("state-directory") ?? Context.defaultStateDirectory(ProcessInfo.processInfo.environment)
+    }
+
+    static func defaultStateDirectory(_ environment: [String: String]) -> String {
+        let base = environment["XDG_STATE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
+        return (base ?? NSHomeDirectory() + "/.local/state") + "/orchestra"
+    }
+
+    func workspace() throws -> WorkspaceID { try WorkspaceID(try self.settings.required("workspace")) }
+
+    func node() throws -> NodeID {
+        do throws(DomainError) {
+            return try NodeID(self.settings.text("node.name") ?? Host.hostName())
+        } catch {
+            throw CommandError.configuration("node.name: \(error.message)")
+        }
+    }
+
+    func policy() throws -> PolicyEngine {
+        let bundle = try PolicyFiles.load(try self.policiesDirectory())
+        do throws(DomainError) {
+            return PolicyEngine(bundle: bundle, allowed: try AllowList(self.settings.text("allow-actions-default")))
+        } catch {
+            throw CommandError.configuration("ALLOW_ACTIONS_DEFAULT: \(error.message)")
+        }
+    }
+
+    func policiesDirectory() throws -> String {
+        if let path = self.settings.text("policies-directory") { return path }
+        let checkout = URL(fileURLWithPath: Host.executableDirectory).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().path
+        let candidates = [
+            FileManager.default.currentDirectoryPath + "/Policies", checkout + "/Policies", "/usr/share/orchestra/Policies",
+        ]
+        guard let found = candidates.first(where: { Host.exists($0 + "/actions") }) else {
+            throw CommandError.configuration(
+                "no policy directory was found; expected ./Policies or a path in ORCHESTRA_POLICIES_DIRECTORY")
+        }
+        return found
+    }
+
+    func redis() throws -> RedisConfiguration {
+        var redis = try RedisConfiguration(url: try self.settings.required("redis.url"))
+        if let user = self.settings.text("redis.username") { redis.username = user }
+        if let password = self.settings.secret("redis.password") { redis.password = password.expose { $0 } }
+        if var tls = redis.tls {
+            tls.authorityFile = self.settings.text("redis.tls.ca-file")
+            tls.certificateFile = self.settings.text("redis.tls.certificate-file")
+            tls.privateKeyFile = self.settings.text("redis.tls.key-file")
+            if try self.settings.required("redis.tls.minimum-version") == "1.2" { tls.minimumVersion = .tls12 }
+            for pin in (self.settings.text("redis.tls.pins") ?? "").split(separator: ",") {
+                guard let digest = Hexadecimal.bytes(of: pin.trimmingCharacters(in: .whitespaces)), digest.count == 32 else {
+                    throw CommandError.configuration("redis.tls.pins: expected SHA-256 digests of 64 hexadecimal digits")
+                }
+                tls.pins.append(digest)
+            }
+            redis.tls = tls
+        } else if case .tcp = redis.endpoint, try self.settings.required("environment") == "production" {
+            throw CommandError.configuration(
+                "ENV is production and REDIS_URL is plain redis://; expected rediss:// (or unix://) so that jobs travel encrypted")
+        }
+        return redis
+    }
+
+    func limits() throws -> QueueLimits {
+        QueueLimits(
+            retention: try self.settings.seconds("queue.retention"),
+            streamLength: try self.settings.integer("queue.stream-limit"), lease: try self.settings.seconds("queue.lease"))
+    }
+
+    func masterKey() throws -> SealingKey {
+        guard let secret = self.settings.secret("master-key") else {
+            throw CommandError.configuration(
+                "no master key is set; expected 64 hexadecimal digits in ORCHESTRA_MASTER_KEY or a file named by ORCHESTRA_MASTER_KEY_FILE (make one with: openssl rand -hex 32)")
+        }
+        return try secret.expose { text in
+            guard let bytes = Hexadecimal.bytes(of: text), bytes.count == 32 else {
+                throw CommandError.configuration("the master key is not usable; expected 64 hexadecimal digits")
+            }
+            return try SealingKey(bytes: bytes)
+        }
+    }
+
+    /// The agents' configuration; checks that sockets below the state directory have names short enough.
+    func agents() throws -> AgentConfiguration {
+        let root = self.stateDirectory + "/agents"
+        guard root.utf8.count + AgentDirectory.socketPathReserve <= AgentDirectory.socketPathLimit else {
+            throw CommandError.configuration(
+                "the state directory \(self.stateDirectory) has a path too long for the agents' sockets; expected at most \(AgentDirectory.socketPathLimit - AgentDirectory.socketPathReserve - 7) bytes in ORCHESTRA_STATE_DIRECTORY")
+        }
+        return AgentConfiguration(
+            root: root, workspaces: self.stateDirectory + "/workspaces", shim: try Host.shim(),
+            tmux: try Host.program("tmux", package: "tmux"),
+            plan: SandboxPlan(
+                launcher: try Host.program("bwrap", package: "bubblewrap"), exists: { Host.exists($0) }),
+            orphanGrace: try self.settings.seconds("queue.lease"))
+    }
+
+    func logger(write: @escaping @Sendable ([UInt8]) -> Void) throws -> Logger {
+        let level = Logger.Level(rawValue: try self.settings.required("log.level")) ?? .info
+        return Logger(label: "orchestra") { _ in
+            JSONLogHandler(component: "orchestra", level: level, now: { Context.timestamp() }, write: write)
+        }
+    }
+
+    /// RFC 3339 in UTC with milliseconds.
+    static func timestamp() -> String {
+        Date().formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
+    }
+}
+
+/// A client of the queue for one command: connects, runs the body, disconnects.
+struct QueueSession: Sendable {
+    let queue: RedisStreamJobQueue
+    let client: RedisClient
+    let blocking: RedisClient
+    let keys: WorkspaceKeyring
+    let master: SealingKey
+
+    /// Throws status 69 when Redis cannot be reached within its connect timeout.
+    static func with<Result: Sendable>(
+        _ context: Context, _ body: @escaping @Sendable (QueueSession) async throws -> Result
+    ) async throws -> Result {
+        let group = MultiThreadedEventLoopGroup.singleton
+        let redis = try context.redis()
+        let master = try context.masterKey()
+        let limits = try context.limits()
+        // The first connection is tried once, so that a wrong password or certificate is said at once.
+        let probe = try await RedisConnection.connect(to: redis, group: group)
+        await probe.close()
+        let quiet = Logger(label: "orchestra") { _ in SwiftLogNoOpLogHandler() }
+        let client = RedisClient(configuration: redis, group: group, logger: quiet)
+        let blocking = RedisClient(configuration: redis, group: group, logger: quiet)
+        let session = QueueSession(
+            queue: RedisStreamJobQueue(client: client, limits: limits), client: client, blocking: blocking,
+            keys: WorkspaceKeyring(client: client, master: master), master: master)
+        return try await withThrowingTaskGroup(of: Result?.self) { group in
+            group.addTask {
+                await client.run()
+                return nil
+            }
+            group.addTask {
+                await blocking.run()
+                return nil
+            }
+            group.addTask { try await body(session) }
+            defer { group.cancelAll() }
+            while let result = try await group.next() {
+                if let result { return result }
+            }
+            throw CommandError(.gaveUp, "the connection to Redis ended")
+        }
+    }
+}

@@ -1,0 +1,93 @@
+/// Every key of the configuration, documented once: the loader, `orchestra config` and the README's table
+/// come from here. A key is set by a flag, by its environment variable (secrets also by `…_FILE`), by the
+/// configuration file, or by its default, in this order.
+struct SettingKey: Sendable {
+    enum Kind: Sendable {
+        case text
+        case integer(ClosedRange<Int>)
+        /// Whole seconds.
+        case seconds(ClosedRange<Int>)
+        case oneOf([String])
+
+        var expected: String {
+            switch self {
+            case .text: "text"
+            case .integer(let range): "an integer from \(range.lowerBound) to \(range.upperBound)"
+            case .seconds(let range): "seconds from \(range.lowerBound) to \(range.upperBound)"
+            case .oneOf(let values): "one of \(values.joined(separator: ", "))"
+            }
+        }
+    }
+
+    let name: String
+    let variable: String
+    let kind: Kind
+    /// Nil means that there is none, or that it is found at start, as the text says.
+    let fallback: String?
+    let isSecret: Bool
+    let text: String
+
+    private init(
+        _ name: String, _ variable: String, _ kind: Kind, _ fallback: String?, isSecret: Bool = false, _ text: String
+    ) {
+        self.name = name
+        self.variable = variable
+        self.kind = kind
+        self.fallback = fallback
+        self.isSecret = isSecret
+        self.text = text
+    }
+
+    static let all: [SettingKey] = [
+        SettingKey("redis.url", "REDIS_URL", .text, "redis://127.0.0.1:6379/0", "redis://, rediss:// or unix:// URL."),
+        SettingKey("redis.username", "REDIS_USERNAME", .text, nil, "User of Redis' access list."),
+        SettingKey("redis.password", "REDIS_PASSWORD", .text, nil, isSecret: true, "That user's password."),
+        SettingKey("redis.tls.ca-file", "REDIS_TLS_CA_FILE", .text, nil, "PEM authorities to trust; else the system's."),
+        SettingKey("redis.tls.certificate-file", "REDIS_TLS_CERTIFICATE_FILE", .text, nil, "PEM client certificate."),
+        SettingKey("redis.tls.key-file", "REDIS_TLS_KEY_FILE", .text, nil, "PEM key of the client certificate."),
+        SettingKey(
+            "redis.tls.pins", "REDIS_TLS_PINS", .text, nil,
+            "Comma-separated SHA-256 digests (hex) of accepted server keys (SPKI)."),
+        SettingKey("redis.tls.minimum-version", "REDIS_TLS_MINIMUM_VERSION", .oneOf(["1.2", "1.3"]), "1.3", "Oldest TLS."),
+        SettingKey(
+            "environment", "ENV", .oneOf(["development", "production"]), "development",
+            "In production a plain redis:// is refused."),
+        SettingKey(
+            "master-key", "ORCHESTRA_MASTER_KEY", .text, nil, isSecret: true,
+            "64 hexadecimal digits under which the workspaces' keys are wrapped; `orchestra dev` makes its own."),
+        SettingKey(
+            "allow-actions-default", "ALLOW_ACTIONS_DEFAULT", .text, nil,
+            "Comma-separated exact names of actions that may run; unset means none."),
+        SettingKey("workspace", "ORCHESTRA_WORKSPACE", .text, "default", "The workspace that the command line works in."),
+        SettingKey("node.name", "ORCHESTRA_NODE_NAME", .text, nil, "The node's stable name; else the host's name."),
+        SettingKey(
+            "state-directory", "ORCHESTRA_STATE_DIRECTORY", .text, nil,
+            "Where keys, agents, workspaces and logs live; else ~/.local/state/orchestra."),
+        SettingKey(
+            "policies-directory", "ORCHESTRA_POLICIES_DIRECTORY", .text, nil,
+            "The policy files; else ./Policies, the checkout's, or /usr/share/orchestra/Policies."),
+        SettingKey("probe.host", "ORCHESTRA_PROBE_HOST", .text, "127.0.0.1", "Address of the probe port."),
+        SettingKey("probe.port", "ORCHESTRA_PROBE_PORT", .integer(0...65535), "9464", "The probe port; 0 chooses a free one."),
+        SettingKey("worker.slots", "ORCHESTRA_WORKER_SLOTS", .integer(1...10_000), "16", "Jobs held at once."),
+        SettingKey(
+            "worker.workspace-concurrency", "ORCHESTRA_WORKER_WORKSPACE_CONCURRENCY", .integer(1...10_000), "8",
+            "Jobs of one workspace that run at once on this node."),
+        SettingKey(
+            "worker.grace", "ORCHESTRA_WORKER_GRACE", .seconds(0...3600), "30",
+            "How long running jobs may take to finish when the node stops."),
+        SettingKey(
+            "queue.lease", "ORCHESTRA_QUEUE_LEASE", .seconds(2...3600), "30",
+            "How long a node may be silent before others take its jobs, and an agent may be without its node."),
+        SettingKey(
+            "queue.retention", "ORCHESTRA_QUEUE_RETENTION", .seconds(60...2_592_000), "86400",
+            "How long a finished job's record and result are kept."),
+        SettingKey(
+            "queue.stream-limit", "ORCHESTRA_QUEUE_STREAM_LIMIT", .integer(1...100_000_000), "1000000",
+            "Waiting jobs of a workspace past which submissions are refused."),
+        SettingKey(
+            "log.level", "ORCHESTRA_LOG_LEVEL", .oneOf(["debug", "info", "notice", "warning", "error"]), "info",
+            "The least severe level that is logged."),
+    ]
+
+    static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
+}
