@@ -101,6 +101,30 @@ let package = Package(
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-shim", dependencies: ["CLinux", "Domain", "ShimProtocol"], swiftSettings: swiftSettings),
+
+        // Tests: helpers, then one suite a module; the system tests start real processes.
+        .target(
+            name: "TestSupport",
+            dependencies: ["Redis", nioPosix, logging, subprocess, systemPackage], path: "Tests/TestSupport",
+            swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "orchestra-fuzz", dependencies: ["Domain", "Redis", "ShimProtocol", nioCore], path: "Tests/Fuzz",
+            exclude: ["Seeds"], swiftSettings: swiftSettings),
+        tests("PackageTests", ["TestSupport"]),
+        tests("DomainTests", ["Domain"]),
+        tests("CryptographyTests", ["Cryptography", "Credentials"]),
+        tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
+        tests("SupervisionTests", ["Supervision", logging]),
+        tests("RedisTests", ["Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
+        tests("JobsTests", ["Jobs", "Domain", "Redis", "Cryptography", "TestSupport"]),
+        tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
+        tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
+        tests("WorkerTests", ["Worker", "Workspaces", "Domain", "Jobs", "Redaction", "Telemetry", logging, coreMetrics]),
+        tests(
+            "SystemTests",
+            [
+                "TestSupport", "Domain", "Jobs", "Redis", "Cryptography", "Audit", "Agents", "ShimProtocol", "orchestra", "orchestra-shim", nioPosix,
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,94 @@
+import Domain
+import ShimProtocol
+import Testing
+
+@testable import Agents
+
+/// Lets a test's expectations call the machine's mutating methods.
+private final class AgentMachineBox {
+    private var machine: AgentMachine
+
+    init(inputs: [AgentMachine.TypedInput]) { self.machine = AgentMachine(inputs: inputs) }
+
+    var state: AgentState { self.machine.state }
+
+    func handle(_ event: AgentMachine.Event) -> [AgentMachine.Action] { self.machine.handle(event) }
+}
+
+@Suite("The agent's decisions")
+struct AgentMachineTests {
+    private static let inputs = [
+        AgentMachine.TypedInput(id: 1, bytes: [65]), AgentMachine.TypedInput(id: 2, bytes: [66]),
+    ]
+    private static let success = ExitRecord(endedBy: .itself, code: 0, signal: 0)
+    private static let failure = ExitRecord(endedBy: .itself, code: 3, signal: 0)
+
+    @Test("a fresh agent gets its prompt only after it has shown something")
+    func promptWaits() {
+        let machine = AgentMachineBox(inputs: Self.inputs)
+        #expect(machine.handle(.welcomed(logLength: 0)) == [.watch(offset: 0)])
+        #expect(machine.state == .starting)
+        #expect(machine.handle(.output) == [.watch(offset: .max), .type(Self.inputs)])
+        #expect(machine.state == .ready)
+        _ = machine.handle(.written(id: 1))
+        #expect(machine.state == .ready)
+        _ = machine.handle(.written(id: 2))
+        #expect(machine.state == .busy)
+        #expect(machine.handle(.exited(Self.success)) == [.finish(Self.success)])
+        #expect(machine.state == .exited)
+    }
+
+    @Test("an adopted agent gets the same inputs by the same ids, which the shim does not type twice")
+    func adoption() {
+        let machine = AgentMachineBox(inputs: Self.inputs)
+        #expect(machine.handle(.welcomed(logLength: 100)) == [.watch(offset: .max), .type(Self.inputs)])
+    }
+
+    @Test("a socket that closes means the record on disk, or a crash")
+    func disconnect() {
+        let left = AgentMachineBox(inputs: [])
+        #expect(left.handle(.disconnected(record: Self.failure)) == [.finish(Self.failure)])
+        #expect(left.state == .crashed)
+        let gone = AgentMachineBox(inputs: [])
+        guard case .fail(let error) = gone.handle(.disconnected(record: nil)).first else { return #expect(Bool(false)) }
+        #expect(error.code == .crashed)
+    }
+
+    @Test("a shim that has a newer owner ends this one's part")
+    func replaced() {
+        let machine = AgentMachineBox(inputs: [])
+        guard case .fail(let error) = machine.handle(.refused(reason: "a newer owner has come")).first else {
+            return #expect(Bool(false))
+        }
+        #expect(error.code == .replaced)
+    }
+
+    @Test("after the end no event asks for anything")
+    func ended() {
+        let events: [AgentMachine.Event] = [
+            .welcomed(logLength: 0), .output, .written(id: 1), .viewLost, .refused(reason: ""), .exited(Self.success),
+            .disconnected(record: nil), .stopRequested,
+        ]
+        for last in [Self.success, Self.failure] {
+            let machine = AgentMachineBox(inputs: Self.inputs)
+            _ = machine.handle(.exited(last))
+            for event in events { #expect(machine.handle(event) == []) }
+        }
+    }
+
+    @Test("a lost view is opened again and a stop is asked once")
+    func viewAndStop() {
+        let machine = AgentMachineBox(inputs: [])
+        _ = machine.handle(.welcomed(logLength: 0))
+        #expect(machine.handle(.viewLost) == [.openView])
+        #expect(machine.handle(.stopRequested) == [.stop])
+        #expect(machine.handle(.stopRequested) == [])
+    }
+
+    @Test("no prompt can end its paste early, press a key of its own or drive the terminal")
+    func cleanPrompt() {
+        let inputs = PromptText.inputs(prompt: "a\u{1b}[201~\r\u{03}rm\u{9b}2J\nb\tc", closing: ["exit\u{04}"])
+        #expect(inputs[0].bytes == Array("\u{1b}[200~a[201~rm2J\nb\tc\u{1b}[201~\r".utf8))
+        #expect(inputs[1].bytes == Array("exit\r".utf8))
+    }
+}

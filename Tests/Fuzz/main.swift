@@ -1,0 +1,101 @@
+import Domain
+import Foundation
+import NIOCore
+import Redis
+import ShimProtocol
+
+// orchestra-fuzz TARGET SEEDS [--runs N] [--seed S]
+//
+// Mutates the committed seeds and feeds the results to a parser, cut into random chunks. A parser may refuse;
+// it may not trap, hang or read out of bounds (build with --sanitize address to see the last). The seed is
+// printed, so that a finding can be replayed.
+
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        self.state &+= 0x9e37_79b9_7f4a_7c15
+        var value = self.state
+        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
+        return value ^ (value >> 31)
+    }
+}
+
+func mutate(_ seed: [UInt8], tokens: [[UInt8]], random: inout SplitMix) -> [UInt8] {
+    var bytes = seed
+    for _ in 0..<Int.random(in: 1...4, using: &random) {
+        let position = bytes.isEmpty ? 0 : Int.random(in: 0..<bytes.count, using: &random)
+        switch Int.random(in: 0...5, using: &random) {
+        case 0 where !bytes.isEmpty: bytes[position] ^= 1 << UInt8.random(in: 0...7, using: &random)
+        case 1: bytes.insert(UInt8.random(in: 0...255, using: &random), at: position)
+        case 2 where !bytes.isEmpty: bytes.remove(at: position)
+        case 3: bytes.insert(contentsOf: tokens.randomElement(using: &random) ?? [], at: position)
+        case 4: bytes = Array(bytes.prefix(position))
+        default: bytes += bytes.prefix(256)
+        }
+    }
+    return bytes
+}
+
+func feedRESP(_ bytes: [UInt8], random: inout SplitMix) {
+    do {
+        var reader = try RESPReader(limits: RESPReader.Limits(values: 1000, bytes: 64 * 1024))
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = Int.random(in: 1...max(1, rest.count), using: &random)
+            try reader.feed(ByteBuffer(bytes: rest.prefix(count)).readableBytesView)
+            rest = rest.dropFirst(count)
+            while let reply = try reader.next() { touch(reply.root, depth: 0) }
+        }
+    } catch { return }
+}
+
+func touch(_ value: RESPValue, depth: Int) {
+    _ = value.integer
+    _ = value.string
+    for element in value.elements where depth < 16 { touch(element, depth: depth + 1) }
+}
+
+func feedShim(_ bytes: [UInt8]) {
+    var buffer = bytes
+    while (try? ShimFrame.next(from: &buffer)).flatMap({ $0 }) != nil {}
+    _ = try? LaunchSpec(decoding: bytes)
+    _ = try? ExitRecord(decoding: bytes)
+}
+
+func feedJSON(_ bytes: [UInt8]) {
+    guard let value = try? JSONParser.parse(bytes) else { return }
+    guard (try? JSONParser.parse(value.bytes)) == value else { fatalError("a document was not written as it was read") }
+}
+
+var options = CommandLine.arguments.dropFirst()
+guard let target = options.popFirst(), ["resp", "shim", "json"].contains(target), let directory = options.popFirst() else {
+    print("usage: orchestra-fuzz resp|shim|json SEEDS [--runs N] [--seed S]")
+    exit(64)
+}
+func number(_ name: String, in options: ArraySlice<String>, default fallback: UInt64) -> UInt64 {
+    let list = Array(options)
+    guard let index = list.firstIndex(of: name), index + 1 < list.count else { return fallback }
+    return UInt64(list[index + 1]) ?? fallback
+}
+let runs = number("--runs", in: options, default: 100_000)
+let seed = number("--seed", in: options, default: UInt64.random(in: 0...UInt64.max))
+var random = SplitMix(state: seed)
+let names = ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).sorted()
+let seeds = names.compactMap { FileManager.default.contents(atPath: "\(directory)/\($0)").map { Array($0) } }
+guard !seeds.isEmpty else {
+    print("no seeds in \(directory)")
+    exit(66)
+}
+let tokens = ["$-1\r\n", "*-1\r\n", "*1000000\r\n", "$9223372036854775807\r\n", "\r\n", ":", "\u{0}\u{0}\u{0}\u{1}", "{", "\"", "\\u"].map { Array($0.utf8) }
+print("target \(target), \(seeds.count) seeds, \(runs) runs, --seed \(seed)")
+for run in 0..<runs {
+    let bytes = run < UInt64(seeds.count) ? seeds[Int(run)] : mutate(seeds.randomElement(using: &random) ?? [], tokens: tokens, random: &random)
+    switch target {
+    case "resp": feedRESP(bytes, random: &random)
+    case "shim": feedShim(bytes)
+    default: feedJSON(bytes)
+    }
+}
+print("no findings")

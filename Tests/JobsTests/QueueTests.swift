@@ -1,0 +1,336 @@
+import Cryptography
+import Domain
+import Foundation
+import Redis
+import TestSupport
+import Testing
+
+@testable import Jobs
+
+@Suite("The job queue", .enabled(if: isInstalled("redis-server"), "needs redis-server"))
+struct QueueTests {
+    struct Bench: Sendable {
+        let redis: TestRedis
+        let client: RedisClient
+        let queue: RedisStreamJobQueue
+        let keys: WorkspaceKeyring
+
+        func lease(_ node: String, _ incarnation: UInt64, owner: String = "here") throws -> NodeLease {
+            NodeLease(queue: self.queue, node: try NodeID(node), incarnation: Incarnation(value: incarnation), owner: owner)
+        }
+
+        func submission(
+            _ workspace: String = "acme", request: String = UUID().uuidString, params: String = "{}"
+        ) async throws -> Submission {
+            let id = JobID(milliseconds: try await self.queue.time(), randomHigh: .random(in: 0...(.max)), randomLow: .random(in: 0...(.max)))
+            return Submission(
+                job: Job(
+                    id: id, workspace: try WorkspaceID(workspace), action: try ActionName("queue.noop"),
+                    requestID: try RequestID(request), actor: "test", submittedAt: id.milliseconds, params: Array(params.utf8)),
+                auditEvent: Array("submitted".utf8))
+        }
+
+        func submit(_ submission: Submission) async throws -> SubmissionResult {
+            try #require(try await self.queue.submit([submission], keys: self.keys).first)
+        }
+
+        func completion(_ delivery: Delivery, _ end: Completion.End = .completed) -> Completion {
+            Completion(
+                delivery: delivery, end: end, action: "queue.noop", submittedAt: 1, startedAt: 2, failures: 0, crashes: 0,
+                auditEvent: Array("outcome".utf8))
+        }
+
+        func auditCount(_ text: String) async throws -> Int {
+            let entries = try await self.client.send(RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+")).elements
+            return entries.flatMap { $0.elements[1].elements }.count { $0.string == text }
+        }
+    }
+
+    static func withBench(
+        limits: QueueLimits = QueueLimits(), _ body: @escaping @Sendable (Bench) async throws -> Void
+    ) async throws {
+        try await withDirectory { directory in
+            try await withRedis(in: directory) { redis in
+                try await withClient(redis.configuration) { client in
+                    let keys = WorkspaceKeyring(client: client, master: try SealingKey(bytes: [UInt8](repeating: 9, count: 32)))
+                    try await body(
+                        Bench(redis: redis, client: client, queue: RedisStreamJobQueue(client: client, limits: limits), keys: keys))
+                }
+            }
+        }
+    }
+
+    @Test("a job travels from submission to its completion, and nothing of it is left but its record")
+    func wholeLife() async throws {
+        try await Self.withBench { bench in
+            let submission = try await bench.submission(params: #"{"note":"marker-in-params"}"#)
+            #expect(try await bench.submit(submission) == .accepted(submission.job.id))
+            let lease = try bench.lease("n1", 1)
+            #expect(try await lease.join().isEmpty)
+            let delivery = try #require(try await lease.claim(most: 10).first)
+            #expect(try await JobEnvelope.open(delivery, keys: bench.keys) == submission.job)
+            #expect(try await bench.queue.job(submission.job.id, in: submission.job.workspace)?.state == .running)
+            #expect(try await lease.finish([bench.completion(delivery)]) == [true])
+            let record = try #require(try await bench.queue.job(submission.job.id, in: submission.job.workspace))
+            #expect(record.state == .completed)
+            #expect(try await bench.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:s:2")).integer == 0)
+            #expect(try await bench.client.send(RedisCommand("HLEN", "orc:{l0}:run:n1")).integer == 0)
+            #expect(try await bench.auditCount("submitted") == 1)
+            #expect(try await bench.auditCount("outcome") == 1)
+            #expect(try await lease.claim(most: 10).isEmpty)
+        }
+    }
+
+    @Test("the same request id answers the first job; with other params it is refused; neither stores anything")
+    func idempotency() async throws {
+        try await Self.withBench { bench in
+            let request = UUID().uuidString
+            let first = try await bench.submission(request: request)
+            #expect(try await bench.submit(first) == .accepted(first.job.id))
+            #expect(try await bench.submit(try await bench.submission(request: request)) == .duplicate(first.job.id, state: "available"))
+            #expect(
+                try await bench.submit(try await bench.submission(request: request, params: #"{"note":"x"}"#))
+                    == .conflict(first: first.job.id))
+            // Another workspace has request ids of its own.
+            let other = try await bench.submission("other", request: request)
+            #expect(try await bench.submit(other) == .accepted(other.job.id))
+            #expect(try await bench.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:s:2")).integer == 1)
+            let keys = try await bench.client.send(RedisCommand("KEYS", "orc:{l0}:w:acme:i:*")).elements
+            var expiry = RedisCommand("TTL")
+            expiry.append(try #require(keys.first).bytes)
+            let seconds = try #require(try await bench.client.send(expiry).integer)
+            #expect((86_399...86_401).contains(seconds))
+        }
+    }
+
+    @Test("1,000 duplicates at once are one job")
+    func duplicatesAtOnce() async throws {
+        try await Self.withBench { bench in
+            let request = UUID().uuidString
+            let results = try await withThrowingTaskGroup(of: SubmissionResult.self) { group in
+                for _ in 0..<1000 { group.addTask { try await bench.submit(try await bench.submission(request: request)) } }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(results.count { if case .accepted = $0 { true } else { false } } == 1)
+            #expect(try await bench.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:s:2")).integer == 1)
+        }
+    }
+
+    @Test("a full stream refuses, and stores neither job nor request id")
+    func bound() async throws {
+        try await Self.withBench(limits: QueueLimits(streamLength: 2)) { bench in
+            for _ in 0..<2 { _ = try await bench.submit(try await bench.submission()) }
+            let refused = try await bench.submission(request: UUID().uuidString)
+            #expect(try await bench.submit(refused) == .full)
+            #expect(try await bench.client.send(RedisCommand("KEYS", "orc:{l0}:w:acme:i:*")).elements.count == 2)
+        }
+    }
+
+    @Test("a newer incarnation takes over what the older held; the older is fenced in everything")
+    func fencing() async throws {
+        try await Self.withBench { bench in
+            let submission = try await bench.submission()
+            _ = try await bench.submit(submission)
+            let old = try bench.lease("n1", 1)
+            _ = try await old.join()
+            let held = try #require(try await old.claim(most: 1).first)
+            let new = try bench.lease("n1", 2)
+            let taken = try #require(try await new.join().first)
+            #expect(taken.isRecovered && taken.crashes == 1 && taken.jobID == submission.job.id)
+            #expect(try await old.finish([bench.completion(held)]) == [false])
+            let claim = await #expect(throws: JobQueueError.self) { try await old.claim(most: 1) }
+            #expect(claim?.code == .replaced)
+            let renewal = await #expect(throws: JobQueueError.self) { try await old.renew() }
+            #expect(renewal?.code == .replaced)
+            #expect(try await bench.auditCount("outcome") == 0)
+            #expect(try await new.finish([bench.completion(taken)]) == [true])
+            #expect(try await new.finish([bench.completion(taken)]) == [false])
+            #expect(try await bench.auditCount("outcome") == 1)
+        }
+    }
+
+    @Test("a dead node's jobs go to another once its lease is over, not before")
+    func rescue() async throws {
+        try await Self.withBench(limits: QueueLimits(lease: .milliseconds(300))) { bench in
+            _ = try await bench.submit(try await bench.submission())
+            let dead = try bench.lease("n1", 1, owner: "machine-1")
+            _ = try await dead.join()
+            let lost = try #require(try await dead.claim(most: 1).first)
+            let alive = try bench.lease("n2", 1, owner: "machine-2")
+            _ = try await alive.join()
+            #expect(try await alive.rescue("n1") == 0)
+            try await eventually("the lease runs out") { try await alive.renew().contains("n1") }
+            #expect(try await alive.rescue("n1") == 1)
+            let taken = try #require(try await alive.claim(most: 1).first)
+            #expect(taken.crashes == 1)
+            #expect(try await dead.finish([bench.completion(lost)]) == [false])
+            #expect(try await alive.finish([bench.completion(taken)]) == [true])
+        }
+    }
+
+    @Test("a node's name is not taken from another machine while that one lives")
+    func nameTaken() async throws {
+        try await Self.withBench { bench in
+            _ = try await bench.lease("n1", 1, owner: "machine-1").join()
+            let error = await #expect(throws: JobQueueError.self) { try await bench.lease("n1", 2, owner: "machine-2").join() }
+            #expect(error?.code == .nameTaken)
+        }
+    }
+
+    @Test("a released job goes back uncounted, a retried one when its time has come, a discarded one to the dead letters")
+    func ends() async throws {
+        try await Self.withBench { bench in
+            let submission = try await bench.submission()
+            _ = try await bench.submit(submission)
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let first = try #require(try await lease.claim(most: 1).first)
+            #expect(try await lease.finish([bench.completion(first, .released)]) == [true])
+            let second = try #require(try await lease.claim(most: 1).first)
+            #expect(second.crashes == 0 && second.failures == 0 && second.envelope == first.envelope)
+            let failed = Completion(
+                delivery: second, end: .retry(after: .milliseconds(50)), action: "a", submittedAt: 1, startedAt: 2, failures: 1,
+                crashes: 0, reason: "once")
+            #expect(try await lease.finish([failed]) == [true])
+            #expect(try await bench.queue.job(submission.job.id, in: submission.job.workspace)?.state == .retryable)
+            #expect(try await lease.claim(most: 1).isEmpty)
+            try await eventually("the retry is due") { try await lease.moveDue() == 1 }
+            let third = try #require(try await lease.claim(most: 1).first)
+            #expect(third.failures == 1)
+            #expect(try await lease.finish([bench.completion(third, .discarded)]) == [true])
+            #expect(try await bench.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:dead")).integer == 1)
+            #expect(try await bench.client.send(RedisCommand("EXISTS", "orc:{l0}:tries")).integer == 0)
+        }
+    }
+
+    @Test("an entry moved to another workspace, under another id, or damaged cannot be opened")
+    func forgery() async throws {
+        try await Self.withBench { bench in
+            let submission = try await bench.submission()
+            _ = try await bench.submit(submission)
+            _ = try await bench.submit(try await bench.submission("other"))
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let delivery = try #require(try await lease.claim(most: 10).first { $0.workspace.name == "acme" })
+            func changed(_ workspace: String, _ id: JobID?, _ envelope: [UInt8]) throws -> Delivery {
+                Delivery(
+                    workspace: try WorkspaceID(workspace), jobID: id, entry: delivery.entry, envelope: envelope, crashes: 0,
+                    failures: 0, isRecovered: false)
+            }
+            var damaged = delivery.envelope
+            damaged[damaged.count - 1] ^= 1
+            let stranger = JobID(milliseconds: 1, randomHigh: 1, randomLow: 1)
+            for forged in [
+                try changed("other", delivery.jobID, delivery.envelope), try changed("acme", stranger, delivery.envelope),
+                try changed("acme", delivery.jobID, damaged), try changed("acme", delivery.jobID, []),
+                try changed("acme", nil, delivery.envelope),
+            ] {
+                let error = await #expect(throws: JobQueueError.self) { try await JobEnvelope.open(forged, keys: bench.keys) }
+                #expect(error?.code == .unreadable)
+            }
+        }
+    }
+
+    @Test("an entry without the expected fields is delivered as poison instead of stopping the stream")
+    func poison() async throws {
+        try await Self.withBench { bench in
+            _ = try await bench.submit(try await bench.submission())
+            _ = try await bench.client.send(RedisCommand("XADD", "orc:{l0}:w:acme:s:2", "*", "nonsense", "1"))
+            _ = try await bench.submit(try await bench.submission())
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let claimed = try await lease.claim(most: 10)
+            #expect(claimed.count == 3)
+            let bad = try #require(claimed.first { $0.jobID == nil })
+            #expect(try await lease.finish([bench.completion(bad, .discarded)]) == [true])
+            #expect(try await bench.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:dead")).integer == 1)
+        }
+    }
+
+    @Test("no param shows in what Redis keeps on disk")
+    func nothingInTheClear() async throws {
+        try await Self.withBench { bench in
+            let marker = "MARKER-\(UUID().uuidString)"
+            let submission = try await bench.submission(params: #"{"note":"\#(marker)"}"#)
+            _ = try await bench.submit(submission)
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let delivery = try #require(try await lease.claim(most: 1).first)
+            let key = try await bench.keys.currentKey(of: delivery.workspace)
+            let sealed = try JobEnvelope.seal(
+                result: Array(marker.utf8), workspace: delivery.workspace, job: submission.job.id, with: key)
+            _ = try await lease.finish([
+                Completion(
+                    delivery: delivery, end: .completed, action: "a", submittedAt: 1, startedAt: 1, failures: 0, crashes: 0,
+                    sealedResult: sealed)
+            ])
+            let record = try #require(try await bench.queue.job(submission.job.id, in: delivery.workspace))
+            let opened = try await JobEnvelope.open(
+                result: record.sealedResult, workspace: delivery.workspace, job: submission.job.id, keys: bench.keys)
+            #expect(opened == Array(marker.utf8))
+            _ = try await bench.client.send(RedisCommand("SAVE"))
+            let files = try FileManager.default.subpathsOfDirectory(atPath: bench.redis.directory)
+            #expect(files.contains { $0.hasSuffix("dump.rdb") } && files.contains { $0.contains("appendonlydir/") })
+            for file in files {
+                guard let data = FileManager.default.contents(atPath: "\(bench.redis.directory)/\(file)") else { continue }
+                #expect(data.range(of: Data(marker.utf8)) == nil, "the marker is in \(file)")
+            }
+        }
+    }
+
+    @Test("a Redis that was emptied is joined again, and its functions come back by themselves")
+    func emptied() async throws {
+        try await Self.withBench { bench in
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            _ = try await bench.client.send(RedisCommand("FLUSHALL"))
+            _ = try await bench.client.send(RedisCommand("FUNCTION", "FLUSH"))
+            let error = await #expect(throws: JobQueueError.self) { try await lease.claim(most: 1) }
+            #expect(error?.code == .unknownNode)
+            _ = try await lease.join()
+            _ = try await bench.submit(try await bench.submission("fresh"))
+            #expect(try await lease.claim(most: 1).count == 1)
+        }
+    }
+
+    @Test("workspaces take turns: a backlog of one does not hold up the other's first job")
+    func turns() async throws {
+        try await Self.withBench { bench in
+            for _ in 0..<100 { _ = try await bench.submit(try await bench.submission("big")) }
+            _ = try await bench.submit(try await bench.submission("small"))
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let claimed = try await lease.claim(most: 64, quantum: 32)
+            #expect(claimed.contains { $0.workspace.name == "small" })
+            #expect(claimed.count == 33)
+            #expect(try await lease.claim(most: 200, quantum: 200).count == 68)
+        }
+    }
+
+    @Test("who waits for work hears of a job, and who waits for a job hears of its end")
+    func waiting() async throws {
+        try await Self.withBench { bench in
+            try await withClient(bench.redis.configuration) { blocking in
+                let lease = try bench.lease("n1", 1)
+                _ = try await lease.join()
+                let start = try await lease.bellPosition()
+                async let rung: String = {
+                    var bell = start
+                    try await lease.waitForWork(bell: &bell, blocking: blocking, timeout: .seconds(20))
+                    return bell
+                }()
+                let submission = try await bench.submission()
+                _ = try await bench.submit(submission)
+                #expect(try await rung != start)
+                let delivery = try #require(try await lease.claim(most: 1).first)
+                async let end = bench.queue.waitForEnd(
+                    of: submission.job.id, in: submission.job.workspace, blocking: blocking, timeout: .seconds(20))
+                try await eventually("the waiter is noted") {
+                    try await bench.client.send(RedisCommand("EXISTS", "orc:{l0}:waiters")).integer == 1
+                }
+                _ = try await lease.finish([bench.completion(delivery)])
+                #expect(try await end == .completed)
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+import Domain
+import Foundation
+import Policy
+import TestSupport
+import Testing
+
+@Suite("Policy")
+struct PolicyTests {
+    static func shipped() throws -> [PolicyFile] {
+        try PolicyBundle.folders.flatMap { folder in
+            try FileManager.default.contentsOfDirectory(atPath: "\(packageRoot)/Policies/\(folder)").sorted().map { name in
+                let data = try #require(FileManager.default.contents(atPath: "\(packageRoot)/Policies/\(folder)/\(name)"))
+                return PolicyFile(folder: folder, name: name, bytes: Array(data))
+            }
+        }
+    }
+
+    private func engine(_ allowed: String?) throws -> PolicyEngine {
+        PolicyEngine(bundle: try PolicyBundle(files: try Self.shipped()), allowed: try AllowList(allowed))
+    }
+
+    @Test("the shipped policies load, with the actions and the agent that the README names")
+    func shippedPolicies() throws {
+        let bundle = try PolicyBundle(files: try Self.shipped())
+        #expect(Set(bundle.actions.keys.map(\.name)).isSuperset(of: ["shell.run", "agent.run"]))
+        #expect(bundle.agents.keys.map(\.name).contains("shell"))
+        #expect(Set(bundle.roles.keys.map(\.name)) == ["viewer", "developer", "admin"])
+    }
+
+    @Test("an unset, empty or blank allow-list denies everything", arguments: [nil, "", " ", ",", " , "])
+    func deniesByDefault(list: String?) throws {
+        let (decision, action, _) = try self.engine(list).decide(
+            try ActionName("shell.run"), params: Array(#"{"command":"true"}"#.utf8))
+        guard case .deny(let denial) = decision else { return #expect(Bool(false), "expected a denial") }
+        #expect(denial.kind == .notAllowed)
+        #expect(action == nil)
+        #expect(denial.reason.contains("shell.run"))
+    }
+
+    @Test("only the exact name is allowed: no prefix, no longer name")
+    func exactNames() throws {
+        let engine = try self.engine("shell.run , queue.noop")
+        for (name, isAllowed) in [("shell.run", true), ("queue.noop", true), ("shell", false), ("shell.run2", false), ("agent.run", false)] {
+            #expect(engine.allowed.contains(try ActionName(name)) == isAllowed)
+        }
+    }
+
+    @Test("a list with what no action can be called is refused as a whole", arguments: ["shell.*", "Shell.run", "shell.run;agent.run", "*"])
+    func badLists(list: String) {
+        #expect(throws: DomainError.self) { try AllowList(list) }
+    }
+
+    @Test(
+        "params that do not fit the schema are denied with the place and what was expected",
+        arguments: [
+            (#"{}"#, "must have 'command'"), (#"{"command":1}"#, "of type string"), (#"{"command":""}"#, "at least 1"),
+            (#"{"command":"a","x":1}"#, "must not have 'x'"), (#"[]"#, "of type object"), ("{", "not JSON"),
+        ])
+    func badParams(params: String, expected: String) throws {
+        let (decision, _, _) = try self.engine("shell.run").decide(try ActionName("shell.run"), params: Array(params.utf8))
+        guard case .deny(let denial) = decision else { return #expect(Bool(false), "expected a denial") }
+        #expect(denial.kind == .invalidParams)
+        #expect(denial.reason.contains(expected), "\(denial.reason)")
+    }
+
+    @Test("params of more than 64 KiB are denied")
+    func oversized() throws {
+        let params = JSONValue.object([JSONMember("command", .string(String(repeating: "a", count: 65_536)))]).bytes
+        let (decision, _, _) = try self.engine("shell.run").decide(try ActionName("shell.run"), params: params)
+        guard case .deny(let denial) = decision else { return #expect(Bool(false), "expected a denial") }
+        #expect(denial.reason.contains("65536"))
+    }
+
+    @Test(
+        "a policy file that is not right in every member is refused by name",
+        arguments: [
+            ("actions", "x.json", "{", "not JSON"),
+            ("actions", "x.json", #"{"name":"x"}"#, "'params' is missing"),
+            ("sandbox", "y.json", #"{"name":"y","summary":"","proceses":5}"#, "'proceses' is unknown"),
+            ("sandbox", "y.json", #"{"name":"z","summary":""}"#, "expected a file named z.json"),
+            ("sandbox", "y.json", #"{"name":"y","summary":"","processes":1}"#, "integer from 2"),
+            ("sandbox", "y.json", #"{"name":"y","summary":"","read_only_paths":["/a/../b"]}"#, "absolute paths"),
+            ("agents", "a.json", #"{"name":"a","summary":"","argv":["bash"]}"#, "absolute path"),
+            ("agents", "a.json", #"{"name":"a","summary":"","argv":["/bin/sh"],"sandbox":"nope"}"#, "no sandbox profile 'nope'"),
+            ("extra", "a.json", "{}", "expected one of the folders"),
+        ])
+    func badFiles(folder: String, name: String, text: String, expected: String) throws {
+        let files = try Self.shipped() + [PolicyFile(folder: folder, name: name, bytes: Array(text.utf8))]
+        let error = #expect(throws: PolicyError.self) { try PolicyBundle(files: files) }
+        #expect(error?.message.contains(expected) == true, "\(error?.message ?? "")")
+        #expect(error?.message.contains("\(folder)/\(name)") == true)
+    }
+
+    @Test(
+        "a schema that is open or uses what is not supported is refused when it is loaded",
+        arguments: [
+            #"{"type":"object"}"#, #"{"type":"object","additionalProperties":true}"#,
+            #"{"type":"object","additionalProperties":false,"patternProperties":{}}"#,
+            #"{"type":"object","additionalProperties":false,"properties":{"a":{"type":"string","format":"email"}}}"#,
+            #"{"type":"object","additionalProperties":false,"required":["a"]}"#, #"{"type":["string","null"]}"#, "true",
+            #"{"type":"object","additionalProperties":false,"properties":{"a":{"type":"string","maxLength":-1}}}"#,
+        ])
+    func badSchemas(text: String) {
+        #expect(throws: DomainError.self) { try JSONSchema(try JSONParser.parse(Array(text.utf8))) }
+    }
+
+    @Test(
+        "values are checked against every supported keyword",
+        arguments: [
+            (#"{"type":"integer","minimum":1,"maximum":3}"#, "2", true), (#"{"type":"integer","minimum":1}"#, "0", false),
+            (#"{"type":"integer"}"#, "1.0", true), (#"{"type":"integer"}"#, "1.5", false),
+            (#"{"type":"number","maximum":1.5}"#, "1.6", false), (#"{"type":"boolean"}"#, "true", true),
+            (#"{"type":"null"}"#, "0", false), (#"{"type":"string","enum":["a","b"]}"#, #""c""#, false),
+            (#"{"type":"string","const":"a"}"#, #""a""#, true), (#"{"type":"string","maxLength":1}"#, #""é""#, true),
+            (#"{"type":"array","items":{"type":"integer"},"minItems":1,"maxItems":2}"#, "[1,2]", true),
+            (#"{"type":"array","items":{"type":"integer"}}"#, #"[1,"x"]"#, false), (#"{"type":"array","minItems":1}"#, "[]", false),
+        ])
+    func keywords(schema: String, value: String, fits: Bool) throws {
+        let schema = try JSONSchema(try JSONParser.parse(Array(schema.utf8)))
+        #expect((schema.problem(with: try JSONParser.parse(Array(value.utf8))) == nil) == fits)
+    }
+}

@@ -1,0 +1,218 @@
+import Domain
+import Foundation
+import Jobs
+import Redis
+import TestSupport
+import Testing
+
+@Suite("Nodes that are killed", .serialized, .enabled(if: !isRoot, "the node refuses to run as root"))
+struct ChaosTests {
+    @Test("1,000 jobs on two nodes that are killed at random moments: each ends once, completed, none lost, none twice")
+    func thousandJobs() async throws {
+        try await Installation.with { installation in
+            var random = SystemRandomNumberGenerator()
+            let nodes = [installation.node("n1"), installation.node("n2")]
+            for node in nodes { try await installation.start(node) }
+            var ids: [JobID] = []
+            for number in 0..<1000 {
+                switch number % 50 {
+                case 0: ids.append(try await installation.submit("agent.run", ["agent": "shell", "prompt": .string("echo agent \(number)")]))
+                case 1..<25: ids.append(try await installation.submit("shell.run", ["command": .string("echo \(number)")]))
+                default: ids.append(try await installation.submit("queue.noop", ["note": .string("\(number)")], workspace: "acme"))
+                }
+            }
+            var done = 0
+            var threshold = 50
+            try await eventually(within: .seconds(600), "all jobs have an outcome") {
+                done = try await installation.auditCounts("job.outcome").count
+                if done >= threshold, done < ids.count {
+                    threshold = done + Int.random(in: 40...160, using: &random)
+                    let victim = Int.random(in: 0...1, using: &random)
+                    await nodes[victim].kill9()
+                    try await installation.start(nodes[victim])
+                }
+                return done >= ids.count
+            }
+            for node in nodes {
+                await node.signal(SIGTERM)
+                #expect(try await node.wait().code == 0)
+            }
+            for id in ids {
+                let record = try await installation.record(id)
+                #expect(record.state == .completed, "\(id): \(record.state) \(record.reason)")
+            }
+            let outcomes = try await installation.auditCounts("job.outcome")
+            #expect(Set(outcomes.keys) == Set(ids.map(\.description)))
+            #expect(outcomes.values.allSatisfy { $0 == 1 })
+            let submissions = try await installation.auditCounts("job.submitted")
+            #expect(submissions.count == ids.count && submissions.values.allSatisfy { $0 == 1 })
+            for name in ["n1", "n2"] {
+                #expect(try await installation.client.send(RedisCommand("EXISTS", "orc:{l0}:run:\(name)")).integer == 0)
+            }
+            #expect(try await installation.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:s:2")).integer == 0)
+            #expect(try await installation.client.send(RedisCommand("XPENDING", "orc:{l0}:w:acme:s:2", "workers")).elements.first?.integer == 0)
+            try await eventually("no process is left behind") { ProcessTable().matching(installation.directory).filter { !$0.command.contains("redis") }.isEmpty }
+        }
+    }
+
+    /// What is killed while an agent waits for a file, and how many launches the agent needs after it.
+    enum Victim: String, CaseIterable, Sendable {
+        case program, shim, tmux, node, redis
+
+        var launches: Int64 { self == .program || self == .shim ? 2 : 1 }
+    }
+
+    @Test("an agent's job is finished whatever dies under it", arguments: Victim.allCases)
+    func agentSurvives(victim: Victim) async throws {
+        try await Installation.with { installation in
+            let node = installation.node("n1")
+            try await installation.start(node)
+            let id = try await installation.submit(
+                "agent.run",
+                ["agent": "shell", "prompt": "echo before; until [ -e /workspace/go ]; do sleep 0.05; done; echo after-$((40+2))"])
+            let agent = "\(installation.directory)/n1/agents/\(id)"
+            let log = { (launch: Int) in
+                String(decoding: FileManager.default.contents(atPath: "\(agent)/\(launch)/output.log") ?? Data(), as: UTF8.self)
+            }
+            try await eventually("the prompt runs") { log(1).contains("\nbefore") }
+            let table = ProcessTable()
+            let shim = try #require(table.matching("orchestra-shim agent \(agent)/1").first { !$0.command.contains("tmux") })
+            switch victim {
+            case .program:
+                // The shell that runs the prompt: below the shim come the launcher, its init, and the program.
+                let program = try #require(Self.program(below: shim.pid, in: table))
+                #expect(kill(program, SIGKILL) == 0)
+                try await eventually("it is launched again") { log(2).contains("\nbefore") }
+            case .shim:
+                #expect(kill(shim.pid, SIGKILL) == 0)
+                try await eventually("it is launched again") { log(2).contains("\nbefore") }
+                #expect(ProcessTable().matching("\(agent)/1").isEmpty)
+            case .tmux:
+                let server = try #require(table.matching("tmux -S \(agent)/1/t1").first)
+                #expect(kill(server.pid, SIGKILL) == 0)
+                try await eventually("a new server shows it") { !ProcessTable().matching("orchestra-shim view \(agent)/1").isEmpty }
+            case .node:
+                await node.kill9()
+                #expect(!ProcessTable().matching("orchestra-shim agent \(agent)/1").isEmpty)
+                try await installation.start(node)
+            case .redis:
+                await installation.redis.process.kill9()
+            }
+            let workspace = "\(installation.directory)/n1/workspaces/acme"
+            #expect(FileManager.default.createFile(atPath: workspace + "/go", contents: nil))
+            if victim == .redis {
+                // The agent ends while Redis is away; its outcome waits.
+                try await eventually("the agent ends") { FileManager.default.fileExists(atPath: agent + "/1/exit") }
+                try await installation.redis.start()
+            }
+            let record = try await installation.ended(id)
+            #expect(record.state == .completed, "\(record.reason)")
+            let result = try await installation.result(record)
+            #expect(result["launches"]?.integer == victim.launches)
+            #expect(result["terminal"]?.string?.contains("after-42") == true)
+            #expect(try await installation.auditCounts("job.outcome") == [id.description: 1])
+            let log1 = log(Int(victim.launches))
+            #expect(result["log_bytes"]?.integer == Int64(log1.utf8.count))
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+            try await eventually("nothing of the agent is left") { ProcessTable().matching(agent).isEmpty }
+        }
+    }
+
+    private static func program(below shim: Int32, in table: ProcessTable) -> Int32? {
+        var current = shim
+        while let child = table.children(of: current).first {
+            if child.command.hasPrefix("/bin/bash --noprofile --norc -i") { return child.pid }
+            current = child.pid
+        }
+        return nil
+    }
+
+    @Test("SIGTERM lets a running job finish, takes no new one, and ends with status 0")
+    func drainFinishes() async throws {
+        try await Installation.with { installation in
+            let node = installation.node("n1")
+            try await installation.start(node)
+            let running = try await installation.submit(
+                "shell.run", ["command": "touch here; until [ -e go ]; do sleep 0.02; done; echo finished"])
+            let workspace = "\(installation.directory)/n1/workspaces/acme"
+            try await eventually("the command runs") { FileManager.default.fileExists(atPath: workspace + "/here") }
+            await node.signal(SIGTERM)
+            try await eventually("it drains") { await node.output.contains("draining") }
+            let late = try await installation.submit("queue.noop", [:])
+            #expect(FileManager.default.createFile(atPath: workspace + "/go", contents: nil))
+            #expect(try await node.wait().code == 0)
+            #expect(try await installation.record(running).state == .completed)
+            #expect(try await installation.record(late).state == .available)
+            #expect(try await installation.client.send(RedisCommand("ZCARD", "orc:{l0}:nodes")).integer == 0)
+        }
+    }
+
+    @Test("past the grace a running job is handed back uncounted and the next node runs it")
+    func drainHandsBack() async throws {
+        try await Installation.with { installation in
+            let node = ManagedProcess(
+                buildDirectory + "/orchestra", ["worker", "--set", "worker.grace=0"],
+                environment: installation.environment(node: "n1"), log: "\(installation.directory)/n1.log")
+            try await installation.start(node)
+            let id = try await installation.submit(
+                "shell.run", ["command": "if [ -e here ]; then echo again; else touch here; sleep 600; fi"])
+            let workspace = "\(installation.directory)/n1/workspaces/acme"
+            try await eventually("the command runs") { FileManager.default.fileExists(atPath: workspace + "/here") }
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+            let handedBack = try await installation.record(id)
+            #expect(handedBack.state == .available && handedBack.failures == 0 && handedBack.crashes == 0)
+            #expect(ProcessTable().matching("sleep 600").isEmpty)
+            try await installation.start(node)
+            let record = try await installation.ended(id)
+            #expect(record.state == .completed && record.failures == 0 && record.crashes == 0)
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+        }
+    }
+
+    @Test("a node that stays dead loses its jobs to another, and its agents end by themselves")
+    func takeOver() async throws {
+        try await Installation.with { installation in
+            let first = installation.node("n1", lease: 2)
+            try await installation.start(first)
+            let id = try await installation.submit("agent.run", ["agent": "shell", "prompt": "until [ -e /workspace/go ]; do sleep 0.05; done"])
+            let agent = "\(installation.directory)/n1/agents/\(id)"
+            try await eventually("the agent runs") { FileManager.default.fileExists(atPath: agent + "/1/output.log") }
+            await first.kill9()
+            let second = installation.node("n2", lease: 2)
+            try await installation.start(second)
+            try FileManager.default.createDirectory(
+                atPath: "\(installation.directory)/n2/workspaces/acme", withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700])
+            #expect(FileManager.default.createFile(atPath: "\(installation.directory)/n2/workspaces/acme/go", contents: nil))
+            let record = try await installation.ended(id)
+            #expect(record.state == .completed && record.node == "n2" && record.crashes == 1)
+            try await eventually("the first agent is gone") { ProcessTable().matching(agent).isEmpty }
+            await second.signal(SIGTERM)
+            #expect(try await second.wait().code == 0)
+        }
+    }
+
+    @Test("a poison entry goes to the dead letters with its reason, and the job behind it runs")
+    func poison() async throws {
+        try await Installation.with { installation in
+            let node = installation.node("n1")
+            let first = try await installation.submit("queue.noop", [:])
+            _ = try await installation.client.send(RedisCommand("XADD", "orc:{l0}:w:acme:s:2", "*", "j", "0123456789abcdef", "e", "garbage"))
+            _ = try await installation.client.send(RedisCommand("XADD", "orc:{l0}:w:acme:s:2", "*", "x", "y"))
+            let denied = try await installation.submit("shell.nothing", [:])
+            let last = try await installation.submit("queue.noop", [:])
+            try await installation.start(node)
+            #expect(try await installation.ended(first).state == .completed)
+            #expect(try await installation.ended(last).state == .completed)
+            let refused = try await installation.ended(denied)
+            #expect(refused.state == .discarded && refused.reason.contains("not allowed"))
+            let dead = try await installation.client.send(RedisCommand("XRANGE", "orc:{l0}:w:acme:dead", "-", "+")).elements
+            #expect(dead.count == 3)
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+        }
+    }
+}

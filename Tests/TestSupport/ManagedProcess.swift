@@ -1,0 +1,100 @@
+import Foundation
+import Subprocess
+import Synchronization
+import SystemPackage
+
+/// A process that a test starts, kills and starts again; always dead when its scope ends.
+package actor ManagedProcess {
+    package struct Ended: Sendable {
+        package let code: Int32
+        package let signal: Int32
+    }
+
+    private let executable: String
+    private let arguments: [String]
+    private let environment: [String: String]
+    private let log: String
+    private var task: Task<Ended, any Error>?
+    private var pid: Int32 = 0
+
+    /// Standard output and standard error are appended to the file `log`.
+    package init(_ executable: String, _ arguments: [String], environment: [String: String] = [:], log: String) {
+        self.executable = executable
+        self.arguments = arguments
+        self.environment = environment
+        self.log = log
+    }
+
+    package var processID: Int32 { self.pid }
+
+    package func start() async throws {
+        let (executable, arguments, log) = (self.executable, self.arguments, self.log)
+        var variables: [Environment.Key: String] = [
+            "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", "SWIFT_BACKTRACE": "enable=no",
+        ]
+        for (name, value) in self.environment { variables[Environment.Key(rawValue: name) ?? "UNUSED"] = value }
+        let environment = variables
+        let (pids, announce) = AsyncStream<Int32>.makeStream()
+        self.task = Task {
+            defer { announce.finish() }
+            let output = try unsafe FileDescriptor.open(
+                log, .writeOnly, options: [.create, .append], permissions: .ownerReadWrite)
+            let errors = try unsafe FileDescriptor.open(log, .writeOnly, options: [.append])
+            var options = PlatformOptions()
+            options.createSession = true
+            let result = try await Subprocess.run(
+                .path(FilePath(executable)), arguments: Arguments(arguments), environment: .custom(environment),
+                platformOptions: options, input: .none,
+                output: .fileDescriptor(output, closeAfterSpawningProcess: true),
+                error: .fileDescriptor(errors, closeAfterSpawningProcess: true)
+            ) { execution in
+                announce.yield(execution.processIdentifier.value)
+            }
+            switch result.terminationStatus {
+            case .exited(let code): return Ended(code: code, signal: 0)
+            case .signaled(let signal): return Ended(code: -1, signal: signal)
+            }
+        }
+        for await pid in pids {
+            self.pid = pid
+            return
+        }
+        _ = try await self.task?.value
+        throw TestFailure("\(executable) did not start")
+    }
+
+    package func signal(_ number: Int32) { if self.pid > 0 { _ = kill(self.pid, number) } }
+
+    package func wait() async throws -> Ended {
+        guard let task = self.task else { throw TestFailure("the process was not started") }
+        let ended = try await task.value
+        self.pid = 0
+        return ended
+    }
+
+    /// Ends it by SIGKILL and reaps it.
+    package func kill9() async {
+        self.signal(SIGKILL)
+        _ = try? await self.task?.value
+        self.pid = 0
+    }
+
+    package var output: String {
+        String(decoding: FileManager.default.contents(atPath: self.log) ?? Data(), as: UTF8.self)
+    }
+}
+
+/// Runs a program to its end and returns its status and outputs.
+package func runProgram(
+    _ executable: String, _ arguments: [String], environment: [String: String] = [:], input: String = ""
+) async throws -> (code: Int32, output: String, errors: String) {
+    var variables: [Environment.Key: String] = [
+        "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", "SWIFT_BACKTRACE": "enable=no",
+    ]
+    for (name, value) in environment { variables[Environment.Key(rawValue: name) ?? "UNUSED"] = value }
+    let result = try await Subprocess.run(
+        .path(FilePath(executable)), arguments: Arguments(arguments), environment: .custom(variables),
+        input: .string(input), output: .string(limit: 16 * 1024 * 1024), error: .string(limit: 1024 * 1024))
+    guard case .exited(let code) = result.terminationStatus else { return (-1, result.standardOutput, result.standardError) }
+    return (code, result.standardOutput, result.standardError)
+}
