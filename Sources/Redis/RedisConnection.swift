@@ -19,6 +19,14 @@ package final class RedisConnection: Sendable {
     package static func connect(
         to configuration: RedisConfiguration, group: MultiThreadedEventLoopGroup
     ) async throws -> RedisConnection {
+        if let tls = configuration.tls {
+            // Files are judged before a connection is tried, and in words of their own.
+            do throws(TLSError) {
+                try TLSClientHandler.validate(tls)
+            } catch {
+                throw RedisError(code: .configuration, message: error.message)
+            }
+        }
         let loop = group.next()
         let ready = loop.makePromise(of: Void.self)
         let connection: RedisConnection
@@ -86,34 +94,34 @@ package final class RedisConnection: Sendable {
     private static func open(
         _ configuration: RedisConfiguration, loop: any EventLoop, ready: EventLoopPromise<Void>
     ) async throws -> RedisConnection {
+        // Taken where it is made: a peer that is refused at once removes the handler with its channel.
+        let made = loop.makePromise(of: NIOLoopBound<RedisChannelHandler>.self)
         let bootstrap = ClientBootstrap(group: loop)
             .connectTimeout(TimeAmount(configuration.connectTimeout))
             .channelOption(.socketOption(.so_keepalive), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let tls = configuration.tls {
-                        do {
-                            try channel.pipeline.syncOperations.addHandler(
-                                TLSClientHandler(
-                                    configuration: tls, handshakeTimeout: TimeAmount(configuration.connectTimeout)))
-                        } catch let error as TLSError {
-                            throw RedisError(code: .configuration, message: error.message)
-                        }
+                        try channel.pipeline.syncOperations.addHandler(
+                            TLSClientHandler(
+                                configuration: tls, handshakeTimeout: TimeAmount(configuration.connectTimeout)))
                     }
-                    try channel.pipeline.syncOperations.addHandler(
-                        RedisChannelHandler(ready: ready, expectsTLS: configuration.tls != nil))
+                    let handler = try RedisChannelHandler(ready: ready, expectsTLS: configuration.tls != nil)
+                    try channel.pipeline.syncOperations.addHandler(handler)
+                    made.succeed(NIOLoopBound(handler, eventLoop: channel.eventLoop))
                 }
             }
-        let channel =
-            switch configuration.endpoint {
-            case .tcp(let host, let port): try await bootstrap.connect(host: host, port: port).get()
-            case .unix(let path): try await bootstrap.connect(unixDomainSocketPath: path).get()
-            }
-        let handler = try await channel.eventLoop.submit {
-            NIOLoopBound(
-                try channel.pipeline.syncOperations.handler(type: RedisChannelHandler.self), eventLoop: channel.eventLoop)
-        }.get()
-        return RedisConnection(channel: channel, handler: handler)
+        do {
+            let channel =
+                switch configuration.endpoint {
+                case .tcp(let host, let port): try await bootstrap.connect(host: host, port: port).get()
+                case .unix(let path): try await bootstrap.connect(unixDomainSocketPath: path).get()
+                }
+            return RedisConnection(channel: channel, handler: try await made.futureResult.get())
+        } catch {
+            made.fail(error)  // no effect when it was made
+            throw error
+        }
     }
 
     private func greet(_ configuration: RedisConfiguration) async throws {

@@ -29,6 +29,11 @@ package final class TLSClientHandler: ChannelDuplexHandler {
         self.handshakeTimeout = handshakeTimeout
     }
 
+    /// Throws `TLSError.configuration` when a file or name of the configuration cannot be used.
+    package static func validate(_ configuration: TLSConfiguration) throws(TLSError) {
+        _ = try TLSSession(configuration: configuration)
+    }
+
     package func handlerAdded(context: ChannelHandlerContext) {
         if context.channel.isActive { self.begin(context: context) }
     }

@@ -74,7 +74,7 @@ struct ChaosTests {
             let log = { (launch: Int) in
                 String(decoding: FileManager.default.contents(atPath: "\(agent)/\(launch)/output.log") ?? Data(), as: UTF8.self)
             }
-            try await eventually("the prompt runs") { log(1).contains("\nbefore") }
+            try await eventually("the prompt runs") { log(1).contains("before\r\n") }
             let table = ProcessTable()
             let shim = try #require(table.matching("orchestra-shim agent \(agent)/1").first { !$0.command.contains("tmux") })
             switch victim {
@@ -82,10 +82,10 @@ struct ChaosTests {
                 // The shell that runs the prompt: below the shim come the launcher, its init, and the program.
                 let program = try #require(Self.program(below: shim.pid, in: table))
                 #expect(kill(program, SIGKILL) == 0)
-                try await eventually("it is launched again") { log(2).contains("\nbefore") }
+                try await eventually("it is launched again") { log(2).contains("before\r\n") }
             case .shim:
                 #expect(kill(shim.pid, SIGKILL) == 0)
-                try await eventually("it is launched again") { log(2).contains("\nbefore") }
+                try await eventually("it is launched again") { log(2).contains("before\r\n") }
                 #expect(ProcessTable().matching("\(agent)/1").isEmpty)
             case .tmux:
                 let server = try #require(table.matching("tmux -S \(agent)/1/t1").first)
