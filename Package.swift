@@ -76,7 +76,8 @@ let package = Package(
         module(
             "Agents",
             [
-                "CLinux", "Domain", "Sandboxing", "ShimProtocol", "Supervision", "Terminals", nioCore, nioPosix, logging,
+                "CLinux", "Domain", "Sandboxing", "ShimProtocol", "Supervision", "Terminals", nioCore, nioPosix,
+                logging,
                 coreMetrics, subprocess, systemPackage,
             ]),
 
@@ -85,7 +86,8 @@ let package = Package(
         module(
             "Worker",
             [
-                "CLinux", "Domain", "Cryptography", "Redaction", "Supervision", "Redis", "Sandboxing", "Policy", "Audit",
+                "CLinux", "Domain", "Cryptography", "Redaction", "Supervision", "Redis", "Sandboxing", "Policy",
+                "Audit",
                 "Jobs", "Workspaces", "Agents", nioPosix, logging, coreMetrics,
             ]),
 
@@ -119,11 +121,13 @@ let package = Package(
         tests("JobsTests", ["Jobs", "Domain", "Redis", "Cryptography", "TestSupport"]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
-        tests("WorkerTests", ["Worker", "Workspaces", "Domain", "Jobs", "Redaction", "Telemetry", logging, coreMetrics]),
+        tests(
+            "WorkerTests", ["Worker", "Workspaces", "Domain", "Jobs", "Redaction", "Telemetry", logging, coreMetrics]),
         tests(
             "SystemTests",
             [
-                "TestSupport", "Domain", "Jobs", "Redis", "Cryptography", "Audit", "Agents", "ShimProtocol", "orchestra", "orchestra-shim", nioPosix,
+                "TestSupport", "Domain", "Jobs", "Redis", "Cryptography", "Audit", "Agents", "ShimProtocol",
+                "orchestra", "orchestra-shim", nioPosix,
             ]),
     ],
     swiftLanguageModes: [.v6]

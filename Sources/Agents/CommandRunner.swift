@@ -36,13 +36,15 @@ package struct CommandRunner: Sendable {
         try Task.checkCancellation()
         guard result.terminationStatus.isSuccess else {
             throw AgentError(
-                code: .launchFailed, message: "the command's shim failed (\(result.terminationStatus)): \(result.standardError)")
+                code: .launchFailed,
+                message: "the command's shim failed (\(result.terminationStatus)): \(result.standardError)")
         }
         let record = try ExitRecord(decoding: Array(result.standardOutput))
         guard record.endedBy != .launchFailed else {
             let text = String(decoding: record.errorOutput, as: UTF8.self)
             throw AgentError(
-                code: .launchFailed, message: "the command's sandbox could not be set up: \(Printable.text(text, limit: 300))")
+                code: .launchFailed,
+                message: "the command's sandbox could not be set up: \(Printable.text(text, limit: 300))")
         }
         return record
     }

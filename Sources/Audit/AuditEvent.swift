@@ -70,7 +70,9 @@ package struct AuditEvent: Hashable, Sendable {
         writer.write(text: self.status)
         writer.raw(",\"rule\":")
         writer.write(text: self.rule)
-        writer.raw(",\"duration_ms\":\(self.duration.components.seconds * 1000 + self.duration.components.attoseconds / 1_000_000_000_000_000)")
+        writer.raw(
+            ",\"duration_ms\":\(self.duration.components.seconds * 1000 + self.duration.components.attoseconds / 1_000_000_000_000_000)"
+        )
         if !self.errorReason.isEmpty {
             writer.raw(",\"error_reason\":")
             writer.write(text: self.errorReason)

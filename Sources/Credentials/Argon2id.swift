@@ -35,7 +35,9 @@ package enum Argon2id {
                 }
             }
         }
-        guard status == ARGON2_OK.rawValue else { throw CredentialsError(message: "Argon2id failed with code \(status)") }
+        guard status == ARGON2_OK.rawValue else {
+            throw CredentialsError(message: "Argon2id failed with code \(status)")
+        }
         return String(decoding: encoded.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 

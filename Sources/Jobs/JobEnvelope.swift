@@ -80,7 +80,8 @@ package enum JobEnvelope {
         } catch {
             guard error.code == .authenticationFailed else { throw error }
             throw JobQueueError(
-                code: .unreadable, message: "the entry is damaged, was moved from elsewhere, or was sealed with another key")
+                code: .unreadable,
+                message: "the entry is damaged, was moved from elsewhere, or was sealed with another key")
         }
     }
 }

@@ -41,7 +41,8 @@ package struct JobQueueError: Error, Hashable, CustomStringConvertible {
             case "ORCBUSY":
                 return JobQueueError(
                     code: .nameTaken,
-                    message: "another machine runs a node of this name; expected a name of its own in ORCHESTRA_NODE_NAME")
+                    message:
+                        "another machine runs a node of this name; expected a name of its own in ORCHESTRA_NODE_NAME")
             case "OOM":
                 return JobQueueError(code: .full, message: "Redis has reached its maxmemory and takes no new jobs")
             default: break

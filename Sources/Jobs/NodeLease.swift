@@ -145,7 +145,8 @@ package struct NodeLease: Sendable {
         let names = stream.split(separator: ":")
         guard names.count == 6, names[2] == "w" else { throw RedisStreamJobQueue.unexpected("a stream's name") }
         return Delivery(
-            workspace: try WorkspaceID(String(names[3])), jobID: UUIDBytes(bytes: parts[1].bytes).map { JobID(uuid: $0) },
+            workspace: try WorkspaceID(String(names[3])),
+            jobID: UUIDBytes(bytes: parts[1].bytes).map { JobID(uuid: $0) },
             entry: EntryReference(leaseKey: Array(parts[2].bytes), token: token), envelope: Array(parts[4].bytes),
             crashes: parts[6].integer ?? 0, failures: parts[5].integer ?? 0, isRecovered: isRecovered)
     }

@@ -7,7 +7,8 @@ package import Redis
 package enum QueueFunctions {
     package static let version = "1"
     package static let library = RedisFunctionLibrary(
-        name: "orchestra_\(version)", source: (common + submission + delivery + completion + inspection).replacingVersion())
+        name: "orchestra_\(version)",
+        source: (common + submission + delivery + completion + inspection).replacingVersion())
 
     static func name(_ function: String) -> String { "orc\(self.version)_\(function)" }
 

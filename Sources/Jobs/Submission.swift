@@ -73,7 +73,8 @@ package struct Completion: Sendable {
     package let auditEvent: [UInt8]
 
     package init(
-        delivery: Delivery, end: End, action: String, submittedAt: UInt64, startedAt: UInt64, failures: Int, crashes: Int,
+        delivery: Delivery, end: End, action: String, submittedAt: UInt64, startedAt: UInt64, failures: Int,
+        crashes: Int,
         reason: String = "", sealedResult: [UInt8] = [], auditEvent: [UInt8] = []
     ) {
         self.delivery = delivery

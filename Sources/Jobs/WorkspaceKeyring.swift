@@ -65,7 +65,9 @@ package actor WorkspaceKeyring {
         } catch {
             throw JobQueueError(
                 code: .unreadable,
-                message: "the key of workspace '\(workspace)' was wrapped by another master key; expected the ORCHESTRA_MASTER_KEY that first used this Redis")
+                message:
+                    "the key of workspace '\(workspace)' was wrapped by another master key; expected the ORCHESTRA_MASTER_KEY that first used this Redis"
+            )
         }
     }
 

@@ -16,7 +16,9 @@ struct DefinitionReader {
     func fail(_ problem: String) -> PolicyError { .invalid(self.file, problem) }
 
     mutating func string(_ name: String) throws(PolicyError) -> String {
-        guard let text = try self.optionalString(name) else { throw self.fail("'\(name)' is missing: expected a string") }
+        guard let text = try self.optionalString(name) else {
+            throw self.fail("'\(name)' is missing: expected a string")
+        }
         return text
     }
 
@@ -27,7 +29,8 @@ struct DefinitionReader {
         return text
     }
 
-    mutating func integer(_ name: String, in range: ClosedRange<Int>, default fallback: Int) throws(PolicyError) -> Int {
+    mutating func integer(_ name: String, in range: ClosedRange<Int>, default fallback: Int) throws(PolicyError) -> Int
+    {
         self.known.insert(name)
         guard let value = self.value[name] else { return fallback }
         guard let number = value.integer, let number = Int(exactly: number), range.contains(number) else {
@@ -79,6 +82,7 @@ struct DefinitionReader {
     func finish() throws(PolicyError) {
         guard let unknown = self.value.members?.first(where: { !self.known.contains($0.name) }) else { return }
         throw self.fail(
-            "'\(Printable.text(unknown.name))' is unknown here; known are: \(self.known.sorted().joined(separator: ", "))")
+            "'\(Printable.text(unknown.name))' is unknown here; known are: \(self.known.sorted().joined(separator: ", "))"
+        )
     }
 }

@@ -24,7 +24,9 @@ package struct JSONSchema: Sendable, Hashable {
         if let const = source["const"] {
             self.allowed = [const]
         } else if let values = source["enum"] {
-            guard let list = values.array, !list.isEmpty else { throw Self.refuse(path, "'enum' must be a list of values") }
+            guard let list = values.array, !list.isEmpty else {
+                throw Self.refuse(path, "'enum' must be a list of values")
+            }
             self.allowed = list
         } else {
             self.allowed = nil
@@ -117,7 +119,9 @@ package struct JSONSchema: Sendable, Hashable {
         return nil
     }
 
-    private static func boundProblem(_ number: Double, _ minimum: Double?, _ maximum: Double?, _ path: String) -> String? {
+    private static func boundProblem(_ number: Double, _ minimum: Double?, _ maximum: Double?, _ path: String)
+        -> String?
+    {
         if let minimum, number < minimum { return "\(path) must be at least \(minimum)" }
         if let maximum, number > maximum { return "\(path) must be at most \(maximum)" }
         return nil

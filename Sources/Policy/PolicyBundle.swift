@@ -82,7 +82,9 @@ package struct PolicyBundle: Sendable {
             default: throw .invalid(file.path, "expected one of the folders \(Self.folders.joined(separator: ", "))")
             }
             try reader.finish()
-            guard name == stem else { throw .invalid(file.path, "its name is '\(name)': expected a file named \(name).json") }
+            guard name == stem else {
+                throw .invalid(file.path, "its name is '\(name)': expected a file named \(name).json")
+            }
         }
         self.actions = actions
         self.agents = agents

@@ -69,7 +69,8 @@ package struct PolicyEngine: Sendable {
                 .deny(
                     Denial(
                         kind: .notAllowed, rule: "allow-list",
-                        reason: "the action '\(name)' is not allowed here; an administrator can add its exact name to ALLOW_ACTIONS_DEFAULT"
+                        reason:
+                            "the action '\(name)' is not allowed here; an administrator can add its exact name to ALLOW_ACTIONS_DEFAULT"
                     )), nil, nil
             )
         }
@@ -78,13 +79,16 @@ package struct PolicyEngine: Sendable {
                 .deny(
                     Denial(
                         kind: .notAllowed, rule: "actions",
-                        reason: "there is no action '\(name)'; expected the name of a file in Policies/actions")), nil, nil
+                        reason: "there is no action '\(name)'; expected the name of a file in Policies/actions")), nil,
+                nil
             )
         }
         func invalid(_ problem: String) -> (Decision, ActionDefinition?, JSONValue?) {
             (
                 .deny(
-                    Denial(kind: .invalidParams, rule: "params", reason: "the params of '\(name)' are refused: \(problem)")),
+                    Denial(
+                        kind: .invalidParams, rule: "params", reason: "the params of '\(name)' are refused: \(problem)")
+                ),
                 nil, nil
             )
         }

@@ -43,7 +43,9 @@ package struct JSONLogHandler: LogHandler {
         for (key, value) in merged.sorted(by: { $0.key < $1.key }) {
             members.append(JSONMember(key, .string(Self.shown(key: key, "\(value)"))))
         }
-        if let error = event.error { members.append(JSONMember("error", .string(Self.shown(key: "error", "\(error)")))) }
+        if let error = event.error {
+            members.append(JSONMember("error", .string(Self.shown(key: "error", "\(error)"))))
+        }
         var line = JSONValue.object(members).bytes
         if line.count > Self.lineLimit {
             line = JSONValue.object(Array(members.prefix(4)) + [JSONMember("cut", .bool(true))]).bytes

@@ -1,6 +1,7 @@
 /// A value that must not be shown: it prints as a placeholder, does not encode, and is read only by
 /// asking for it by name.
-package struct Secret<Value: Sendable>: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable
+package struct Secret<Value: Sendable>: Sendable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
 {
     private let value: Value
 

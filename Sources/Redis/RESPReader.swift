@@ -25,7 +25,9 @@ package struct RESPReader: ~Copyable {
 
     /// Throws when memory is out.
     package init(limits: Limits = Limits()) throws(RedisError) {
-        guard let arena = unsafe orc_arena_create(limits.values, limits.bytes) else { throw Self.failure("memory is out") }
+        guard let arena = unsafe orc_arena_create(limits.values, limits.bytes) else {
+            throw Self.failure("memory is out")
+        }
         guard let reader = unsafe orc_reader_create(arena) else {
             unsafe orc_arena_free(arena)
             throw Self.failure("memory is out")
@@ -98,7 +100,8 @@ package struct RESPReader: ~Copyable {
 
     private func readerFailure() -> RedisError {
         if unsafe self.arena.pointee.failed != 0 {
-            return Self.failure("a reply passed the limit of \(self.limits.values) values or \(self.limits.bytes) bytes")
+            return Self.failure(
+                "a reply passed the limit of \(self.limits.values) values or \(self.limits.bytes) bytes")
         }
         return Self.failure(unsafe String(cString: orc_reader_error(self.reader)))
     }

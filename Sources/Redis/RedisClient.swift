@@ -121,7 +121,8 @@ package actor RedisClient {
 
     private func unreachable() -> RedisError {
         guard case .connecting(let reason?) = self.state else {
-            return RedisError(code: .unreachable, message: "Redis at \(self.configuration.displayName) is not connected")
+            return RedisError(
+                code: .unreachable, message: "Redis at \(self.configuration.displayName) is not connected")
         }
         return RedisError(code: .unreachable, message: reason)
     }

@@ -50,7 +50,9 @@ package struct RedisConfiguration: Sendable, Hashable {
         switch scheme {
         case "unix":
             let parts = rest.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let path = parts.first, path.hasPrefix("/") else { throw Self.invalid("a unix:// URL needs an absolute path") }
+            guard let path = parts.first, path.hasPrefix("/") else {
+                throw Self.invalid("a unix:// URL needs an absolute path")
+            }
             guard path.utf8.count <= 107 else { throw Self.invalid("the socket's path is longer than 107 bytes") }
             var database = 0
             if parts.count == 2 {
@@ -80,7 +82,9 @@ package struct RedisConfiguration: Sendable, Hashable {
     private static func invalid(_ problem: String) -> RedisError {
         RedisError(
             code: .configuration,
-            message: "the Redis URL cannot be used, \(problem): expected redis://host:port/db, rediss://host:port/db or unix:///path")
+            message:
+                "the Redis URL cannot be used, \(problem): expected redis://host:port/db, rediss://host:port/db or unix:///path"
+        )
     }
 
     private static func hostAndPort(_ text: Substring) throws(RedisError) -> (String, Int) {

@@ -38,7 +38,8 @@ package final class RedisConnection: Sendable {
         } catch {
             ready.fail(error)
             throw RedisError(
-                code: .unreachable, message: "Redis at \(configuration.displayName) cannot be reached: \(Self.words(error))")
+                code: .unreachable,
+                message: "Redis at \(configuration.displayName) cannot be reached: \(Self.words(error))")
         }
         do {
             try await ready.futureResult.get()
@@ -139,7 +140,9 @@ package final class RedisConnection: Sendable {
             if index == replies.count - 1, case .server(kind: "NOPERM") = error.code { continue }
             throw RedisError(
                 code: .refused,
-                message: "Redis at \(configuration.displayName) refused this user: \(error.message); check REDIS_USERNAME, REDIS_PASSWORD and the database number")
+                message:
+                    "Redis at \(configuration.displayName) refused this user: \(error.message); check REDIS_USERNAME, REDIS_PASSWORD and the database number"
+            )
         }
     }
 

@@ -19,7 +19,9 @@ package struct RedisFunctionLibrary: Sendable {
 
     /// Sends function calls in one pipeline. When the library is missing (a Redis that was emptied or
     /// replaced) no call had an effect; it is loaded and the calls are sent again.
-    package func call(_ calls: [RedisCommand], on client: RedisClient, timeout: Duration? = nil) async throws -> [RESPReply] {
+    package func call(_ calls: [RedisCommand], on client: RedisClient, timeout: Duration? = nil) async throws
+        -> [RESPReply]
+    {
         let replies = try await client.pipeline(calls, timeout: timeout)
         let missing = replies.allSatisfy { $0.error?.isFunctionMissing == true }
         guard missing, !calls.isEmpty else { return replies }

@@ -47,7 +47,8 @@ package struct RedisServerFacts: Sendable, Hashable {
         }
         if self.evictionPolicy != "noeviction" {
             problems.append(
-                "Redis' maxmemory-policy is \(self.evictionPolicy), which may evict accepted jobs; run: CONFIG SET maxmemory-policy noeviction")
+                "Redis' maxmemory-policy is \(self.evictionPolicy), which may evict accepted jobs; run: CONFIG SET maxmemory-policy noeviction"
+            )
         }
         return problems
     }

@@ -87,7 +87,8 @@ package struct ExitRecord: Hashable, Sendable {
             throw DomainError.invalidValue("the exit record names an unknown end")
         }
         self.init(
-            endedBy: endedBy, code: Int32(bitPattern: try reader.number()), signal: Int32(bitPattern: try reader.number()),
+            endedBy: endedBy, code: Int32(bitPattern: try reader.number()),
+            signal: Int32(bitPattern: try reader.number()),
             userMicroseconds: try reader.number(), systemMicroseconds: try reader.number(),
             maxRSSKiB: try reader.number(), logLength: try reader.number(), output: try reader.block(),
             errorOutput: try reader.block(), result: try reader.block())

@@ -42,7 +42,8 @@ package struct LaunchSpec: Hashable, Sendable {
     package var ownerPID: Int32
 
     package init(
-        mode: Mode, executable: String, arguments: [Argument], command: [String], columns: UInt16 = 220, rows: UInt16 = 50,
+        mode: Mode, executable: String, arguments: [Argument], command: [String], columns: UInt16 = 220,
+        rows: UInt16 = 50,
         orphanGrace: UInt32 = 30, logQuota: UInt64 = 256 * 1024 * 1024, outputLimit: UInt32 = 64 * 1024,
         token: [UInt8] = [], input: [UInt8] = [], ownerPID: Int32 = 0
     ) {

@@ -169,12 +169,16 @@ struct SupervisorMachine {
             return self.stopAll(
                 SupervisionError(
                     code: .gaveUp,
-                    message: "gave up after \(self.intensity) restarts within \(self.period); the last: '\(self.children[index].id)': \(reason)"))
+                    message:
+                        "gave up after \(self.intensity) restarts within \(self.period); the last: '\(self.children[index].id)': \(reason)"
+                ))
         }
         self.children[index].restarts += 1
         let report = Action.restarted(id: self.children[index].id, reason: reason)
         guard let backoff = self.children[index].backoff else { return [report, self.start(index)] }
-        if case .running(let since) = before, now - since >= backoff.resetAfter { self.children[index].backoffAttempt = 0 }
+        if case .running(let since) = before, now - since >= backoff.resetAfter {
+            self.children[index].backoffAttempt = 0
+        }
         let pause = backoff.pause(attempt: self.children[index].backoffAttempt)
         self.children[index].backoffAttempt += 1
         self.children[index].phase = .waiting
@@ -228,7 +232,8 @@ struct SupervisorMachine {
         case .idle, .starting, .running: break
         }
         self.phase = .stopping(error)
-        for index in self.children.indices where self.children[index].phase == .waiting || self.children[index].phase == .idle {
+        for index in self.children.indices
+        where self.children[index].phase == .waiting || self.children[index].phase == .idle {
             self.children[index].phase = .ended
         }
         return self.continueStopping()

@@ -16,9 +16,11 @@ package enum MetricCatalogue {
     package static let buckets: [Double] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 3600]
 
     package static let entries: [String: Entry] = [
-        "orchestra_jobs_total": Entry(kind: .counter, help: "Runs of jobs that ended on this node, by action and outcome."),
+        "orchestra_jobs_total": Entry(
+            kind: .counter, help: "Runs of jobs that ended on this node, by action and outcome."),
         "orchestra_job_duration_seconds": Entry(kind: .histogram, help: "Time from the start of a run to its end."),
-        "orchestra_job_wait_seconds": Entry(kind: .histogram, help: "Time from the submission of a job to the start of a run."),
+        "orchestra_job_wait_seconds": Entry(
+            kind: .histogram, help: "Time from the submission of a job to the start of a run."),
         "orchestra_jobs_in_flight": Entry(kind: .gauge, help: "Jobs that this node holds, running or about to."),
         "orchestra_queue_lag": Entry(kind: .gauge, help: "Entries of the lane that no node has claimed yet."),
         "orchestra_queue_oldest_age_seconds": Entry(kind: .gauge, help: "Age of the oldest entry of the lane."),
@@ -30,7 +32,8 @@ package enum MetricCatalogue {
         "orchestra_redis_up": Entry(kind: .gauge, help: "1 while the connection to Redis stands."),
         "orchestra_redis_reconnects_total": Entry(kind: .counter, help: "Connections made again after one was lost."),
         "orchestra_supervisor_restarts_total": Entry(kind: .counter, help: "Restarts of supervised children."),
-        "orchestra_supervisor_give_ups_total": Entry(kind: .counter, help: "Supervisors that spent their restart budget."),
+        "orchestra_supervisor_give_ups_total": Entry(
+            kind: .counter, help: "Supervisors that spent their restart budget."),
         "orchestra_supervisor_leaks_total": Entry(kind: .counter, help: "Children that ignored their cancellation."),
         "orchestra_agents": Entry(kind: .gauge, help: "Agents of this node by state."),
         "orchestra_build_info": Entry(kind: .gauge, help: "Always 1; the labels name the build."),

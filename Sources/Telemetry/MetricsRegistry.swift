@@ -130,7 +130,8 @@ final class NumberHandler: CounterHandler, FloatingPointCounterHandler, MeterHan
         var current = self.bits.load(ordering: .relaxed)
         while true {
             let next = (Double(bitPattern: current) + amount).bitPattern
-            let (exchanged, original) = self.bits.weakCompareExchange(expected: current, desired: next, ordering: .relaxed)
+            let (exchanged, original) = self.bits.weakCompareExchange(
+                expected: current, desired: next, ordering: .relaxed)
             if exchanged { return }
             current = original
         }
@@ -165,7 +166,8 @@ final class HistogramHandler: RecorderHandler, TimerHandler {
         var total: UInt64 = 0
         for (index, count) in counts.enumerated() {
             total += count
-            let bound = index < MetricCatalogue.buckets.count ? MetricsRegistry.format(MetricCatalogue.buckets[index]) : "+Inf"
+            let bound =
+                index < MetricCatalogue.buckets.count ? MetricsRegistry.format(MetricCatalogue.buckets[index]) : "+Inf"
             text += "\(name)_bucket{\(inner)le=\"\(bound)\"} \(total)\n"
         }
         return text + "\(name)_sum\(labels) \(MetricsRegistry.format(sum))\n\(name)_count\(labels) \(total)\n"

@@ -53,7 +53,8 @@ package struct ProbeServer: Sendable {
                 }
             }
         let port = server.channel.localAddress?.port ?? self.configuration.port
-        self.logger.info("the probe port is open", metadata: ["probe.host": "\(self.configuration.host)", "probe.port": "\(port)"])
+        self.logger.info(
+            "the probe port is open", metadata: ["probe.host": "\(self.configuration.host)", "probe.port": "\(port)"])
         bound(port)
         let gate = ConnectionGate(limit: Self.connectionLimit)
         try await server.executeThenClose { connections in
@@ -81,10 +82,12 @@ package struct ProbeServer: Sendable {
                     guard case .head(let head) = part else { continue }
                     let (status, type, body) = await self.answer(head)
                     var headers = HTTPHeaders([
-                        ("content-type", type), ("content-length", String(body.utf8.count)), ("cache-control", "no-store"),
+                        ("content-type", type), ("content-length", String(body.utf8.count)),
+                        ("cache-control", "no-store"),
                     ])
                     if !head.isKeepAlive { headers.add(name: "connection", value: "close") }
-                    try await outbound.write(.head(HTTPResponseHead(version: .http1_1, status: status, headers: headers)))
+                    try await outbound.write(
+                        .head(HTTPResponseHead(version: .http1_1, status: status, headers: headers)))
                     if head.method != .HEAD { try await outbound.write(.body(.byteBuffer(ByteBuffer(string: body)))) }
                     try await outbound.write(.end(nil))
                     if !head.isKeepAlive { return }
@@ -97,9 +100,12 @@ package struct ProbeServer: Sendable {
 
     private func answer(_ head: HTTPRequestHead) async -> (HTTPResponseStatus, String, String) {
         let text = "text/plain; charset=utf-8"
-        guard head.method == .GET || head.method == .HEAD else { return (.methodNotAllowed, text, "GET or HEAD only\n") }
+        guard head.method == .GET || head.method == .HEAD else {
+            return (.methodNotAllowed, text, "GET or HEAD only\n")
+        }
         let parts = head.uri.split(separator: "?", maxSplits: 1)
-        let isVerbose = parts.count == 2 && parts[1].split(separator: "&").contains { $0 == "verbose" || $0.hasPrefix("verbose=") }
+        let isVerbose =
+            parts.count == 2 && parts[1].split(separator: "&").contains { $0 == "verbose" || $0.hasPrefix("verbose=") }
         switch parts.first ?? "" {
         case "/livez": return self.report(await self.health.liveness(), isVerbose)
         case "/readyz": return self.report(await self.health.readiness(), isVerbose)

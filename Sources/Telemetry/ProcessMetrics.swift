@@ -10,7 +10,9 @@ enum ProcessMetrics {
         let fields = self.statFields()
         let ticks = Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
         // Fields 14, 15, 22 and 24 of proc(5), counted behind the command's name, which may hold anything.
-        if fields.count > 21, let user = Double(fields[11]), let system = Double(fields[12]), let pages = Double(fields[21]) {
+        if fields.count > 21, let user = Double(fields[11]), let system = Double(fields[12]),
+            let pages = Double(fields[21])
+        {
             add("process_cpu_seconds_total", "counter", "CPU time spent.", (user + system) / ticks)
             add(
                 "process_resident_memory_bytes", "gauge", "Memory in use.",

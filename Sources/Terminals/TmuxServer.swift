@@ -42,7 +42,10 @@ package struct TmuxServer: Sendable {
     /// Throws `TerminalError` with tmux's own words; nothing of it is left then.
     package func start(configurationFile: String, argv: [String], directory: String) async throws -> Int32 {
         _ = try await self.run(
-            ["-u", "-f", configurationFile, "new-session", "-d", "-s", "agent", "-x", "220", "-y", "50", "-c", directory]
+            [
+                "-u", "-f", configurationFile, "new-session", "-d", "-s", "agent", "-x", "220", "-y", "50", "-c",
+                directory,
+            ]
                 + argv)
         // Not in the file: tmux 3.3a dies when `window-size manual` is set before the first window exists.
         let answer = try await self.run(
@@ -82,7 +85,8 @@ package struct TmuxServer: Sendable {
             ]), platformOptions: options, output: .string(limit: 64 * 1024), error: .string(limit: 64 * 1024))
         guard result.terminationStatus.isSuccess else {
             throw TerminalError(
-                message: "tmux \(arguments.first { !$0.hasPrefix("-") } ?? "") failed: \(result.standardError.trimmedASCII)")
+                message:
+                    "tmux \(arguments.first { !$0.hasPrefix("-") } ?? "") failed: \(result.standardError.trimmedASCII)")
         }
         return result.standardOutput
     }

@@ -78,7 +78,9 @@ final class TLSSession {
                 let reason = unsafe String(cString: X509_verify_cert_error_string(verdict))
                 throw TLSError(
                     code: .untrustedPeer,
-                    message: "the server's certificate was refused: \(reason) (expected a valid one for '\(self.configuration.serverName)')")
+                    message:
+                        "the server's certificate was refused: \(reason) (expected a valid one for '\(self.configuration.serverName)')"
+                )
             }
             throw Self.failure(.protocolFailure, "the TLS handshake failed")
         }
@@ -121,7 +123,9 @@ final class TLSSession {
             let result = unsafe rest.readableBytesView.withUnsafeBytes { raw in
                 unsafe SSL_write_ex(self.session, raw.baseAddress, raw.count, &count)
             }
-            guard result == 1, count > 0 else { throw Self.failure(.protocolFailure, "a TLS record could not be written") }
+            guard result == 1, count > 0 else {
+                throw Self.failure(.protocolFailure, "a TLS record could not be written")
+            }
             rest.moveReaderIndex(forwardBy: count)
         }
     }

@@ -39,7 +39,8 @@ package struct ActionHandlers: Sendable {
         } catch is CancellationError {
             return .cancelled(.drain)
         } catch let error as AgentFailure {
-            let detail = JSONValue.object([JSONMember("terminal", .string(String(decoding: error.tail, as: UTF8.self)))])
+            let detail = JSONValue.object([JSONMember("terminal", .string(String(decoding: error.tail, as: UTF8.self)))]
+            )
             return .failed(Failure(reason: error.message, isRetryable: true, detail: detail.bytes))
         } catch {
             return .failed(Failure(reason: "\(error)", isRetryable: true))
@@ -99,7 +100,9 @@ package struct ActionHandlers: Sendable {
 
     /// What the command wrote to its result descriptor when that is JSON, else its outputs and status.
     private static func result(of record: ExitRecord) -> [UInt8] {
-        if !record.result.isEmpty, record.result.count <= self.resultLimit, (try? JSONParser.parse(record.result)) != nil {
+        if !record.result.isEmpty, record.result.count <= self.resultLimit,
+            (try? JSONParser.parse(record.result)) != nil
+        {
             return record.result
         }
         // Each output may take half of the result's limit.

@@ -58,7 +58,8 @@ package actor CompletionWriter {
                 do { try await self.clock.sleep(for: pause) } catch { break }
                 pause = min(pause * 2, Self.longestPause)
             } catch {
-                self.logger.error("outcomes could not be written", error: error, metadata: ["jobs.count": "\(batch.count)"])
+                self.logger.error(
+                    "outcomes could not be written", error: error, metadata: ["jobs.count": "\(batch.count)"])
                 break
             }
         }

@@ -127,7 +127,8 @@ package struct JobPipeline: Sendable {
             kind: kind, workspace: report.delivery.workspace, actor: report.job?.actor ?? "",
             action: report.job?.action.name ?? "", jobID: report.delivery.jobID, status: status, rule: report.rule,
             duration: .milliseconds(now - min(now, report.startedAt)), errorReason: report.reason,
-            paramsDigest: try report.job.map { try self.digester.digest($0.params) } ?? [], node: self.node.name, time: now
+            paramsDigest: try report.job.map { try self.digester.digest($0.params) } ?? [], node: self.node.name,
+            time: now
         ).encoded
     }
 }

@@ -63,6 +63,7 @@ package struct LeaseKeeper: Sendable {
             if moved < 200 { break }
         }
         self.metrics.rescued(total)
-        self.logger.notice("a dead node's jobs were put back in line", metadata: ["node.id": "\(dead)", "jobs.count": "\(total)"])
+        self.logger.notice(
+            "a dead node's jobs were put back in line", metadata: ["node.id": "\(dead)", "jobs.count": "\(total)"])
     }
 }

@@ -62,7 +62,8 @@ package actor Node {
         let pipeline = JobPipeline(
             node: configuration.node, policy: policy, handlers: handlers, keys: keys,
             digester: ParamsDigester(key: try master.derived(for: "orchestra/params-digest/1")), writer: self.writer,
-            registry: self.registry, retries: RetryPolicy(), clock: clock, now: now, metrics: jobMetrics, logger: logger)
+            registry: self.registry, retries: RetryPolicy(), clock: clock, now: now, metrics: jobMetrics, logger: logger
+        )
         let workspaces = try WorkspaceSet(
             pipeline: pipeline, concurrency: configuration.workspaceConcurrency, capacity: configuration.slots,
             logger: logger, metrics: metrics)

@@ -21,7 +21,9 @@ struct TerminalSession {
     private var isPaneOpen = true {
         didSet {
             guard oldValue, !self.isPaneOpen else { return }
-            for index in self.clients.indices where self.clients[index].role == .owner { self.clients[index].send(.viewLost) }
+            for index in self.clients.indices where self.clients[index].role == .owner {
+                self.clients[index].send(.viewLost)
+            }
         }
     }
     private var input: [(id: UInt64, bytes: ArraySlice<UInt8>)] = []
@@ -97,7 +99,9 @@ struct TerminalSession {
             if events[4] & POSIX.ended != 0 { self.isPaneOpen = false }
             if events[4] & POSIX.readable != 0 { self.discardPaneInput() }
             // A connection accepted just now has no event yet.
-            for index in self.clients.indices where 6 + index < events.count && events[6 + index] != 0 { self.serve(index) }
+            for index in self.clients.indices where 6 + index < events.count && events[6 + index] != 0 {
+                self.serve(index)
+            }
             self.pumpViews()
             self.removeGone()
             self.judge()
@@ -285,7 +289,9 @@ struct TerminalSession {
 
     /// Tells of the end once; a watcher only after it has all of the output.
     private mutating func tellEnd(_ index: Int) {
-        guard let record = self.record, self.clients[index].role != .stranger, !self.clients[index].knowsEnd else { return }
+        guard let record = self.record, self.clients[index].role != .stranger, !self.clients[index].knowsEnd else {
+            return
+        }
         if let offset = self.clients[index].watchOffset, offset < self.logLength { return }
         if self.clients[index].role == .viewer, self.clients[index].watchOffset == nil { return }
         self.clients[index].knowsEnd = true

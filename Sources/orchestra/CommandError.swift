@@ -35,9 +35,11 @@ struct CommandError: Error, CustomStringConvertible {
         case let error as DomainError: self.init(.usage, error.message)
         case let error as PolicyError: self.init(.configuration, error.message)
         case let error as TLSError: self.init(.configuration, error.message)
-        case let error as RedisError: self.init(error.code == .configuration ? .configuration : .unavailable, error.message)
+        case let error as RedisError:
+            self.init(error.code == .configuration ? .configuration : .unavailable, error.message)
         case let error as JobQueueError:
-            self.init(error.code == .nameTaken || error.code == .unreadable ? .configuration : .unavailable, error.message)
+            self.init(
+                error.code == .nameTaken || error.code == .unreadable ? .configuration : .unavailable, error.message)
         case let error as SupervisionError: self.init(.gaveUp, error.message)
         case let error as AgentError: self.init(.gaveUp, error.message)
         default: self.init(.gaveUp, "\(error)")

@@ -50,7 +50,8 @@ struct SealingTests {
             bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
         }
         #expect(
-            hex(try Digests.sha256(Array("abc".utf8))) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+            hex(try Digests.sha256(Array("abc".utf8)))
+                == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
         #expect(
             hex(try Digests.hmacSHA256(key: Array("Jefe".utf8), Array("what do ya want for nothing?".utf8)))
                 == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
@@ -58,7 +59,8 @@ struct SealingTests {
 
     @Test("Argon2id hashes are PHC strings that verify the secret and nothing else")
     func argon2() throws {
-        let hash = try Argon2id.hash(Array("secret".utf8), parameters: Argon2id.Parameters(memoryKiB: 64, iterations: 1))
+        let hash = try Argon2id.hash(
+            Array("secret".utf8), parameters: Argon2id.Parameters(memoryKiB: 64, iterations: 1))
         #expect(hash.hasPrefix("$argon2id$v=19$m=64,t=1,p=1$"))
         #expect(Argon2id.verify(Array("secret".utf8), against: hash))
         #expect(!Argon2id.verify(Array("Secret".utf8), against: hash))

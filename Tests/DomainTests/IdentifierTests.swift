@@ -6,13 +6,16 @@ struct IdentifierTests {
     @Test(
         "names that could leave a key or a directory are refused",
         arguments: [
-            "", ".", "..", "-a", "a-", "A", "a b", "a/b", "a:b", "{a}", "a\n", "é", "а", "a*", String(repeating: "a", count: 64),
+            "", ".", "..", "-a", "a-", "A", "a b", "a/b", "a:b", "{a}", "a\n", "é", "а", "a*",
+            String(repeating: "a", count: 64),
         ])
     func workspaceNames(text: String) {
         #expect(throws: DomainError.self) { try WorkspaceID(text) }
     }
 
-    @Test("action names are exact: no case, no glob, no look-alike", arguments: ["Shell.run", "shell.*", "shell.run ", "shеll.run", ".run", "run."])
+    @Test(
+        "action names are exact: no case, no glob, no look-alike",
+        arguments: ["Shell.run", "shell.*", "shell.run ", "shеll.run", ".run", "run."])
     func actionNames(text: String) {
         #expect(throws: DomainError.self) { try ActionName(text) }
     }

@@ -70,7 +70,8 @@ func feedJSON(_ bytes: [UInt8]) {
 }
 
 var options = CommandLine.arguments.dropFirst()
-guard let target = options.popFirst(), ["resp", "shim", "json"].contains(target), let directory = options.popFirst() else {
+guard let target = options.popFirst(), ["resp", "shim", "json"].contains(target), let directory = options.popFirst()
+else {
     print("usage: orchestra-fuzz resp|shim|json SEEDS [--runs N] [--seed S]")
     exit(64)
 }
@@ -88,10 +89,15 @@ guard !seeds.isEmpty else {
     print("no seeds in \(directory)")
     exit(66)
 }
-let tokens = ["$-1\r\n", "*-1\r\n", "*1000000\r\n", "$9223372036854775807\r\n", "\r\n", ":", "\u{0}\u{0}\u{0}\u{1}", "{", "\"", "\\u"].map { Array($0.utf8) }
+let tokens = [
+    "$-1\r\n", "*-1\r\n", "*1000000\r\n", "$9223372036854775807\r\n", "\r\n", ":", "\u{0}\u{0}\u{0}\u{1}", "{", "\"",
+    "\\u",
+].map { Array($0.utf8) }
 print("target \(target), \(seeds.count) seeds, \(runs) runs, --seed \(seed)")
 for run in 0..<runs {
-    let bytes = run < UInt64(seeds.count) ? seeds[Int(run)] : mutate(seeds.randomElement(using: &random) ?? [], tokens: tokens, random: &random)
+    let bytes =
+        run < UInt64(seeds.count)
+        ? seeds[Int(run)] : mutate(seeds.randomElement(using: &random) ?? [], tokens: tokens, random: &random)
     switch target {
     case "resp": feedRESP(bytes, random: &random)
     case "shim": feedShim(bytes)

@@ -16,17 +16,21 @@ struct QueueTests {
         let keys: WorkspaceKeyring
 
         func lease(_ node: String, _ incarnation: UInt64, owner: String = "here") throws -> NodeLease {
-            NodeLease(queue: self.queue, node: try NodeID(node), incarnation: Incarnation(value: incarnation), owner: owner)
+            NodeLease(
+                queue: self.queue, node: try NodeID(node), incarnation: Incarnation(value: incarnation), owner: owner)
         }
 
         func submission(
             _ workspace: String = "acme", request: String = UUID().uuidString, params: String = "{}"
         ) async throws -> Submission {
-            let id = JobID(milliseconds: try await self.queue.time(), randomHigh: .random(in: 0...(.max)), randomLow: .random(in: 0...(.max)))
+            let id = JobID(
+                milliseconds: try await self.queue.time(), randomHigh: .random(in: 0...(.max)),
+                randomLow: .random(in: 0...(.max)))
             return Submission(
                 job: Job(
                     id: id, workspace: try WorkspaceID(workspace), action: try ActionName("queue.noop"),
-                    requestID: try RequestID(request), actor: "test", submittedAt: id.milliseconds, params: Array(params.utf8)),
+                    requestID: try RequestID(request), actor: "test", submittedAt: id.milliseconds,
+                    params: Array(params.utf8)),
                 auditEvent: Array("submitted".utf8))
         }
 
@@ -36,7 +40,8 @@ struct QueueTests {
 
         func completion(_ delivery: Delivery, _ end: Completion.End = .completed) -> Completion {
             Completion(
-                delivery: delivery, end: end, action: "queue.noop", submittedAt: 1, startedAt: 2, failures: 0, crashes: 0,
+                delivery: delivery, end: end, action: "queue.noop", submittedAt: 1, startedAt: 2, failures: 0,
+                crashes: 0,
                 auditEvent: Array("outcome".utf8))
         }
 
@@ -52,9 +57,12 @@ struct QueueTests {
         try await withDirectory { directory in
             try await withRedis(in: directory) { redis in
                 try await withClient(redis.configuration) { client in
-                    let keys = WorkspaceKeyring(client: client, master: try SealingKey(bytes: [UInt8](repeating: 9, count: 32)))
+                    let keys = WorkspaceKeyring(
+                        client: client, master: try SealingKey(bytes: [UInt8](repeating: 9, count: 32)))
                     try await body(
-                        Bench(redis: redis, client: client, queue: RedisStreamJobQueue(client: client, limits: limits), keys: keys))
+                        Bench(
+                            redis: redis, client: client, queue: RedisStreamJobQueue(client: client, limits: limits),
+                            keys: keys))
                 }
             }
         }
@@ -87,7 +95,9 @@ struct QueueTests {
             let request = UUID().uuidString
             let first = try await bench.submission(request: request)
             #expect(try await bench.submit(first) == .accepted(first.job.id))
-            #expect(try await bench.submit(try await bench.submission(request: request)) == .duplicate(first.job.id, state: "available"))
+            #expect(
+                try await bench.submit(try await bench.submission(request: request))
+                    == .duplicate(first.job.id, state: "available"))
             #expect(
                 try await bench.submit(try await bench.submission(request: request, params: #"{"note":"x"}"#))
                     == .conflict(first: first.job.id))
@@ -108,7 +118,9 @@ struct QueueTests {
         try await Self.withBench { bench in
             let request = UUID().uuidString
             let results = try await withThrowingTaskGroup(of: SubmissionResult.self) { group in
-                for _ in 0..<1000 { group.addTask { try await bench.submit(try await bench.submission(request: request)) } }
+                for _ in 0..<1000 {
+                    group.addTask { try await bench.submit(try await bench.submission(request: request)) }
+                }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
             #expect(results.count { if case .accepted = $0 { true } else { false } } == 1)
@@ -172,12 +184,15 @@ struct QueueTests {
     func nameTaken() async throws {
         try await Self.withBench { bench in
             _ = try await bench.lease("n1", 1, owner: "machine-1").join()
-            let error = await #expect(throws: JobQueueError.self) { try await bench.lease("n1", 2, owner: "machine-2").join() }
+            let error = await #expect(throws: JobQueueError.self) {
+                try await bench.lease("n1", 2, owner: "machine-2").join()
+            }
             #expect(error?.code == .nameTaken)
         }
     }
 
-    @Test("a released job goes back uncounted, a retried one when its time has come, a discarded one to the dead letters")
+    @Test(
+        "a released job goes back uncounted, a retried one when its time has come, a discarded one to the dead letters")
     func ends() async throws {
         try await Self.withBench { bench in
             let submission = try await bench.submission()
@@ -189,7 +204,8 @@ struct QueueTests {
             let second = try #require(try await lease.claim(most: 1).first)
             #expect(second.crashes == 0 && second.failures == 0 && second.envelope == first.envelope)
             let failed = Completion(
-                delivery: second, end: .retry(after: .milliseconds(50)), action: "a", submittedAt: 1, startedAt: 2, failures: 1,
+                delivery: second, end: .retry(after: .milliseconds(50)), action: "a", submittedAt: 1, startedAt: 2,
+                failures: 1,
                 crashes: 0, reason: "once")
             #expect(try await lease.finish([failed]) == [true])
             #expect(try await bench.queue.job(submission.job.id, in: submission.job.workspace)?.state == .retryable)
@@ -214,18 +230,22 @@ struct QueueTests {
             let delivery = try #require(try await lease.claim(most: 10).first { $0.workspace.name == "acme" })
             func changed(_ workspace: String, _ id: JobID?, _ envelope: [UInt8]) throws -> Delivery {
                 Delivery(
-                    workspace: try WorkspaceID(workspace), jobID: id, entry: delivery.entry, envelope: envelope, crashes: 0,
+                    workspace: try WorkspaceID(workspace), jobID: id, entry: delivery.entry, envelope: envelope,
+                    crashes: 0,
                     failures: 0, isRecovered: false)
             }
             var damaged = delivery.envelope
             damaged[damaged.count - 1] ^= 1
             let stranger = JobID(milliseconds: 1, randomHigh: 1, randomLow: 1)
             for forged in [
-                try changed("other", delivery.jobID, delivery.envelope), try changed("acme", stranger, delivery.envelope),
+                try changed("other", delivery.jobID, delivery.envelope),
+                try changed("acme", stranger, delivery.envelope),
                 try changed("acme", delivery.jobID, damaged), try changed("acme", delivery.jobID, []),
                 try changed("acme", nil, delivery.envelope),
             ] {
-                let error = await #expect(throws: JobQueueError.self) { try await JobEnvelope.open(forged, keys: bench.keys) }
+                let error = await #expect(throws: JobQueueError.self) {
+                    try await JobEnvelope.open(forged, keys: bench.keys)
+                }
                 #expect(error?.code == .unreadable)
             }
         }
@@ -261,7 +281,8 @@ struct QueueTests {
                 result: Array(marker.utf8), workspace: delivery.workspace, job: submission.job.id, with: key)
             _ = try await lease.finish([
                 Completion(
-                    delivery: delivery, end: .completed, action: "a", submittedAt: 1, startedAt: 1, failures: 0, crashes: 0,
+                    delivery: delivery, end: .completed, action: "a", submittedAt: 1, startedAt: 1, failures: 0,
+                    crashes: 0,
                     sealedResult: sealed)
             ])
             let record = try #require(try await bench.queue.job(submission.job.id, in: delivery.workspace))
@@ -272,7 +293,9 @@ struct QueueTests {
             let files = try FileManager.default.subpathsOfDirectory(atPath: bench.redis.directory)
             #expect(files.contains { $0.hasSuffix("dump.rdb") } && files.contains { $0.contains("appendonlydir/") })
             for file in files {
-                guard let data = FileManager.default.contents(atPath: "\(bench.redis.directory)/\(file)") else { continue }
+                guard let data = FileManager.default.contents(atPath: "\(bench.redis.directory)/\(file)") else {
+                    continue
+                }
                 #expect(data.range(of: Data(marker.utf8)) == nil, "the marker is in \(file)")
             }
         }

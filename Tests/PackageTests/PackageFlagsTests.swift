@@ -79,7 +79,9 @@ struct PackageTests {
     private static func graph(ofManifest text: String) throws -> [String: Set<String>] {
         let own = Set(text.matches(of: #/(?:module\(\s*"|name: ")([A-Za-z0-9-]+)"/#).map { String($0.output.1) })
         var graph: [String: Set<String>] = [:]
-        let body = text[(try #require(text.firstRange(of: "// L1:"))).lowerBound..<(try #require(text.firstRange(of: "// Tests:"))).lowerBound]
+        let body = text[
+            (try #require(text.firstRange(of: "// L1:")))
+                .lowerBound..<(try #require(text.firstRange(of: "// Tests:"))).lowerBound]
         for entry in body.split(separator: #/module\(|\.executableTarget\(/#) {
             let names = entry.matches(of: #/"([A-Za-z0-9-]+)"/#).map { String($0.output.1) }
             guard let name = names.first, own.contains(name) else { continue }
@@ -98,7 +100,8 @@ struct PackageTests {
     private static func graph(ofPage text: String) -> [String: Set<String>] {
         var graph: [String: Set<String>] = [:]
         for row in self.rows(ofPage: text) where row.count >= 3 && row[0] != "L0" {
-            graph[row[1]] = Set(row[2].split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { $0 != "–" })
+            graph[row[1]] = Set(
+                row[2].split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { $0 != "–" })
         }
         return graph
     }

@@ -8,8 +8,10 @@ import Testing
 struct PolicyTests {
     static func shipped() throws -> [PolicyFile] {
         try PolicyBundle.folders.flatMap { folder in
-            try FileManager.default.contentsOfDirectory(atPath: "\(packageRoot)/Policies/\(folder)").sorted().map { name in
-                let data = try #require(FileManager.default.contents(atPath: "\(packageRoot)/Policies/\(folder)/\(name)"))
+            try FileManager.default.contentsOfDirectory(atPath: "\(packageRoot)/Policies/\(folder)").sorted().map {
+                name in
+                let data = try #require(
+                    FileManager.default.contents(atPath: "\(packageRoot)/Policies/\(folder)/\(name)"))
                 return PolicyFile(folder: folder, name: name, bytes: Array(data))
             }
         }
@@ -40,12 +42,16 @@ struct PolicyTests {
     @Test("only the exact name is allowed: no prefix, no longer name")
     func exactNames() throws {
         let engine = try self.engine("shell.run , queue.noop")
-        for (name, isAllowed) in [("shell.run", true), ("queue.noop", true), ("shell", false), ("shell.run2", false), ("agent.run", false)] {
+        for (name, isAllowed) in [
+            ("shell.run", true), ("queue.noop", true), ("shell", false), ("shell.run2", false), ("agent.run", false),
+        ] {
             #expect(engine.allowed.contains(try ActionName(name)) == isAllowed)
         }
     }
 
-    @Test("a list with what no action can be called is refused as a whole", arguments: ["shell.*", "Shell.run", "shell.run;agent.run", "*"])
+    @Test(
+        "a list with what no action can be called is refused as a whole",
+        arguments: ["shell.*", "Shell.run", "shell.run;agent.run", "*"])
     func badLists(list: String) {
         #expect(throws: DomainError.self) { try AllowList(list) }
     }
@@ -57,7 +63,8 @@ struct PolicyTests {
             (#"{"command":"a","x":1}"#, "must not have 'x'"), (#"[]"#, "of type object"), ("{", "not JSON"),
         ])
     func badParams(params: String, expected: String) throws {
-        let (decision, _, _) = try self.engine("shell.run").decide(try ActionName("shell.run"), params: Array(params.utf8))
+        let (decision, _, _) = try self.engine("shell.run").decide(
+            try ActionName("shell.run"), params: Array(params.utf8))
         guard case .deny(let denial) = decision else { return #expect(Bool(false), "expected a denial") }
         #expect(denial.kind == .invalidParams)
         #expect(denial.reason.contains(expected), "\(denial.reason)")
@@ -81,7 +88,10 @@ struct PolicyTests {
             ("sandbox", "y.json", #"{"name":"y","summary":"","processes":1}"#, "integer from 2"),
             ("sandbox", "y.json", #"{"name":"y","summary":"","read_only_paths":["/a/../b"]}"#, "absolute paths"),
             ("agents", "a.json", #"{"name":"a","summary":"","argv":["bash"]}"#, "absolute path"),
-            ("agents", "a.json", #"{"name":"a","summary":"","argv":["/bin/sh"],"sandbox":"nope"}"#, "no sandbox profile 'nope'"),
+            (
+                "agents", "a.json", #"{"name":"a","summary":"","argv":["/bin/sh"],"sandbox":"nope"}"#,
+                "no sandbox profile 'nope'"
+            ),
             ("extra", "a.json", "{}", "expected one of the folders"),
         ])
     func badFiles(folder: String, name: String, text: String, expected: String) throws {
@@ -107,13 +117,15 @@ struct PolicyTests {
     @Test(
         "values are checked against every supported keyword",
         arguments: [
-            (#"{"type":"integer","minimum":1,"maximum":3}"#, "2", true), (#"{"type":"integer","minimum":1}"#, "0", false),
+            (#"{"type":"integer","minimum":1,"maximum":3}"#, "2", true),
+            (#"{"type":"integer","minimum":1}"#, "0", false),
             (#"{"type":"integer"}"#, "1.0", true), (#"{"type":"integer"}"#, "1.5", false),
             (#"{"type":"number","maximum":1.5}"#, "1.6", false), (#"{"type":"boolean"}"#, "true", true),
             (#"{"type":"null"}"#, "0", false), (#"{"type":"string","enum":["a","b"]}"#, #""c""#, false),
             (#"{"type":"string","const":"a"}"#, #""a""#, true), (#"{"type":"string","maxLength":1}"#, #""é""#, true),
             (#"{"type":"array","items":{"type":"integer"},"minItems":1,"maxItems":2}"#, "[1,2]", true),
-            (#"{"type":"array","items":{"type":"integer"}}"#, #"[1,"x"]"#, false), (#"{"type":"array","minItems":1}"#, "[]", false),
+            (#"{"type":"array","items":{"type":"integer"}}"#, #"[1,"x"]"#, false),
+            (#"{"type":"array","minItems":1}"#, "[]", false),
         ])
     func keywords(schema: String, value: String, fits: Bool) throws {
         let schema = try JSONSchema(try JSONParser.parse(Array(schema.utf8)))

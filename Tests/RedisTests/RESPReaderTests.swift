@@ -55,7 +55,10 @@ struct RESPReaderTests {
 
     @Test(
         "broken and hostile input is an error",
-        arguments: ["?x\r\n", "$9223372036854775807\r\n", "$-9\r\n", "*9223372036854775807\r\n", "*-2\r\n", ":abc\r\n", "$abc\r\n", "*1000001\r\n"])
+        arguments: [
+            "?x\r\n", "$9223372036854775807\r\n", "$-9\r\n", "*9223372036854775807\r\n", "*-2\r\n", ":abc\r\n",
+            "$abc\r\n", "*1000001\r\n",
+        ])
     func hostile(text: String) {
         #expect(throws: RedisError.self) {
             // A length that is too large shows when the bytes that it promises do not come to an end.
@@ -90,7 +93,8 @@ struct RESPReaderTests {
         command.append(-12)
         let buffer = RedisCommand.encode([command, RedisCommand("PING")], allocator: ByteBufferAllocator())
         let expected =
-            Array("*4\r\n$3\r\nSET\r\n$5\r\nk\r\n$1\r\n$4\r\n".utf8) + [0, 13, 10, 255] + Array("\r\n$3\r\n-12\r\n*1\r\n$4\r\nPING\r\n".utf8)
+            Array("*4\r\n$3\r\nSET\r\n$5\r\nk\r\n$1\r\n$4\r\n".utf8) + [0, 13, 10, 255]
+            + Array("\r\n$3\r\n-12\r\n*1\r\n$4\r\nPING\r\n".utf8)
         #expect(Array(buffer.readableBytesView) == expected)
     }
 }

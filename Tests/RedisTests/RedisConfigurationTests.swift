@@ -21,7 +21,8 @@ struct RedisConfigurationTests {
         "what cannot be used is refused with what was expected, and no password in the message",
         arguments: [
             "", "localhost", "http://h", "redis://", "redis://h:0", "redis://h:65536", "redis://h:x", "redis://h/x",
-            "redis://h/2000", "redis://:top%zzsecret@h", "redis://[::1", "unix://relative", "unix:///a?x=1", "redis://u:topsecret@h:port",
+            "redis://h/2000", "redis://:top%zzsecret@h", "redis://[::1", "unix://relative", "unix:///a?x=1",
+            "redis://u:topsecret@h:port",
         ])
     func refusals(url: String) {
         let error = #expect(throws: RedisError.self) { try RedisConfiguration(url: url) }

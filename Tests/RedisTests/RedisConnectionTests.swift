@@ -12,7 +12,10 @@ struct RedisConnectionTests {
             try await withRedis(in: directory) { redis in
                 let connection = try await RedisConnection.connect(to: redis.configuration, group: .singleton)
                 let replies = try await connection.pipeline(
-                    [RedisCommand("SET", "k", "1"), RedisCommand("INCR", "k"), RedisCommand("LPUSH", "k", "x"), RedisCommand("GET", "k")],
+                    [
+                        RedisCommand("SET", "k", "1"), RedisCommand("INCR", "k"), RedisCommand("LPUSH", "k", "x"),
+                        RedisCommand("GET", "k"),
+                    ],
                     timeout: .seconds(5))
                 #expect(replies[1].root.integer == 2)
                 #expect(replies[2].error?.code == .server(kind: "WRONGTYPE"))
@@ -92,7 +95,9 @@ struct RedisConnectionTests {
     @Test("a wrong password is refused in one sentence that says what to check")
     func password() async throws {
         try await withDirectory { directory in
-            try await withRedis(in: directory, options: ["--requirepass", "right"], configure: { $0.password = "right" }) { redis in
+            try await withRedis(
+                in: directory, options: ["--requirepass", "right"], configure: { $0.password = "right" }
+            ) { redis in
                 let pong = try await redis.send(RedisCommand("PING")).string
                 #expect(pong == "PONG")
                 var wrong = redis.configuration

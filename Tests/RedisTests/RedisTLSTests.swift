@@ -22,7 +22,8 @@ private struct TLSRedis {
 
 private func openssl(_ directory: String, _ line: String) async throws {
     let result = try await runProgram(
-        "/bin/sh", ["-c", "cd \(directory) && openssl \(line)"], environment: ["HOME": directory, "RANDFILE": directory + "/.rnd"])
+        "/bin/sh", ["-c", "cd \(directory) && openssl \(line)"],
+        environment: ["HOME": directory, "RANDFILE": directory + "/.rnd"])
     guard result.code == 0 else { throw TestFailure("openssl \(line): \(result.errors)") }
 }
 
@@ -49,24 +50,31 @@ private func withTLSRedis(
     try await withDirectory { directory in
         try await openssl(
             directory,
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 2")
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 2"
+        )
         for who in ["server", "client"] {
             try await openssl(
                 directory,
-                "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout \(who).key -out \(who).csr -subj /CN=\(who)")
+                "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout \(who).key -out \(who).csr -subj /CN=\(who)"
+            )
             try name.write(toFile: directory + "/extensions", atomically: true, encoding: .utf8)
             try await openssl(
                 directory,
-                "x509 -req -in \(who).csr -CA ca.pem -CAkey ca.key -CAcreateserial -out \(who).pem -days 2 -extfile extensions")
+                "x509 -req -in \(who).csr -CA ca.pem -CAkey ca.key -CAcreateserial -out \(who).pem -days 2 -extfile extensions"
+            )
         }
         let digest = try await runProgram(
             "/bin/sh",
-            ["-c", "cd \(directory) && openssl x509 -in server.pem -pubkey -noout | openssl pkey -pubin -outform der | sha256sum"])
+            [
+                "-c",
+                "cd \(directory) && openssl x509 -in server.pem -pubkey -noout | openssl pkey -pubin -outform der | sha256sum",
+            ])
         let hex = Array(digest.output.prefix(64))
         let pin = stride(from: 0, to: 64, by: 2).compactMap { UInt8(String(hex[$0...$0 + 1]), radix: 16) }
         let port = try freePort()
         let tls = [
-            "--tls-port", "\(port)", "--tls-cert-file", directory + "/server.pem", "--tls-key-file", directory + "/server.key",
+            "--tls-port", "\(port)", "--tls-cert-file", directory + "/server.pem", "--tls-key-file",
+            directory + "/server.key",
             "--tls-ca-cert-file", directory + "/ca.pem", "--tls-auth-clients", "no",
         ]
         try await withRedis(in: directory, options: tls + options) { _ in

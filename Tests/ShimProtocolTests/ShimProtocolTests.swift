@@ -5,10 +5,12 @@ import Testing
 @Suite("The shim's protocol")
 struct ShimProtocolTests {
     static let frames: [ShimFrame] = [
-        .hello(token: [1, 2, 3], epoch: .max), .input(id: 7, bytes: Array("text\r".utf8)), .resize(columns: 80, rows: 24), .stop,
+        .hello(token: [1, 2, 3], epoch: .max), .input(id: 7, bytes: Array("text\r".utf8)),
+        .resize(columns: 80, rows: 24), .stop,
         .reap, .watch(offset: 9), .welcome(launcherPID: 42, logLength: 1), .refused(reason: "no"), .written(id: 7),
         .output(offset: 3, bytes: [0, 255]), .viewLost,
-        .exited(ExitRecord(endedBy: .itself, code: 3, signal: 0, logLength: 10, output: [1], errorOutput: [2], result: [3])),
+        .exited(
+            ExitRecord(endedBy: .itself, code: 3, signal: 0, logLength: 10, output: [1], errorOutput: [2], result: [3])),
     ]
 
     @Test("every frame survives its encoding, whole and byte by byte", arguments: frames)

@@ -7,7 +7,10 @@ import Testing
 final class MachineBox {
     private var machine: SupervisorMachine
 
-    init(intensity: Int, period: Duration, autoShutdown: SupervisorMachine.AutoShutdown, children: [SupervisorMachine.Child]) {
+    init(
+        intensity: Int, period: Duration, autoShutdown: SupervisorMachine.AutoShutdown,
+        children: [SupervisorMachine.Child]
+    ) {
         self.machine = SupervisorMachine(
             intensity: intensity, period: period, autoShutdown: autoShutdown, children: children)
     }
@@ -26,7 +29,9 @@ struct SupervisorMachineTests {
     ) -> MachineBox {
         MachineBox(
             intensity: intensity, period: .seconds(5), autoShutdown: autoShutdown,
-            children: children.map { SupervisorMachine.Child(id: $0.0, restart: $0.1, isSignificant: true, backoff: nil) })
+            children: children.map {
+                SupervisorMachine.Child(id: $0.0, restart: $0.1, isSignificant: true, backoff: nil)
+            })
     }
 
     private func start(_ machine: MachineBox, _ ids: String...) {
@@ -54,7 +59,8 @@ struct SupervisorMachineTests {
     @Test(
         "the restart policy decides what an end means",
         arguments: [
-            (RestartPolicy.permanent, ChildExit.normal, true), (.permanent, .failed("x"), true), (.transient, .normal, false),
+            (RestartPolicy.permanent, ChildExit.normal, true), (.permanent, .failed("x"), true),
+            (.transient, .normal, false),
             (.transient, .failed("x"), true), (.temporary, .normal, false), (.temporary, .failed("x"), false),
         ])
     func restartPolicies(policy: RestartPolicy, exit: ChildExit, restarts: Bool) {
@@ -90,7 +96,8 @@ struct SupervisorMachineTests {
     func failedStart() {
         let machine = self.machine([("a", .permanent), ("b", .permanent)])
         self.start(machine, "a")
-        #expect(machine.handle(.exited(id: "b", instance: 1, .failed("x")), now: .zero) == [.stop(id: "a", instance: 1)])
+        #expect(
+            machine.handle(.exited(id: "b", instance: 1, .failed("x")), now: .zero) == [.stop(id: "a", instance: 1)])
         let actions = machine.handle(.exited(id: "a", instance: 1, .shutdown), now: .zero)
         guard case .finished(let error?) = actions.first else { return #expect(Bool(false), "expected the end") }
         #expect(error.code == .failedToStart)
@@ -133,7 +140,9 @@ struct SupervisorMachineTests {
         self.start(machine, "a", "b")
         _ = machine.handle(.shutdown, now: .zero)
         #expect(
-            machine.handle(.stopOverdue(id: "b", instance: 1), now: .zero) == [.leaked(id: "b"), .stop(id: "a", instance: 1)])
+            machine.handle(.stopOverdue(id: "b", instance: 1), now: .zero) == [
+                .leaked(id: "b"), .stop(id: "a", instance: 1),
+            ])
     }
 
     @Test("auto-shutdown follows the own end of significant children")
@@ -178,7 +187,9 @@ struct SupervisorMachineTests {
             case 0...3: apply(machine.handle(.ready(id: id, instance: instance), now: now))
             case 4...7:
                 alive[id] = nil
-                apply(machine.handle(.exited(id: id, instance: instance, random.next() % 3 == 0 ? .normal : .failed("x")), now: now))
+                apply(
+                    machine.handle(
+                        .exited(id: id, instance: instance, random.next() % 3 == 0 ? .normal : .failed("x")), now: now))
             case 8: apply(machine.handle(.stopChild(id: id), now: now))
             default: if random.next() % 20 == 0 { apply(machine.handle(.shutdown, now: now)) }
             }
@@ -227,7 +238,8 @@ struct SupervisorTests {
     func duplicateIDs() {
         #expect(throws: SupervisionError.self) {
             try Supervisor(
-                .init(name: "test"), children: [ChildSpecification(id: "a") { _ in }, ChildSpecification(id: "a") { _ in }],
+                .init(name: "test"),
+                children: [ChildSpecification(id: "a") { _ in }, ChildSpecification(id: "a") { _ in }],
                 logger: self.logger)
         }
     }

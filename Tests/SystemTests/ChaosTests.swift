@@ -16,9 +16,15 @@ struct ChaosTests {
             var ids: [JobID] = []
             for number in 0..<1000 {
                 switch number % 50 {
-                case 0: ids.append(try await installation.submit("agent.run", ["agent": "shell", "prompt": .string("echo agent \(number)")]))
-                case 1..<25: ids.append(try await installation.submit("shell.run", ["command": .string("echo \(number)")]))
-                default: ids.append(try await installation.submit("queue.noop", ["note": .string("\(number)")], workspace: "acme"))
+                case 0:
+                    ids.append(
+                        try await installation.submit(
+                            "agent.run", ["agent": "shell", "prompt": .string("echo agent \(number)")]))
+                case 1..<25:
+                    ids.append(try await installation.submit("shell.run", ["command": .string("echo \(number)")]))
+                default:
+                    ids.append(
+                        try await installation.submit("queue.noop", ["note": .string("\(number)")], workspace: "acme"))
                 }
             }
             var done = 0
@@ -50,8 +56,12 @@ struct ChaosTests {
                 #expect(try await installation.client.send(RedisCommand("EXISTS", "orc:{l0}:run:\(name)")).integer == 0)
             }
             #expect(try await installation.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:s:2")).integer == 0)
-            #expect(try await installation.client.send(RedisCommand("XPENDING", "orc:{l0}:w:acme:s:2", "workers")).elements.first?.integer == 0)
-            try await eventually("no process is left behind") { ProcessTable().matching(installation.directory).filter { !$0.command.contains("redis") }.isEmpty }
+            #expect(
+                try await installation.client.send(RedisCommand("XPENDING", "orc:{l0}:w:acme:s:2", "workers")).elements
+                    .first?.integer == 0)
+            try await eventually("no process is left behind") {
+                ProcessTable().matching(installation.directory).filter { !$0.command.contains("redis") }.isEmpty
+            }
         }
     }
 
@@ -69,14 +79,20 @@ struct ChaosTests {
             try await installation.start(node)
             let id = try await installation.submit(
                 "agent.run",
-                ["agent": "shell", "prompt": "echo before; until [ -e /workspace/go ]; do sleep 0.05; done; echo after-$((40+2))"])
+                [
+                    "agent": "shell",
+                    "prompt": "echo before; until [ -e /workspace/go ]; do sleep 0.05; done; echo after-$((40+2))",
+                ])
             let agent = "\(installation.directory)/n1/agents/\(id)"
             let log = { (launch: Int) in
-                String(decoding: FileManager.default.contents(atPath: "\(agent)/\(launch)/output.log") ?? Data(), as: UTF8.self)
+                String(
+                    decoding: FileManager.default.contents(atPath: "\(agent)/\(launch)/output.log") ?? Data(),
+                    as: UTF8.self)
             }
             try await eventually("the prompt runs") { log(1).contains("before\r\n") }
             let table = ProcessTable()
-            let shim = try #require(table.matching("orchestra-shim agent \(agent)/1").first { !$0.command.contains("tmux") })
+            let shim = try #require(
+                table.matching("orchestra-shim agent \(agent)/1").first { !$0.command.contains("tmux") })
             switch victim {
             case .program:
                 // The shell that runs the prompt: below the shim come the launcher, its init, and the program.
@@ -90,7 +106,9 @@ struct ChaosTests {
             case .tmux:
                 let server = try #require(table.matching("tmux -S \(agent)/1/t1").first)
                 #expect(kill(server.pid, SIGKILL) == 0)
-                try await eventually("a new server shows it") { !ProcessTable().matching("orchestra-shim view \(agent)/1").isEmpty }
+                try await eventually("a new server shows it") {
+                    !ProcessTable().matching("orchestra-shim view \(agent)/1").isEmpty
+                }
             case .node:
                 await node.kill9()
                 #expect(!ProcessTable().matching("orchestra-shim agent \(agent)/1").isEmpty)
@@ -177,7 +195,8 @@ struct ChaosTests {
         try await Installation.with { installation in
             let first = installation.node("n1", lease: 2)
             try await installation.start(first)
-            let id = try await installation.submit("agent.run", ["agent": "shell", "prompt": "until [ -e /workspace/go ]; do sleep 0.05; done"])
+            let id = try await installation.submit(
+                "agent.run", ["agent": "shell", "prompt": "until [ -e /workspace/go ]; do sleep 0.05; done"])
             let agent = "\(installation.directory)/n1/agents/\(id)"
             try await eventually("the agent runs") { FileManager.default.fileExists(atPath: agent + "/1/output.log") }
             await first.kill9()
@@ -186,7 +205,9 @@ struct ChaosTests {
             try FileManager.default.createDirectory(
                 atPath: "\(installation.directory)/n2/workspaces/acme", withIntermediateDirectories: true,
                 attributes: [.posixPermissions: 0o700])
-            #expect(FileManager.default.createFile(atPath: "\(installation.directory)/n2/workspaces/acme/go", contents: nil))
+            #expect(
+                FileManager.default.createFile(atPath: "\(installation.directory)/n2/workspaces/acme/go", contents: nil)
+            )
             let record = try await installation.ended(id)
             #expect(record.state == .completed && record.node == "n2" && record.crashes == 1)
             try await eventually("the first agent is gone") { ProcessTable().matching(agent).isEmpty }
@@ -200,7 +221,8 @@ struct ChaosTests {
         try await Installation.with { installation in
             let node = installation.node("n1")
             let first = try await installation.submit("queue.noop", [:])
-            _ = try await installation.client.send(RedisCommand("XADD", "orc:{l0}:w:acme:s:2", "*", "j", "0123456789abcdef", "e", "garbage"))
+            _ = try await installation.client.send(
+                RedisCommand("XADD", "orc:{l0}:w:acme:s:2", "*", "j", "0123456789abcdef", "e", "garbage"))
             _ = try await installation.client.send(RedisCommand("XADD", "orc:{l0}:w:acme:s:2", "*", "x", "y"))
             let denied = try await installation.submit("shell.nothing", [:])
             let last = try await installation.submit("queue.noop", [:])
@@ -209,7 +231,8 @@ struct ChaosTests {
             #expect(try await installation.ended(last).state == .completed)
             let refused = try await installation.ended(denied)
             #expect(refused.state == .discarded && refused.reason.contains("not allowed"))
-            let dead = try await installation.client.send(RedisCommand("XRANGE", "orc:{l0}:w:acme:dead", "-", "+")).elements
+            let dead = try await installation.client.send(RedisCommand("XRANGE", "orc:{l0}:w:acme:dead", "-", "+"))
+                .elements
             #expect(dead.count == 3)
             await node.signal(SIGTERM)
             #expect(try await node.wait().code == 0)

@@ -21,10 +21,12 @@ struct Installation: Sendable {
         try await withDirectory { directory in
             try await withRedis(in: directory, options: redisOptions) { redis in
                 try await withClient(redis.configuration) { client in
-                    let keys = WorkspaceKeyring(client: client, master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)))
+                    let keys = WorkspaceKeyring(
+                        client: client, master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)))
                     try await body(
                         Installation(
-                            directory: directory, redis: redis, queue: RedisStreamJobQueue(client: client, limits: QueueLimits()),
+                            directory: directory, redis: redis,
+                            queue: RedisStreamJobQueue(client: client, limits: QueueLimits()),
                             client: client, keys: keys))
                 }
             }
@@ -70,7 +72,8 @@ struct Installation: Sendable {
             id: id, workspace: try WorkspaceID(workspace), action: try ActionName(action),
             requestID: try RequestID(UUID().uuidString), actor: "test", submittedAt: now, params: params.bytes)
         let result = try await self.queue.submit(
-            [Submission(job: job, auditEvent: Array(#"{"kind":"job.submitted","job_id":"\#(id)"}"#.utf8))], keys: self.keys)
+            [Submission(job: job, auditEvent: Array(#"{"kind":"job.submitted","job_id":"\#(id)"}"#.utf8))],
+            keys: self.keys)
         guard result == [.accepted(id)] else { throw TestFailure("not accepted: \(result)") }
         return id
     }
@@ -97,7 +100,9 @@ struct Installation: Sendable {
     /// Audit events of a kind, by job id: how many each has.
     func auditCounts(_ kind: String) async throws -> [String: Int] {
         var counts: [String: Int] = [:]
-        for entry in try await self.client.send(RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+"), timeout: .seconds(20)).elements {
+        for entry in try await self.client.send(
+            RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+"), timeout: .seconds(20)
+        ).elements {
             for field in entry.elements[1].elements where field.bytes.first == UInt8(ascii: "{") {
                 let event = try JSONParser.parse(Array(field.bytes))
                 guard event["kind"]?.string == kind, let id = event["job_id"]?.string else { continue }
@@ -126,7 +131,8 @@ struct ProcessTable {
             else { return nil }
             let fields = String(decoding: stat, as: UTF8.self).split(separator: ")").last?.split(separator: " ") ?? []
             guard fields.count > 2, fields[0] != "Z", let parent = Int32(fields[1]) else { return nil }
-            return Entry(pid: pid, parent: parent, command: String(decoding: line.map { $0 == 0 ? 32 : $0 }, as: UTF8.self))
+            return Entry(
+                pid: pid, parent: parent, command: String(decoding: line.map { $0 == 0 ? 32 : $0 }, as: UTF8.self))
         }
     }
 

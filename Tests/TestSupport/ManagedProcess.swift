@@ -30,7 +30,8 @@ package actor ManagedProcess {
     package func start() async throws {
         let (executable, arguments, log) = (self.executable, self.arguments, self.log)
         var variables: [Environment.Key: String] = [
-            "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", "SWIFT_BACKTRACE": "enable=no",
+            "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent",
+            "SWIFT_BACKTRACE": "enable=no",
         ]
         for (name, value) in self.environment { variables[Environment.Key(rawValue: name) ?? "UNUSED"] = value }
         let environment = variables
@@ -89,12 +90,15 @@ package func runProgram(
     _ executable: String, _ arguments: [String], environment: [String: String] = [:], input: String = ""
 ) async throws -> (code: Int32, output: String, errors: String) {
     var variables: [Environment.Key: String] = [
-        "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", "SWIFT_BACKTRACE": "enable=no",
+        "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent",
+        "SWIFT_BACKTRACE": "enable=no",
     ]
     for (name, value) in environment { variables[Environment.Key(rawValue: name) ?? "UNUSED"] = value }
     let result = try await Subprocess.run(
         .path(FilePath(executable)), arguments: Arguments(arguments), environment: .custom(variables),
         input: .string(input), output: .string(limit: 16 * 1024 * 1024), error: .string(limit: 1024 * 1024))
-    guard case .exited(let code) = result.terminationStatus else { return (-1, result.standardOutput, result.standardError) }
+    guard case .exited(let code) = result.terminationStatus else {
+        return (-1, result.standardOutput, result.standardError)
+    }
     return (code, result.standardOutput, result.standardError)
 }

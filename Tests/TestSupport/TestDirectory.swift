@@ -12,7 +12,8 @@ package func withDirectory<Result>(_ body: (String) async throws -> Result) asyn
 
 /// Where the package's sources lie.
 package var packageRoot: String {
-    URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        .path
 }
 
 /// Where the built executables lie: beside the test runner.
@@ -44,7 +45,9 @@ package struct TestFailure: Error, CustomStringConvertible {
 
 /// True when the program is installed; tests that need it say so in their trait.
 package func isInstalled(_ program: String) -> Bool {
-    ["/usr/bin", "/usr/sbin", "/usr/local/bin"].contains { FileManager.default.isExecutableFile(atPath: "\($0)/\(program)") }
+    ["/usr/bin", "/usr/sbin", "/usr/local/bin"].contains {
+        FileManager.default.isExecutableFile(atPath: "\($0)/\(program)")
+    }
 }
 
 package var isRoot: Bool { geteuid() == 0 }

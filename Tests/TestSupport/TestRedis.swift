@@ -50,7 +50,8 @@ package func withRedis<Result>(
     let process = ManagedProcess(
         "/usr/bin/redis-server",
         [
-            "--port", "0", "--unixsocket", directory + "/redis.sock", "--dir", directory, "--save", "", "--appendonly", "yes",
+            "--port", "0", "--unixsocket", directory + "/redis.sock", "--dir", directory, "--save", "", "--appendonly",
+            "yes",
             "--appendfsync", "everysec", "--loglevel", "warning",
         ] + options, log: directory + "/redis.out")
     let redis = TestRedis(directory: directory, process: process, configuration: configuration)
@@ -70,7 +71,8 @@ package func withClient<Result: Sendable>(
     _ configuration: RedisConfiguration, _ body: @escaping @Sendable (RedisClient) async throws -> Result
 ) async throws -> Result {
     let client = RedisClient(
-        configuration: configuration, group: .singleton, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        configuration: configuration, group: .singleton, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    )
     return try await withThrowingTaskGroup(of: Result?.self) { group in
         group.addTask {
             await client.run()

@@ -19,7 +19,9 @@ private final class JobRunBox {
 private final class WorkspaceBox {
     private var machine: WorkspaceMachine<Int>
 
-    init(concurrency: Int, capacity: Int) { self.machine = WorkspaceMachine(concurrency: concurrency, capacity: capacity) }
+    init(concurrency: Int, capacity: Int) {
+        self.machine = WorkspaceMachine(concurrency: concurrency, capacity: capacity)
+    }
 
     var running: Int { self.machine.running }
     var waiting: Int { self.machine.waiting }
@@ -92,7 +94,9 @@ struct WorkspaceMachineTests {
             return #expect(Bool(false))
         }
         #expect(run == [1, 2] && refused == [6, 7] && machine.waiting == 3)
-        let order = [machine.finished(), machine.finished(), machine.finished(), machine.finished(), machine.finished()]
+        let order = [
+            machine.finished(), machine.finished(), machine.finished(), machine.finished(), machine.finished(),
+        ]
         #expect(order == [3, 4, 5, nil, nil])
         #expect(machine.running == 0)
         guard case .run(let next) = machine.received([8]) else { return #expect(Bool(false)) }

@@ -12,7 +12,8 @@ struct MetricsTests {
     func rendering() {
         let registry = MetricsRegistry()
         let jobs = Counter(
-            label: "orchestra_jobs_total", dimensions: [("outcome", "completed"), ("action", "a\"b\\c\n")], factory: registry)
+            label: "orchestra_jobs_total", dimensions: [("outcome", "completed"), ("action", "a\"b\\c\n")],
+            factory: registry)
         jobs.increment(by: 3)
         Gauge(label: "orchestra_redis_up", factory: registry).record(1)
         Recorder(label: "orchestra_job_wait_seconds", factory: registry).record(0.2)

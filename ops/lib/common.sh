@@ -2,9 +2,12 @@
 # Shared by ops/run, ops/test and .ci/run: what a bare Debian machine lacks is installed here, and
 # work that must not happen as root is handed to an unprivileged user.
 
+# shellcheck disable=SC2034  # the lists are used by the scripts that source this
 # What the build links and what the product starts. `prometheus` brings promtool for the tests.
 ORC_RUNTIME_PACKAGES=(redis-server tmux bubblewrap util-linux)
+# shellcheck disable=SC2034
 ORC_BUILD_PACKAGES=(libhiredis-dev libssl-dev libargon2-dev pkg-config gcc libc6-dev)
+# shellcheck disable=SC2034
 ORC_TEST_PACKAGES=(prometheus openssl)
 ORC_SERVICE_USER=orchestra
 ORC_SERVICE_HOME=/var/lib/orchestra
@@ -73,4 +76,19 @@ orc_drop_root() {
         PATH="$PATH" LANG=C.UTF-8 TERM="${TERM:-dumb}" SHELL=/bin/bash CI="${CI:-}" \
         REDIS_URL="${REDIS_URL:-}" SWIFT_BACKTRACE="${SWIFT_BACKTRACE:-}" \
         bash "$copy/$1" "${@:2}"
+}
+
+# Shows of a build only what a person acts on: errors, warnings, and the last line.
+orc_quiet_build() { grep --line-buffered -E 'error:|warning:|^Build complete' || true; }
+
+# The directory of a configuration's executables.
+orc_bin() { printf '%s/.build/%s' "$PWD" "$1"; }
+
+# Builds the named products in one configuration; the first time fetches and builds the dependencies.
+orc_build() {
+    local configuration=$1 product; shift
+    for product in "$@"; do
+        orc_note "building $product ($configuration); the first time takes some minutes"
+        swift build -c "$configuration" --product "$product" 2>&1 | orc_quiet_build
+    done
 }

@@ -35,7 +35,8 @@ package struct RequestID: Hashable, Sendable, CustomStringConvertible {
 
     package init(_ text: String) throws(DomainError) {
         guard let uuid = UUIDBytes(text: text) else {
-            throw .invalidIdentifier(kind: "request id", text: text, expected: "a UUID such as 1b4e28ba-2fa1-41d2-883f-0016d3cca427")
+            throw .invalidIdentifier(
+                kind: "request id", text: text, expected: "a UUID such as 1b4e28ba-2fa1-41d2-883f-0016d3cca427")
         }
         self.uuid = uuid
     }

@@ -42,7 +42,9 @@ package struct UUIDBytes: Hashable, Sendable {
         var result: [UInt8] = []
         result.reserveCapacity(16)
         for word in [self.high, self.low] {
-            for shift in stride(from: 56, through: 0, by: -8) { result.append(UInt8(truncatingIfNeeded: word >> shift)) }
+            for shift in stride(from: 56, through: 0, by: -8) {
+                result.append(UInt8(truncatingIfNeeded: word >> shift))
+            }
         }
         return result
     }

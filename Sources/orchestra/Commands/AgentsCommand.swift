@@ -23,7 +23,9 @@ struct AgentsCommand: AsyncParsableCommand {
                 for agent in agents {
                     guard let generation = agent.generations.last else { continue }
                     let record = agent.exitRecord(generation)
-                    let state = record.map { $0.isSuccess ? "exited" : "crashed" } ?? (agent.isAlive(generation) ? "running" : "unknown")
+                    let state =
+                        record.map { $0.isSuccess ? "exited" : "crashed" }
+                        ?? (agent.isAlive(generation) ? "running" : "unknown")
                     if self.common.json {
                         let line: JSONValue = [
                             "agent_id": .string(agent.id.description), "state": .string(state),
@@ -74,7 +76,9 @@ struct AgentsCommand: AsyncParsableCommand {
     struct Attach: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Looks at a running agent's terminal, read-only.",
-            discussion: "Close the window to leave; the agent goes on.\n\nEXAMPLE\n  orchestra agents attach 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11")
+            discussion:
+                "Close the window to leave; the agent goes on.\n\nEXAMPLE\n  orchestra agents attach 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11"
+        )
 
         @OptionGroup var common: CommonOptions
         @Argument(help: "The agent's id, which is its job's.") var id: String
@@ -83,7 +87,9 @@ struct AgentsCommand: AsyncParsableCommand {
             try await reporting {
                 let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: nil)
                 guard agent.exitRecord(generation) == nil, let arguments = agent.attachArguments(generation) else {
-                    throw CommandError(.unavailable, "the agent \(agent.id) does not run any more; see: orchestra agents logs \(agent.id)")
+                    throw CommandError(
+                        .unavailable,
+                        "the agent \(agent.id) does not run any more; see: orchestra agents logs \(agent.id)")
                 }
                 let tmux = try Host.program("tmux", package: "tmux")
                 let terminal = ProcessInfo.processInfo.environment["TERM"] ?? "xterm-256color"
@@ -100,7 +106,8 @@ private func findAgent(_ text: String, in context: Context, launch: Int?) throws
     let id = try JobID(text)
     let agent = AgentDirectory(root: context.stateDirectory + "/agents", id: id)
     guard let last = agent.generations.last else {
-        throw CommandError(.data, "there is no agent \(id) on this machine (looked in \(context.stateDirectory)/agents)")
+        throw CommandError(
+            .data, "there is no agent \(id) on this machine (looked in \(context.stateDirectory)/agents)")
     }
     guard let launch else { return (agent, last) }
     guard agent.generations.contains(launch) else {

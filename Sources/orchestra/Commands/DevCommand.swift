@@ -37,7 +37,8 @@ struct DevCommand: AsyncParsableCommand {
             let outer = try self.common.context(extra: ["state-directory": try self.stateBase()])
             let state = try Host.privateDirectory(try self.stateBase() + "/dev")
             try Host.lock(state + "/dev.lock", what: "orchestra dev")
-            let external = self.redisURL ?? ProcessInfo.processInfo.environment["REDIS_URL"].flatMap { $0.isEmpty ? nil : $0 }
+            let external =
+                self.redisURL ?? ProcessInfo.processInfo.environment["REDIS_URL"].flatMap { $0.isEmpty ? nil : $0 }
             let redis = external == nil ? try self.embeddedRedis(state) : nil
             let context = try self.devContext(outer, state: state, redisURL: external ?? redis?.url ?? "")
             try await Preflight.run(context, checkRedis: redis == nil) { self.say("warning: \($0)") }
@@ -46,7 +47,8 @@ struct DevCommand: AsyncParsableCommand {
             try self.leaveConfiguration(context, state: state)
             let log = try LogFile(path: state + "/orchestra.log")
             let runner = NodeRunner(
-                context: context, policy: policy, master: try context.masterKey(), logger: try context.logger { log.write($0) },
+                context: context, policy: policy, master: try context.masterKey(),
+                logger: try context.logger { log.write($0) },
                 first: redis.map { [$0.child] } ?? [],
                 joined: { port in await self.announce(context, state: state, port: port, redis: redis) })
             try await runner.run()
@@ -64,7 +66,9 @@ struct DevCommand: AsyncParsableCommand {
     private func embeddedRedis(_ state: String) throws -> EmbeddedRedis {
         let directory = try Host.privateDirectory(state + "/redis")
         guard (directory + "/redis.sock").utf8.count <= 107 else {
-            throw CommandError.configuration("the state directory \(state) has a path too long for Redis' socket; set ORCHESTRA_STATE_DIRECTORY to a shorter one")
+            throw CommandError.configuration(
+                "the state directory \(state) has a path too long for Redis' socket; set ORCHESTRA_STATE_DIRECTORY to a shorter one"
+            )
         }
         return EmbeddedRedis(
             executable: try Host.program("redis-server", package: "redis-server"), directory: directory)
@@ -74,7 +78,9 @@ struct DevCommand: AsyncParsableCommand {
     private func devContext(_ outer: Context, state: String, redisURL: String) throws -> Context {
         var flags: [String: String] = [:]
         for key in SettingKey.all {
-            guard let value = outer.settings.text(key.name), outer.settings.source(of: key.name) != "default" else { continue }
+            guard let value = outer.settings.text(key.name), outer.settings.source(of: key.name) != "default" else {
+                continue
+            }
             // The file that an earlier `dev` left behind is written anew below.
             if outer.settings.source(of: key.name).hasSuffix("/dev/config.json") { continue }
             flags[key.name] = value
@@ -100,7 +106,10 @@ struct DevCommand: AsyncParsableCommand {
 
     /// Lets the other commands find this node without any option. The file is 0600: it holds the key.
     private func leaveConfiguration(_ context: Context, state: String) throws {
-        let names = ["redis.url", "redis.username", "redis.password", "state-directory", "allow-actions-default", "master-key", "policies-directory"]
+        let names = [
+            "redis.url", "redis.username", "redis.password", "state-directory", "allow-actions-default", "master-key",
+            "policies-directory",
+        ]
         let members = names.compactMap { name in context.settings.text(name).map { JSONMember(name, .string($0)) } }
         try Host.writePrivate(state + "/config.json", JSONValue.object(members).text + "\n")
     }
@@ -143,7 +152,8 @@ struct DevCommand: AsyncParsableCommand {
                 let (id, _) = try await request.submit(session, policy: try context.policy())
                 show("  job \(id)")
                 let watcher = JobWatcher(
-                    session: session, workspace: request.workspace, agents: context.stateDirectory + "/agents", json: false)
+                    session: session, workspace: request.workspace, agents: context.stateDirectory + "/agents",
+                    json: false)
                 _ = try await watcher.watch(id)
             }
         } catch {

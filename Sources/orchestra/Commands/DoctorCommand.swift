@@ -35,7 +35,9 @@ struct DoctorCommand: AsyncParsableCommand {
             findings += await Doctor.sandbox(context)
             findings += Doctor.hashing()
             for finding in findings { show(self.common.json ? finding.json.text : finding.line) }
-            if findings.contains(where: { $0.level == .fail }) { throw ExitCode(CommandError.Status.unavailable.rawValue) }
+            if findings.contains(where: { $0.level == .fail }) {
+                throw ExitCode(CommandError.Status.unavailable.rawValue)
+            }
         }
     }
 }
@@ -78,7 +80,8 @@ enum Doctor {
             } catch {
                 // Redis may run elsewhere; only `dev` starts one itself.
                 findings.append(
-                    Finding(level: name == "redis-server" ? .warn : .fail, name: name, detail: CommandError(error).message))
+                    Finding(
+                        level: name == "redis-server" ? .warn : .fail, name: name, detail: CommandError(error).message))
             }
         }
         return findings
@@ -95,7 +98,8 @@ enum Doctor {
         }
         check("policies") {
             let policy = try context.policy()
-            return "\(policy.bundle.actions.count) actions, \(policy.bundle.agents.count) agents (\(try context.policiesDirectory()))"
+            return
+                "\(policy.bundle.actions.count) actions, \(policy.bundle.agents.count) agents (\(try context.policiesDirectory()))"
         }
         if let policy = try? context.policy(), let warning = Preflight.allowListWarning(policy.allowed.isEmpty) {
             findings.append(Finding(level: .warn, name: "allow-list", detail: warning))
@@ -118,7 +122,9 @@ enum Doctor {
             let facts = try await RedisServerFacts(of: connection, usesTLS: redis.tls != nil)
             await connection.close()
             return [
-                Finding(level: .ok, name: "redis", detail: "\(facts.version) at \(redis.displayName)\(facts.usesTLS ? ", TLS" : "")")
+                Finding(
+                    level: .ok, name: "redis",
+                    detail: "\(facts.version) at \(redis.displayName)\(facts.usesTLS ? ", TLS" : "")")
             ] + facts.problems.map { Finding(level: .fail, name: "redis-settings", detail: $0) }
                 + facts.warnings.map { Finding(level: .warn, name: "redis-settings", detail: $0) }
         } catch {
@@ -152,7 +158,9 @@ enum Doctor {
             return [
                 Finding(
                     level: .fail, name: "sandbox",
-                    detail: "\(CommandError(error).message); unprivileged user namespaces must be allowed (sysctl kernel.unprivileged_userns_clone=1)")
+                    detail:
+                        "\(CommandError(error).message); unprivileged user namespaces must be allowed (sysctl kernel.unprivileged_userns_clone=1)"
+                )
             ]
         }
     }
@@ -165,7 +173,11 @@ enum Doctor {
             guard Argon2id.verify(Array("orchestra".utf8), against: hash) else {
                 return [Finding(level: .fail, name: "argon2id", detail: "a hash could not be verified")]
             }
-            return [Finding(level: .ok, name: "argon2id", detail: "19 MiB, t=2: \(Int(cost.rounded())) ms a hash on this machine")]
+            return [
+                Finding(
+                    level: .ok, name: "argon2id",
+                    detail: "19 MiB, t=2: \(Int(cost.rounded())) ms a hash on this machine")
+            ]
         } catch {
             return [Finding(level: .fail, name: "argon2id", detail: "\(error)")]
         }

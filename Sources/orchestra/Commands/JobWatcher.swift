@@ -35,7 +35,9 @@ struct JobWatcher: Sendable {
                 terminal.finish()
                 let result = try await JobText.result(of: job, in: self.workspace, keys: self.session.keys)
                 let shown: Set<String> = terminal.hasShown ? ["terminal"] : []
-                show(self.json ? JobText.json(job, result: result).text : JobText.page(job, result: result, shown: shown))
+                show(
+                    self.json ? JobText.json(job, result: result).text : JobText.page(job, result: result, shown: shown)
+                )
                 return job
             }
         }

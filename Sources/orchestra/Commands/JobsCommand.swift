@@ -58,7 +58,9 @@ struct JobsCommand: AsyncParsableCommand {
                 let json = self.common.json
                 try await QueueSession.with(context) { session in
                     guard let job = try await session.queue.job(id, in: workspace) else {
-                        throw CommandError(.data, "there is no job \(id) in workspace '\(workspace)', or it is older than the retention")
+                        throw CommandError(
+                            .data,
+                            "there is no job \(id) in workspace '\(workspace)', or it is older than the retention")
                     }
                     let result = try await JobText.result(of: job, in: workspace, keys: session.keys)
                     show(json ? JobText.json(job, result: result).text : JobText.page(job, result: result))
@@ -70,7 +72,8 @@ struct JobsCommand: AsyncParsableCommand {
 
 /// A job's record for people and for programs.
 enum JobText {
-    static func result(of job: JobRecord, in workspace: WorkspaceID, keys: WorkspaceKeyring) async throws -> JSONValue? {
+    static func result(of job: JobRecord, in workspace: WorkspaceID, keys: WorkspaceKeyring) async throws -> JSONValue?
+    {
         guard !job.sealedResult.isEmpty else { return nil }
         let plain = try await JobEnvelope.open(result: job.sealedResult, workspace: workspace, job: job.id, keys: keys)
         return try? JSONParser.parse(plain)
@@ -95,7 +98,9 @@ enum JobText {
         for member in result.members ?? [JSONMember("result", result)] where !shown.contains(member.name) {
             if let text = member.value.string, text.contains("\n") {
                 lines.append("\(member.name):")
-                lines += TerminalText.plain(text).split(separator: "\n", omittingEmptySubsequences: false).map { "    \($0)" }
+                lines += TerminalText.plain(text).split(separator: "\n", omittingEmptySubsequences: false).map {
+                    "    \($0)"
+                }
             } else {
                 let name = member.name.padding(toLength: max(12, member.name.count), withPad: " ", startingAt: 0)
                 lines.append("\(name) \(TerminalText.plain(member.value.string ?? member.value.text))")
@@ -107,7 +112,8 @@ enum JobText {
     static func json(_ job: JobRecord, result: JSONValue? = nil) -> JSONValue {
         var members: [JSONMember] = [
             JSONMember("job_id", .string(job.id.description)), JSONMember("action", .string(job.action)),
-            JSONMember("state", .string(job.state.rawValue)), JSONMember("submitted_at", .integer(Int64(clamping: job.submittedAt))),
+            JSONMember("state", .string(job.state.rawValue)),
+            JSONMember("submitted_at", .integer(Int64(clamping: job.submittedAt))),
             JSONMember("started_at", .integer(Int64(clamping: job.startedAt))),
             JSONMember("finished_at", .integer(Int64(clamping: job.finishedAt))),
             JSONMember("failures", .integer(Int64(job.failures))), JSONMember("crashes", .integer(Int64(job.crashes))),

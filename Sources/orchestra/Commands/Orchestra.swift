@@ -48,7 +48,9 @@ struct CommonOptions: ParsableArguments {
         var flags = extra
         for pair in self.set {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2 else { throw CommandError(.usage, "--set \(Printable.text(pair)): expected key=value") }
+            guard parts.count == 2 else {
+                throw CommandError(.usage, "--set \(Printable.text(pair)): expected key=value")
+            }
             flags[String(parts[0])] = String(parts[1])
         }
         let environment = ProcessInfo.processInfo.environment
@@ -62,7 +64,9 @@ struct CommonOptions: ParsableArguments {
         let state =
             flags["state-directory"] ?? environment["ORCHESTRA_STATE_DIRECTORY"]
             ?? Context.defaultStateDirectory(environment)
-        let candidates = [NSHomeDirectory() + "/.config/orchestra/config.json", state + "/config.json", state + "/dev/config.json"]
+        let candidates = [
+            NSHomeDirectory() + "/.config/orchestra/config.json", state + "/config.json", state + "/dev/config.json",
+        ]
         return candidates.first { Host.exists($0) }
     }
 }

@@ -28,10 +28,13 @@ struct PolicyCommand: AsyncParsableCommand {
                     ]
                     show(line.text)
                 } else {
-                    show("\(isAllowed ? "allowed" : "denied ")  \(action.name)  (\(action.effect.rawValue))  \(action.summary)")
+                    show(
+                        "\(isAllowed ? "allowed" : "denied ")  \(action.name)  (\(action.effect.rawValue))  \(action.summary)"
+                    )
                 }
             }
-            for name in policy.allowed.sortedNames where (try? ActionName(name)).flatMap({ policy.bundle.actions[$0] }) == nil {
+            for name in policy.allowed.sortedNames
+            where (try? ActionName(name)).flatMap({ policy.bundle.actions[$0] }) == nil {
                 show("warning: '\(name)' is allowed, but there is no such action")
             }
         }

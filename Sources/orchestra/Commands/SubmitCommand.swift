@@ -49,7 +49,8 @@ struct SubmitCommand: AsyncParsableCommand {
                 }
                 guard waits else { return }
                 let watcher = JobWatcher(
-                    session: session, workspace: request.workspace, agents: follows ? context.stateDirectory + "/agents" : nil,
+                    session: session, workspace: request.workspace,
+                    agents: follows ? context.stateDirectory + "/agents" : nil,
                     json: json)
                 let job = try await watcher.watch(id)
                 guard job.state == .completed else { throw ExitCode(CommandError.Status.jobFailed.rawValue) }
@@ -61,7 +62,8 @@ struct SubmitCommand: AsyncParsableCommand {
     private func params() throws -> [UInt8] {
         if let file = self.json {
             guard self.param.isEmpty else { throw CommandError(.usage, "--json and --param exclude each other") }
-            let data = file == "-" ? try FileHandle.standardInput.readToEnd() : FileManager.default.contents(atPath: file)
+            let data =
+                file == "-" ? try FileHandle.standardInput.readToEnd() : FileManager.default.contents(atPath: file)
             guard let data else { throw CommandError(.usage, "the file \(file) cannot be read") }
             return Array(data)
         }
@@ -96,7 +98,9 @@ struct JobRequest: Sendable {
     func submit(_ session: QueueSession, policy: PolicyEngine) async throws -> (JobID, isDuplicate: Bool) {
         let now = try await session.queue.time()
         let digester = ParamsDigester(key: try await session.keys.digestKey())
-        func event(_ kind: AuditEvent.Kind, _ job: JobID?, status: String, rule: String, reason: String) throws -> [UInt8] {
+        func event(_ kind: AuditEvent.Kind, _ job: JobID?, status: String, rule: String, reason: String) throws
+            -> [UInt8]
+        {
             AuditEvent(
                 kind: kind, workspace: self.workspace, actor: self.actor, action: self.action.name, jobID: job,
                 status: status, rule: rule, duration: .zero, errorReason: reason,
@@ -124,9 +128,12 @@ struct JobRequest: Sendable {
         case .accepted(let id): return (id, false)
         case .duplicate(let id, _): return (id, true)
         case .conflict(let first):
-            throw CommandError(.data, "the request id \(self.requestID) was used for job \(first) with other params; expected a new one")
+            throw CommandError(
+                .data,
+                "the request id \(self.requestID) was used for job \(first) with other params; expected a new one")
         case .full:
-            throw CommandError(.unavailable, "the workspace '\(self.workspace)' has as many waiting jobs as it may; try again later")
+            throw CommandError(
+                .unavailable, "the workspace '\(self.workspace)' has as many waiting jobs as it may; try again later")
         case nil: throw CommandError(.gaveUp, "the queue did not answer")
         }
     }

@@ -35,7 +35,9 @@ struct WorkerCommand: AsyncParsableCommand {
             let logger = try context.logger { line in FileHandle.standardError.write(Data(line)) }
             let policy = try context.policy()
             let master = try context.masterKey()
-            try await Preflight.run(context, checkRedis: true) { logger.warning("Redis' settings", metadata: ["reason": "\($0)"]) }
+            try await Preflight.run(context, checkRedis: true) {
+                logger.warning("Redis' settings", metadata: ["reason": "\($0)"])
+            }
             if let warning = Preflight.allowListWarning(policy.allowed.isEmpty) {
                 logger.warning("nothing is allowed", metadata: ["reason": "\(warning)"])
             }

@@ -32,7 +32,8 @@ struct EmbeddedRedis: Sendable {
         defer { watching.cancel() }
         let result = try await Subprocess.run(
             .path(FilePath(self.executable)), arguments: Arguments(self.arguments),
-            environment: .custom(["PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"]), workingDirectory: FilePath(self.directory),
+            environment: .custom(["PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"]),
+            workingDirectory: FilePath(self.directory),
             platformOptions: options, output: .discarded, error: .discarded)
         try Task.checkCancellation()
         throw CommandError(
@@ -41,7 +42,8 @@ struct EmbeddedRedis: Sendable {
 
     private var arguments: [String] {
         [
-            "--port", "0", "--unixsocket", self.socket, "--unixsocketperm", "700", "--dir", self.directory, "--save", "",
+            "--port", "0", "--unixsocket", self.socket, "--unixsocketperm", "700", "--dir", self.directory, "--save",
+            "",
             "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--daemonize", "no",
             "--loglevel", "notice", "--logfile", "\(self.directory)/redis.log",
         ]

@@ -18,7 +18,8 @@ enum Host {
 
     /// The directory of this executable, where the shim lies too.
     static var executableDirectory: String {
-        let path = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+        let path =
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
         return URL(fileURLWithPath: path).deletingLastPathComponent().path
     }
 
@@ -34,7 +35,8 @@ enum Host {
     static func refuseRoot() throws {
         guard geteuid() != 0 else {
             throw CommandError.configuration(
-                "orchestra refuses to run as root, because it runs programs that nobody has to trust; start it as an ordinary user")
+                "orchestra refuses to run as root, because it runs programs that nobody has to trust; start it as an ordinary user"
+            )
         }
     }
 
@@ -45,7 +47,8 @@ enum Host {
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
             let attributes = try FileManager.default.attributesOfItem(atPath: path)
             guard (attributes[.ownerAccountID] as? NSNumber)?.uint32Value == geteuid() else {
-                throw CommandError.configuration("the directory \(path) belongs to another user; expected one of our own")
+                throw CommandError.configuration(
+                    "the directory \(path) belongs to another user; expected one of our own")
             }
             return path
         } catch let error as CommandError {
@@ -100,7 +103,8 @@ enum PolicyFiles {
             do {
                 names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
             } catch {
-                throw CommandError.configuration("the policy directory \(path) cannot be read; expected a folder of .json files")
+                throw CommandError.configuration(
+                    "the policy directory \(path) cannot be read; expected a folder of .json files")
             }
             for name in names where !name.hasPrefix(".") {
                 guard name.hasSuffix(".json") else {

@@ -30,12 +30,14 @@ struct NodeRunner: Sendable {
         let group = MultiThreadedEventLoopGroup.singleton
         let node = try Node(
             configuration: try self.nodeConfiguration(), policy: self.policy, master: self.master,
-            incarnation: try self.incarnation(), processID: getpid(), group: group, metrics: metrics, logger: self.logger,
+            incarnation: try self.incarnation(), processID: getpid(), group: group, metrics: metrics,
+            logger: self.logger,
             now: { Host.wallMilliseconds() })
         let port = PortBox()
         let probe = ProbeServer(
             configuration: ProbeServer.Configuration(
-                host: try self.context.settings.required("probe.host"), port: try self.context.settings.integer("probe.port")),
+                host: try self.context.settings.required("probe.host"),
+                port: try self.context.settings.integer("probe.port")),
             registry: metrics, health: node, group: group, logger: self.logger)
         let probeChild = ChildSpecification(
             id: "probe", backoff: RestartBackoff(first: .seconds(1), longest: .seconds(10), resetAfter: .seconds(60))
@@ -84,7 +86,9 @@ struct NodeRunner: Sendable {
 
     private func announce(_ node: Node, _ port: PortBox) async {
         do {
-            while await !node.startup().allSatisfy(\.isHealthy) { try await ContinuousClock().sleep(for: .milliseconds(20)) }
+            while await !node.startup().allSatisfy(\.isHealthy) {
+                try await ContinuousClock().sleep(for: .milliseconds(20))
+            }
             await self.joined(port.value)
         } catch {
             return  // the node ended before it had come up
@@ -103,7 +107,8 @@ struct NodeRunner: Sendable {
     /// The machine and the state directory: together they tell two nodes of one name apart.
     private func owner() throws -> String {
         let machine = FileManager.default.contents(atPath: "/etc/machine-id") ?? Data()
-        let digest = try Digests.sha256(Array(machine) + Array("\(Host.hostName())/\(self.context.stateDirectory)".utf8))
+        let digest = try Digests.sha256(
+            Array(machine) + Array("\(Host.hostName())/\(self.context.stateDirectory)".utf8))
         return Hexadecimal.text(of: digest.prefix(8))
     }
 

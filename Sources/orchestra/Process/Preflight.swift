@@ -26,6 +26,8 @@ enum Preflight {
 
     /// The first warning of an allow-list that lets nothing through.
     static func allowListWarning(_ isEmpty: Bool) -> String? {
-        isEmpty ? "ALLOW_ACTIONS_DEFAULT is unset, so every action is denied; set it to exact names, such as shell.run" : nil
+        isEmpty
+            ? "ALLOW_ACTIONS_DEFAULT is unset, so every action is denied; set it to exact names, such as shell.run"
+            : nil
     }
 }

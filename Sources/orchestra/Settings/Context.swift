@@ -46,10 +46,12 @@ struct Context: Sendable {
 
     func policiesDirectory() throws -> String {
         if let path = self.settings.text("policies-directory") { return path }
-        let checkout = URL(fileURLWithPath: Host.executableDirectory).deletingLastPathComponent().deletingLastPathComponent()
+        let checkout = URL(fileURLWithPath: Host.executableDirectory).deletingLastPathComponent()
+            .deletingLastPathComponent()
             .deletingLastPathComponent().path
         let candidates = [
-            FileManager.default.currentDirectoryPath + "/Policies", checkout + "/Policies", "/usr/share/orchestra/Policies",
+            FileManager.default.currentDirectoryPath + "/Policies", checkout + "/Policies",
+            "/usr/share/orchestra/Policies",
         ]
         guard let found = candidates.first(where: { Host.exists($0 + "/actions") }) else {
             throw CommandError.configuration(
@@ -68,15 +70,18 @@ struct Context: Sendable {
             tls.privateKeyFile = self.settings.text("redis.tls.key-file")
             if try self.settings.required("redis.tls.minimum-version") == "1.2" { tls.minimumVersion = .tls12 }
             for pin in (self.settings.text("redis.tls.pins") ?? "").split(separator: ",") {
-                guard let digest = Hexadecimal.bytes(of: pin.trimmingCharacters(in: .whitespaces)), digest.count == 32 else {
-                    throw CommandError.configuration("redis.tls.pins: expected SHA-256 digests of 64 hexadecimal digits")
+                guard let digest = Hexadecimal.bytes(of: pin.trimmingCharacters(in: .whitespaces)), digest.count == 32
+                else {
+                    throw CommandError.configuration(
+                        "redis.tls.pins: expected SHA-256 digests of 64 hexadecimal digits")
                 }
                 tls.pins.append(digest)
             }
             redis.tls = tls
         } else if case .tcp = redis.endpoint, try self.settings.required("environment") == "production" {
             throw CommandError.configuration(
-                "ENV is production and REDIS_URL is plain redis://; expected rediss:// (or unix://) so that jobs travel encrypted")
+                "ENV is production and REDIS_URL is plain redis://; expected rediss:// (or unix://) so that jobs travel encrypted"
+            )
         }
         return redis
     }
@@ -84,13 +89,15 @@ struct Context: Sendable {
     func limits() throws -> QueueLimits {
         QueueLimits(
             retention: try self.settings.seconds("queue.retention"),
-            streamLength: try self.settings.integer("queue.stream-limit"), lease: try self.settings.seconds("queue.lease"))
+            streamLength: try self.settings.integer("queue.stream-limit"),
+            lease: try self.settings.seconds("queue.lease"))
     }
 
     func masterKey() throws -> SealingKey {
         guard let secret = self.settings.secret("master-key") else {
             throw CommandError.configuration(
-                "no master key is set; expected 64 hexadecimal digits in ORCHESTRA_MASTER_KEY or a file named by ORCHESTRA_MASTER_KEY_FILE (make one with: openssl rand -hex 32)")
+                "no master key is set; expected 64 hexadecimal digits in ORCHESTRA_MASTER_KEY or a file named by ORCHESTRA_MASTER_KEY_FILE (make one with: openssl rand -hex 32)"
+            )
         }
         return try secret.expose { text in
             guard let bytes = Hexadecimal.bytes(of: text), bytes.count == 32 else {
@@ -105,7 +112,8 @@ struct Context: Sendable {
         let root = self.stateDirectory + "/agents"
         guard root.utf8.count + AgentDirectory.socketPathReserve <= AgentDirectory.socketPathLimit else {
             throw CommandError.configuration(
-                "the state directory \(self.stateDirectory) has a path too long for the agents' sockets; expected at most \(AgentDirectory.socketPathLimit - AgentDirectory.socketPathReserve - 7) bytes in ORCHESTRA_STATE_DIRECTORY")
+                "the state directory \(self.stateDirectory) has a path too long for the agents' sockets; expected at most \(AgentDirectory.socketPathLimit - AgentDirectory.socketPathReserve - 7) bytes in ORCHESTRA_STATE_DIRECTORY"
+            )
         }
         return AgentConfiguration(
             root: root, workspaces: self.stateDirectory + "/workspaces", shim: try Host.shim(),
@@ -124,7 +132,8 @@ struct Context: Sendable {
 
     /// RFC 3339 in UTC with milliseconds.
     static func timestamp() -> String {
-        Date().formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
+        Date().formatted(
+            .iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
     }
 }
 

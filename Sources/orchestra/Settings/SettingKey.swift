@@ -42,13 +42,15 @@ struct SettingKey: Sendable {
         SettingKey("redis.url", "REDIS_URL", .text, "redis://127.0.0.1:6379/0", "redis://, rediss:// or unix:// URL."),
         SettingKey("redis.username", "REDIS_USERNAME", .text, nil, "User of Redis' access list."),
         SettingKey("redis.password", "REDIS_PASSWORD", .text, nil, isSecret: true, "That user's password."),
-        SettingKey("redis.tls.ca-file", "REDIS_TLS_CA_FILE", .text, nil, "PEM authorities to trust; else the system's."),
+        SettingKey(
+            "redis.tls.ca-file", "REDIS_TLS_CA_FILE", .text, nil, "PEM authorities to trust; else the system's."),
         SettingKey("redis.tls.certificate-file", "REDIS_TLS_CERTIFICATE_FILE", .text, nil, "PEM client certificate."),
         SettingKey("redis.tls.key-file", "REDIS_TLS_KEY_FILE", .text, nil, "PEM key of the client certificate."),
         SettingKey(
             "redis.tls.pins", "REDIS_TLS_PINS", .text, nil,
             "Comma-separated SHA-256 digests (hex) of accepted server keys (SPKI)."),
-        SettingKey("redis.tls.minimum-version", "REDIS_TLS_MINIMUM_VERSION", .oneOf(["1.2", "1.3"]), "1.3", "Oldest TLS."),
+        SettingKey(
+            "redis.tls.minimum-version", "REDIS_TLS_MINIMUM_VERSION", .oneOf(["1.2", "1.3"]), "1.3", "Oldest TLS."),
         SettingKey(
             "environment", "ENV", .oneOf(["development", "production"]), "development",
             "In production a plain redis:// is refused."),
@@ -58,7 +60,8 @@ struct SettingKey: Sendable {
         SettingKey(
             "allow-actions-default", "ALLOW_ACTIONS_DEFAULT", .text, nil,
             "Comma-separated exact names of actions that may run; unset means none."),
-        SettingKey("workspace", "ORCHESTRA_WORKSPACE", .text, "default", "The workspace that the command line works in."),
+        SettingKey(
+            "workspace", "ORCHESTRA_WORKSPACE", .text, "default", "The workspace that the command line works in."),
         SettingKey("node.name", "ORCHESTRA_NODE_NAME", .text, nil, "The node's stable name; else the host's name."),
         SettingKey(
             "state-directory", "ORCHESTRA_STATE_DIRECTORY", .text, nil,
@@ -67,7 +70,8 @@ struct SettingKey: Sendable {
             "policies-directory", "ORCHESTRA_POLICIES_DIRECTORY", .text, nil,
             "The policy files; else ./Policies, the checkout's, or /usr/share/orchestra/Policies."),
         SettingKey("probe.host", "ORCHESTRA_PROBE_HOST", .text, "127.0.0.1", "Address of the probe port."),
-        SettingKey("probe.port", "ORCHESTRA_PROBE_PORT", .integer(0...65535), "9464", "The probe port; 0 chooses a free one."),
+        SettingKey(
+            "probe.port", "ORCHESTRA_PROBE_PORT", .integer(0...65535), "9464", "The probe port; 0 chooses a free one."),
         SettingKey("worker.slots", "ORCHESTRA_WORKER_SLOTS", .integer(1...10_000), "16", "Jobs held at once."),
         SettingKey(
             "worker.workspace-concurrency", "ORCHESTRA_WORKER_WORKSPACE_CONCURRENCY", .integer(1...10_000), "8",

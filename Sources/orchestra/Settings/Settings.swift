@@ -45,7 +45,8 @@ struct Settings: Sendable {
     /// The value that counts, nil when no layer has one. An empty text is no value.
     func text(_ name: String) -> String? {
         let isSecret = SettingKey.byName[name]?.isSecret ?? false
-        let text = self.reader.string(forKey: ConfigKey(name.split(separator: ".").map(String.init)), isSecret: isSecret)
+        let text = self.reader.string(
+            forKey: ConfigKey(name.split(separator: ".").map(String.init)), isSecret: isSecret)
         return text.flatMap { $0.isEmpty ? nil : $0 }
     }
 
@@ -56,7 +57,9 @@ struct Settings: Sendable {
     }
 
     func integer(_ name: String) throws -> Int {
-        guard let number = Int(try self.required(name)) else { throw CommandError.configuration("'\(name)' is no integer") }
+        guard let number = Int(try self.required(name)) else {
+            throw CommandError.configuration("'\(name)' is no integer")
+        }
         return number
     }
 
@@ -73,7 +76,8 @@ struct Settings: Sendable {
             if let text = environment[key.variable], !text.isEmpty { values[key.name] = text }
             guard key.isSecret, let path = environment[key.variable + "_FILE"], !path.isEmpty else { continue }
             guard values[key.name] == nil else {
-                throw CommandError.configuration("both \(key.variable) and \(key.variable)_FILE are set; expected one of them")
+                throw CommandError.configuration(
+                    "both \(key.variable) and \(key.variable)_FILE are set; expected one of them")
             }
             guard let bytes = FileManager.default.contents(atPath: path) else {
                 throw CommandError.configuration("the file \(path) of \(key.variable)_FILE cannot be read")
@@ -83,7 +87,8 @@ struct Settings: Sendable {
         let known = Set(SettingKey.all.flatMap { [$0.variable, $0.variable + "_FILE"] }).union(self.otherVariables)
         for name in environment.keys.sorted() where name.hasPrefix("ORCHESTRA_") && !known.contains(name) {
             throw CommandError.configuration(
-                "the environment variable \(Printable.text(name)) is unknown; `orchestra config` lists those that are known")
+                "the environment variable \(Printable.text(name)) is unknown; `orchestra config` lists those that are known"
+            )
         }
         return values
     }
@@ -107,7 +112,8 @@ struct Settings: Sendable {
         switch value {
         case .object(let members):
             for member in members {
-                try self.flatten(member.value, prefix: prefix.isEmpty ? member.name : "\(prefix).\(member.name)", into: &values)
+                try self.flatten(
+                    member.value, prefix: prefix.isEmpty ? member.name : "\(prefix).\(member.name)", into: &values)
             }
         case .string(let text): values[prefix] = text
         case .integer(let number): values[prefix] = String(number)
@@ -119,7 +125,8 @@ struct Settings: Sendable {
     private static func check(_ name: String, _ value: String, layer: String) throws {
         guard let key = SettingKey.byName[name] else {
             throw CommandError.configuration(
-                "the key '\(Printable.text(name))' (\(layer)) is unknown; `orchestra config` lists those that are known")
+                "the key '\(Printable.text(name))' (\(layer)) is unknown; `orchestra config` lists those that are known"
+            )
         }
         let shown = key.isSecret ? "<secret>" : Printable.text(value)
         let isValid =
