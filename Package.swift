@@ -113,7 +113,8 @@ let package = Package(
             name: "orchestra-fuzz", dependencies: ["Domain", "Redis", "ShimProtocol", nioCore], path: "Tests/Fuzz",
             exclude: ["Seeds"], swiftSettings: swiftSettings),
         .executableTarget(
-            name: "orchestra-bench-baseline", path: "Tests/Benchmarks/Baseline", linkerSettings: [.linkedLibrary("hiredis")]),
+            name: "orchestra-bench-baseline", path: "Tests/Benchmarks/Baseline",
+            linkerSettings: [.linkedLibrary("hiredis")]),
         .executableTarget(
             name: "orchestra-bench", dependencies: ["TestSupport", "Domain", "Jobs", "Redis", "Cryptography"],
             path: "Tests/Benchmarks/Drain", swiftSettings: swiftSettings),

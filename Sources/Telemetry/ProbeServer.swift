@@ -38,6 +38,14 @@ package struct ProbeServer: Sendable {
         self.logger = logger
     }
 
+    /// Throws when the address cannot be bound now; nothing stays open.
+    package func checkAddress() async throws {
+        let channel = try await ServerBootstrap(group: self.group)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .bind(host: self.configuration.host, port: self.configuration.port).get()
+        try await channel.close()
+    }
+
     /// Binds and serves until the task is cancelled. `bound` gets the port. Throws when the port is taken.
     package func run(bound: @Sendable (Int) -> Void) async throws {
         let server = try await ServerBootstrap(group: self.group)

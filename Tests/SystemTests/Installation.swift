@@ -16,10 +16,11 @@ struct Installation: Sendable {
     static let master = String(repeating: "5a", count: 32)
 
     static func with(
-        redisOptions: [String] = [], _ body: @escaping @Sendable (Installation) async throws -> Void
+        redisOptions: [String] = [], password: String? = nil,
+        _ body: @escaping @Sendable (Installation) async throws -> Void
     ) async throws {
         try await withDirectory { directory in
-            try await withRedis(in: directory, options: redisOptions) { redis in
+            try await withRedis(in: directory, options: redisOptions, configure: { $0.password = password }) { redis in
                 try await withClient(redis.configuration) { client in
                     let keys = WorkspaceKeyring(
                         client: client, master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)))

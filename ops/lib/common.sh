@@ -8,7 +8,7 @@ ORC_RUNTIME_PACKAGES=(redis-server tmux bubblewrap util-linux)
 # shellcheck disable=SC2034
 ORC_BUILD_PACKAGES=(libhiredis-dev libssl-dev libargon2-dev pkg-config gcc libc6-dev)
 # shellcheck disable=SC2034
-ORC_TEST_PACKAGES=(prometheus openssl)
+ORC_TEST_PACKAGES=(prometheus openssl curl)
 ORC_SERVICE_USER=orchestra
 ORC_SERVICE_HOME=/var/lib/orchestra
 

@@ -39,6 +39,16 @@ struct NodeRunner: Sendable {
                 host: try self.context.settings.required("probe.host"),
                 port: try self.context.settings.integer("probe.port")),
             registry: metrics, health: node, group: group, logger: self.logger)
+        do {
+            try await probe.checkAddress()
+        } catch {
+            let address =
+                "\(try self.context.settings.required("probe.host")):\(try self.context.settings.integer("probe.port"))"
+            throw CommandError(
+                .unavailable,
+                "the probe port \(address) cannot be opened (\(error)); choose another with --probe-port, 0 for a free one"
+            )
+        }
         let probeChild = ChildSpecification(
             id: "probe", backoff: RestartBackoff(first: .seconds(1), longest: .seconds(10), resetAfter: .seconds(60))
         ) { ready in

@@ -45,7 +45,8 @@ func drainByNode(_ directory: String, _ redis: TestRedis, jobs: Int) async throw
             environment: [
                 "HOME": directory, "REDIS_URL": redis.url, "ORCHESTRA_MASTER_KEY": String(repeating: "5a", count: 32),
                 "ALLOW_ACTIONS_DEFAULT": "queue.noop", "ORCHESTRA_NODE_NAME": "bench", "ORCHESTRA_PROBE_PORT": "0",
-                "ORCHESTRA_STATE_DIRECTORY": directory + "/state", "ORCHESTRA_POLICIES_DIRECTORY": packageRoot + "/Policies",
+                "ORCHESTRA_STATE_DIRECTORY": directory + "/state",
+                "ORCHESTRA_POLICIES_DIRECTORY": packageRoot + "/Policies",
                 "ORCHESTRA_QUEUE_LEASE": "600", "ORCHESTRA_WORKER_SLOTS": "512",
                 "ORCHESTRA_WORKER_WORKSPACE_CONCURRENCY": "512",
             ], log: directory + "/node.log")
@@ -57,7 +58,8 @@ func drainByNode(_ directory: String, _ redis: TestRedis, jobs: Int) async throw
         for start in stride(from: 0, to: jobs, by: 200) {
             var batch: [Submission] = []
             for _ in start..<min(start + 200, jobs) {
-                let id = JobID(milliseconds: now, randomHigh: .random(in: 0...(.max)), randomLow: .random(in: 0...(.max)))
+                let id = JobID(
+                    milliseconds: now, randomHigh: .random(in: 0...(.max)), randomLow: .random(in: 0...(.max)))
                 batch.append(
                     Submission(
                         job: Job(
