@@ -17,18 +17,21 @@ package actor Agent {
         package let profile: SandboxProfile
         package let workspacePath: String
         package let prompt: String
+        /// This node held the job in an earlier life, so the last launch on disk is this delivery's own.
+        package let isRecovered: Bool
         /// The node's incarnation: a shim refuses an owner older than one that it has seen.
         package let epoch: UInt64
 
         package init(
             directory: AgentDirectory, definition: AgentDefinition, profile: SandboxProfile, workspacePath: String,
-            prompt: String, epoch: UInt64
+            prompt: String, isRecovered: Bool, epoch: UInt64
         ) {
             self.directory = directory
             self.definition = definition
             self.profile = profile
             self.workspacePath = workspacePath
             self.prompt = prompt
+            self.isRecovered = isRecovered
             self.epoch = epoch
         }
     }
@@ -44,7 +47,8 @@ package actor Agent {
     private var machine: AgentMachine
     private var generation = 0
     private var views = 0
-    private var isFresh = true
+    private var isFirstRun = true
+    private var hasConnected = false
 
     private static let tokenFile = "token"
 
@@ -67,47 +71,75 @@ package actor Agent {
     /// The number of the launch that ran last.
     package var currentGeneration: Int { self.generation }
 
-    /// Takes the agent's last launch back when it still lives, else starts a new one; returns the exit record
-    /// of a success. Throws `AgentError` when the program failed, the shim crashed, or nothing could be
-    /// started. When the task is cancelled the program is ended first, its whole tree with it.
+    /// Takes the agent's last launch back when this node began it and it may still count, else starts a new
+    /// one; returns the exit record of a success. Throws `AgentError` when the program failed, the shim
+    /// crashed, or nothing could be started. When the task is cancelled the program is ended first, its
+    /// whole tree with it.
     package func run(ready: @Sendable () -> Void) async throws -> ExitRecord {
         self.machine = AgentMachine(
             inputs: PromptText.inputs(prompt: self.task.prompt, closing: self.task.definition.closing))
         await self.report(.starting)
-        let last = self.task.directory.generations.last ?? 0
-        self.generation = last
-        let record: ExitRecord
-        if self.isFresh, last > 0, let left = try await self.adopt(ready: ready) {
-            record = left
-        } else {
-            self.isFresh = false
-            try await self.launch(generation: last + 1)
-            ready()
-            guard let ended = try await self.converse() else {
-                throw AgentError(code: .crashed, message: "the agent's shim ended without an exit record")
-            }
-            record = ended
+        ready()
+        do {
+            let record = try await self.runToEnd()
+            await self.report(record.isSuccess ? .exited : .crashed)
+            guard record.isSuccess else { throw self.failure(record) }
+            return record
+        } catch  where error is CancellationError || _Concurrency.Task.isCancelled {
+            // A shield, awaited here: the tree must be gone before the caller learns of the cancellation.
+            await _Concurrency.Task { await self.stopProgram() }.value
+            throw CancellationError()
         }
-        await self.report(record.isSuccess ? .exited : .crashed)
-        guard record.isSuccess else {
-            let code: AgentError.Code = record.endedBy == .launchFailed ? .launchFailed : .failed
-            throw AgentError(code: code, message: "the agent '\(self.task.definition.name)' failed: \(record.summary)")
+    }
+
+    private func failure(_ record: ExitRecord) -> AgentError {
+        let words = Printable.text(String(decoding: record.errorOutput, as: UTF8.self), limit: 300)
+        return AgentError(
+            code: record.endedBy == .launchFailed ? .launchFailed : .failed,
+            message:
+                "the agent '\(self.task.definition.name)' failed: \(record.summary)\(words.isEmpty ? "" : ": \(words)")"
+        )
+    }
+
+    private func runToEnd() async throws -> ExitRecord {
+        let last = self.task.directory.generations.last ?? 0
+        if self.isFirstRun, last > 0 {
+            self.isFirstRun = false
+            self.generation = last
+            if let record = try await self.takeBack() { return record }
+        }
+        self.isFirstRun = false
+        try await self.launch(generation: last + 1)
+        guard let record = try await self.converse() else {
+            throw AgentError(code: .crashed, message: "the agent's shim ended without an exit record")
         }
         return record
     }
 
-    /// The record of the last launch: the one that it left on disk, or the one that it leaves when it is
-    /// done. Nil when its shim died without one, so that a new launch must be made.
-    private func adopt(ready: @Sendable () -> Void) async throws -> ExitRecord? {
-        self.isFresh = false
-        if let record = self.task.directory.exitRecord(self.generation) { return record }
+    /// The record of the last launch, when this delivery is the one that began it: left on disk, or still to
+    /// come from a living shim. Nil when a new launch must be made: the shim died, the program was ended by
+    /// us or for want of an owner, or the launch belongs to an earlier attempt.
+    private func takeBack() async throws -> ExitRecord? {
+        guard self.task.isRecovered else {
+            // An earlier attempt's program must be gone before the next one touches the workspace.
+            if self.task.directory.isAlive(self.generation) { await self.stopProgram() }
+            return nil
+        }
+        if let record = self.task.directory.exitRecord(self.generation) { return Self.counts(record) ? record : nil }
         do {
-            ready()
-            let record = try await self.converse()
-            if record != nil { self.logger.notice("a living agent was taken back", metadata: self.metadata) }
-            return record
+            guard let record = try await self.converse() else { return nil }
+            self.logger.notice("a living agent was taken back", metadata: self.metadata)
+            return Self.counts(record) ? record : nil
         } catch let error as AgentError where error.code == .crashed {
             return nil
+        }
+    }
+
+    /// A program that was ended from outside has not had its run.
+    private static func counts(_ record: ExitRecord) -> Bool {
+        switch record.endedBy {
+        case .itself, .logQuota, .launchFailed, .logFailed: true
+        case .stop, .orphaned: false
         }
     }
 
@@ -120,6 +152,7 @@ package actor Agent {
     private func launch(generation: Int) async throws {
         self.generation = generation
         self.views = 0
+        self.hasConnected = false
         let directory = self.task.directory
         do {
             try directory.make(generation: generation)
@@ -130,9 +163,11 @@ package actor Agent {
             try directory.write(ShimFiles.launch, spec.encoded, generation: generation)
             try directory.write("tmux.conf", Array(TmuxServer.configurationText.utf8), generation: generation)
             try await self.openView(with: "agent")
-        } catch let error as AgentError {
-            throw error
         } catch {
+            try _Concurrency.Task.checkCancellation()
+            // What the shim left says more than that its pane is gone.
+            if let record = directory.exitRecord(generation) { throw self.failure(record) }
+            if let error = error as? AgentError { throw error }
             throw AgentError(code: .launchFailed, message: "the agent's terminal could not be started: \(error)")
         }
     }
@@ -153,59 +188,53 @@ package actor Agent {
 
     /// Talks to the shim until the program's end. Nil when the shim is gone and left no record.
     private func converse() async throws -> ExitRecord? {
-        do {
-            let record = try await self.connectedUntilEnd()
-            return try record ?? self.recordAfterDisconnect()
-        } catch let error where error is CancellationError || _Concurrency.Task.isCancelled {
-            // A shield, awaited here: the tree must be gone before the caller learns of the cancellation.
-            await _Concurrency.Task { await self.stopProgram() }.value
-            throw CancellationError()
+        let directory = self.task.directory
+        guard let bytes = directory.read(ShimFiles.launch, generation: self.generation),
+            let spec = try? LaunchSpec(decoding: bytes)
+        else { throw AgentError(code: .crashed, message: "the launch file of the agent cannot be read") }
+        let hello = ShimFrame.hello(token: spec.token, epoch: self.task.epoch)
+        let isLaunch = self.views > 0
+        let deadline = ContinuousClock.now + self.configuration.launchTimeout
+        var pause = Duration.milliseconds(2)
+        while true {
+            try _Concurrency.Task.checkCancellation()
+            var isAbsent = false
+            do {
+                let record = try await ShimConnection.with(
+                    path: directory.socketPath(self.generation), group: self.group
+                ) { connection in
+                    try await connection.send(hello)
+                } receive: { frame, connection in
+                    try await self.received(frame, connection)
+                }
+                if let record { return record }
+            } catch let error as AgentError {
+                throw error
+            } catch let error as IOError {
+                isAbsent = error.errnoCode == ENOENT || error.errnoCode == ECONNREFUSED
+            }
+            try _Concurrency.Task.checkCancellation()
+            if let record = directory.exitRecord(self.generation) { return self.settled(record) }
+            // A socket that does not exist means that the shim is gone, except right after a launch. Anything
+            // else (no descriptors left, a full backlog) says nothing about the shim and is tried again.
+            if isAbsent, self.hasConnected || !isLaunch { return nil }
+            guard ContinuousClock.now < deadline else {
+                throw AgentError(code: .crashed, message: "the agent's shim does not answer")
+            }
+            try await self.clock.sleep(for: pause)
+            pause = min(pause * 2, .milliseconds(50))
         }
     }
 
-    private func recordAfterDisconnect() throws -> ExitRecord? {
-        let record = self.task.directory.exitRecord(self.generation)
+    private func settled(_ record: ExitRecord) -> ExitRecord? {
         for action in self.machine.handle(.disconnected(record: record)) {
             if case .finish(let record) = action { return record }
         }
         return nil
     }
 
-    private func connectedUntilEnd() async throws -> ExitRecord? {
-        let directory = self.task.directory
-        guard let bytes = directory.read(ShimFiles.launch, generation: self.generation),
-            let spec = try? LaunchSpec(decoding: bytes)
-        else { throw AgentError(code: .crashed, message: "the launch file of the agent cannot be read") }
-        let hello = ShimFrame.hello(token: spec.token, epoch: self.task.epoch)
-        let path = directory.socketPath(self.generation)
-        let deadline = ContinuousClock.now + self.configuration.launchTimeout
-        var pause = Duration.milliseconds(2)
-        while true {
-            do {
-                return try await ShimConnection.with(path: path, group: self.group) { connection in
-                    try await connection.send(hello)
-                } receive: { frame, connection in
-                    try await self.received(frame, connection)
-                }
-            } catch let error as AgentError {
-                throw error
-            } catch {
-                // No socket yet, or none any more. An adopted shim that is gone answers at once by its absence.
-                try _Concurrency.Task.checkCancellation()
-                if directory.exitRecord(self.generation) != nil { return nil }
-                guard !self.isAdopting, ContinuousClock.now < deadline else {
-                    throw AgentError(code: .crashed, message: "the agent's shim does not answer: \(error)")
-                }
-                try await self.clock.sleep(for: pause)
-                pause = min(pause * 2, .milliseconds(50))
-            }
-        }
-    }
-
-    /// True until this process has launched a generation itself.
-    private var isAdopting: Bool { self.views == 0 }
-
     private func received(_ frame: ShimFrame, _ connection: ShimConnection) async throws -> ExitRecord? {
+        self.hasConnected = true
         let before = self.machine.state
         let event: AgentMachine.Event? =
             switch frame {
@@ -214,6 +243,7 @@ package actor Agent {
             case .written(let id): .written(id: id)
             case .viewLost: .viewLost
             case .refused(let reason): .refused(reason: reason)
+            case .inputRefused(_, let reason): .inputRefused(reason: reason)
             case .exited(let record): .exited(record)
             case .hello, .input, .resize, .stop, .reap, .watch: nil
             }
@@ -226,7 +256,10 @@ package actor Agent {
                 for input in inputs { try await connection.send(.input(id: input.id, bytes: input.bytes)) }
             case .openView: await self.reopenView()
             case .stop: try await connection.send(.stop)
-            case .finish(let record): result = record
+            case .finish(let record):
+                result = record
+                // The record is on disk and here; the shim may go, and its pane with it.
+                try await connection.send(.reap)
             case .fail(let error): throw error
             }
         }
@@ -235,6 +268,12 @@ package actor Agent {
     }
 
     private func reopenView() async {
+        // After an adoption the shim tells again of the pane that it lost long ago.
+        if let latest = self.task.directory.latestView(self.generation),
+            await TmuxServer(executable: self.configuration.tmux, socket: latest).isAlive()
+        {
+            return
+        }
         self.logger.warning("the agent's tmux server is gone; the agent goes on", metadata: self.metadata)
         do {
             try await self.openView(with: "view")
@@ -243,56 +282,53 @@ package actor Agent {
         }
     }
 
-    /// Ends the program's tree and waits for the record that proves it, at most the stop timeout.
+    /// Ends the program's tree and waits for the record that proves it, at most the stop timeout; a shim that
+    /// has no socket yet is waited for as long.
     private func stopProgram() async {
         let directory = self.task.directory
-        guard directory.exitRecord(self.generation) == nil,
+        guard self.generation > 0, directory.exitRecord(self.generation) == nil,
             let bytes = directory.read(ShimFiles.launch, generation: self.generation),
             let spec = try? LaunchSpec(decoding: bytes)
         else { return }
         let hello = ShimFrame.hello(token: spec.token, epoch: self.task.epoch)
         let path = directory.socketPath(self.generation)
-        let group = self.group
-        let stopping = _Concurrency.Task {
-            try await ShimConnection.with(path: path, group: group) { connection in
-                try await connection.send(hello)
-                try await connection.send(.stop)
-            } receive: { frame, connection in
-                guard case .exited(let record) = frame else { return nil as ExitRecord? }
-                try await connection.send(.reap)
-                return record
-            }
-        }
-        let clock = self.clock
+        let (group, clock, generation) = (self.group, self.clock, self.generation)
         let limit = self.configuration.stopTimeout
-        let guardian = _Concurrency.Task {
-            try await clock.sleep(for: limit)
-            stopping.cancel()
+        let isStopped = await withTaskGroup(of: Bool.self) { tasks in
+            tasks.addTask {
+                while !_Concurrency.Task.isCancelled {
+                    if let isDone = try? await Self.askToStop(path, hello, group), isDone { return true }
+                    if directory.exitRecord(generation) != nil { return true }
+                    do { try await clock.sleep(for: .milliseconds(20)) } catch { return false }
+                }
+                return false
+            }
+            tasks.addTask {
+                do { try await clock.sleep(for: limit) } catch { return false }
+                return false
+            }
+            let first = await tasks.next() ?? false
+            tasks.cancelAll()
+            return first
         }
-        let result = await stopping.result
-        guardian.cancel()
-        if case .success(.some) = result { return }
+        guard !isStopped else { return }
+        if let view = directory.latestView(generation) {
+            await TmuxServer(executable: self.configuration.tmux, socket: view).stop()
+        }
         self.logger.error("an agent could not be proved gone after its stop", metadata: self.metadata)
     }
 
-    /// Lets the shim of an ended program go; what is recorded stays on disk.
-    package func release() async {
-        let directory = self.task.directory
-        guard let bytes = directory.read(ShimFiles.launch, generation: self.generation),
-            let spec = try? LaunchSpec(decoding: bytes)
-        else { return }
-        let hello = ShimFrame.hello(token: spec.token, epoch: self.task.epoch)
-        do {
-            _ = try await ShimConnection.with(path: directory.socketPath(self.generation), group: self.group) {
-                try await $0.send(hello)
-            } receive: { frame, connection in
-                guard case .exited = frame else { return nil as Bool? }
-                try await connection.send(.reap)
-                return true
-            }
-        } catch {
-            return  // it has gone by itself
-        }
+    private static func askToStop(
+        _ path: String, _ hello: ShimFrame, _ group: MultiThreadedEventLoopGroup
+    ) async throws -> Bool {
+        try await ShimConnection.with(path: path, group: group) { connection in
+            try await connection.send(hello)
+            try await connection.send(.stop)
+        } receive: { frame, connection in
+            guard case .exited = frame else { return nil as Bool? }
+            try await connection.send(.reap)
+            return true
+        } ?? false
     }
 }
 

@@ -20,6 +20,7 @@ struct AgentMachine {
         case output
         case written(id: UInt64)
         case viewLost
+        case inputRefused(reason: String)
         case refused(reason: String)
         case exited(ExitRecord)
         /// The socket closed; `record` is what the shim left on disk.
@@ -62,6 +63,9 @@ struct AgentMachine {
             if self.state == .ready, self.lastWritten == self.inputs.last?.id { self.state = .busy }
             return []
         case (.viewLost, _): return [.openView]
+        case (.inputRefused(let reason), _):
+            self.state = .crashed
+            return [.fail(AgentError(code: .failed, message: "the agent's prompt could not be typed: \(reason)"))]
         case (.refused(let reason), _):
             self.state = .crashed
             return [.fail(AgentError(code: .replaced, message: "the agent's shim refused this node: \(reason)"))]

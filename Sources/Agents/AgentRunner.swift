@@ -71,7 +71,6 @@ package struct AgentRunner: Sendable {
         }
         await census.remove(id)
         let launches = await agent.currentGeneration
-        if !Task.isCancelled { await agent.release() }
         let tail = task.directory.logTail(launches, limit: Self.tailLimit)
         try Task.checkCancellation()
         if case .failure(let error) = outcome { throw AgentFailure(message: "\(error)", tail: tail) }
@@ -82,9 +81,11 @@ package struct AgentRunner: Sendable {
         }
     }
 
-    /// True when this node has a launch of the agent on disk: it may be taken back instead of run again.
-    package func knows(_ id: JobID) -> Bool {
-        !AgentDirectory(root: self.configuration.root, id: id).generations.isEmpty
+    /// True when the agent's last launch still lives here or has ended by itself: it is taken back, not run again.
+    package func canTakeBack(_ id: JobID) -> Bool {
+        let directory = AgentDirectory(root: self.configuration.root, id: id)
+        guard let last = directory.generations.last else { return false }
+        return directory.isAlive(last) || directory.exitRecord(last)?.endedBy == .itself
     }
 }
 

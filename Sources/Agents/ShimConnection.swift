@@ -33,7 +33,7 @@ struct ShimConnection {
                         if let result = try await receive(frame, connection) { return result }
                     }
                 }
-            } catch is IOError {
+            } catch let error as IOError where error.errnoCode == ECONNRESET || error.errnoCode == EPIPE {
                 return nil  // the shim died with the connection open
             }
             return nil

@@ -14,6 +14,8 @@ package struct JobQueueError: Error, Hashable, CustomStringConvertible {
         case unknownNode
         /// Another machine runs a node of this name.
         case nameTaken
+        /// This process has another master key than the one that first used this Redis.
+        case wrongMasterKey
         /// A sealed entry or result cannot be opened or decoded.
         case unreadable
         /// Redis answered something that the queue does not expect.
@@ -29,6 +31,9 @@ package struct JobQueueError: Error, Hashable, CustomStringConvertible {
     }
 
     package var description: String { self.message }
+
+    /// True when the same call may succeed later, without anybody's doing here.
+    package var isPassing: Bool { self.code == .unavailable || self.code == .full }
 
     /// Sorts an error of a call into the queue's own; cancellation passes through.
     static func from(_ error: any Error) -> any Error {

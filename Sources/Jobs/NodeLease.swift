@@ -30,13 +30,21 @@ package struct NodeLease: Sendable {
         return try await self.queue.send(call).elements.map { try self.delivery($0, isRecovered: true) }
     }
 
-    /// Takes up to `most` entries, at most `quantum` of one stream, in the streams' turn; none is fine.
-    package func claim(most: Int, quantum: Int = 32) async throws -> [Delivery] {
+    /// Takes up to `most` entries in the streams' turn, at most `quantum` of one stream, and of no workspace
+    /// more than `share` together with what the node holds of it already; none is fine.
+    package func claim(
+        most: Int, quantum: Int = 32, share: Int = .max, held: [WorkspaceID: Int] = [:]
+    ) async throws -> [Delivery] {
         var call = self.queue.call("claim")
         call.append(self.node.name)
         call.append(self.incarnation.description)
         call.append(most)
         call.append(quantum)
+        call.append(min(share, 1_000_000))
+        for (workspace, count) in held {
+            call.append(workspace.name)
+            call.append(count)
+        }
         return try await self.queue.send(call).elements.map { try self.delivery($0, isRecovered: false) }
     }
 

@@ -70,6 +70,14 @@ package enum QueueFunctions {
           return redis.error_reply('ORCSTALE this node was replaced by a newer incarnation')
         end
 
+        -- At maxmemory Redis refuses what may need memory; only new submissions may be refused then, because the
+        -- rest is what frees it.
+        local function register(name, flags, callback)
+          redis.register_function{function_name = 'orc@V@_' .. name, callback = callback, flags = flags}
+        end
+        local DRAIN = {'allow-oom'}
+        local READ = {'no-writes'}
+
         -- 'failures:crashes' of a job that had any.
         local function tries_of(P, job)
           local text = redis.call('HGET', P .. 'tries', job)
@@ -84,7 +92,7 @@ package enum QueueFunctions {
         -- retention, idempotency ttl, stream limit; then for each request:
         -- workspace, job id, request digest, params digest, action, priority, envelope, audit event
         -- -> for each: 0 accepted | 1 duplicate | 2 conflict | 3 full, job id, state
-        redis.register_function('orc@V@_submit', function(keys, args)
+        register('submit', {}, function(keys, args)
           local P = prefix(keys)
           local now = now_ms()
           local retention, ttl, limit = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
@@ -109,6 +117,9 @@ package enum QueueFunctions {
                 redis.call('SET', idem, job .. params, 'PX', ttl)
                 put_record(P, ws, job, {'available', args[i + 4], now, 0, 0, 0, 0, '', '', ''}, retention)
                 redis.call('XADD', stream, '*', 'j', job, 'e', args[i + 6])
+                if redis.call('LPUSH', P .. 'w:' .. ws .. ':n', job) > 11000 then
+                  redis.call('LTRIM', P .. 'w:' .. ws .. ':n', 0, 9999)
+                end
                 mark_ready(P, stream)
                 audit[#audit + 1] = 'e'
                 audit[#audit + 1] = args[i + 7]
@@ -149,34 +160,41 @@ package enum QueueFunctions {
           return reply and reply[1] and reply[1][2] or {}
         end
 
-        -- node, incarnation, most, most of one stream -> deliveries, streams in turn
-        redis.register_function('orc@V@_claim', function(keys, args)
+        -- node, incarnation, most, most of one stream, most of one workspace, then pairs of a workspace and what
+        -- this node holds of it -> deliveries, streams in turn
+        register('claim', DRAIN, function(keys, args)
           local P = prefix(keys)
           local node, inc, most, quantum = args[1], args[2], tonumber(args[3]), tonumber(args[4])
           local refusal = not_current(P, node, inc)
           if refusal then return refusal end
           local run = P .. 'run:' .. node
           local has_tries = redis.call('EXISTS', P .. 'tries') == 1
-          local out = {}
-          for _, stream in ipairs(redis.call('ZRANGE', P .. 'ready', 0, 63)) do
+          local share, held, out = tonumber(args[5]), {}, {}
+          for i = 6, #args, 2 do held[args[i]] = tonumber(args[i + 1]) end
+          for _, stream in ipairs(redis.call('ZRANGE', P .. 'ready', 0, 255)) do
             if #out >= most then break end
-            local want = math.min(most - #out, quantum)
-            local entries, problem = read_group(stream, node, want)
-            if problem then return redis.error_reply(problem) end
-            for _, entry in ipairs(entries) do
-              out[#out + 1] = deliver(P, run, inc, stream, entry, has_tries)
-            end
-            if #entries < want then
-              redis.call('ZREM', P .. 'ready', stream)
-            else
-              redis.call('ZADD', P .. 'ready', redis.call('INCR', P .. 'turn'), stream)
+            local ws = workspace_of(P, stream)
+            local want = math.min(most - #out, quantum, share - (held[ws] or 0))
+            -- A workspace that has its share keeps its place in line; it must not take the others' slots.
+            if want > 0 then
+              local entries, problem = read_group(stream, node, want)
+              if problem then return redis.error_reply(problem) end
+              for _, entry in ipairs(entries) do
+                out[#out + 1] = deliver(P, run, inc, stream, entry, has_tries)
+              end
+              held[ws] = (held[ws] or 0) + #entries
+              if #entries < want then
+                redis.call('ZREM', P .. 'ready', stream)
+              else
+                redis.call('ZADD', P .. 'ready', redis.call('INCR', P .. 'turn'), stream)
+              end
             end
           end
           return out
         end)
 
         -- node, incarnation, owner, lease -> deliveries that an earlier life of this node held
-        redis.register_function('orc@V@_join', function(keys, args)
+        register('join', DRAIN, function(keys, args)
           local P = prefix(keys)
           local node, inc, owner, lease = args[1], args[2], args[3], tonumber(args[4])
           local now = now_ms()
@@ -192,11 +210,12 @@ package enum QueueFunctions {
           local out = {}
           for i = 1, #held, 2 do
             redis.call('HDEL', run, held[i])
-            local _, stream, id = split_token(held[i + 1])
+            local before_inc, stream, id = split_token(held[i + 1])
             local entries = stream and redis.call('XRANGE', stream, id, id) or {}
             if #entries == 1 then
               local job = held[i]
-              if #job == 16 then
+              -- A join that is sent again, because its answer was lost, is no second death.
+              if #job == 16 and before_inc ~= inc then
                 local f, c = tries_of(P, job)
                 redis.call('HSET', P .. 'tries', job, f .. ':' .. (c + 1))
               end
@@ -208,7 +227,7 @@ package enum QueueFunctions {
 
         -- What this incarnation holds, so that a claim whose answer was lost loses nothing.
         -- node, incarnation -> deliveries
-        redis.register_function('orc@V@_held', function(keys, args)
+        register('held', DRAIN, function(keys, args)
           local P = prefix(keys)
           local refusal = not_current(P, args[1], args[2])
           if refusal then return refusal end
@@ -230,7 +249,7 @@ package enum QueueFunctions {
         end)
 
         -- node, incarnation, lease -> names of nodes whose lease is over
-        redis.register_function('orc@V@_renew', function(keys, args)
+        register('renew', DRAIN, function(keys, args)
           local P = prefix(keys)
           local refusal = not_current(P, args[1], args[2])
           if refusal then return refusal end
@@ -241,7 +260,7 @@ package enum QueueFunctions {
 
         -- Puts what a dead node held back in line, at most `most` entries a call.
         -- dead node, most -> how many were put back
-        redis.register_function('orc@V@_rescue', function(keys, args)
+        register('rescue', DRAIN, function(keys, args)
           local P = prefix(keys)
           local dead = args[1]
           local expiry = tonumber(redis.call('ZSCORE', P .. 'nodes', dead) or 0)
@@ -273,7 +292,7 @@ package enum QueueFunctions {
         end)
 
         -- Leaves the line of nodes at the end of a drain; nothing may be held any more.
-        redis.register_function('orc@V@_leave', function(keys, args)
+        register('leave', DRAIN, function(keys, args)
           local P = prefix(keys)
           if not_current(P, args[1], args[2]) then return 0 end
           if redis.call('HLEN', P .. 'run:' .. args[1]) > 0 then return 0 end
@@ -283,7 +302,7 @@ package enum QueueFunctions {
         end)
 
         -- Puts jobs whose time has come in line. most -> count moved, next due time or 0
-        redis.register_function('orc@V@_due', function(keys, args)
+        register('due', DRAIN, function(keys, args)
           local P = prefix(keys)
           local due = redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', now_ms(), 'LIMIT', 0, tonumber(args[1]))
           for _, member in ipairs(due) do
@@ -303,7 +322,7 @@ package enum QueueFunctions {
         -- node, retention; then for each job:
         -- lease key, token, job id, state, action, submitted, started, failures, crashes, reason, result,
         -- audit event, retry delay, envelope -> for each: 1 written | 0 fenced
-        redis.register_function('orc@V@_finish', function(keys, args)
+        register('finish', DRAIN, function(keys, args)
           local P = prefix(keys)
           local node, retention = args[1], tonumber(args[2])
           local run = P .. 'run:' .. node
@@ -383,27 +402,21 @@ package enum QueueFunctions {
         end
 
         -- workspace, job id -> record or false
-        redis.register_function('orc@V@_job', function(keys, args) return shown(prefix(keys), args[1], args[2]) end)
+        register('job', READ, function(keys, args) return shown(prefix(keys), args[1], args[2]) end)
 
-        -- workspace, retention, most -> records, newest first
-        redis.register_function('orc@V@_jobs', function(keys, args)
+        -- workspace, most -> records, newest first; those past their retention are left out
+        register('jobs', READ, function(keys, args)
           local P = prefix(keys)
-          local retention, most = tonumber(args[2]), tonumber(args[3])
-          local bucket = math.floor(now_ms() / BUCKET_MS)
           local out = {}
-          for number = bucket + 1, bucket - math.ceil(retention / BUCKET_MS) - 1, -1 do
-            local jobs = redis.call('HKEYS', P .. 'w:' .. args[1] .. ':r:' .. string.format('%d', number))
-            table.sort(jobs, function(a, b) return a > b end)
-            for _, job in ipairs(jobs) do
-              if #out >= most then return out end
-              out[#out + 1] = shown(P, args[1], job)
-            end
+          for _, job in ipairs(redis.call('LRANGE', P .. 'w:' .. args[1] .. ':n', 0, tonumber(args[2]) - 1)) do
+            local record = shown(P, args[1], job)
+            if record then out[#out + 1] = record end
           end
           return out
         end)
 
         -- Asks to be told at 'done:<job>' when the job ends. workspace, job id -> its state now or false
-        redis.register_function('orc@V@_wait', function(keys, args)
+        register('wait', DRAIN, function(keys, args)
           local P = prefix(keys)
           local now = now_ms()
           redis.call('ZREMRANGEBYSCORE', P .. 'waiters', '-inf', now - 3600000)
@@ -413,7 +426,7 @@ package enum QueueFunctions {
         end)
 
         -- -> waiting entries, age of the oldest in ms, running, delayed
-        redis.register_function('orc@V@_stats', function(keys, args)
+        register('stats', READ, function(keys, args)
           local P = prefix(keys)
           local now = now_ms()
           local waiting, oldest, running = 0, 0, 0

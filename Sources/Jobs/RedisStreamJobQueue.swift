@@ -92,7 +92,6 @@ package struct RedisStreamJobQueue: Sendable {
     package func jobs(in workspace: WorkspaceID, limit: Int) async throws -> [JobRecord] {
         var call = self.call("jobs")
         call.append(workspace.name)
-        call.append(self.limits.retention.milliseconds)
         call.append(limit)
         return try await self.send(call).elements.filter { !$0.isNull }.map(Self.record)
     }

@@ -26,8 +26,8 @@ package actor WorkspaceKeyring {
         self.master = master
     }
 
-    /// The key to seal with; makes and stores one for a new workspace. Throws `JobQueueError.unreadable`
-    /// when the stored key was wrapped by another master key.
+    /// The key to seal with; makes and stores one for a new workspace. Throws
+    /// `JobQueueError.wrongMasterKey` when the stored key was wrapped by another master key.
     package func currentKey(of workspace: WorkspaceID) async throws -> WorkspaceKey {
         if let key = self.opened[workspace]?[Self.currentID] { return key }
         let fresh = try SealingKey.random()
@@ -64,10 +64,32 @@ package actor WorkspaceKeyring {
             return key
         } catch {
             throw JobQueueError(
-                code: .unreadable,
+                code: .wrongMasterKey,
                 message:
                     "the key of workspace '\(workspace)' was wrapped by another master key; expected the ORCHESTRA_MASTER_KEY that first used this Redis"
             )
+        }
+    }
+
+    /// Throws `JobQueueError.wrongMasterKey` when another master key first used this Redis; the first to come
+    /// leaves a fingerprint that tells nothing of the key.
+    package func verifyMaster() async throws {
+        let fingerprint = try self.master.derived(for: "orchestra/master-fingerprint/1")
+        let name = Lane.single.key("master")
+        var store = RedisCommand("SET", name)
+        store.append(fingerprint)
+        store.append("NX")
+        do {
+            let replies = try await self.client.pipeline([store, RedisCommand("GET", name)])
+            _ = try replies.first?.checked()
+            guard let stored = try replies.last?.checked(), Digests.areEqual(Array(stored.bytes), fingerprint) else {
+                throw JobQueueError(
+                    code: .wrongMasterKey,
+                    message:
+                        "this Redis was first used with another master key; expected that one in ORCHESTRA_MASTER_KEY")
+            }
+        } catch {
+            throw JobQueueError.from(error)
         }
     }
 

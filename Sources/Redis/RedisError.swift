@@ -40,12 +40,19 @@ package struct RedisError: Error, Hashable, CustomStringConvertible {
         if case .server = self.code { self.message.contains("Function not found") } else { false }
     }
 
+    /// Error replies of a server that cannot serve now: loading, a script that runs too long, a replica or a
+    /// cluster in between, a disk that is full, too few replicas.
+    private static let passingKinds: Set<String> = [
+        "LOADING", "BUSY", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "UNBLOCKED",
+    ]
+
     /// True when Redis is away or not ready to answer; a retry later may succeed.
     package var isOutage: Bool {
         switch self.code {
         case .unreachable, .connectionLost, .timeout: true
-        case .server(let kind): ["LOADING", "BUSY", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN"].contains(kind)
-        case .configuration, .refused, .cancelled, .unexpectedReply: false
+        case .server(let kind): Self.passingKinds.contains(kind)
+        case .unexpectedReply: true  // the connection was given up; a new one may do better
+        case .configuration, .refused, .cancelled: false
         }
     }
 }

@@ -12,6 +12,8 @@ package struct ExitRecord: Hashable, Sendable {
         case logQuota = 3
         /// The sandbox could not be set up; the program never ran.
         case launchFailed = 4
+        /// The log could not be written, so the program was not let go on.
+        case logFailed = 5
     }
 
     package var endedBy: EndedBy
@@ -54,6 +56,7 @@ package struct ExitRecord: Hashable, Sendable {
         case .orphaned: "it was ended because its node did not come back"
         case .logQuota: "it was ended because its output passed the log's quota"
         case .launchFailed: "its sandbox could not be set up"
+        case .logFailed: "it was ended because its output could not be recorded; is the disk full?"
         case .itself where self.signal != 0: "its launcher was ended by signal \(self.signal)"
         case .itself where self.code > 128: "it was ended by signal \(self.code - 128)"
         case .itself: "it ended with status \(self.code)"

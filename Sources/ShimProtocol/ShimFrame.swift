@@ -20,6 +20,8 @@ package enum ShimFrame: Hashable, Sendable {
     case welcome(launcherPID: Int32, logLength: UInt64)
     case refused(reason: String)
     case written(id: UInt64)
+    /// This input was not taken; the connection stays.
+    case inputRefused(id: UInt64, reason: String)
     case output(offset: UInt64, bytes: [UInt8])
     case exited(ExitRecord)
     /// The pane is gone, with its tmux server or without; the program goes on.
@@ -66,6 +68,10 @@ package enum ShimFrame: Hashable, Sendable {
             body.write(UInt8(69))
             body.write(block: record.encoded)
         case .viewLost: body.write(UInt8(70))
+        case .inputRefused(let id, let reason):
+            body.write(UInt8(71))
+            body.write(id)
+            body.write(text: reason)
         }
         var frame = ByteWriter()
         frame.write(block: body.bytes)
@@ -87,6 +93,7 @@ package enum ShimFrame: Hashable, Sendable {
         case 68: self = .output(offset: try reader.number(), bytes: try reader.block())
         case 69: self = .exited(try ExitRecord(decoding: try reader.block()))
         case 70: self = .viewLost
+        case 71: self = .inputRefused(id: try reader.number(), reason: try reader.text())
         case let kind: throw DomainError.invalidValue("unknown frame kind \(kind)")
         }
         guard reader.isAtEnd else { throw DomainError.invalidValue("a frame is longer than its kind") }

@@ -69,7 +69,8 @@ package struct ProbeServer: Sendable {
             try await withThrowingDiscardingTaskGroup { group in
                 for try await connection in connections {
                     guard await gate.enter() else {
-                        try await connection.channel.close()
+                        // Closed by the channel's own rules; a peer that is gone already is no failure of ours.
+                        do { try await connection.executeThenClose { _, _ in } } catch { continue }
                         continue
                     }
                     group.addTask {

@@ -26,15 +26,17 @@ package struct ActionHandlers: Sendable {
     }
 
     /// True when a run of this job that an earlier life of the node began may still be taken back.
-    package func canResume(_ job: JobID) -> Bool { self.agents.knows(job) }
+    package func canResume(_ job: JobID) -> Bool { self.agents.canTakeBack(job) }
 
     /// Runs the action; never throws, a failure is an outcome. Ends soon after its task is cancelled.
-    package func run(_ job: Job, action: ActionDefinition, params: JSONValue) async -> Outcome {
+    package func run(
+        _ job: Job, action: ActionDefinition, params: JSONValue, isRecovered: Bool
+    ) async -> Outcome {
         do {
             switch action.handler {
             case .none: return .completed(result: Array("{}".utf8))
             case .command(let argv, let input): return try await self.command(job, action, argv, input, params)
-            case .agent(let agent, let prompt): return try await self.agent(job, agent, prompt, params)
+            case .agent(let agent, let prompt): return try await self.agent(job, agent, prompt, params, isRecovered)
             }
         } catch is CancellationError {
             return .cancelled(.drain)
@@ -67,7 +69,7 @@ package struct ActionHandlers: Sendable {
     }
 
     private func agent(
-        _ job: Job, _ agentParam: String, _ promptParam: String, _ params: JSONValue
+        _ job: Job, _ agentParam: String, _ promptParam: String, _ params: JSONValue, _ isRecovered: Bool
     ) async throws -> Outcome {
         let name = params[agentParam]?.string ?? ""
         guard let definition = (try? DefinitionName(name)).flatMap({ self.bundle.agents[$0] }) else {
@@ -81,7 +83,7 @@ package struct ActionHandlers: Sendable {
             Agent.Task(
                 directory: AgentDirectory(root: self.agents.configuration.root, id: job.id), definition: definition,
                 profile: profile, workspacePath: try self.workspacePath(job.workspace),
-                prompt: params[promptParam]?.string ?? "", epoch: self.epoch))
+                prompt: params[promptParam]?.string ?? "", isRecovered: isRecovered, epoch: self.epoch))
         let value: JSONValue = [
             "exit_status": .integer(Int64(result.record.code)), "launches": .integer(Int64(result.launches)),
             "log_bytes": .integer(Int64(clamping: result.record.logLength)),

@@ -45,7 +45,10 @@ package actor CompletionWriter {
         self.queue.removeFirst(batch.count)
         var pause = Duration.milliseconds(20)
         var mayHaveBeenWritten = false
-        while true {
+        var hasComplained = false
+        // An outcome is kept until it is written or refused: to let go of it would leave the job held by
+        // nobody and run it again one day.
+        while !Task.isCancelled {
             do {
                 let written = try await self.lease.finish(batch.map(\.completion))
                 for (item, isWritten) in zip(batch, written) {
@@ -53,14 +56,18 @@ package actor CompletionWriter {
                     item.continuation.resume(returning: isWritten || mayHaveBeenWritten)
                 }
                 return
-            } catch let error as JobQueueError where error.code == .unavailable || error.code == .full {
-                mayHaveBeenWritten = mayHaveBeenWritten || error.code == .unavailable
+            } catch is CancellationError {
+                break
+            } catch {
+                mayHaveBeenWritten = mayHaveBeenWritten || (error as? JobQueueError)?.code != .full
+                if !hasComplained, (error as? JobQueueError)?.isPassing != true {
+                    hasComplained = true
+                    self.logger.error(
+                        "outcomes cannot be written now and are kept", error: error,
+                        metadata: ["jobs.count": "\(batch.count)"])
+                }
                 do { try await self.clock.sleep(for: pause) } catch { break }
                 pause = min(pause * 2, Self.longestPause)
-            } catch {
-                self.logger.error(
-                    "outcomes could not be written", error: error, metadata: ["jobs.count": "\(batch.count)"])
-                break
             }
         }
         for item in batch { item.continuation.resume(returning: false) }

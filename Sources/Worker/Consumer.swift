@@ -10,6 +10,9 @@ package actor Consumer {
     private let blocking: RedisClient
     private let registry: RunRegistry
     private let dispatch: @Sendable ([Delivery]) async -> Void
+    private let keys: WorkspaceKeyring
+    /// Jobs of one workspace that this node holds at most.
+    private let share: Int
     private let metrics: JobMetrics
     private let clock: any Clock<Duration>
     private let logger: Logger
@@ -23,16 +26,20 @@ package actor Consumer {
     /// A blocking read never lasts longer, so that a deaf connection is noticed (its deadline is a second more).
     private static let longestRead = Duration.seconds(2)
     private static let mostPerClaim = 128
+    private static let outagePause = Duration.milliseconds(200)
 
     package init(
         lease: NodeLease, blocking: RedisClient, registry: RunRegistry,
-        dispatch: @escaping @Sendable ([Delivery]) async -> Void, metrics: JobMetrics, logger: Logger,
+        keys: WorkspaceKeyring, share: Int, dispatch: @escaping @Sendable ([Delivery]) async -> Void,
+        metrics: JobMetrics, logger: Logger,
         clock: any Clock<Duration> = ContinuousClock()
     ) {
         self.lease = lease
         self.blocking = blocking
         self.registry = registry
         self.dispatch = dispatch
+        self.keys = keys
+        self.share = share
         self.metrics = metrics
         self.logger = logger
         self.clock = clock
@@ -45,38 +52,63 @@ package actor Consumer {
     }
 
     /// Fetches until the task is cancelled. Throws `JobQueueError` `.replaced` or `.nameTaken` when the
-    /// node's name is another's now, and `.failed` when Redis answers what cannot be understood.
+    /// node's name is another's now, `.wrongMasterKey`, and `.failed` when Redis answers what cannot be
+    /// understood.
     package func run(ready: @Sendable () -> Void) async throws {
         ready()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.listen() }
+            group.addTask { try await self.fetchAlways() }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    /// Hears the bell in blocking reads, from where it stood before the first claim, so that no ring is missed.
+    private func listen() async throws {
         var bell: String?
         while !Task.isCancelled {
-            guard !self.isDraining else {
-                try await self.parkUntilCancelled()
-                return
-            }
             do {
-                if !self.hasJoined { try await self.join() }
-                if self.mayHoldUnknown { try await self.takeUnknown() }
-                await self.registry.waitForSlot()
-                if self.isDraining { continue }
-                let position = if let bell { bell } else { try await self.lease.bellPosition() }
+                var position = if let bell { bell } else { try await self.lease.bellPosition() }
+                if bell == nil { await self.registry.wake() }
+                let before = position
+                try await self.lease.waitForWork(bell: &position, blocking: self.blocking, timeout: Self.longestRead)
+                if position != before { await self.registry.wake() }
                 bell = position
-                if try await self.fetch() > 0 { continue }
-                var next = position
-                try await self.lease.waitForWork(bell: &next, blocking: self.blocking, timeout: Self.longestRead)
-                bell = next
-            } catch let error as JobQueueError where error.code == .unavailable {
+            } catch let error as JobQueueError where error.isPassing {
                 bell = nil
+                try await self.clock.sleep(for: Self.outagePause)
+            }
+        }
+        try Task.checkCancellation()
+    }
+
+    /// Claims whenever something may have changed: a ring of the bell, or a slot that became free.
+    private func fetchAlways() async throws {
+        var signals = await self.registry.listen().makeAsyncIterator()
+        while !Task.isCancelled {
+            do {
+                if !self.isDraining {
+                    if !self.hasJoined { try await self.join() }
+                    if self.mayHoldUnknown { try await self.takeUnknown() }
+                    if try await self.fetch() > 0 { continue }
+                }
+                await signals.next()
+            } catch let error as JobQueueError where error.isPassing {
                 self.mayHoldUnknown = self.hasJoined
-                try await self.pause(error)
+                self.problem = error.message
+                try await self.clock.sleep(for: Self.outagePause)
             } catch let error as JobQueueError where error.code == .unknownNode {
                 self.hasJoined = false
                 self.logger.warning("Redis does not know this node any more; joining again")
             }
         }
+        try Task.checkCancellation()
     }
 
     private func join() async throws {
+        try await self.keys.verifyMaster()
+        await self.registry.beginReconciliation()
         let held = try await self.lease.join()
         self.hasJoined = true
         self.problem = nil
@@ -88,6 +120,7 @@ package actor Consumer {
 
     /// A claim whose answer was lost may have given us entries that nobody runs.
     private func takeUnknown() async throws {
+        await self.registry.beginReconciliation()
         let fresh = await self.registry.admit(try await self.lease.held())
         self.mayHoldUnknown = false
         guard !fresh.isEmpty else { return }
@@ -97,21 +130,14 @@ package actor Consumer {
 
     private func fetch() async throws -> Int {
         let free = await self.registry.free
-        let claimed = try await self.lease.claim(most: min(max(1, free), Self.mostPerClaim))
+        guard free > 0 else { return 0 }
+        let claimed = try await self.lease.claim(
+            most: min(free, Self.mostPerClaim), share: self.share, held: await self.registry.countsByWorkspace)
         self.problem = nil
         guard !claimed.isEmpty else { return 0 }
         let fresh = await self.registry.admit(claimed)
         self.metrics.claimed(fresh.count, isRecovered: false)
         await self.dispatch(fresh)
         return claimed.count
-    }
-
-    private func pause(_ error: JobQueueError) async throws {
-        self.problem = error.message
-        try await self.clock.sleep(for: .milliseconds(200))
-    }
-
-    private func parkUntilCancelled() async throws {
-        while !Task.isCancelled { try await self.clock.sleep(for: .seconds(3600)) }
     }
 }

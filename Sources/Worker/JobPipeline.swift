@@ -55,10 +55,10 @@ package struct JobPipeline: Sendable {
                 // Intent: recorded by the claim itself, in the node's running hash with this lease's token.
                 if let action, let params { report.outcome = await self.run(delivery, job, action, params, &report) }
             }
-        } catch let error as JobQueueError where error.code == .unavailable {
-            report.outcome = .cancelled(.drain)  // Redis went away under the key's read: hand back, uncounted
+        } catch let error as JobQueueError where error.code == .unreadable {
+            report.refuse(error.message, rule: "entry")
         } catch {
-            report.refuse("\(error)", rule: "entry")
+            report.outcome = .cancelled(.drain)  // the key could not be had now: hand back, uncounted
         }
         await self.complete(report)
         await self.registry.release(delivery.entry)
@@ -72,11 +72,13 @@ package struct JobPipeline: Sendable {
         guard isResumed || delivery.crashes < self.retries.crashLimit else {
             return .refused(reason: "its node died under it \(delivery.crashes) times; it is kept for a person")
         }
-        if case .none = action.handler { return await self.handlers.run(job, action: action, params: params) }
+        if case .none = action.handler {
+            return await self.handlers.run(job, action: action, params: params, isRecovered: false)
+        }
         let run = JobRun(entry: delivery.entry, clock: self.clock)
-        await self.registry.register(run)
+        guard await self.registry.register(run) else { return .cancelled(.leaseLost) }
         return await run.run(timeout: action.timeout) {
-            await self.handlers.run(job, action: action, params: params)
+            await self.handlers.run(job, action: action, params: params, isRecovered: delivery.isRecovered)
         }
     }
 
@@ -84,17 +86,32 @@ package struct JobPipeline: Sendable {
     private func complete(_ report: RunReport) async {
         guard report.outcome != .cancelled(.leaseLost) else { return }
         let end = self.retries.end(of: report)
-        do {
-            let completion = try await self.completion(report, end)
-            guard await self.writer.write(completion) else {
-                self.logger.warning(
-                    "an outcome was not written: the job is another node's now",
-                    metadata: ["job.id": "\(report.idText)", "outcome": "\(report.outcome.name)"])
-                return
+        guard let completion = await self.sealedCompletion(report, end) else { return }
+        guard await self.writer.write(completion) else {
+            self.logger.warning(
+                "an outcome was not written: the job is another node's now",
+                metadata: ["job.id": "\(report.idText)", "outcome": "\(report.outcome.name)"])
+            return
+        }
+        self.metrics.ended(report, end: end, at: self.now())
+    }
+
+    /// Tries until the result is sealed, since without its completion a job would stay held by nobody; nil only
+    /// when the node is ending.
+    private func sealedCompletion(_ report: RunReport, _ end: Completion.End) async -> Completion? {
+        var hasComplained = false
+        while true {
+            do {
+                return try await self.completion(report, end)
+            } catch {
+                if !hasComplained {
+                    hasComplained = true
+                    self.logger.error(
+                        "an outcome cannot be sealed now and is kept", error: error,
+                        metadata: ["job.id": "\(report.idText)"])
+                }
+                do { try await self.clock.sleep(for: .milliseconds(200)) } catch { return nil }
             }
-            self.metrics.ended(report, end: end, at: self.now())
-        } catch {
-            self.logger.error("an outcome could not be sealed", error: error, metadata: ["job.id": "\(report.idText)"])
         }
     }
 

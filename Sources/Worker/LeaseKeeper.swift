@@ -31,26 +31,41 @@ package struct LeaseKeeper: Sendable {
         ready()
         let term = self.lease.queue.limits.lease
         var renewedAt = self.elapsed()
+        var steadySince = renewedAt
         while true {
             try await self.clock.sleep(for: Self.tick)
+            // Taken before the call: what is asked about must be older than the answer.
+            let now = self.elapsed()
+            let asked = await self.registry.tokens
             do {
                 _ = try await self.lease.moveDue()
-                guard self.elapsed() - renewedAt >= term / 3 else { continue }
+                let gap = now - renewedAt
+                guard gap >= term / 3 else { continue }
                 let dead = try await self.lease.renew()
-                let gap = self.elapsed() - renewedAt
-                renewedAt = self.elapsed()
-                if gap > term { try await self.dropLostRuns(gap) }
+                renewedAt = now
+                if gap > term { try await self.dropLostRuns(asked, gap: gap) }
+                if gap > term * 3 / 4 { steadySince = now }
+                // After an outage every node's lease looks over. Who has not renewed in peace for a whole term
+                // does not judge the others: they get the time to say that they live.
+                guard now - steadySince >= term else { continue }
                 for name in dead { try await self.rescue(name) }
-            } catch let error as JobQueueError where error.code == .unavailable || error.code == .unknownNode {
-                continue  // the consumer joins again, the link reconnects; there is nothing to do here
+            } catch let error as JobQueueError where error.code == .unknownNode {
+                // Whoever removed this node took its jobs. The consumer joins again.
+                steadySince = now
+                let lost = await self.registry.dropLost(asked: asked, known: [])
+                if lost > 0 {
+                    self.logger.warning("this node was given up by the others", metadata: ["jobs.lost": "\(lost)"])
+                }
+            } catch let error as JobQueueError where error.isPassing {
+                steadySince = now
             }
         }
     }
 
     /// After a pause longer than the lease others may have taken the jobs: what is not held ends unwritten.
-    private func dropLostRuns(_ gap: Duration) async throws {
-        let held = Set(try await self.lease.held().map(\.entry.token))
-        let lost = await self.registry.cancelLost(keeping: held)
+    private func dropLostRuns(_ asked: Set<String>, gap: Duration) async throws {
+        let known = Set(try await self.lease.held().map(\.entry.token))
+        let lost = await self.registry.dropLost(asked: asked, known: known)
         self.logger.warning(
             "the lease was not renewed in time", metadata: ["lease.gap": "\(gap)", "jobs.lost": "\(lost)"])
     }

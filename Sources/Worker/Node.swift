@@ -69,8 +69,9 @@ package actor Node {
             logger: logger, metrics: metrics)
         self.workspaces = workspaces
         self.consumer = Consumer(
-            lease: self.lease, blocking: self.blocking, registry: self.registry,
-            dispatch: { await workspaces.dispatch($0) }, metrics: jobMetrics, logger: logger, clock: clock)
+            lease: self.lease, blocking: self.blocking, registry: self.registry, keys: keys,
+            share: configuration.workspaceConcurrency, dispatch: { await workspaces.dispatch($0) }, metrics: jobMetrics,
+            logger: logger, clock: clock)
         self.keeper = LeaseKeeper(
             lease: self.lease, registry: self.registry, metrics: jobMetrics, logger: logger, clock: clock,
             elapsed: Supervisor.monotonicNow)

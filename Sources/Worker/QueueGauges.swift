@@ -25,7 +25,7 @@ package struct QueueGauges: Sendable {
                 self.age.record(Double(statistics.oldestAge.milliseconds) / 1000)
                 self.pending.record(statistics.running)
                 self.delayed.record(statistics.delayed)
-            } catch let error as JobQueueError where error.code == .unavailable {
+            } catch let error as JobQueueError where error.isPassing {
                 // The last values stay; orchestra_redis_up says that they are old.
             }
             try await clock.sleep(for: .seconds(5))

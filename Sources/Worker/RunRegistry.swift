@@ -4,12 +4,22 @@ package import Domain
 /// What this node holds now: every delivery from its claim to its completion, and the runs among them.
 /// Its count against the capacity is what a claim may ask for.
 package actor RunRegistry {
+    private struct Held {
+        let workspace: WorkspaceID
+        var run: JobRun?
+        /// Another node may own the job by now: nothing of it may start or be written.
+        var isLost = false
+    }
+
     private let capacity: Int
-    private var held: Set<String> = []
-    private var runs: [String: JobRun] = [:]
-    private var slotWaiter: CheckedContinuation<Void, Never>?
+    private var held: [String: Held] = [:]
+    private var byWorkspace: [WorkspaceID: Int] = [:]
+    /// What was released while a question about what the server knows was under way.
+    private var releasedMeanwhile: Set<String>?
     private var idleWaiter: CheckedContinuation<Void, Never>?
+    private var hasStoppedWaiting = false
     private let inFlight: Gauge
+    private var listener: AsyncStream<Void>.Continuation?
 
     package init(capacity: Int, metrics: any MetricsFactory) {
         self.capacity = capacity
@@ -19,69 +29,94 @@ package actor RunRegistry {
 
     package var free: Int { max(0, self.capacity - self.held.count) }
     package var count: Int { self.held.count }
+    package var tokens: Set<String> { Set(self.held.keys) }
+    package var countsByWorkspace: [WorkspaceID: Int] { self.byWorkspace }
+
+    // MARK: - Deliveries
 
     /// Notes deliveries as held; those that were held already are left out of the answer.
     package func admit(_ deliveries: [Delivery]) -> [Delivery] {
-        let new = deliveries.filter { self.held.insert($0.entry.token).inserted }
+        let released = self.releasedMeanwhile ?? []
+        self.releasedMeanwhile = nil
+        let new = deliveries.filter { delivery in
+            let token = delivery.entry.token
+            guard self.held[token] == nil, !released.contains(token) else { return false }
+            self.held[token] = Held(workspace: delivery.workspace)
+            self.byWorkspace[delivery.workspace, default: 0] += 1
+            return true
+        }
         self.inFlight.record(self.held.count)
         return new
     }
 
-    package func register(_ run: JobRun) { self.runs[run.entry.token] = run }
+    /// From now until the next `admit`, what is released is remembered: the server's answer may be older than
+    /// a completion, and its deliveries must not be taken for new ones.
+    package func beginReconciliation() { self.releasedMeanwhile = [] }
 
     /// The delivery is no longer held, one way or another.
     package func release(_ entry: EntryReference) {
-        self.runs[entry.token] = nil
-        self.held.remove(entry.token)
+        guard let held = self.held.removeValue(forKey: entry.token) else { return }
+        self.releasedMeanwhile?.insert(entry.token)
+        let left = (self.byWorkspace[held.workspace] ?? 1) - 1
+        self.byWorkspace[held.workspace] = left > 0 ? left : nil
         self.inFlight.record(self.held.count)
-        if let waiter = self.slotWaiter, self.free > 0 {
-            self.slotWaiter = nil
-            waiter.resume()
-        }
+        self.listener?.yield()
         if self.held.isEmpty, let waiter = self.idleWaiter {
             self.idleWaiter = nil
             waiter.resume()
         }
     }
 
-    /// Waits for a free slot; only the consumer waits here. Resumed early by `wake`.
-    package func waitForSlot() async {
-        guard self.free == 0 else { return }
-        await withCheckedContinuation { continuation in
-            self.slotWaiter?.resume()
-            self.slotWaiter = continuation
-        }
+    /// Rings when a slot becomes free and on `wake`, for one listener at a time: a stream whose iteration was
+    /// cancelled is over, so each start of the consumer asks anew.
+    package func listen() -> AsyncStream<Void> {
+        self.listener?.finish()
+        let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        self.listener = continuation
+        return stream
     }
 
-    /// Waits until nothing is held; only the drain waits here.
+    /// Lets the listener look again.
+    package func wake() { self.listener?.yield() }
+
+    // MARK: - Runs
+
+    /// False when the lease was lost before the run began: it must not begin.
+    package func register(_ run: JobRun) -> Bool {
+        guard let held = self.held[run.entry.token], !held.isLost else { return false }
+        self.held[run.entry.token]?.run = run
+        return true
+    }
+
+    /// Cancels every run.
+    package func cancelAll(_ reason: CancellationReason) async {
+        for run in self.held.values.compactMap(\.run) { await run.cancel(reason) }
+    }
+
+    /// Ends those of `asked` that are not among the tokens that the server knew when it was asked; those that
+    /// have not begun will not. Returns how many.
+    package func dropLost(asked: Set<String>, known: Set<String>) async -> Int {
+        let lost = asked.subtracting(known).filter { self.held[$0] != nil }
+        for token in lost { self.held[token]?.isLost = true }
+        for run in lost.compactMap({ self.held[$0]?.run }) { await run.cancel(.leaseLost) }
+        return lost.count
+    }
+
+    // MARK: - The drain
+
+    /// Waits until nothing is held or `stopWaitingUntilIdle` was called; only the drain waits here.
     package func waitUntilIdle() async {
-        guard !self.held.isEmpty else { return }
+        defer { self.hasStoppedWaiting = false }
+        guard !self.held.isEmpty, !self.hasStoppedWaiting else { return }
         await withCheckedContinuation { continuation in
             self.idleWaiter?.resume()
             self.idleWaiter = continuation
         }
     }
 
-    /// Lets who waits look again.
-    package func wake() {
-        self.slotWaiter?.resume()
-        self.slotWaiter = nil
-    }
-
     package func stopWaitingUntilIdle() {
+        self.hasStoppedWaiting = true
         self.idleWaiter?.resume()
         self.idleWaiter = nil
-    }
-
-    /// Cancels every run.
-    package func cancelAll(_ reason: CancellationReason) async {
-        for run in self.runs.values { await run.cancel(reason) }
-    }
-
-    /// Cancels the runs whose lease is not among those that the server still knows.
-    package func cancelLost(keeping tokens: Set<String>) async -> Int {
-        let lost = self.runs.filter { !tokens.contains($0.key) }
-        for run in lost.values { await run.cancel(.leaseLost) }
-        return lost.count
     }
 }

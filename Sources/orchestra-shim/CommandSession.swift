@@ -69,7 +69,7 @@ struct CommandSession {
             let events = POSIX.poll(
                 [
                     (self.signals, POSIX.readable), (self.owner, POSIX.readable),
-                    (self.launcher.statusDescriptor, self.exit == nil ? POSIX.readable : 0),
+                    (self.launcher.pollDescriptor, POSIX.readable),
                     (self.inputPipe, POSIX.writable),
                 ] + self.outputs.map { ($0.fd, POSIX.readable) }, milliseconds: self.exit == nil ? 1000 : 50)
             if events[0] != 0 { self.handleSignals() }
@@ -79,9 +79,11 @@ struct CommandSession {
             for index in self.outputs.indices where events[4 + index] != 0 { self.collect(index) }
             self.reapProgram()
         }
+        self.launcher.readReports()
         guard let exit = self.exit else { return ExitRecord(endedBy: .launchFailed, code: -1, signal: 0) }
         let hasFailed =
-            self.endedBy == .itself && exit.code == 1 && self.outputs[1].kept.starts(with: "bwrap: ".utf8)
+            self.endedBy == .itself
+            && (!self.launcher.hasReadInit || exit.code == 1 && self.outputs[1].kept.starts(with: "bwrap: ".utf8))
         return ExitRecord(
             endedBy: hasFailed ? .launchFailed : self.endedBy, code: exit.code, signal: exit.signal,
             userMicroseconds: exit.user_microseconds, systemMicroseconds: exit.system_microseconds,

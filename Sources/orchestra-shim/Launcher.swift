@@ -10,7 +10,12 @@ struct Launcher {
     let statusDescriptor: Int32
     private var reports: [UInt8] = []
     private var initDescriptor: Int32 = -1
-    private var hasReadInit = false
+    /// True once the launcher reported the sandbox's first process; without that nothing ever ran.
+    private(set) var hasReadInit = false
+    private var isStatusOpen = true
+
+    /// What to poll for reports: -1 after the end, where a poll would return at once for ever.
+    var pollDescriptor: Int32 { self.isStatusOpen ? self.statusDescriptor : -1 }
 
     /// Builds the launcher's argument file and starts it. `pty` is a terminal's master or -1; `stdio` are
     /// the descriptors for 0, 1, 2 (unused with a terminal) and any more that the program keeps.
@@ -61,11 +66,9 @@ struct Launcher {
     /// Reads the launcher's report. Only the first `child-pid` counts: what comes later could be forged
     /// from inside, since the launcher leaves the descriptor open there.
     mutating func readReports() {
-        guard !self.hasReadInit else {
-            _ = POSIX.read(self.statusDescriptor)
-            return
-        }
-        while case .bytes(let bytes) = POSIX.read(self.statusDescriptor) {
+        while self.isStatusOpen {
+            guard case .bytes(let bytes) = self.readStatus() else { return }
+            if self.hasReadInit { continue }
             self.reports += bytes.prefix(4096)
             guard self.reports.count < 4096, self.reports.contains(UInt8(ascii: "}")) else { continue }
             let digits = self.reports.drop { !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
@@ -75,8 +78,13 @@ struct Launcher {
                 self.initDescriptor = orc_pidfd_open(number)
             }
             self.reports = []
-            return
         }
+    }
+
+    private mutating func readStatus() -> POSIX.ReadResult {
+        let result = POSIX.read(self.statusDescriptor)
+        if case .end = result { self.isStatusOpen = false }
+        return result
     }
 
     /// Kills the sandbox's first process, with which the kernel ends everything in its pid namespace, and

@@ -86,6 +86,9 @@ enum POSIX {
         unsafe open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
     }
 
+    /// Where the file ends now.
+    static func length(of fd: Int32) -> UInt64 { UInt64(max(0, lseek(fd, 0, SEEK_END))) }
+
     static func pipe() -> (reader: Int32, writer: Int32)? {
         var ends: [Int32] = [0, 0]
         guard unsafe orc_pipe(&ends) == 0 else { return nil }

@@ -17,6 +17,7 @@ struct TerminalSession {
     private var clients: [SocketClient] = []
     private var epoch: UInt64 = 0
     private var logLength: UInt64 = 0
+    private var isLogBroken = false
     private var paneOffset: UInt64 = 0
     private var isPaneOpen = true {
         didSet {
@@ -124,7 +125,7 @@ struct TerminalSession {
         let paneWants = self.isPaneOpen && self.paneOffset < self.logLength
         return [
             (self.signals, POSIX.readable),
-            (self.launcher.statusDescriptor, self.exit == nil ? POSIX.readable : 0),
+            (self.launcher.pollDescriptor, POSIX.readable),
             (isTerminalPolled ? self.master : -1, POSIX.readable | (self.input.isEmpty ? 0 : POSIX.writable)),
             (self.listener, self.clients.count < 16 ? POSIX.readable : 0),
             (self.isPaneOpen ? STDIN_FILENO : -1, POSIX.readable),
@@ -171,8 +172,12 @@ struct TerminalSession {
     }
 
     private mutating func append(_ bytes: [UInt8]) {
+        guard !self.isLogBroken else { return }
         guard POSIX.writeAll(self.log, bytes) else {
-            self.end(.logQuota)  // the disk is full: an unrecorded agent must not go on
+            // The disk is full: an agent that cannot be recorded must not go on. Part may have been written.
+            self.isLogBroken = true
+            self.logLength = POSIX.length(of: self.log)
+            self.end(.logFailed)
             return
         }
         self.logLength += UInt64(bytes.count)
@@ -246,9 +251,9 @@ struct TerminalSession {
     }
 
     private mutating func enqueue(_ id: UInt64, _ bytes: [UInt8], from index: Int) {
-        guard self.exit == nil else { return self.clients[index].send(.refused(reason: "the program has ended")) }
+        guard self.exit == nil else { return }  // the end itself is told in a moment
         guard self.inputCount + bytes.count <= Self.inputLimit else {
-            return self.clients[index].send(.refused(reason: "the input queue is full"))
+            return self.clients[index].send(.inputRefused(id: id, reason: "the input queue is full"))
         }
         guard id > self.lastInputID else {
             if !self.input.contains(where: { $0.id == id }) { self.clients[index].send(.written(id: id)) }
@@ -326,6 +331,7 @@ struct TerminalSession {
     }
 
     private mutating func finish(_ exit: orc_exit) {
+        self.launcher.readReports()
         let record = ExitRecord(
             endedBy: self.hasFailedToLaunch(exit) ? .launchFailed : self.endedBy, code: exit.code, signal: exit.signal,
             userMicroseconds: exit.user_microseconds, systemMicroseconds: exit.system_microseconds,
@@ -338,8 +344,9 @@ struct TerminalSession {
 
     /// The launcher says why it failed as its only output; a program that forges that forges its own end.
     private func hasFailedToLaunch(_ exit: orc_exit) -> Bool {
-        guard self.endedBy == .itself, exit.code == 1 || exit.code == 127 || exit.code == 126 else { return false }
-        if self.logLength == 0 { return exit.code == 126 || exit.code == 127 }
+        guard self.endedBy == .itself else { return false }
+        if !self.launcher.hasReadInit { return true }
+        guard exit.code == 1 else { return false }
         return POSIX.read(self.log, at: 0, limit: 7) == Array("bwrap: ".utf8)
     }
 }

@@ -39,7 +39,8 @@ struct CommandError: Error, CustomStringConvertible {
             self.init(error.code == .configuration ? .configuration : .unavailable, error.message)
         case let error as JobQueueError:
             self.init(
-                error.code == .nameTaken || error.code == .unreadable ? .configuration : .unavailable, error.message)
+                [.nameTaken, .unreadable, .wrongMasterKey].contains(error.code) ? .configuration : .unavailable,
+                error.message)
         case let error as SupervisionError: self.init(.gaveUp, error.message)
         case let error as AgentError: self.init(.gaveUp, error.message)
         default: self.init(.gaveUp, "\(error)")

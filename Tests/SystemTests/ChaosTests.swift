@@ -239,3 +239,103 @@ struct ChaosTests {
         }
     }
 }
+
+@Suite("Agents that are handed back", .serialized, .enabled(if: !isRoot, "the node refuses to run as root"))
+struct AgentHandBackTests {
+    private static let prompt = "echo before; until [ -e /workspace/go ]; do sleep 0.05; done; echo after"
+
+    @Test("an agent's job that a drain handed back runs again on the same node, uncounted")
+    func drained() async throws {
+        try await Installation.with { installation in
+            let node = ManagedProcess(
+                buildDirectory + "/orchestra", ["worker", "--set", "worker.grace=0"],
+                environment: installation.environment(node: "n1"), log: "\(installation.directory)/n1.log")
+            try await installation.start(node)
+            let id = try await installation.submit("agent.run", ["agent": "shell", "prompt": .string(Self.prompt)])
+            let agent = "\(installation.directory)/n1/agents/\(id)"
+            try await eventually("the prompt runs") { Self.log(agent, 1).contains("before\r\n") }
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+            #expect(ProcessTable().matching(agent).isEmpty)
+            #expect(try await installation.record(id).state == .available)
+            try await installation.start(node)
+            try await eventually("it is launched again") { Self.log(agent, 2).contains("before\r\n") }
+            try await Self.finish(installation, id)
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+        }
+    }
+
+    @Test("an agent that ended for want of its node is launched again when the node comes back")
+    func orphaned() async throws {
+        try await Installation.with { installation in
+            let node = installation.node("n1", lease: 2)
+            try await installation.start(node)
+            let id = try await installation.submit("agent.run", ["agent": "shell", "prompt": .string(Self.prompt)])
+            let agent = "\(installation.directory)/n1/agents/\(id)"
+            try await eventually("the prompt runs") { Self.log(agent, 1).contains("before\r\n") }
+            await node.kill9()
+            try await eventually("the orphan ends") { ProcessTable().matching(agent).isEmpty }
+            try await installation.start(node)
+            try await eventually("it is launched again") { Self.log(agent, 2).contains("before\r\n") }
+            try await Self.finish(installation, id)
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+        }
+    }
+
+    private static func log(_ agent: String, _ launch: Int) -> String {
+        String(decoding: FileManager.default.contents(atPath: "\(agent)/\(launch)/output.log") ?? Data(), as: UTF8.self)
+    }
+
+    private static func finish(_ installation: Installation, _ id: JobID) async throws {
+        #expect(
+            FileManager.default.createFile(atPath: "\(installation.directory)/n1/workspaces/acme/go", contents: nil))
+        let record = try await installation.ended(id)
+        #expect(record.state == .completed && record.failures == 0, "\(record.reason)")
+        #expect(try await installation.auditCounts("job.outcome") == [id.description: 1])
+    }
+
+    @Test("one workspace's long jobs leave slots for another's")
+    func fairSlots() async throws {
+        try await Installation.with { installation in
+            let node = installation.node("n1")
+            for _ in 0..<40 {
+                _ = try await installation.submit(
+                    "shell.run", ["command": "until [ -e go ]; do sleep 0.1; done"], workspace: "big")
+            }
+            let small = try await installation.submit("shell.run", ["command": "echo small"], workspace: "small")
+            try await installation.start(node)
+            try await eventually("the small one is done") {
+                try await installation.record(small, workspace: "small").state == .completed
+            }
+            #expect(
+                FileManager.default.createFile(atPath: "\(installation.directory)/n1/workspaces/big/go", contents: nil))
+            try await eventually("the big ones are done") {
+                try await installation.auditCounts("job.outcome").count == 41
+            }
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+        }
+    }
+
+    @Test("a Redis that is full refuses submissions and lets the node finish what it has")
+    func fullRedis() async throws {
+        try await Installation.with { installation in
+            let node = installation.node("n1")
+            try await installation.start(node)
+            let id = try await installation.submit(
+                "shell.run", ["command": "touch here; until [ -e go ]; do sleep 0.05; done"])
+            let workspace = "\(installation.directory)/n1/workspaces/acme"
+            try await eventually("it runs") { FileManager.default.fileExists(atPath: workspace + "/here") }
+            _ = try await installation.client.send(RedisCommand("CONFIG", "SET", "maxmemory", "1mb"))
+            let refused = try await installation.command(["submit", "queue.noop"])
+            #expect(refused.code == 69 && refused.errors.contains("maxmemory"), "\(refused.errors)")
+            #expect(FileManager.default.createFile(atPath: workspace + "/go", contents: nil))
+            #expect(try await installation.ended(id).state == .completed)
+            #expect(await !node.output.contains("a supervised child failed"))
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+        }
+    }
+}

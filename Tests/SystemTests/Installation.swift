@@ -3,6 +3,7 @@ import Domain
 import Foundation
 import Jobs
 import Redis
+import Synchronization
 import TestSupport
 
 /// Real nodes on a real Redis in a directory of the test's own.
@@ -12,6 +13,15 @@ struct Installation: Sendable {
     let queue: RedisStreamJobQueue
     let client: RedisClient
     let keys: WorkspaceKeyring
+    private let started = StartedProcesses()
+
+    private init(directory: String, redis: TestRedis, client: RedisClient, keys: WorkspaceKeyring) {
+        self.directory = directory
+        self.redis = redis
+        self.queue = RedisStreamJobQueue(client: client, limits: QueueLimits())
+        self.client = client
+        self.keys = keys
+    }
 
     static let master = String(repeating: "5a", count: 32)
 
@@ -24,11 +34,14 @@ struct Installation: Sendable {
                 try await withClient(redis.configuration) { client in
                     let keys = WorkspaceKeyring(
                         client: client, master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)))
-                    try await body(
-                        Installation(
-                            directory: directory, redis: redis,
-                            queue: RedisStreamJobQueue(client: client, limits: QueueLimits()),
-                            client: client, keys: keys))
+                    let installation = Installation(directory: directory, redis: redis, client: client, keys: keys)
+                    do {
+                        try await body(installation)
+                    } catch {
+                        await installation.started.end()
+                        throw error
+                    }
+                    await installation.started.end()
                 }
             }
         }
@@ -58,6 +71,7 @@ struct Installation: Sendable {
 
     /// Starts the node and waits until it has joined.
     func start(_ node: ManagedProcess) async throws {
+        self.started.add(node)
         let before = await node.output.ranges(of: "the node is up").count
         try await node.start()
         try await eventually("the node is up") {
@@ -111,6 +125,21 @@ struct Installation: Sendable {
             }
         }
         return counts
+    }
+}
+
+/// The nodes that a test started; none outlives it, whatever went wrong.
+final class StartedProcesses: Sendable {
+    private let processes = Mutex<[ManagedProcess]>([])
+
+    func add(_ process: ManagedProcess) {
+        self.processes.withLock { list in
+            if !list.contains(where: { $0 === process }) { list.append(process) }
+        }
+    }
+
+    func end() async {
+        for process in self.processes.withLock({ $0 }) { await process.kill9() }
     }
 }
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016
 # Shared by ops/run, ops/test and .ci/run: what a bare Debian machine lacks is installed here, and
 # work that must not happen as root is handed to an unprivileged user.
 
@@ -65,17 +65,45 @@ orc_drop_root() {
     local name copy
     name=$(printf '%s' "$root" | sha256sum | cut -c1-8)
     copy="$ORC_SERVICE_HOME/checkout-$name"
-    mkdir -p "$copy"
-    rsync -a --delete --exclude='/.git' --exclude='/.build*' --exclude='/Package.resolved' \
-        --chown="$ORC_SERVICE_USER:$ORC_SERVICE_USER" "$root/" "$copy/"
-    chown "$ORC_SERVICE_USER:$ORC_SERVICE_USER" "$copy"
     orc_note "continuing as $ORC_SERVICE_USER in $copy"
-    cd "$copy" || exit 70
-    exec setpriv --reuid "$ORC_SERVICE_USER" --regid "$ORC_SERVICE_USER" --clear-groups --inh-caps=-all \
-        env -i HOME="$ORC_SERVICE_HOME" USER="$ORC_SERVICE_USER" LOGNAME="$ORC_SERVICE_USER" \
-        PATH="$PATH" LANG=C.UTF-8 TERM="${TERM:-dumb}" SHELL=/bin/bash CI="${CI:-}" \
-        REDIS_URL="${REDIS_URL:-}" SWIFT_BACKTRACE="${SWIFT_BACKTRACE:-}" \
-        bash "$copy/$1" "${@:2}"
+    # Root only reads: what is written below the service user's home is written by that user, so that
+    # nothing planted there can lead root elsewhere.
+    tar -C "$root" --exclude=./.git --exclude='./.build*' --exclude=./Package.resolved -cf - . \
+        | orc_as_service_user bash -c '
+            set -euo pipefail
+            umask 022
+            fresh=$(mktemp -d "$HOME/fresh-XXXXXX")
+            trap '"'"'rm -rf "$fresh"'"'"' EXIT
+            tar -C "$fresh" -xf -
+            mkdir -p "$1"
+            rsync -a --delete --exclude="/.build*" --exclude=/Package.resolved "$fresh/" "$1/"' bash "$copy"
+    orc_as_service_user --exec bash -c 'cd "$1" && exec bash "./$2" "${@:3}"' bash "$copy" "$@"
+}
+
+# Runs a command as the service user with that user's environment and a few variables of ours. Nothing is
+# passed as an argument that could hold a secret. With --exec it replaces this shell.
+orc_as_service_user() {
+    local is_last=no
+    if [ "$1" = --exec ]; then
+        is_last=yes
+        shift
+    fi
+    (
+        cd /
+        local variable
+        for variable in $(compgen -e); do
+            case $variable in
+            PATH | TERM | CI | REDIS_URL | SWIFT_BACKTRACE) ;;
+            *) unset "$variable" ;;
+            esac
+        done
+        export HOME="$ORC_SERVICE_HOME" USER="$ORC_SERVICE_USER" LOGNAME="$ORC_SERVICE_USER"
+        export LANG=C.UTF-8 SHELL=/bin/bash TERM="${TERM:-dumb}"
+        exec setpriv --reuid "$ORC_SERVICE_USER" --regid "$ORC_SERVICE_USER" --clear-groups --inh-caps=-all "$@"
+    )
+    local status=$?
+    [ "$is_last" = no ] || exit "$status"
+    return "$status"
 }
 
 # Shows of a build only what a person acts on: errors, warnings, and the last line.

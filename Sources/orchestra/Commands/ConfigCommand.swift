@@ -1,5 +1,6 @@
 import ArgumentParser
 import Domain
+import Redis
 
 struct ConfigCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,7 +20,9 @@ struct ConfigCommand: AsyncParsableCommand {
             let settings = try self.common.context().settings
             for key in SettingKey.all {
                 let value = settings.text(key.name)
-                let shown = key.isSecret && value != nil ? "<secret>" : value
+                var shown = key.isSecret && value != nil ? "<secret>" : value
+                // A URL may carry a password of its own.
+                if key.name == "redis.url", let url = value { shown = try RedisConfiguration(url: url).displayName }
                 if self.common.json {
                     let line: JSONValue = [
                         "key": .string(key.name), "value": shown.map { .string($0) } ?? .null,

@@ -5,7 +5,6 @@ import Foundation
 import Logging
 import Policy
 import Redis
-import Synchronization
 
 struct DevCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -33,8 +32,9 @@ struct DevCommand: AsyncParsableCommand {
         try await reporting {
             try Host.refuseRoot()
             withoutCrashReports()
-            // Without the file that an earlier `dev` left: only flags, environment and a named file count here.
-            let outer = try self.common.context(extra: ["state-directory": try self.stateBase()])
+            try Host.hardenProcess()
+            let outer = try self.common.context(
+                extra: ["state-directory": try self.stateBase()], ignoringDev: true)
             let state = try Host.privateDirectory(try self.stateBase() + "/dev")
             try Host.lock(state + "/dev.lock", what: "orchestra dev")
             let external =
@@ -45,7 +45,7 @@ struct DevCommand: AsyncParsableCommand {
             let policy = try context.policy()
             for name in ["agents", "workspaces"] { _ = try Host.privateDirectory("\(state)/\(name)") }
             try self.leaveConfiguration(context, state: state)
-            let log = try LogFile(path: state + "/orchestra.log")
+            let log = try LogSink(path: state + "/orchestra.log")
             let runner = NodeRunner(
                 context: context, policy: policy, master: try context.masterKey(),
                 logger: try context.logger { log.write($0) },
@@ -81,8 +81,6 @@ struct DevCommand: AsyncParsableCommand {
             guard let value = outer.settings.text(key.name), outer.settings.source(of: key.name) != "default" else {
                 continue
             }
-            // The file that an earlier `dev` left behind is written anew below.
-            if outer.settings.source(of: key.name).hasSuffix("/dev/config.json") { continue }
             flags[key.name] = value
         }
         flags["state-directory"] = state
@@ -162,22 +160,4 @@ struct DevCommand: AsyncParsableCommand {
     }
 
     private func say(_ text: String) { show(text) }
-}
-
-/// A log file that is only appended to, one line a write.
-private final class LogFile: Sendable {
-    private let handle: Mutex<FileHandle>
-
-    init(path: String) throws {
-        if !Host.exists(path) {
-            _ = FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600])
-        }
-        guard let handle = FileHandle(forWritingAtPath: path) else {
-            throw CommandError.configuration("the log file \(path) cannot be opened")
-        }
-        handle.seekToEndOfFile()
-        self.handle = Mutex(handle)
-    }
-
-    func write(_ line: [UInt8]) { self.handle.withLock { $0.write(Data(line)) } }
 }

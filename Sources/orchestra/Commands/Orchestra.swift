@@ -44,7 +44,8 @@ struct CommonOptions: ParsableArguments {
     var json = false
 
     /// Loads the configuration; the command's own flags come as `extra`.
-    func context(extra: [String: String] = [:]) throws -> Context {
+    /// `ignoringDev` leaves out the file that an earlier `orchestra dev` wrote.
+    func context(extra: [String: String] = [:], ignoringDev: Bool = false) throws -> Context {
         var flags = extra
         for pair in self.set {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -53,13 +54,28 @@ struct CommonOptions: ParsableArguments {
             }
             flags[String(parts[0])] = String(parts[1])
         }
-        let environment = ProcessInfo.processInfo.environment
-        return Context(
-            settings: try Settings(flags: flags, environment: environment, file: self.file(environment, flags)))
+        try Self.refuseSecrets(flags)
+        var environment = ProcessInfo.processInfo.environment
+        let file = self.file(environment, flags, ignoringDev: ignoringDev)
+        // That file's state directory lies within the one that the variable names.
+        if file?.hasSuffix("/dev/config.json") == true { environment["ORCHESTRA_STATE_DIRECTORY"] = nil }
+        return Context(settings: try Settings(flags: flags, environment: environment, file: file))
+    }
+
+    /// What is on a command line shows in every list of processes for as long as the command runs.
+    private static func refuseSecrets(_ flags: [String: String]) throws {
+        for (name, value) in flags {
+            let isPassword =
+                name == "redis.url" && value.prefix { $0 != "@" }.split(separator: ":").count > 2 && value.contains("@")
+            guard isPassword || SettingKey.byName[name]?.isSecret == true else { continue }
+            throw CommandError.configuration(
+                "'\(name)' holds a secret, which must not be on the command line; expected it in \(SettingKey.byName[name]?.variable ?? "its variable") or in a file named by it with _FILE"
+            )
+        }
     }
 
     /// The named file, else the user's, else the one that `orchestra dev` left for the other commands.
-    private func file(_ environment: [String: String], _ flags: [String: String]) -> String? {
+    private func file(_ environment: [String: String], _ flags: [String: String], ignoringDev: Bool) -> String? {
         if let config = self.config ?? environment["ORCHESTRA_CONFIG"] { return config }
         let state =
             flags["state-directory"] ?? environment["ORCHESTRA_STATE_DIRECTORY"]
@@ -67,7 +83,7 @@ struct CommonOptions: ParsableArguments {
         let candidates = [
             NSHomeDirectory() + "/.config/orchestra/config.json", state + "/config.json", state + "/dev/config.json",
         ]
-        return candidates.first { Host.exists($0) }
+        return candidates.first { Host.exists($0) && !(ignoringDev && $0.hasSuffix("/dev/config.json")) }
     }
 }
 
@@ -79,10 +95,7 @@ func reporting(_ body: () async throws -> Void) async throws {
         throw code
     } catch {
         let failure = CommandError(error)
-        FileHandle.standardError.write(Data("error: \(failure.message)\n".utf8))
+        _ = Output.write(Array("error: \(failure.message)\n".utf8), to: STDERR_FILENO)
         throw ExitCode(failure.status.rawValue)
     }
 }
-
-/// Prints at once, also into a pipe.
-func show(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }

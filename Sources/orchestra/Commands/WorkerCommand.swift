@@ -26,13 +26,15 @@ struct WorkerCommand: AsyncParsableCommand {
         try await reporting {
             try Host.refuseRoot()
             withoutCrashReports()
+            try Host.hardenProcess()
             var extra: [String: String] = [:]
             extra["redis.url"] = self.redisURL
             extra["node.name"] = self.nodeName
             extra["probe.port"] = self.probePort
             extra["worker.slots"] = self.slots
             let context = try self.common.context(extra: extra)
-            let logger = try context.logger { line in FileHandle.standardError.write(Data(line)) }
+            let log = LogSink(descriptor: STDERR_FILENO)
+            let logger = try context.logger { log.write($0) }
             let policy = try context.policy()
             let master = try context.masterKey()
             try await Preflight.run(context, checkRedis: true) {

@@ -1,3 +1,4 @@
+import CLinux
 import Foundation
 import NIOPosix
 import Redis
@@ -66,10 +67,17 @@ struct EmbeddedRedis: Sendable {
     }
 
     private func endForgotten() async throws {
-        guard let connection = try? await RedisConnection.connect(to: self.configuration, group: .singleton) else {
-            try? FileManager.default.removeItem(atPath: self.socket)
+        // Only a socket that nobody holds may be replaced: a server that is slow or still loading holds it.
+        let descriptor = unsafe orc_connect_unix(self.socket)
+        guard descriptor >= 0 else {
+            guard descriptor == -ENOENT || descriptor == -ECONNREFUSED else {
+                throw CommandError(.unavailable, "the socket \(self.socket) cannot be looked at: error \(-descriptor)")
+            }
+            if descriptor == -ECONNREFUSED { try FileManager.default.removeItem(atPath: self.socket) }
             return
         }
+        close(descriptor)
+        let connection = try await RedisConnection.connect(to: self.configuration, group: .singleton)
         do {
             _ = try await connection.pipeline([RedisCommand("SHUTDOWN", "NOSAVE")], timeout: .seconds(10))
         } catch let error as RedisError where error.code == .connectionLost {

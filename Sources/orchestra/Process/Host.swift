@@ -31,6 +31,14 @@ enum Host {
         return path
     }
 
+    /// Keeps the keys that this process holds out of core files and out of reach of others of its user.
+    static func hardenProcess() throws {
+        let result = orc_harden_process()
+        guard result >= 0 else {
+            throw CommandError(.gaveUp, "the process could not be protected: error \(-result)")
+        }
+    }
+
     /// Throws status 78 when the process runs as root.
     static func refuseRoot() throws {
         guard geteuid() != 0 else {
