@@ -59,8 +59,8 @@ package struct NodeLease: Sendable {
     /// Sleeps in a blocking read until some stream gets work, at most `timeout`. `bell` is where the last
     /// call ended; what rang since is not missed.
     package func waitForWork(bell: inout String, blocking: RedisClient, timeout: Duration) async throws {
-        let command = RedisCommand(
-            "XREAD", "COUNT", "64", "BLOCK", String(timeout.milliseconds), "STREAMS", self.queue.lane.key("bell"), bell)
+        let command = RedisCommand.streamRead(
+            self.queue.lane.key("bell"), after: bell, count: 64, waiting: timeout.milliseconds)
         do {
             let reply = try await blocking.send(command, timeout: timeout + .seconds(1))
             if let last = reply.elements.first?.elements.last?.elements.last?.elements.first?.string { bell = last }
@@ -73,7 +73,7 @@ package struct NodeLease: Sendable {
     package func bellPosition() async throws -> String {
         do {
             let reply = try await self.queue.client.send(
-                RedisCommand("XREVRANGE", self.queue.lane.key("bell"), "+", "-", "COUNT", "1"))
+                .streamLast(self.queue.lane.key("bell")))
             return reply.elements.first?.elements.first?.string ?? "0-0"
         } catch {
             throw JobQueueError.from(error)

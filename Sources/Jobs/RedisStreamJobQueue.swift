@@ -55,10 +55,8 @@ package struct RedisStreamJobQueue: Sendable {
 
     /// Stores an audit event that belongs to no job, such as a denial.
     package func appendAudit(_ event: [UInt8]) async throws {
-        var command = RedisCommand("XADD", self.lane.key("audit"), "*", "e")
-        command.append(event)
         do {
-            _ = try await self.client.send(command)
+            _ = try await self.client.send(.streamAdd(self.lane.key("audit"), field: "e", value: event))
         } catch {
             throw JobQueueError.from(error)
         }
@@ -67,7 +65,7 @@ package struct RedisStreamJobQueue: Sendable {
     /// Redis' clock in milliseconds since the epoch.
     package func time() async throws -> UInt64 {
         do {
-            let parts = try await self.client.send(RedisCommand("TIME")).elements
+            let parts = try await self.client.send(.time).elements
             guard parts.count == 2, let seconds = parts[0].integer, let microseconds = parts[1].integer else {
                 throw Self.unexpected("TIME")
             }
@@ -107,9 +105,8 @@ package struct RedisStreamJobQueue: Sendable {
         let now = try await self.send(call)
         guard let state = now.string.flatMap(JobState.init(rawValue:)) else { return nil }
         if state.isFinal { return state }
-        var pop = RedisCommand("BLPOP")
-        pop.append(Array(self.lane.key("done:").utf8) + id.uuid.bytes)
-        pop.append(String(max(1, timeout.components.seconds)))
+        let pop = RedisCommand.listPopFirst(
+            Array(self.lane.key("done:").utf8) + id.uuid.bytes, waiting: max(1, timeout.components.seconds))
         do {
             let answer = try await blocking.send(pop, timeout: timeout + .seconds(2)).elements
             return answer.count == 2 ? answer[1].string.flatMap(JobState.init(rawValue:)) ?? state : state
@@ -129,11 +126,7 @@ package struct RedisStreamJobQueue: Sendable {
     // MARK: - Calls
 
     func call(_ function: String, capacity: Int = 256) -> RedisCommand {
-        var command = RedisCommand("FCALL", capacity: capacity)
-        command.append(QueueFunctions.name(function))
-        command.append(1)
-        command.append(self.lane.anchor)
-        return command
+        .functionCall(QueueFunctions.name(function), key: self.lane.anchor, capacity: capacity)
     }
 
     func send(_ call: RedisCommand) async throws -> RESPValue {

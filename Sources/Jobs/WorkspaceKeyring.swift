@@ -32,8 +32,8 @@ package actor WorkspaceKeyring {
         if let key = self.opened[workspace]?[Self.currentID] { return key }
         let fresh = try SealingKey.random()
         let wrapped = try fresh.wrapped(by: self.master, context: Self.context(workspace, Self.currentID))
-        var store = RedisCommand("HSETNX", Self.redisKey(workspace), String(Self.currentID))
-        store.append(wrapped)
+        let store = RedisCommand.hashSetIfAbsent(
+            Self.redisKey(workspace), field: String(Self.currentID), value: wrapped)
         do {
             _ = try await self.client.send(store)
         } catch {
@@ -47,7 +47,7 @@ package actor WorkspaceKeyring {
         if let key = self.opened[workspace]?[id] { return key }
         let stored: RESPValue
         do {
-            stored = try await self.client.send(RedisCommand("HGET", Self.redisKey(workspace), String(id)))
+            stored = try await self.client.send(.hashGet(Self.redisKey(workspace), field: String(id)))
         } catch {
             throw JobQueueError.from(error)
         }
@@ -76,11 +76,10 @@ package actor WorkspaceKeyring {
     package func verifyMaster() async throws {
         let fingerprint = try self.master.derived(for: "orchestra/master-fingerprint/1")
         let name = Lane.single.key("master")
-        var store = RedisCommand("SET", name)
-        store.append(fingerprint)
-        store.append("NX")
         do {
-            let replies = try await self.client.pipeline([store, RedisCommand("GET", name)])
+            let replies = try await self.client.pipeline([
+                .setIfAbsent(name, value: fingerprint), .get(name),
+            ])
             _ = try replies.first?.checked()
             guard let stored = try replies.last?.checked(), Digests.areEqual(Array(stored.bytes), fingerprint) else {
                 throw JobQueueError(

@@ -14,7 +14,7 @@ package struct RedisFunctionLibrary: Sendable {
 
     /// Loads the library, replacing one of the same name.
     package func load(into client: RedisClient) async throws {
-        _ = try await client.send(RedisCommand("FUNCTION", "LOAD", "REPLACE", self.source))
+        _ = try await client.send(.functionLoad(source: self.source))
     }
 
     /// Sends function calls in one pipeline. When the library is missing (a Redis that was emptied or

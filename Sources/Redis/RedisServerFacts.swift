@@ -8,8 +8,8 @@ package struct RedisServerFacts: Sendable, Hashable {
     /// The oldest version that has functions (redis.io, `FUNCTION LOAD`: since 7.0).
     package static let oldestMajor = 7
 
-    private static let questions = [
-        RedisCommand("INFO", "server"), RedisCommand("INFO", "memory"), RedisCommand("INFO", "persistence"),
+    private static let questions: [RedisCommand] = [
+        .info(section: "server"), .info(section: "memory"), .info(section: "persistence"),
     ]
 
     /// Asks `INFO`; throws what `RedisClient.pipeline` throws.

@@ -110,7 +110,9 @@ func withCStrings<Result>(
     unsafe pointers.append(nil)
     defer { unsafe pointers.forEach { unsafe free($0) } }
     return unsafe pointers.withUnsafeMutableBufferPointer { buffer in
-        guard let base = buffer.baseAddress else { fatalError("an array of at least one element has an address") }
+        guard let base = buffer.baseAddress else {
+            preconditionFailure("an array of at least one element has an address")
+        }
         return unsafe body(base)
     }
 }

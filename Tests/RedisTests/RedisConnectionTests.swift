@@ -83,6 +83,7 @@ struct RedisConnectionTests {
                         try await client.send(RedisCommand("GET", "k"), timeout: .milliseconds(200))
                     }
                     #expect(error?.isOutage == true)
+                    try await eventually("the client knows") { await client.state != .connected }
                     let waiting = Task { try await client.send(RedisCommand("PING"), timeout: .seconds(20)) }
                     try await redis.start()
                     #expect(try await waiting.value.string == "PONG")

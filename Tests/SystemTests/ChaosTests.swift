@@ -193,14 +193,14 @@ struct ChaosTests {
     @Test("a node that stays dead loses its jobs to another, and its agents end by themselves")
     func takeOver() async throws {
         try await Installation.with { installation in
-            let first = installation.node("n1", lease: 2)
+            let first = installation.node("n1", lease: 5)
             try await installation.start(first)
             let id = try await installation.submit(
                 "agent.run", ["agent": "shell", "prompt": "until [ -e /workspace/go ]; do sleep 0.05; done"])
             let agent = "\(installation.directory)/n1/agents/\(id)"
             try await eventually("the agent runs") { FileManager.default.fileExists(atPath: agent + "/1/output.log") }
             await first.kill9()
-            let second = installation.node("n2", lease: 2)
+            let second = installation.node("n2", lease: 5)
             try await installation.start(second)
             try FileManager.default.createDirectory(
                 atPath: "\(installation.directory)/n2/workspaces/acme", withIntermediateDirectories: true,
@@ -269,7 +269,7 @@ struct AgentHandBackTests {
     @Test("an agent that ended for want of its node is launched again when the node comes back")
     func orphaned() async throws {
         try await Installation.with { installation in
-            let node = installation.node("n1", lease: 2)
+            let node = installation.node("n1", lease: 5)
             try await installation.start(node)
             let id = try await installation.submit("agent.run", ["agent": "shell", "prompt": .string(Self.prompt)])
             let agent = "\(installation.directory)/n1/agents/\(id)"

@@ -110,6 +110,9 @@ struct CommandLineTests {
         }
         try await Installation.with { installation in
             #expect(try await installation.command(["submit", "queue.noop"]).code == 0)
+            let node = try await installation.command(
+                ["worker"], change: ["ORCHESTRA_MASTER_KEY": String(repeating: "00", count: 32)])
+            #expect(node.code == 78 && node.errors.contains("another master key"), "\(node.errors)")
             let other = try await installation.command(
                 ["submit", "queue.noop"], change: ["ORCHESTRA_MASTER_KEY": String(repeating: "00", count: 32)])
             #expect(other.code == 78 && other.errors.contains("another master key"), "\(other.errors)")

@@ -96,6 +96,7 @@ struct JobRequest: Sendable {
     /// Returns the job's id and whether the request had come before. Throws status 77 when the policy denies
     /// (the denial is in the audit trail by then), 65 for unusable params, 69 when the queue is full.
     func submit(_ session: QueueSession, policy: PolicyEngine) async throws -> (JobID, isDuplicate: Bool) {
+        try await session.keys.verifyMaster()
         let now = try await session.queue.time()
         let digester = ParamsDigester(key: try await session.keys.digestKey())
         func event(_ kind: AuditEvent.Kind, _ job: JobID?, status: String, rule: String, reason: String) throws

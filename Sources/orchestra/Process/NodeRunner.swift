@@ -27,58 +27,16 @@ struct NodeRunner: Sendable {
         let metrics = MetricsRegistry()
         metrics.makeRecorder(label: "orchestra_build_info", dimensions: [("version", Version.text)], aggregate: false)
             .record(Int64(1))
-        let group = MultiThreadedEventLoopGroup.singleton
         let node = try Node(
             configuration: try self.nodeConfiguration(), policy: self.policy, master: self.master,
-            incarnation: try self.incarnation(), processID: getpid(), group: group, metrics: metrics,
-            logger: self.logger,
-            now: { Host.wallMilliseconds() })
+            incarnation: try self.incarnation(), processID: getpid(), group: .singleton, metrics: metrics,
+            logger: self.logger, now: { Host.wallMilliseconds() })
         let port = PortBox()
-        let probe = ProbeServer(
-            configuration: ProbeServer.Configuration(
-                host: try self.context.settings.required("probe.host"),
-                port: try self.context.settings.integer("probe.port")),
-            registry: metrics, health: node, group: group, logger: self.logger)
-        do {
-            try await probe.checkAddress()
-        } catch {
-            let address =
-                "\(try self.context.settings.required("probe.host")):\(try self.context.settings.integer("probe.port"))"
-            throw CommandError(
-                .unavailable,
-                "the probe port \(address) cannot be opened (\(error)); choose another with --probe-port, 0 for a free one"
-            )
-        }
-        let probeChild = ChildSpecification(
-            id: "probe", backoff: RestartBackoff(first: .seconds(1), longest: .seconds(10), resetAfter: .seconds(60))
-        ) { ready in
-            try await probe.run { bound in
-                port.set(bound)
-                ready()
-            }
-        }
-        let children = [probeChild] + self.first
+        let children = [try await self.probeChild(node, metrics, port)] + self.first
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await node.run(first: children) }
-            tasks.addTask {
-                // Both signals mean the same; a second one hurries, which `stop` itself sees to.
-                await withDiscardingTaskGroup { stops in
-                    var stopping: Task<Void, Never>?
-                    for await _ in signals {
-                        if stopping != nil {
-                            stops.addTask { await node.hurry() }
-                            continue
-                        }
-                        let task = Task { await node.stop() }  // awaited by the child below
-                        stopping = task
-                        stops.addTask {
-                            await task.value
-                            port.finish()
-                        }
-                    }
-                }
-            }
+            tasks.addTask { await Self.stop(node, on: signals, then: port) }
             tasks.addTask {
                 await self.announce(node, port)
                 await port.finished()
@@ -90,6 +48,51 @@ struct NodeRunner: Sendable {
                 do {
                     guard try await tasks.next() != nil else { break }
                 } catch is CancellationError {}
+            }
+        }
+    }
+
+    /// The probe port as a child; throws status 69 when its address is taken.
+    private func probeChild(_ node: Node, _ metrics: MetricsRegistry, _ port: PortBox) async throws
+        -> ChildSpecification
+    {
+        let host = try self.context.settings.required("probe.host")
+        let number = try self.context.settings.integer("probe.port")
+        let probe = ProbeServer(
+            configuration: ProbeServer.Configuration(host: host, port: number), registry: metrics, health: node,
+            group: .singleton, logger: self.logger)
+        do {
+            try await probe.checkAddress()
+        } catch {
+            throw CommandError(
+                .unavailable,
+                "the probe port \(host):\(number) cannot be opened (\(error)); choose another with --probe-port, 0 for a free one"
+            )
+        }
+        return ChildSpecification(
+            id: "probe", backoff: RestartBackoff(first: .seconds(1), longest: .seconds(10), resetAfter: .seconds(60))
+        ) { ready in
+            try await probe.run { bound in
+                port.set(bound)
+                ready()
+            }
+        }
+    }
+
+    /// Drains at the first SIGTERM or SIGINT, hurries at each further one.
+    private static func stop(_ node: Node, on signals: UnixSignalsSequence, then port: PortBox) async {
+        await withDiscardingTaskGroup { stops in
+            var isStopping = false
+            for await _ in signals {
+                guard !isStopping else {
+                    stops.addTask { await node.hurry() }
+                    continue
+                }
+                isStopping = true
+                stops.addTask {
+                    await node.stop()
+                    port.finish()
+                }
             }
         }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import Jobs
 import NIOPosix
 import Redis
 
@@ -22,6 +23,7 @@ enum Preflight {
         await probe.close()
         if let problem = facts.problems.first { throw CommandError(.unavailable, problem) }
         for warning in facts.warnings { warn(warning) }
+        try await QueueSession.with(context) { session in try await session.keys.verifyMaster() }
     }
 
     /// The first warning of an allow-list that lets nothing through.
