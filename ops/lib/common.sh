@@ -39,9 +39,17 @@ orc_install() {
             orc_fail 69 "these packages are missing and need root: apt-get install ${missing[*]}"
         fi
     fi
-    "${apt[@]}" apt-get update -qq >&2 || orc_fail 69 "apt-get update failed; check the network and /etc/apt"
-    "${apt[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 \
-        || orc_fail 69 "apt-get could not install: ${missing[*]}"
+    local log
+    log=$(mktemp)
+    if ! "${apt[@]}" apt-get update -qq >"$log" 2>&1; then
+        cat "$log" >&2
+        orc_fail 69 "apt-get update failed; check the network and /etc/apt"
+    fi
+    if ! "${apt[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
+        cat "$log" >&2
+        orc_fail 69 "apt-get could not install: ${missing[*]}"
+    fi
+    rm -f "$log"
 }
 
 orc_require_swift() {
