@@ -30,10 +30,25 @@ package enum QueueFunctions {
           return P .. 'w:' .. ws .. ':r:' .. string.format('%d', math.floor(ms / BUCKET_MS))
         end
 
-        local function put_record(P, ws, job, record, retention)
+        -- Records are collected by bucket and written with one command a bucket: many fields a command is what
+        -- Redis does cheapest.
+        local function put_record(batch, P, ws, job, record)
           local key = record_key(P, ws, job)
-          redis.call('HSET', key, job, cmsgpack.pack(record))
-          if redis.call('HLEN', key) == 1 then redis.call('PEXPIRE', key, retention + BUCKET_MS) end
+          local fields = batch[key]
+          if not fields then
+            fields = {}
+            batch[key] = fields
+          end
+          fields[#fields + 1] = job
+          fields[#fields + 1] = cmsgpack.pack(record)
+        end
+
+        local function write_records(batch, retention)
+          for key, fields in pairs(batch) do
+            redis.call('HSET', key, unpack(fields))
+            -- A bucket that holds no more than this is new and has no expiry yet.
+            if redis.call('HLEN', key) <= #fields / 2 then redis.call('PEXPIRE', key, retention + BUCKET_MS) end
+          end
         end
 
         local function get_record(P, ws, job)
@@ -96,7 +111,7 @@ package enum QueueFunctions {
           local P = prefix(keys)
           local now = now_ms()
           local retention, ttl, limit = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
-          local out, audit = {}, {}
+          local out, audit, records, newest, fresh, ready = {}, {}, {}, {}, {}, {}
           for i = 4, #args, 8 do
             local ws, job, request, params = args[i], args[i + 1], args[i + 2], args[i + 3]
             local idem = P .. 'w:' .. ws .. ':i:' .. request
@@ -104,8 +119,8 @@ package enum QueueFunctions {
             if prior then
               local first = string.sub(prior, 1, 16)
               if string.sub(prior, 17) == params then
-                local record = get_record(P, ws, first)
-                out[#out + 1] = {1, first, record and record[1] or 'unknown'}
+                local record = not fresh[first] and get_record(P, ws, first)
+                out[#out + 1] = {1, first, fresh[first] and 'available' or record and record[1] or 'unknown'}
               else
                 out[#out + 1] = {2, first, ''}
               end
@@ -115,18 +130,23 @@ package enum QueueFunctions {
                 out[#out + 1] = {3, job, ''}
               else
                 redis.call('SET', idem, job .. params, 'PX', ttl)
-                put_record(P, ws, job, {'available', args[i + 4], now, 0, 0, 0, 0, '', '', ''}, retention)
+                put_record(records, P, ws, job, {'available', args[i + 4], now, 0, 0, 0, 0, '', '', ''})
                 redis.call('XADD', stream, '*', 'j', job, 'e', args[i + 6])
-                if redis.call('LPUSH', P .. 'w:' .. ws .. ':n', job) > 11000 then
-                  redis.call('LTRIM', P .. 'w:' .. ws .. ':n', 0, 9999)
-                end
-                mark_ready(P, stream)
+                local list = P .. 'w:' .. ws .. ':n'
+                newest[list] = newest[list] or {}
+                table.insert(newest[list], job)
+                fresh[job], ready[stream] = true, true
                 audit[#audit + 1] = 'e'
                 audit[#audit + 1] = args[i + 7]
                 out[#out + 1] = {0, job, 'available'}
               end
             end
           end
+          write_records(records, retention)
+          for list, jobs in pairs(newest) do
+            if redis.call('LPUSH', list, unpack(jobs)) > 11000 then redis.call('LTRIM', list, 0, 9999) end
+          end
+          for stream in pairs(ready) do mark_ready(P, stream) end
           if #audit > 0 then redis.call('XADD', P .. 'audit', '*', unpack(audit)) end
           return out
         end)
@@ -134,19 +154,30 @@ package enum QueueFunctions {
         """#
 
     private static let delivery = #"""
-        -- One delivery as the client reads it: stream, job id, lease key, token, envelope, failures, crashes.
-        local function deliver(P, run, inc, stream, entry, has_tries)
-          local fields = fields_of(entry)
-          local job = fields['j'] or ''
-          local lease = #job == 16 and job or entry[1]
-          local token = inc .. '|' .. stream .. '|' .. entry[1]
-          if redis.call('HSETNX', run, lease, token) == 0 then
-            lease = entry[1]
-            redis.call('HSET', run, lease, token)
+        -- Deliveries as the client reads them: stream, job id, lease key, token, envelope, failures, crashes.
+        -- The lease's key is the job id; an entry that repeats one that is held gets a key of its own.
+        local function deliver(P, run, inc, stream, entries, has_tries, out)
+          if #entries == 0 then return end
+          local leases, jobs, envelopes = {}, {}, {}
+          for i, entry in ipairs(entries) do
+            local fields = fields_of(entry)
+            jobs[i], envelopes[i] = fields['j'] or '', fields['e'] or ''
+            leases[i] = #jobs[i] == 16 and jobs[i] or entry[1]
           end
-          local f, c = 0, 0
-          if has_tries then f, c = tries_of(P, job) end
-          return {stream, job, lease, token, fields['e'] or '', f, c}
+          local known = redis.call('HMGET', run, unpack(leases))
+          local seen, held = {}, {}
+          for i, entry in ipairs(entries) do
+            local lease = leases[i]
+            if known[i] or seen[lease] then lease = entry[1] end
+            seen[lease] = true
+            local token = inc .. '|' .. stream .. '|' .. entry[1]
+            held[#held + 1] = lease
+            held[#held + 1] = token
+            local f, c = 0, 0
+            if has_tries then f, c = tries_of(P, jobs[i]) end
+            out[#out + 1] = {stream, jobs[i], lease, token, envelopes[i], f, c}
+          end
+          redis.call('HSET', run, unpack(held))
         end
 
         local function read_group(stream, node, count)
@@ -179,9 +210,7 @@ package enum QueueFunctions {
             if want > 0 then
               local entries, problem = read_group(stream, node, want)
               if problem then return redis.error_reply(problem) end
-              for _, entry in ipairs(entries) do
-                out[#out + 1] = deliver(P, run, inc, stream, entry, has_tries)
-              end
+              deliver(P, run, inc, stream, entries, has_tries, out)
               held[ws] = (held[ws] or 0) + #entries
               if #entries < want then
                 redis.call('ZREM', P .. 'ready', stream)
@@ -219,7 +248,7 @@ package enum QueueFunctions {
                 local f, c = tries_of(P, job)
                 redis.call('HSET', P .. 'tries', job, f .. ':' .. (c + 1))
               end
-              out[#out + 1] = deliver(P, run, inc, stream, entries[1], true)
+              deliver(P, run, inc, stream, entries, true, out)
             end
           end
           return out
@@ -327,16 +356,21 @@ package enum QueueFunctions {
           local node, retention = args[1], tonumber(args[2])
           local run = P .. 'run:' .. node
           local now = now_ms()
-          local out, audit, acknowledged, order = {}, {}, {}, {}
+          local out, audit, acknowledged, order, records, done, ready = {}, {}, {}, {}, {}, {}, {}
           local is_watched = redis.call('EXISTS', P .. 'waiters') == 1
           local has_tries = redis.call('EXISTS', P .. 'tries') == 1
-          for i = 3, #args, 14 do
-            local lease, token, job, state = args[i], args[i + 1], args[i + 2], args[i + 3]
-            if redis.call('HGET', run, lease) ~= token then
-              out[#out + 1] = 0
+          local leases = {}
+          for i = 3, #args, 14 do leases[#leases + 1] = args[i] end
+          local tokens = redis.call('HMGET', run, unpack(leases))
+          for n, lease in ipairs(leases) do
+            local i = 3 + (n - 1) * 14
+            local token, job, state = args[i + 1], args[i + 2], args[i + 3]
+            if tokens[n] ~= token or done[lease] then
+              out[n] = 0
             else
-              out[#out + 1] = 1
-              redis.call('HDEL', run, lease)
+              out[n] = 1
+              done[lease] = true
+              done[#done + 1] = lease
               local _, stream, id = split_token(token)
               local ws = workspace_of(P, stream)
               if not acknowledged[stream] then
@@ -347,7 +381,7 @@ package enum QueueFunctions {
               local failures, crashes = tonumber(args[i + 7]), tonumber(args[i + 8])
               if state == 'available' then
                 redis.call('XADD', stream, '*', 'j', job, 'e', args[i + 13])
-                mark_ready(P, stream)
+                ready[stream] = true
               elseif state == 'retryable' then
                 redis.call('HSET', P .. 'tries', job, failures .. ':' .. crashes)
                 redis.call('ZADD', P .. 'due', now + tonumber(args[i + 12]), stream .. '|' .. job .. args[i + 13])
@@ -360,8 +394,8 @@ package enum QueueFunctions {
               end
               if #job == 16 then
                 local ended = (state == 'retryable' or state == 'available') and 0 or now
-                put_record(P, ws, job, {state, args[i + 4], tonumber(args[i + 5]), tonumber(args[i + 6]), ended,
-                  failures, crashes, node, args[i + 9], args[i + 10]}, retention)
+                put_record(records, P, ws, job, {state, args[i + 4], tonumber(args[i + 5]), tonumber(args[i + 6]), ended,
+                  failures, crashes, node, args[i + 9], args[i + 10]})
                 if is_watched and ended > 0 and redis.call('ZREM', P .. 'waiters', job) == 1 then
                   redis.call('RPUSH', P .. 'done:' .. job, state)
                   redis.call('PEXPIRE', P .. 'done:' .. job, 60000)
@@ -373,6 +407,9 @@ package enum QueueFunctions {
               end
             end
           end
+          if #done > 0 then redis.call('HDEL', run, unpack(done)) end
+          write_records(records, retention)
+          for stream in pairs(ready) do mark_ready(P, stream) end
           for _, stream in ipairs(order) do
             redis.call('XACK', stream, 'workers', unpack(acknowledged[stream]))
             redis.call('XDEL', stream, unpack(acknowledged[stream]))

@@ -28,13 +28,22 @@ package struct RedisCommand: Sendable {
         self.lineEnd()
     }
 
-    package mutating func append(_ bytes: some Collection<UInt8>) {
+    // Concrete on purpose: a generic over a module's edge is not specialised, and this is the hot path.
+    package mutating func append(_ bytes: [UInt8]) {
         self.header(bytes.count)
         self.body.append(contentsOf: bytes)
         self.lineEnd()
     }
 
-    package mutating func append(_ number: some BinaryInteger) { self.append(String(number)) }
+    package mutating func append(_ bytes: ArraySlice<UInt8>) {
+        self.header(bytes.count)
+        self.body.append(contentsOf: bytes)
+        self.lineEnd()
+    }
+
+    package mutating func append(_ number: Int) { self.append(String(number)) }
+    package mutating func append(_ number: Int64) { self.append(String(number)) }
+    package mutating func append(_ number: UInt64) { self.append(String(number)) }
 
     private mutating func header(_ count: Int) {
         self.argumentCount += 1

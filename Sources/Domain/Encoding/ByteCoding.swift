@@ -1,10 +1,10 @@
 /// Writes numbers big endian and blocks with their length; what `ByteReader` reads.
 package struct ByteWriter {
-    package private(set) var bytes: [UInt8] = []
+    @usableFromInline package internal(set) var bytes: [UInt8] = []
 
-    package init() {}
+    package init() { self.bytes.reserveCapacity(256) }
 
-    package mutating func write<Number: FixedWidthInteger>(_ number: Number) {
+    @inlinable package mutating func write<Number: FixedWidthInteger>(_ number: Number) {
         for shift in stride(from: Number.bitWidth - 8, through: 0, by: -8) {
             self.bytes.append(UInt8(truncatingIfNeeded: number >> Number(shift)))
         }
@@ -30,7 +30,7 @@ package struct ByteReader {
 
     package var isAtEnd: Bool { self.position == self.bytes.endIndex }
 
-    package mutating func number<Number: FixedWidthInteger>(
+    @inlinable package mutating func number<Number: FixedWidthInteger>(
         _ type: Number.Type = Number.self
     ) throws(DomainError) -> Number {
         var result: Number = 0
@@ -55,7 +55,7 @@ package struct ByteReader {
         return Array(self.bytes[self.position...])
     }
 
-    private mutating func take(_ count: Int) throws(DomainError) -> ArraySlice<UInt8> {
+    @usableFromInline mutating func take(_ count: Int) throws(DomainError) -> ArraySlice<UInt8> {
         guard count <= self.bytes.endIndex - self.position else {
             throw DomainError.invalidValue("expected \(count) more bytes, found \(self.bytes.endIndex - self.position)")
         }

@@ -4,10 +4,15 @@ private enum NameRule {
     static func check(
         _ text: String, kind: String, limit: Int, extra: String, expected: String
     ) throws(DomainError) -> String {
-        let allowed = Set("abcdefghijklmnopqrstuvwxyz0123456789".utf8).union(extra.utf8)
+        // Ranges instead of a set: names are read for every job that arrives.
+        let extra = Array(extra.utf8)
         let bytes = Array(text.utf8)
-        guard let first = bytes.first, let last = bytes.last, bytes.count <= limit,
-            !extra.utf8.contains(first), !extra.utf8.contains(last), bytes.allSatisfy(allowed.contains)
+        func isPlain(_ byte: UInt8) -> Bool {
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        }
+        guard let first = bytes.first, let last = bytes.last, bytes.count <= limit, isPlain(first), isPlain(last),
+            bytes.allSatisfy({ isPlain($0) || extra.contains($0) })
         else {
             throw .invalidIdentifier(kind: kind, text: text, expected: expected)
         }

@@ -9,15 +9,16 @@ package struct UUIDBytes: Hashable, Sendable {
     }
 
     /// Reads exactly 16 bytes, big endian; nil for any other count.
-    package init?(bytes: some Collection<UInt8>) {
+    package init?(bytes: ArraySlice<UInt8>) {
         guard bytes.count == 16 else { return nil }
         var high: UInt64 = 0
         var low: UInt64 = 0
-        for (index, byte) in bytes.enumerated() {
-            if index < 8 { high = high << 8 | UInt64(byte) } else { low = low << 8 | UInt64(byte) }
-        }
+        for byte in bytes.prefix(8) { high = high << 8 | UInt64(byte) }
+        for byte in bytes.suffix(8) { low = low << 8 | UInt64(byte) }
         self.init(high: high, low: low)
     }
+
+    package init?(bytes: [UInt8]) { self.init(bytes: bytes[...]) }
 
     /// Reads the 36-character form, either case; nil for anything else.
     package init?(text: String) {
@@ -51,26 +52,31 @@ package struct UUIDBytes: Hashable, Sendable {
 
     /// The canonical lower-case text.
     package var text: String {
-        var result = ""
+        var result: [UInt8] = []
         result.reserveCapacity(36)
         for (index, byte) in self.bytes.enumerated() {
-            if index == 4 || index == 6 || index == 8 || index == 10 { result.append("-") }
-            result += Hexadecimal.text(of: CollectionOfOne(byte))
+            if index == 4 || index == 6 || index == 8 || index == 10 { result.append(UInt8(ascii: "-")) }
+            result.append(Hexadecimal.digit(byte >> 4))
+            result.append(Hexadecimal.digit(byte & 15))
         }
-        return result
+        return String(decoding: result, as: UTF8.self)
     }
 }
 
 /// Lower-case hexadecimal.
 package enum Hexadecimal {
-    private static let digits = Array("0123456789abcdef".utf8)
+    static func digit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+    }
 
-    package static func text(of bytes: some Collection<UInt8>) -> String {
+    package static func text(of bytes: ArraySlice<UInt8>) -> String { self.text(of: Array(bytes)) }
+
+    package static func text(of bytes: [UInt8]) -> String {
         var result: [UInt8] = []
         result.reserveCapacity(bytes.count * 2)
         for byte in bytes {
-            result.append(self.digits[Int(byte >> 4)])
-            result.append(self.digits[Int(byte & 15)])
+            result.append(self.digit(byte >> 4))
+            result.append(self.digit(byte & 15))
         }
         return String(decoding: result, as: UTF8.self)
     }

@@ -47,7 +47,7 @@ package struct JSONWriter {
                 case 0x0a: self.raw("\\n")
                 case 0x0d: self.raw("\\r")
                 case 0x09: self.raw("\\t")
-                case 0..<0x20, 0x7f: self.raw("\\u00" + Hexadecimal.text(of: CollectionOfOne(byte)))
+                case 0..<0x20, 0x7f: self.raw("\\u00" + Hexadecimal.text(of: [byte]))
                 default: self.bytes.append(byte)
                 }
             }
