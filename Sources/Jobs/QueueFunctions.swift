@@ -202,7 +202,9 @@ package enum QueueFunctions {
           local has_tries = redis.call('EXISTS', P .. 'tries') == 1
           local share, held, out = tonumber(args[5]), {}, {}
           for i = 6, #args, 2 do held[args[i]] = tonumber(args[i + 1]) end
-          for _, stream in ipairs(redis.call('ZRANGE', P .. 'ready', 0, 255)) do
+          local line = redis.call('ZRANGE', P .. 'ready', 0, 255)
+          if #line == 1 then quantum = most end  -- nobody else waits for a turn
+          for _, stream in ipairs(line) do
             if #out >= most then break end
             local ws = workspace_of(P, stream)
             local want = math.min(most - #out, quantum, share - (held[ws] or 0))

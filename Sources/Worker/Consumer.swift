@@ -94,6 +94,8 @@ package actor Consumer {
                     if try await self.fetch() > 0 { continue }
                 }
                 await signals.next()
+                // Completions come in batches: the rest of this one frees its slots before the next claim.
+                await Task.yield()
             } catch let error as JobQueueError where error.isPassing {
                 self.mayHoldUnknown = self.hasJoined
                 self.problem = error.message

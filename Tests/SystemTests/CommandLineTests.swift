@@ -84,6 +84,48 @@ struct CommandLineTests {
         }
     }
 
+    @Test(
+        "a program that is missing is named with the package that brings it",
+        arguments: [("tmux", ["worker"]), ("bwrap", ["worker"]), ("redis-server", ["dev"])])
+    func missingProgram(name: String, command: [String]) async throws {
+        try await Installation.with { installation in
+            // The machine as it would be without the program: it is covered by a file that cannot be executed.
+            let cover = installation.directory + "/cover"
+            #expect(
+                FileManager.default.createFile(atPath: cover, contents: nil, attributes: [.posixPermissions: 0o644]))
+            var environment = installation.environment(node: "n1")
+            if name == "redis-server" { environment["REDIS_URL"] = nil }
+            let result = try await runProgram(
+                "/usr/bin/bwrap",
+                [
+                    "--dev-bind", "/", "/", "--ro-bind", cover, "/usr/bin/\(name)",
+                    buildDirectory + "/orchestra",
+                ]
+                    + command, environment: environment)
+            #expect(result.code == 69, "\(result.errors)")
+            #expect(result.errors.contains("\(name) was not found") && result.errors.contains("apt-get install"))
+        }
+    }
+
+    @Test("a policy file that cannot be read or a param file that is too large changes nothing")
+    func unusableFiles() async throws {
+        try await Installation.with { installation in
+            let policies = installation.directory + "/Policies"
+            try FileManager.default.copyItem(atPath: packageRoot + "/Policies", toPath: policies)
+            try FileManager.default.setAttributes(
+                [.posixPermissions: 0o000], ofItemAtPath: policies + "/actions/shell.run.json")
+            let policy = try await installation.command(["worker"], change: ["ORCHESTRA_POLICIES_DIRECTORY": policies])
+            #expect(policy.code == 78 && policy.errors.contains("shell.run.json cannot be read"), "\(policy.errors)")
+            let large = JSONValue.object([JSONMember("note", .string(String(repeating: "x", count: 65_536)))]).bytes
+            #expect(
+                FileManager.default.createFile(atPath: installation.directory + "/large.json", contents: Data(large)))
+            let params = try await installation.command(
+                ["submit", "queue.noop", "--json", installation.directory + "/large.json"])
+            #expect(params.code == 65 && params.errors.contains("at most 65536"), "\(params.errors)")
+            #expect(try await installation.client.send(RedisCommand("KEYS", "orc:{l0}:w:*:s:*")).elements.isEmpty)
+        }
+    }
+
     @Test("a denial is in the audit trail, an accepted job too")
     func audit() async throws {
         try await Installation.with { installation in

@@ -85,20 +85,33 @@ package actor ManagedProcess {
     }
 }
 
-/// Runs a program to its end and returns its status and outputs.
+/// Runs a program to its end and returns its status and outputs; past the limit it is killed and this throws.
 package func runProgram(
-    _ executable: String, _ arguments: [String], environment: [String: String] = [:], input: String = ""
+    _ executable: String, _ arguments: [String], environment: [String: String] = [:], input: String = "",
+    within limit: Duration = .seconds(120)
 ) async throws -> (code: Int32, output: String, errors: String) {
     var variables: [Environment.Key: String] = [
         "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent",
         "SWIFT_BACKTRACE": "enable=no",
     ]
     for (name, value) in environment { variables[Environment.Key(rawValue: name) ?? "UNUSED"] = value }
-    let result = try await Subprocess.run(
-        .path(FilePath(executable)), arguments: Arguments(arguments), environment: .custom(variables),
-        input: .string(input), output: .string(limit: 16 * 1024 * 1024), error: .string(limit: 1024 * 1024))
-    guard case .exited(let code) = result.terminationStatus else {
-        return (-1, result.standardOutput, result.standardError)
+    let settings = variables
+    return try await withThrowingTaskGroup(of: (code: Int32, output: String, errors: String).self) { group in
+        group.addTask {
+            let result = try await Subprocess.run(
+                .path(FilePath(executable)), arguments: Arguments(arguments), environment: .custom(settings),
+                input: .string(input), output: .string(limit: 16 * 1024 * 1024), error: .string(limit: 1024 * 1024))
+            guard case .exited(let code) = result.terminationStatus else {
+                return (-1, result.standardOutput, result.standardError)
+            }
+            return (code, result.standardOutput, result.standardError)
+        }
+        group.addTask {
+            try await ContinuousClock().sleep(for: limit)
+            throw TestFailure("\(executable) \(arguments.joined(separator: " ")) did not end within \(limit)")
+        }
+        defer { group.cancelAll() }
+        guard let first = try await group.next() else { throw TestFailure("nothing was run") }
+        return first
     }
-    return (code, result.standardOutput, result.standardError)
 }
