@@ -279,6 +279,11 @@ struct CommandLineTests {
             #expect(config.output.contains("worker.grace = 30   [default]"))
             #expect(config.output.contains("master-key = <secret>   [environment]"))
             #expect(!config.output.contains(Installation.master))
+            let lines = try await installation.command(["doctor", "--json"])
+            #expect(
+                try lines.output.split(separator: "\n").allSatisfy {
+                    try JSONParser.parse(Array($0.utf8))["level"]?.string == "ok"
+                })
             let doctor = try await installation.command(["doctor"])
             #expect(doctor.code == 0, "\(doctor.output)")
             for layer in ["pid-namespace", "network", "environment", "nested-namespaces", "files", "descriptors"] {

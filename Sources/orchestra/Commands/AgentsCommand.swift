@@ -14,19 +14,20 @@ struct AgentsCommand: AsyncParsableCommand {
             abstract: "Lists the agents that this machine runs or ran.", discussion: "EXAMPLE\n  orchestra agents list")
 
         @OptionGroup var common: CommonOptions
+        @OptionGroup var output: OutputOptions
 
         func run() async throws {
             try await reporting {
                 let context = try self.common.context()
                 let agents = AgentDirectory.all(root: context.stateDirectory + "/agents")
-                if agents.isEmpty, !self.common.json { show("no agents under \(context.stateDirectory)/agents") }
+                if agents.isEmpty, !self.output.json { show("no agents under \(context.stateDirectory)/agents") }
                 for agent in agents {
                     guard let generation = agent.generations.last else { continue }
                     let record = agent.exitRecord(generation)
                     let state =
                         record.map { $0.isSuccess ? "exited" : "crashed" }
                         ?? (agent.isAlive(generation) ? "running" : "unknown")
-                    if self.common.json {
+                    if self.output.json {
                         let line: JSONValue = [
                             "agent_id": .string(agent.id.description), "state": .string(state),
                             "launches": .integer(Int64(generation)), "log": .string(agent.logPath(generation)),

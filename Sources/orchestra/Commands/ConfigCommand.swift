@@ -10,10 +10,11 @@ struct ConfigCommand: AsyncParsableCommand {
 
             EXAMPLES
               orchestra config
-              orchestra config --set worker.slots=4 --json-output
+              orchestra config --set worker.slots=4 --json
             """)
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var output: OutputOptions
 
     func run() async throws {
         try await reporting {
@@ -23,7 +24,7 @@ struct ConfigCommand: AsyncParsableCommand {
                 var shown = key.isSecret && value != nil ? "<secret>" : value
                 // A URL may carry a password of its own.
                 if key.name == "redis.url", let url = value { shown = try RedisConfiguration(url: url).displayName }
-                if self.common.json {
+                if self.output.json {
                     let line: JSONValue = [
                         "key": .string(key.name), "value": shown.map { .string($0) } ?? .null,
                         "source": .string(settings.source(of: key.name)), "variable": .string(key.variable),

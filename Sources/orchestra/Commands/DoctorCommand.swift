@@ -20,10 +20,11 @@ struct DoctorCommand: AsyncParsableCommand {
 
             EXAMPLES
               orchestra doctor
-              orchestra doctor --json-output
+              orchestra doctor --json
             """)
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var output: OutputOptions
 
     func run() async throws {
         try await reporting {
@@ -34,7 +35,7 @@ struct DoctorCommand: AsyncParsableCommand {
             findings += await Doctor.redis(context)
             findings += await Doctor.sandbox(context)
             findings += Doctor.hashing()
-            for finding in findings { show(self.common.json ? finding.json.text : finding.line) }
+            for finding in findings { show(self.output.json ? finding.json.text : finding.line) }
             if findings.contains(where: { $0.level == .fail }) {
                 throw ExitCode(CommandError.Status.unavailable.rawValue)
             }

@@ -14,10 +14,11 @@ struct JobsCommand: AsyncParsableCommand {
             discussion: """
                 EXAMPLES
                   orchestra jobs list
-                  orchestra jobs list --limit 100 --json-output
+                  orchestra jobs list --limit 100 --json
                 """)
 
         @OptionGroup var common: CommonOptions
+        @OptionGroup var output: OutputOptions
         @Option(help: "At most this many, from 1 to 10000.") var limit = 20
         @Option(help: "The workspace (also ORCHESTRA_WORKSPACE).") var workspace: String?
 
@@ -28,7 +29,7 @@ struct JobsCommand: AsyncParsableCommand {
                 }
                 let context = try self.common.context(extra: self.workspace.map { ["workspace": $0] } ?? [:])
                 let workspace = try context.workspace()
-                let (limit, json) = (self.limit, self.common.json)
+                let (limit, json) = (self.limit, self.output.json)
                 try await QueueSession.with(context) { session in
                     let jobs = try await session.queue.jobs(in: workspace, limit: limit)
                     if !json, jobs.isEmpty { show("no jobs in workspace '\(workspace)'") }
@@ -47,6 +48,7 @@ struct JobsCommand: AsyncParsableCommand {
                 """)
 
         @OptionGroup var common: CommonOptions
+        @OptionGroup var output: OutputOptions
         @Argument(help: "The job's id, as submit printed it.") var id: String
         @Option(help: "The workspace (also ORCHESTRA_WORKSPACE).") var workspace: String?
 
@@ -55,7 +57,7 @@ struct JobsCommand: AsyncParsableCommand {
                 let id = try JobID(self.id)
                 let context = try self.common.context(extra: self.workspace.map { ["workspace": $0] } ?? [:])
                 let workspace = try context.workspace()
-                let json = self.common.json
+                let json = self.output.json
                 try await QueueSession.with(context) { session in
                     guard let job = try await session.queue.job(id, in: workspace) else {
                         throw CommandError(

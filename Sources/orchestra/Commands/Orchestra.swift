@@ -40,9 +40,6 @@ struct CommonOptions: ParsableArguments {
         help: ArgumentHelp("Sets any configuration key; `orchestra config` lists them.", valueName: "key=value"))
     var set: [String] = []
 
-    @Flag(name: .customLong("json-output"), help: "Prints JSON, one object a line.")
-    var json = false
-
     /// Loads the configuration; the command's own flags come as `extra`.
     /// `ignoringDev` leaves out the file that an earlier `orchestra dev` wrote.
     func context(extra: [String: String] = [:], ignoringDev: Bool = false) throws -> Context {
@@ -85,6 +82,12 @@ struct CommonOptions: ParsableArguments {
         ]
         return candidates.first { Host.exists($0) && !(ignoringDev && $0.hasSuffix("/dev/config.json")) }
     }
+}
+
+/// How a command prints; `submit` has `--json` for a file and so only the longer name.
+struct OutputOptions: ParsableArguments {
+    @Flag(name: [.customLong("json"), .customLong("json-output")], help: "Prints JSON, one object a line.")
+    var json = false
 }
 
 /// Runs a command's body and turns its error into one line and a status.

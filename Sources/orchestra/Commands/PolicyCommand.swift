@@ -8,19 +8,20 @@ struct PolicyCommand: AsyncParsableCommand {
         discussion: """
             EXAMPLES
               orchestra policy
-              ALLOW_ACTIONS_DEFAULT=shell.run orchestra policy --json-output
+              ALLOW_ACTIONS_DEFAULT=shell.run orchestra policy --json
             """)
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var output: OutputOptions
 
     func run() async throws {
         try await reporting {
             let context = try self.common.context()
             let policy = try context.policy()
-            if !self.common.json { show("policies: \(try context.policiesDirectory())") }
+            if !self.output.json { show("policies: \(try context.policiesDirectory())") }
             for action in policy.bundle.actions.values.map(\.definition).sorted(by: { $0.name.name < $1.name.name }) {
                 let isAllowed = policy.allowed.contains(action.name)
-                if self.common.json {
+                if self.output.json {
                     let line: JSONValue = [
                         "action": .string(action.name.name), "allowed": .bool(isAllowed),
                         "effect": .string(action.effect.rawValue), "summary": .string(action.summary),

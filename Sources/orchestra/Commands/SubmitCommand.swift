@@ -28,6 +28,7 @@ struct SubmitCommand: AsyncParsableCommand {
     var json: String?
     @Option(help: "The idempotency key, a UUID; a new one when it is left out.") var requestID: String?
     @Option(help: "The workspace (also ORCHESTRA_WORKSPACE).") var workspace: String?
+    @Flag(help: "Prints JSON, one object a line.") var jsonOutput = false
     @Flag(help: "Waits for the end and prints the result; status 1 when the job was not completed.") var wait = false
     @Flag(help: "As --wait, and shows an agent's terminal while it runs on this machine.") var follow = false
 
@@ -38,7 +39,7 @@ struct SubmitCommand: AsyncParsableCommand {
                 workspace: try context.workspace(), action: try ActionName(self.action),
                 requestID: try RequestID(self.requestID ?? UUID().uuidString), params: try self.params(),
                 actor: "cli:\(NSUserName())")
-            let (json, waits, follows) = (self.common.json, self.wait || self.follow, self.follow)
+            let (json, waits, follows) = (self.jsonOutput, self.wait || self.follow, self.follow)
             try await QueueSession.with(context) { session in
                 let (id, isDuplicate) = try await request.submit(session, policy: try context.policy())
                 if json {
