@@ -132,7 +132,8 @@ let package = Package(
         tests(
             "SystemTests",
             [
-                "TestSupport", "Domain", "Jobs", "Redis", "Cryptography", "Audit", "Agents", "ShimProtocol",
+                "TestSupport", "Domain", "Jobs", "Redis", "Cryptography", "Audit", "Agents", "Sandboxing",
+                "ShimProtocol",
                 "orchestra", "orchestra-shim", nioPosix,
             ]),
     ],

@@ -35,6 +35,7 @@ struct CommandSession {
         // The descriptor of the owner's process is taken before the check that it still is the parent.
         let owner = orc_pidfd_open(spec.ownerPID)
         guard owner >= 0, getppid() == spec.ownerPID else { return fail("the node that asked is gone") }
+        guard Launcher.becomeReaper() else { return fail("orphans could not be adopted: errno \(errno)") }
         let signals = orc_signal_descriptor()
         guard signals >= 0, let input = POSIX.pipe(), let output = POSIX.pipe(), let errors = POSIX.pipe(),
             let result = POSIX.pipe()

@@ -95,10 +95,33 @@ struct Launcher {
         _ = kill(self.pid, SIGKILL)
     }
 
-    /// True once the sandbox's first process is gone, which proves that nothing in it is left.
+    /// True once the sandbox's first process is gone, which proves that nothing in it is left. To be asked
+    /// after the launcher's own end.
+    ///
+    /// A launcher that is killed between making the sandbox's first process and arming its parent-death
+    /// signal leaves that process waiting for ever. The shim is the reaper of such orphans and ends them.
     func isTreeGone() -> Bool {
+        guard Self.endOrphans() else { return false }
         guard self.initDescriptor >= 0 else { return true }
         return POSIX.poll([(self.initDescriptor, POSIX.readable)], milliseconds: 0)[0] != 0
+    }
+}
+
+extension Launcher {
+    /// Makes this process the parent of what its descendants leave behind; once, before the first launch.
+    static func becomeReaper() -> Bool { orc_become_subreaper() == 0 }
+
+    /// Kills and reaps every child that there is; true when there is none any more.
+    private static func endOrphans() -> Bool {
+        let listed = POSIX.wholeFile("/proc/self/task/\(getpid())/children") ?? []
+        let children = String(decoding: listed, as: UTF8.self).split(separator: " ").compactMap { Int32($0) }
+        var areGone = true
+        for child in children {
+            _ = kill(child, SIGKILL)
+            var ended = orc_exit()
+            if unsafe orc_reap(child, &ended) == 0 { areGone = false }
+        }
+        return areGone
     }
 }
 

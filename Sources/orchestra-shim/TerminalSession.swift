@@ -57,6 +57,7 @@ struct TerminalSession {
             _ = POSIX.replaceFile("\(directory)/\(ShimFiles.exit)", with: record.encoded)
             return nil
         }
+        guard Launcher.becomeReaper() else { return fail("orphans could not be adopted: errno \(errno)") }
         let signals = orc_signal_descriptor()
         guard signals >= 0 else { return fail("signals cannot be read: errno \(-signals)") }
         let log = POSIX.openLog("\(directory)/\(ShimFiles.log)")

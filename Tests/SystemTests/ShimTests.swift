@@ -1,0 +1,40 @@
+import Domain
+import Foundation
+import Sandboxing
+import ShimProtocol
+import TestSupport
+import Testing
+
+@Suite("The shim", .serialized, .enabled(if: !isRoot, "bubblewrap is tried as an ordinary user"))
+struct ShimTests {
+    @Test("a shim that is stopped at any moment of its launch leaves no process of the sandbox behind")
+    func stoppedWhileLaunching() async throws {
+        try await withDirectory { directory in
+            let plan = SandboxPlan(launcher: "/usr/bin/bwrap", exists: { FileManager.default.fileExists(atPath: $0) })
+            let profile = SandboxProfile(
+                name: try DefinitionName("test"), summary: "", processLimit: 64, openFileLimit: 256,
+                fileSizeLimit: 1 << 20, temporarySize: 1 << 20, homeSize: 1 << 20, environment: [:], readOnlyPaths: [])
+            let marker = directory.split(separator: "/").last.map(String.init) ?? ""
+            try FileManager.default.createDirectory(atPath: directory + "/w", withIntermediateDirectories: false)
+            var shims: [ManagedProcess] = []
+            for round in 0..<60 {
+                let path = "\(directory)/\(round)"
+                try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+                let spec = plan.terminal(
+                    ["/bin/sleep", "600", marker], environment: [:], profile: profile, workspace: directory + "/w",
+                    token: [1], orphanGrace: .seconds(1))
+                try Data(spec.encoded).write(to: URL(fileURLWithPath: path + "/" + ShimFiles.launch))
+                let shim = ManagedProcess(
+                    buildDirectory + "/orchestra-shim", ["agent", path], log: "\(directory)/\(round).log")
+                try await shim.start()
+                // Busy for a different while each round, so that the stop falls into every part of the launch.
+                let end = ContinuousClock.now + .microseconds(300 * round)
+                while ContinuousClock.now < end {}
+                await shim.signal(SIGTERM)
+                shims.append(shim)
+            }
+            for shim in shims { _ = try await shim.wait() }
+            #expect(ProcessTable().matching(marker).isEmpty)
+        }
+    }
+}
