@@ -94,8 +94,10 @@ struct CommandSession {
 
     private var isOver: Bool {
         guard self.exit != nil else { return false }
-        let isDrained = self.outputs.allSatisfy { $0.fd < 0 } && self.launcher.isTreeGone()
-        return isDrained || orc_monotonic_milliseconds() - self.exitSeenAt > Self.drainMilliseconds
+        // The tree first: an orphan that is left of it holds the pipes open, and only its end drains them.
+        let isTreeGone = self.launcher.isTreeGone()
+        return isTreeGone && self.outputs.allSatisfy { $0.fd < 0 }
+            || orc_monotonic_milliseconds() - self.exitSeenAt > Self.drainMilliseconds
     }
 
     private mutating func handleSignals() {

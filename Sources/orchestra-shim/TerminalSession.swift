@@ -326,8 +326,10 @@ struct TerminalSession {
             return
         }
         guard self.record == nil, let exit = self.exit else { return }
+        // The tree first: an orphan that is left of it holds the terminal open.
+        let isTreeGone = self.launcher.isTreeGone()
         let isDrained = !self.isTerminalOpen || now - self.exitSeenAt > Self.drainMilliseconds
-        guard isDrained, self.launcher.isTreeGone() || now - self.exitSeenAt > Self.drainMilliseconds else { return }
+        guard isDrained, isTreeGone || now - self.exitSeenAt > Self.drainMilliseconds else { return }
         self.finish(exit)
     }
 

@@ -7,8 +7,10 @@ import Testing
 
 @Suite("The shim", .serialized, .enabled(if: !isRoot, "bubblewrap is tried as an ordinary user"))
 struct ShimTests {
-    @Test("a shim that is stopped at any moment of its launch leaves no process of the sandbox behind")
-    func stoppedWhileLaunching() async throws {
+    @Test(
+        "a shim that is stopped at any moment of its launch leaves no process of the sandbox behind",
+        arguments: ["agent", "command"])
+    func stoppedWhileLaunching(verb: String) async throws {
         try await withDirectory { directory in
             let plan = SandboxPlan(launcher: "/usr/bin/bwrap", exists: { FileManager.default.fileExists(atPath: $0) })
             let profile = SandboxProfile(
@@ -20,15 +22,27 @@ struct ShimTests {
             for round in 0..<60 {
                 let path = "\(directory)/\(round)"
                 try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
-                let spec = plan.terminal(
-                    ["/bin/sleep", "600", marker], environment: [:], profile: profile, workspace: directory + "/w",
-                    token: [1], orphanGrace: .seconds(1))
-                try Data(spec.encoded).write(to: URL(fileURLWithPath: path + "/" + ShimFiles.launch))
+                let argv = ["/bin/sleep", "600", marker]
+                let spec =
+                    verb == "agent"
+                    ? plan.terminal(
+                        argv, environment: [:], profile: profile, workspace: directory + "/w", token: [1],
+                        orphanGrace: .seconds(1))
+                    : plan.command(
+                        argv, input: [], profile: profile, workspace: directory + "/w", outputLimit: 1024,
+                        ownerPID: getpid())
+                let file = path + "/" + ShimFiles.launch
+                try Data(spec.encoded).write(to: URL(fileURLWithPath: file))
                 let shim = ManagedProcess(
-                    buildDirectory + "/orchestra-shim", ["agent", path], log: "\(directory)/\(round).log")
+                    "/bin/sh",
+                    [
+                        "-c",
+                        "exec \(buildDirectory)/orchestra-shim \(verb == "agent" ? "agent \(path)" : "command < \(file)")",
+                    ],
+                    log: "\(directory)/\(round).log")
                 try await shim.start()
                 // Busy for a different while each round, so that the stop falls into every part of the launch.
-                let end = ContinuousClock.now + .microseconds(300 * round)
+                let end = ContinuousClock.now + .microseconds(400 * round)
                 while ContinuousClock.now < end {}
                 await shim.signal(SIGTERM)
                 shims.append(shim)
