@@ -23,6 +23,8 @@ let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-s
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 
 func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -41,6 +43,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-system.git", from: "1.8.1"),
@@ -61,7 +64,7 @@ let package = Package(
         module("Cryptography", ["COpenSSL"]),
         module("TransportSecurity", ["COpenSSL", "Cryptography", nioCore]),
         module("Redaction", ["Domain", logging]),
-        module("Supervision", [logging, coreMetrics]),
+        module("Supervision", [deque, heap, logging, coreMetrics]),
         module("Redis", ["CHiredis", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
         module("ShimProtocol", ["Domain"]),
         module("Sandboxing", ["CLinux", "Domain", "ShimProtocol"]),
@@ -112,6 +115,12 @@ let package = Package(
         .executableTarget(
             name: "orchestra-fuzz", dependencies: ["Domain", "Redis", "ShimProtocol", nioCore], path: "Tests/Fuzz",
             exclude: ["Seeds"], swiftSettings: swiftSettings),
+        .target(
+            name: "ConformanceSupport", dependencies: ["Domain", "Supervision", logging],
+            path: "Tests/Conformance/Support", swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "orchestra-conformance", dependencies: ["ConformanceSupport", "Domain"],
+            path: "Tests/Conformance/Driver", swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-bench-baseline", path: "Tests/Benchmarks/Baseline",
             linkerSettings: [.linkedLibrary("hiredis")]),
@@ -122,7 +131,9 @@ let package = Package(
         tests("DomainTests", ["Domain"]),
         tests("CryptographyTests", ["Cryptography", "Credentials"]),
         tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
-        tests("SupervisionTests", ["Supervision", logging]),
+        tests(
+            "SupervisionTests", ["Supervision", "ConformanceSupport", "Domain", logging, coreMetrics],
+            exclude: ["Recordings"]),
         tests("RedisTests", ["Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
         tests("JobsTests", ["Jobs", "Domain", "Redis", "Cryptography", "TestSupport"]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),

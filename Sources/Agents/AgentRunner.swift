@@ -1,9 +1,8 @@
 package import CoreMetrics
 package import Domain
-package import Logging
 package import NIOPosix
 package import ShimProtocol
-internal import Supervision
+package import Supervision
 
 /// Runs an agent to its end under a supervisor of its own: restarts with backoff, then gives up.
 package struct AgentRunner: Sendable {
@@ -16,68 +15,88 @@ package struct AgentRunner: Sendable {
 
     package let configuration: AgentConfiguration
     private let group: MultiThreadedEventLoopGroup
-    private let logger: Logger
-    private let metrics: any MetricsFactory
+    private let environment: SupervisionEnvironment
+    private let supervisors: AgentSupervisors
     private let census: AgentCensus
     private let token: @Sendable () throws -> [UInt8]
 
     private static let tailLimit = 16 * 1024
 
+    /// `supervisors` holds the supervisor that each agent's own one runs under.
     package init(
-        configuration: AgentConfiguration, group: MultiThreadedEventLoopGroup, logger: Logger,
-        metrics: any MetricsFactory, census: AgentCensus, token: @escaping @Sendable () throws -> [UInt8]
+        configuration: AgentConfiguration, group: MultiThreadedEventLoopGroup, environment: SupervisionEnvironment,
+        supervisors: AgentSupervisors, census: AgentCensus, token: @escaping @Sendable () throws -> [UInt8]
     ) {
         self.configuration = configuration
         self.group = group
-        self.logger = logger
-        self.metrics = metrics
+        self.environment = environment
+        self.supervisors = supervisors
         self.census = census
         self.token = token
     }
 
-    /// Runs until the agent ends with success. Throws `AgentError.failed` when its restart budget is spent,
-    /// with its last output in `AgentFailure`; when the task is cancelled the agent is ended first.
-    package func run(_ task: Agent.Task) async throws -> Result {
+    /// Runs until the agent ends with success. Throws `AgentFailure`, with its last output, when its restart
+    /// budget is spent; when the task is cancelled, or the agents' supervisor is stopped, the agent is ended
+    /// first and `CancellationError` thrown. `workspace` names it in the tree.
+    package func run(_ task: Agent.Task, of workspace: WorkspaceID) async throws -> Result {
         let census = self.census
         let id = task.directory.id
         let agent = Agent(
-            task, configuration: self.configuration, group: self.group, logger: self.logger, token: self.token,
-            report: { await census.set($0, of: id) })
-        let ended = EndBox()
-        let child = ChildSpecification(
-            id: "launch", restart: .transient, shutdown: .timeout(self.configuration.stopTimeout + .seconds(5)),
-            isSignificant: true,
-            backoff: RestartBackoff(first: .milliseconds(200), longest: .seconds(30), resetAfter: .seconds(600))
-        ) { ready in
-            do {
-                await ended.set(.success(try await agent.run(ready: ready)))
-            } catch {
-                await ended.set(.failure(error))
-                // Another owner's agent is not ours to restart.
-                if let error = error as? AgentError, error.code == .replaced || error.code == .launchFailed { return }
-                throw error
-            }
-        }
+            task, configuration: self.configuration, group: self.group, logger: self.environment.logger,
+            token: self.token, report: { await census.set($0, of: id) })
+        let last = Latch<Swift.Result<ExitRecord, any Error>>()
         let supervisor = try Supervisor(
             Supervisor.Configuration(
                 name: "agent \(id)", intensity: task.definition.restartIntensity,
                 period: task.definition.restartPeriod, autoShutdown: .anySignificant),
-            children: [child], logger: self.logger, metrics: self.metrics)
-        let outcome: Swift.Result<Void, any Error>
-        do {
-            outcome = .success(try await supervisor.run())
-        } catch {
-            outcome = .failure(error)
-        }
+            children: [self.launches(of: agent, last)], environment: self.environment)
+        let outcome = await self.supervise(supervisor, named: "\(workspace)/\(id)")
         await census.remove(id)
         let launches = await agent.currentGeneration
         let tail = task.directory.logTail(launches, limit: Self.tailLimit)
         try Task.checkCancellation()
         if case .failure(let error) = outcome { throw AgentFailure(message: "\(error)", tail: tail) }
-        switch await ended.value {
+        switch await last.current {
         case .success(let record): return Result(record: record, tail: tail, launches: launches)
+        case .failure(let error as CancellationError): throw error
         case .failure(let error): throw AgentFailure(message: "\(error)", tail: tail)
-        case nil: throw AgentFailure(message: "the agent was not started", tail: tail)
+        case nil: throw CancellationError()
+        }
+    }
+
+    /// The agent's launches, each an instance of one child.
+    private func launches(
+        of agent: Agent, _ last: Latch<Swift.Result<ExitRecord, any Error>>
+    ) -> ChildSpecification {
+        ChildSpecification(
+            id: "launch", restart: .transient, shutdown: .timeout(self.configuration.stopTimeout + .seconds(5)),
+            isSignificant: true,
+            backoff: RestartBackoff(first: .milliseconds(200), longest: .seconds(30), resetAfter: .seconds(600))
+        ) { child in
+            do {
+                await last.set(.success(try await agent.run(ready: { child.ready() })))
+            } catch {
+                await last.set(.failure(error))
+                // Another owner's agent is not ours to restart.
+                if let error = error as? AgentError, error.code == .replaced || error.code == .launchFailed { return }
+                throw error
+            }
+        }
+    }
+
+    /// Runs the agent's supervisor under the node's and waits for its end, also when the task is cancelled: the
+    /// agent must be gone before the caller goes on.
+    private func supervise(_ supervisor: Supervisor, named name: String) async -> Swift.Result<Void, any Error> {
+        let end = Latch<Swift.Result<Void, any Error>>()
+        do {
+            try await self.supervisors.start(supervisor, named: name) { await end.set($0) }
+        } catch {
+            return .failure(error)
+        }
+        return await withTaskCancellationHandler {
+            await end.value
+        } onCancel: {
+            supervisor.stop()
         }
     }
 
@@ -97,11 +116,24 @@ package struct AgentFailure: Error, Sendable, CustomStringConvertible {
     package var description: String { self.message }
 }
 
-/// How the last launch ended.
-private actor EndBox {
-    private(set) var value: Result<ExitRecord, any Error>?
+/// A value that is set some time, kept, and can be waited for; the wait heeds no cancellation.
+private actor Latch<Value: Sendable> {
+    private(set) var current: Value?
+    private var waiters: [CheckedContinuation<Value, Never>] = []
 
-    func set(_ value: Result<ExitRecord, any Error>) { self.value = value }
+    func set(_ value: Value) {
+        self.current = value
+        let waiters = self.waiters
+        self.waiters = []
+        for waiter in waiters { waiter.resume(returning: value) }
+    }
+
+    var value: Value {
+        get async {
+            if let current = self.current { return current }
+            return await withCheckedContinuation { self.waiters.append($0) }
+        }
+    }
 }
 
 /// Counts the agents of this node by state, for metrics.

@@ -35,6 +35,9 @@ package struct JobQueueError: Error, Hashable, CustomStringConvertible {
     /// True when the same call may succeed later, without anybody's doing here.
     package var isPassing: Bool { self.code == .unavailable || self.code == .full }
 
+    /// True when this process can never succeed, whatever it tries.
+    package var isPermanent: Bool { [.replaced, .nameTaken, .wrongMasterKey].contains(self.code) }
+
     /// Sorts an error of a call into the queue's own; cancellation passes through.
     static func from(_ error: any Error) -> any Error {
         guard let error = error as? RedisError else { return error }

@@ -49,8 +49,9 @@ package actor RedisClient {
         self.up.record(0)
     }
 
-    /// Keeps a connection open until the task is cancelled; then closes it and fails who waits.
+    /// Keeps a connection open until the task is cancelled; then closes it and fails who waits. It may run again.
     package func run() async {
+        if self.state == .stopped { self.state = .connecting(lastError: nil) }
         var backoff = Self.firstBackoff
         while !Task.isCancelled {
             do {

@@ -2,23 +2,35 @@
 package enum RestartPolicy: String, Hashable, Sendable, CaseIterable {
     /// Always.
     case permanent
-    /// Only when it failed.
+    /// Only after an abnormal end: not after a return, nor after `ChildShutdown`.
     case transient
-    /// Never; it is forgotten.
+    /// Never; its specification is forgotten with it.
     case temporary
 }
 
-/// How long a child may take to end after it was cancelled (OTP's `shutdown`).
+/// How a child is asked to end, and for how long it may take (OTP's `shutdown`).
 package enum ShutdownPolicy: Hashable, Sendable {
+    /// Killed at once, see `ChildSpecification.kill`.
+    case brutalKill
+    /// Cancelled, then killed when it has not ended within this time.
     case timeout(Duration)
+    /// Cancelled and awaited for as long as it takes.
     case infinity
 }
 
-/// Growing pauses between restarts, which OTP has not: off unless given.
+/// What a child is, for counts and defaults (OTP's `type`).
+package enum ChildType: String, Hashable, Sendable {
+    case worker
+    case supervisor
+}
+
+/// Growing pauses before restarts, which OTP has not: off unless given.
+///
+/// The nth restart in a row waits `first * 2^n`, at most `longest`, times a jitter factor; a child that ran
+/// for `resetAfter` starts over (the shape of Akka's BackoffSupervisor and Kubernetes' kubelet).
 package struct RestartBackoff: Hashable, Sendable {
     package var first: Duration
     package var longest: Duration
-    /// A child that ran this long starts over with the first pause.
     package var resetAfter: Duration
 
     package init(first: Duration, longest: Duration, resetAfter: Duration) {
@@ -29,86 +41,74 @@ package struct RestartBackoff: Hashable, Sendable {
 
     /// The pause before the restart with this count, 0 being the first; jitter is the caller's.
     package func pause(attempt: Int) -> Duration {
-        let doublings = min(attempt, 20)
-        let pause = self.first * (1 << doublings)
-        return min(pause, self.longest)
+        // Doubling stops where no sensible cap is left to reach, so that nothing overflows.
+        min(self.first * (1 << max(0, min(attempt, 20))), self.longest)
     }
 }
 
-/// What a supervisor knows of a child before it runs.
+extension RestartBackoff {
+    /// For a supervisor that gave up: its children had their own pauses, so this is about not hurrying.
+    package static let subsystem = RestartBackoff(first: .seconds(1), longest: .seconds(30), resetAfter: .seconds(600))
+}
+
+/// What a supervisor knows of a child before it runs (OTP's child specification).
 package struct ChildSpecification: Sendable {
+    /// Runs the child. It calls `ready()` once it is up, returns when it is done, throws when it failed, and
+    /// ends soon after its task is cancelled. What it owns is released before it returns.
+    package typealias Run = @concurrent @Sendable (_ child: ChildContext) async throws -> Void
+
     package var id: String
     package var restart: RestartPolicy
     package var shutdown: ShutdownPolicy
-    /// Its own final end may end the supervisor (OTP's `significant`).
+    package var type: ChildType
+    /// Its own final end may end the supervisor; wants `autoShutdown` and a child that is not permanent.
     package var isSignificant: Bool
     package var backoff: RestartBackoff?
-    /// Runs the child; returns when it is done, throws when it failed, and ends soon after it is cancelled.
-    /// It calls `ready` once it is up; what it owns is released before it returns.
-    package var run: @Sendable (_ ready: @escaping @Sendable () -> Void) async throws -> Void
+    /// A running child that gives no heartbeat for this long counts as hung: it is told to end and that end is
+    /// a failure. nil: not watched.
+    package var heartbeatLimit: Duration?
+    /// The last resort when cancelling does not help: ends from outside what the child waits for, such as a
+    /// process or a connection. Called at most once an instance, from no particular thread. A Swift task
+    /// itself cannot be killed, so a child without this may end as leaked.
+    package var kill: (@Sendable () -> Void)?
+    package var run: Run
 
     package init(
         id: String, restart: RestartPolicy = .permanent, shutdown: ShutdownPolicy = .timeout(.seconds(5)),
-        isSignificant: Bool = false, backoff: RestartBackoff? = nil,
-        run: @escaping @Sendable (_ ready: @escaping @Sendable () -> Void) async throws -> Void
+        type: ChildType = .worker, isSignificant: Bool = false, backoff: RestartBackoff? = nil,
+        heartbeatLimit: Duration? = nil, kill: (@Sendable () -> Void)? = nil, run: @escaping Run
     ) {
         self.id = id
         self.restart = restart
         self.shutdown = shutdown
+        self.type = type
         self.isSignificant = isSignificant
         self.backoff = backoff
+        self.heartbeatLimit = heartbeatLimit
+        self.kill = kill
         self.run = run
     }
-}
 
-/// Why a child ended.
-package enum ChildExit: Hashable, Sendable {
-    case normal
-    case failed(String)
-    /// It was cancelled by its supervisor.
-    case shutdown
-
-    var isFailure: Bool {
-        if case .failed = self { true } else { false }
+    /// A child that is a supervisor. `make` is called for each start, so that a restarted one begins with
+    /// fresh counters and its first children; it throws what `Supervisor.init` throws.
+    package static func supervisor(
+        id: String, restart: RestartPolicy = .permanent, shutdown: ShutdownPolicy = .infinity,
+        isSignificant: Bool = false, backoff: RestartBackoff? = nil,
+        make: @escaping @Sendable () async throws -> Supervisor
+    ) -> ChildSpecification {
+        ChildSpecification(
+            id: id, restart: restart, shutdown: shutdown, type: .supervisor, isSignificant: isSignificant,
+            backoff: backoff
+        ) { child in
+            try await make().run(as: child)
+        }
     }
 }
 
-/// What a supervisor says of a child.
-package struct ChildStatus: Hashable, Sendable {
-    package enum State: String, Hashable, Sendable {
-        case starting
-        case running
-        case waitingToRestart
-        case stopping
-        case ended
-        /// It ignored its cancellation past its shutdown time.
-        case leaked
-    }
-
+/// Names one instance of a child, as a process id does in OTP: a restarted child has a new one.
+package struct ChildReference: Hashable, Sendable {
     package let id: String
-    package let state: State
-    package let restarts: Int
-    package let lastReason: String?
-}
-
-/// Why a supervisor ended other than by being stopped.
-package struct SupervisionError: Error, Hashable, CustomStringConvertible {
-    package enum Code: Hashable, Sendable {
-        /// More restarts than the intensity allows within the period.
-        case gaveUp
-        /// A child ended before it was ready, at the first start.
-        case failedToStart
-        /// Two children share an id.
-        case invalidSpecification
-    }
-
-    package let code: Code
-    package let message: String
-
-    package init(code: Code, message: String) {
-        self.code = code
-        self.message = message
-    }
-
-    package var description: String { self.message }
+    /// Counts from 1 for each specification.
+    package let instance: Int
+    let key: Int
 }

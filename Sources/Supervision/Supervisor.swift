@@ -1,237 +1,503 @@
-package import CoreMetrics
-package import Logging
+internal import CoreMetrics
+internal import Logging
 
-/// Keeps children running: starts them in order, restarts what fails, stops them in reverse.
+/// Keeps children running: starts them in order, restarts what fails, stops them in reverse (OTP 25's
+/// `supervisor`, with backoff, heartbeats and leak reports added).
 ///
-/// The decisions are `SupervisorMachine`'s; this actor carries them out. Each child is a task of its own,
-/// owned by `run()`, so that it can be cancelled alone. A child that ignores its cancellation cannot be
-/// ended in Swift; it is reported as leaked and counted, and the supervisor goes on without it.
+/// The decisions are `SupervisorMachine`'s; this actor is its mailbox and carries them out. Each child is a task
+/// of its own: a task group cannot cancel one of its children, and would wait for ever for one that ignores it.
+/// The structure is kept all the same: `run` returns only when it has seen every child's end, but for those that
+/// it reported as leaked.
 package actor Supervisor {
-    package enum AutoShutdown: Sendable {
-        case never
-        /// The own final end of one significant child ends the supervisor.
-        case anySignificant
-        /// The own final ends of all significant children do.
-        case allSignificant
-    }
-
-    package struct Configuration: Sendable {
-        package var name: String
-        /// More restarts than this within `period` end the supervisor (OTP's default: 1 in 5 s).
-        package var intensity: Int
-        package var period: Duration
-        package var autoShutdown: AutoShutdown
-
-        package init(
-            name: String, intensity: Int = 1, period: Duration = .seconds(5), autoShutdown: AutoShutdown = .never
-        ) {
-            self.name = name
-            self.intensity = intensity
-            self.period = period
-            self.autoShutdown = autoShutdown
-        }
-    }
-
-    private struct Task {
-        let instance: Int
-        let handle: _Concurrency.Task<Void, Never>
-    }
-
     package nonisolated let configuration: Configuration
+    private let environment: SupervisionEnvironment
+    private let template: ChildSpecification?
     private var machine: SupervisorMachine
-    private var specifications: [String: ChildSpecification]
-    private var tasks: [String: Task] = [:]
+    private var specifications: [SupervisorMachine.Key: ChildSpecification] = [:]
+    private var links: [SupervisorMachine.Key: ChildLink] = [:]
+    private var tasks: [SupervisorMachine.Key: Task<Void, Never>] = [:]
+    private var calls: [SupervisorMachine.CallID: PendingCall] = [:]
+    private var lastKey: SupervisorMachine.Key
+    private var lastCall = 0
+    private var alarms = AlarmClock()
+    private var sleeper: Task<Void, Never>?
+    private var sleeps = 0
+    private var end: SupervisorMachine.End?
     private let events: AsyncStream<SupervisorMachine.Event>
     private nonisolated let post: AsyncStream<SupervisorMachine.Event>.Continuation
-    private let clock: any Clock<Duration>
-    private let now: @Sendable () -> Duration
-    private let jitter: @Sendable () -> Double
-    private let logger: Logger
-    private let metrics: any MetricsFactory
-    private var failure: SupervisionError?
-    private(set) package var leaked = 0
 
-    /// Throws `SupervisionError.invalidSpecification` when two children share an id; starts nothing.
-    /// `clock` paces waiting and `now` tells its time; `jitter` returns a factor from 0.5 to 1.
-    package init(
-        _ configuration: Configuration, children: [ChildSpecification], logger: Logger,
-        metrics: any MetricsFactory = NOOPMetricsHandler.instance, clock: any Clock<Duration> = ContinuousClock(),
-        now: @escaping @Sendable () -> Duration = Supervisor.monotonicNow,
-        jitter: @escaping @Sendable () -> Double = { Double.random(in: 0.5...1) }
-    ) throws {
-        self.configuration = configuration
-        self.specifications = [:]
-        for child in children {
-            guard self.specifications.updateValue(child, forKey: child.id) == nil else {
-                throw SupervisionError(
-                    code: .invalidSpecification,
-                    message: "the supervisor '\(configuration.name)' has two children named '\(child.id)'")
-            }
-        }
-        self.machine = SupervisorMachine(
-            intensity: configuration.intensity, period: configuration.period,
-            autoShutdown: configuration.autoShutdown.decision, children: children.map(Self.decisionChild))
-        (self.events, self.post) = AsyncStream.makeStream()
-        self.logger = logger
-        self.metrics = metrics
-        self.clock = clock
-        self.now = now
-        self.jitter = jitter
+    private struct PendingCall {
+        let continuation: CheckedContinuation<SupervisorMachine.Reply, Never>
+        /// The specification that the call brought, dropped again when it is refused.
+        let key: SupervisorMachine.Key?
     }
 
-    /// Time since the first use of the process' monotonic clock.
-    package static let monotonicNow: @Sendable () -> Duration = {
-        let start = ContinuousClock.now
-        return { ContinuousClock.now - start }
-    }()
+    /// Checks every specification before anything starts; throws `SupervisionError.invalidSpecification`, whose
+    /// message names the child and the rule. For `simpleOneForOne` there is one child, the template.
+    package init(
+        _ configuration: Configuration, children: [ChildSpecification], environment: SupervisionEnvironment
+    ) throws(SupervisionError) {
+        try configuration.check(children)
+        self.configuration = configuration
+        self.environment = environment
+        let isSimple = configuration.strategy == .simpleOneForOne
+        self.template = isSimple ? children.first : nil
+        self.lastKey = isSimple ? 0 : children.count
+        if !isSimple {
+            self.specifications = Dictionary(uniqueKeysWithValues: zip(1..., children))
+        }
+        self.machine = SupervisorMachine(
+            strategy: configuration.strategy, intensity: configuration.intensity, period: configuration.period,
+            autoShutdown: configuration.autoShutdown,
+            children: isSimple ? [] : zip(1..., children).map { SupervisorMachine.Child(key: $0, $1) })
+        // Bounded by the number of children, each of which has a few events under way at most, and of callers.
+        (self.events, self.post) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
+    }
 
-    /// Runs until the task is cancelled, auto-shutdown applies, or the restart budget is spent; all
-    /// children have ended by then, in reverse order. Throws `SupervisionError` in the last case and when
-    /// a child fails at its first start. `ready` is called once all first children are up. Call it once.
+    // MARK: - Running
+
+    /// Runs until the task is cancelled, auto-shutdown applies, or the restart budget is spent; all children have
+    /// ended by then, in reverse order, but for leaked ones. Throws `SupervisionError` `.gaveUp`, `.failedToStart`
+    /// or `.killed`. `ready` is called once all first children are up. Call it once.
     package func run(ready: @escaping @Sendable () -> Void = {}) async throws {
         self.post.yield(.begin)
-        // A shield, awaited right below: cancellation must reach the machine as an event, whereas it would
-        // end the stream's iteration at once and leave the children behind.
-        let loop = _Concurrency.Task { await self.handleEvents(ready: ready) }
+        // A shield, awaited right below: cancellation must reach the machine as an event, whereas it would end
+        // the stream's iteration at once and leave the children behind.
+        let loop = Task { await self.handleEvents(ready: ready) }
         await withTaskCancellationHandler {
             await loop.value
         } onCancel: {
             self.post.yield(.shutdown)
         }
-        if let failure = self.failure { throw failure }
+        if let error = self.end.flatMap({ self.error(of: $0) }) { throw error }
     }
+
+    /// Runs as a child of another supervisor: that one sees this tree, and this one's end as OTP would show it.
+    /// What leaked here is reported above, where it counts as leaked too, and is awaited before this returns, so
+    /// that no successor starts beside it.
+    package func run(as child: ChildContext) async throws {
+        child.attach(self)
+        defer { child.attach(nil) }
+        let result: Result<Void, any Error>
+        do {
+            result = .success(try await self.run(ready: { child.ready() }))
+        } catch {
+            result = .failure(error)
+        }
+        if self.machine.leakedCount > 0 {
+            child.link.leftBehind()
+            for task in self.tasks.values { await task.value }
+        }
+        try result.get()
+        throw ChildShutdown()
+    }
+
+    /// Asks it to stop as cancelling its task does; returns at once.
+    package nonisolated func stop() { self.post.yield(.shutdown) }
+
+    /// Ends it without asking its children first: each is killed at once; returns at once.
+    package nonisolated func kill() { self.post.yield(.kill) }
 
     private func handleEvents(ready: @Sendable () -> Void) async {
         for await event in self.events {
-            for action in self.machine.handle(event, now: self.now()) { self.perform(action, ready: ready) }
-            if self.machine.isFinished { return }
+            self.handle(event, ready: ready)
+            if self.machine.isFinished { break }
         }
+        self.sleeper?.cancel()
+        self.alarms.clear()
+        // Calls whose turn did not come any more.
+        for id in self.calls.keys.sorted() { self.answer(id, .refused(.notRunning)) }
     }
 
-    /// Adds a child to a running supervisor; one whose id is taken is not started.
-    package func start(_ specification: ChildSpecification) {
-        guard !self.machine.children.contains(where: { $0.id == specification.id }) else { return }
-        self.specifications[specification.id] = specification
-        self.post.yield(.add(Self.decisionChild(specification)))
+    private func handle(_ event: SupervisorMachine.Event, ready: @Sendable () -> Void) {
+        self.note(event)
+        for action in self.machine.handle(event, now: self.environment.now()) { self.perform(action, ready: ready) }
     }
 
-    /// Stops a child for good; it has not necessarily ended when this returns.
-    package nonisolated func stop(id: String) { self.post.yield(.stopChild(id: id)) }
+    // MARK: - Calls (OTP's start_child, terminate_child, restart_child, delete_child, which_children, count_children)
 
+    /// Adds a child after the others and starts it; nil when it said that it is not to run. Throws
+    /// `SupervisionError` `.invalidSpecification`, `.alreadyStarted`, `.alreadyPresent`, `.startFailed` (it is
+    /// not kept then), `.simpleOneForOne` or `.notRunning`.
+    @discardableResult
+    package func startChild(_ specification: ChildSpecification) async throws -> ChildReference? {
+        guard self.template == nil else { throw self.error(.simpleOneForOne) }
+        try self.configuration.check(specification)
+        return try await self.start(specification)
+    }
+
+    /// Starts a child like the template of a simple-one-for-one supervisor, but with this to run and to kill it;
+    /// `name` is for people and need not be unique. Throws as `startChild`.
+    @discardableResult
+    package func startInstance(
+        named name: String, kill: (@Sendable () -> Void)? = nil, run: @escaping ChildSpecification.Run
+    ) async throws -> ChildReference? {
+        guard var specification = self.template else { throw self.error(.notFound) }
+        specification.id = name
+        specification.kill = kill
+        specification.run = run
+        return try await self.start(specification)
+    }
+
+    /// Stops a child and returns when it is gone; a temporary one is forgotten with that. Throws
+    /// `SupervisionError` `.notFound`, `.simpleOneForOne` or `.notRunning`.
+    package func terminateChild(_ id: String) async throws { _ = try await self.call(.terminate(id: id)) }
+
+    /// Stops one child of a simple-one-for-one supervisor; one that has ended already is no error.
+    package func terminateChild(_ reference: ChildReference) async throws {
+        _ = try await self.call(.terminateReference(reference))
+    }
+
+    /// Starts a known child that does not run; nil when it said that it is not to run. Throws `SupervisionError`
+    /// `.running`, `.restarting`, `.leaked`, `.startFailed` (it stays known) or as `terminateChild`.
+    @discardableResult
+    package func restartChild(_ id: String) async throws -> ChildReference? {
+        guard case .started(let reference) = try await self.call(.restart(id: id)) else { return nil }
+        return reference
+    }
+
+    /// Forgets a known child that does not run. Throws `SupervisionError` as `restartChild`.
+    package func deleteChild(_ id: String) async throws { _ = try await self.call(.delete(id: id)) }
+
+    /// The children in the order of their starts, once everything that came before the question has been dealt
+    /// with, restarts that wait for their turn included only as such. Throws `SupervisionError.notRunning`.
+    package func whichChildren() async throws -> [ChildStatus] {
+        _ = try await self.call(.look)
+        return self.children
+    }
+
+    /// The children in the order of their starts, as they are now; also while a step is under way.
     package var children: [ChildStatus] {
-        self.machine.children.map { child in
-            ChildStatus(id: child.id, state: child.phase.status, restarts: child.restarts, lastReason: child.lastReason)
+        let now = self.environment.now()
+        return self.machine.orderedKeys.compactMap { key in
+            self.machine.children[key].map { $0.status(dependency: self.links[key]?.dependency, now: now) }
         }
     }
+
+    package var counts: ChildCounts {
+        let children = self.machine.children.values
+        let supervisors = self.template.map { $0.type == .supervisor ? children.count : 0 }
+        return ChildCounts(
+            specifications: self.template == nil ? children.count : 1,
+            active: children.count { if case .running = $0.phase { true } else { false } },
+            supervisors: supervisors ?? children.count { $0.type == .supervisor },
+            workers: supervisors.map { children.count - $0 } ?? children.count { $0.type == .worker })
+    }
+
+    /// The whole tree below.
+    package func tree() async -> SupervisionTree {
+        let now = self.environment.now()
+        // Taken at once, so that this level is of one moment; the levels below follow.
+        let level = self.machine.orderedKeys.compactMap { key in
+            self.machine.children[key].map { child in
+                (child.status(dependency: self.links[key]?.dependency, now: now), self.links[key]?.supervisor)
+            }
+        }
+        let recent = self.machine.window.count(now: now)
+        var branches: [SupervisionTree.Branch] = []
+        for (status, supervisor) in level {
+            branches.append(SupervisionTree.Branch(status: status, tree: await supervisor?.tree()))
+        }
+        return SupervisionTree(
+            name: self.configuration.name, strategy: self.configuration.strategy,
+            intensity: self.configuration.intensity, period: self.configuration.period, recentRestarts: recent,
+            branches: branches)
+    }
+
+    /// True when no step is under way and no message waits.
+    package var isAtRest: Bool { self.machine.isAtRest }
+
+    private func start(_ specification: ChildSpecification) async throws -> ChildReference? {
+        self.lastKey += 1
+        let key = self.lastKey
+        self.specifications[key] = specification
+        let child = SupervisorMachine.Child(key: key, specification)
+        guard case .started(let reference) = try await self.call(.start(child), key: key) else { return nil }
+        return reference
+    }
+
+    private func call(
+        _ call: SupervisorMachine.Call, key: SupervisorMachine.Key? = nil
+    ) async throws -> SupervisorMachine.Reply {
+        guard !self.machine.isFinished else {
+            if let key { self.specifications[key] = nil }
+            throw self.error(.notRunning)
+        }
+        self.lastCall += 1
+        let id = self.lastCall
+        let reply = await withCheckedContinuation { continuation in
+            self.calls[id] = PendingCall(continuation: continuation, key: key)
+            self.post.yield(.call(id, call))
+        }
+        switch reply {
+        case .refused(let code): throw self.error(code)
+        case .startFailed(let reason):
+            throw SupervisionError(code: .startFailed, message: "the child could not start: \(reason)")
+        case .done, .started: return reply
+        }
+    }
+
+    // MARK: - Carrying out
 
     private func perform(_ action: SupervisorMachine.Action, ready: @Sendable () -> Void) {
         switch action {
-        case .start(let id, let instance): self.startChild(id, instance)
-        case .stop(let id, let instance): self.stopChild(id, instance)
-        case .scheduleRestart(let id, let instance, let pause):
-            self.wait(pause * self.jitter(), then: .restartDue(id: id, instance: instance))
-        case .restarted(let id, let reason): self.reportRestart(id, reason)
-        case .leaked(let id): self.reportLeak(id)
+        case .start(let key, let instance): self.startTask(key, instance)
+        case .stop(let key, let instance): self.stopTask(key, instance)
+        case .kill(let key, let instance): self.killTask(key, instance)
+        case .pause(let key, let pause, let duration):
+            self.alarm(.pauseEnded(key, pause: pause), in: duration * self.environment.jitter())
+        case .reply(let id, let reply): self.answer(id, reply)
+        case .restarting(let key, let reason, let label, let pause): self.reportRestart(key, reason, label, pause)
+        case .gaveUp(let key, let reason): self.reportGivingUp(key, reason)
+        case .startFailed(let key, let reason): self.observe(key, .startFailed(reason))
+        case .startIgnored(let key): self.observe(key, .startIgnored)
+        case .leaked(let key): self.reportLeak(key)
+        case .returned(let key): self.reportReturn(key)
+        case .forget(let key): self.forget(key)
         case .allReady: ready()
-        case .finished(let error): self.finish(error)
+        case .finished(let end): self.finish(end)
         }
     }
 
-    private func startChild(_ id: String, _ instance: Int) {
-        guard let specification = self.specifications[id] else { return }
+    private func startTask(_ key: SupervisorMachine.Key, _ instance: Int) {
+        guard let run = self.specifications[key]?.run else { return }
         let post = self.post
-        // Not structured, because a group cannot cancel one of its children; `run()` does not return
-        // before the event of its end, posted below, has been seen.
-        let handle = _Concurrency.Task {
+        let link = ChildLink(key: key, instance: instance, now: self.environment.now, post: post)
+        self.links[key] = link
+        // Not structured, see the type's comment; every end comes back as an event.
+        self.tasks[key] = Task {
+            let result: Result<Void, any Error>
             do {
-                try await specification.run { post.yield(.ready(id: id, instance: instance)) }
-                post.yield(.exited(id: id, instance: instance, _Concurrency.Task.isCancelled ? .shutdown : .normal))
+                result = .success(try await run(ChildContext(link: link)))
             } catch {
-                let isAsked = _Concurrency.Task.isCancelled && error is CancellationError
-                post.yield(.exited(id: id, instance: instance, isAsked ? .shutdown : .failed("\(error)")))
+                result = .failure(error)
+            }
+            post.yield(link.end(result))
+        }
+    }
+
+    private func stopTask(_ key: SupervisorMachine.Key, _ instance: Int) {
+        guard let link = self.links[key], link.instance == instance else { return }
+        link.markAsked()
+        self.tasks[key]?.cancel()
+        guard case .timeout(let limit) = self.specifications[key]?.shutdown else { return }
+        self.alarm(.stopOverdue(key, instance: instance), in: limit)
+    }
+
+    private func killTask(_ key: SupervisorMachine.Key, _ instance: Int) {
+        guard let link = self.links[key], link.instance == instance, link.markKilled() else { return }
+        link.markAsked()
+        // Before the cancellation, which would ask its children politely. Its own supervisors see to the grace.
+        let supervisor = link.supervisor
+        supervisor?.kill()
+        self.tasks[key]?.cancel()
+        self.specifications[key]?.kill?()
+        guard supervisor == nil else { return }
+        self.alarm(.killOverdue(key, instance: instance), in: self.environment.killGrace)
+    }
+
+    private func forget(_ key: SupervisorMachine.Key) {
+        self.specifications[key] = nil
+        self.links[key] = nil
+        self.tasks[key] = nil
+    }
+
+    private func answer(_ id: SupervisorMachine.CallID, _ reply: SupervisorMachine.Reply) {
+        guard let call = self.calls.removeValue(forKey: id) else { return }
+        if case .refused = reply, let key = call.key { self.specifications[key] = nil }
+        call.continuation.resume(returning: reply)
+    }
+
+    // MARK: - Time
+
+    private func alarm(_ event: SupervisorMachine.Event, in duration: Duration) {
+        guard self.alarms.set(event, at: self.environment.now() + duration) else { return }
+        self.sleep(duration)
+    }
+
+    /// Sleeps anew, until the earliest alarm. The sleeper before is cancelled; should it have woken up already,
+    /// its number is stale.
+    private func sleep(_ duration: Duration) {
+        self.sleeper?.cancel()
+        self.sleeps += 1
+        let (number, clock) = (self.sleeps, self.environment.clock)
+        self.sleeper = Task { [weak self] in
+            do { try await clock.sleep(for: duration) } catch { return }
+            await self?.ring(number)
+        }
+    }
+
+    private func ring(_ number: Int) {
+        guard number == self.sleeps, !self.machine.isFinished else { return }
+        let now = self.environment.now()
+        for event in self.alarms.due(at: now) {
+            if case .silent(let key, let instance, _) = event {
+                self.checkHeartbeat(key, instance, now: now)
+            } else {
+                self.post.yield(event)
             }
         }
-        self.tasks[id] = Task(instance: instance, handle: handle)
+        if let next = self.alarms.next { self.sleep(max(next - now, .zero)) }
     }
 
-    private func stopChild(_ id: String, _ instance: Int) {
-        guard let task = self.tasks[id], task.instance == instance else { return }
-        task.handle.cancel()
-        guard case .timeout(let limit) = self.specifications[id]?.shutdown else { return }
-        self.wait(limit, then: .stopOverdue(id: id, instance: instance))
-    }
-
-    /// A timer that outlives its use does no harm: its event is stale by its instance.
-    private func wait(_ duration: Duration, then event: SupervisorMachine.Event) {
-        let post = self.post
-        let clock = self.clock
-        _Concurrency.Task {
-            do { try await clock.sleep(for: duration) } catch { return }
-            post.yield(event)
+    /// Looks when a heartbeat was due at the latest, instead of at each one.
+    private func checkHeartbeat(_ key: SupervisorMachine.Key, _ instance: Int, now: Duration) {
+        guard let link = self.links[key], link.instance == instance, self.machine.children[key]?.isAlive == true,
+            let limit = self.specifications[key]?.heartbeatLimit
+        else { return }
+        let silence = now - link.beatAt
+        if silence >= limit {
+            self.post.yield(.silent(key, instance: instance, silence))
+        } else {
+            self.alarm(.silent(key, instance: instance, limit), in: limit - silence)
         }
     }
 
-    private func reportRestart(_ id: String, _ reason: String) {
-        self.logger.warning(
-            "a supervised child failed and is restarted",
-            metadata: [
-                "supervisor.name": "\(self.configuration.name)", "child.id": "\(id)", "reason": "\(reason)",
-            ])
+    // MARK: - Reports
+
+    /// Reports what happened to a child before the machine decides what follows.
+    private func note(_ event: SupervisorMachine.Event) {
+        switch event {
+        case .ready(let key, let instance):
+            guard let link = self.links[key], link.instance == instance else { return }
+            self.observe(key, .started)
+            guard let limit = self.specifications[key]?.heartbeatLimit else { return }
+            self.alarm(.silent(key, instance: instance, limit), in: limit)
+        case .ended(let key, let instance, let exit):
+            guard self.links[key]?.instance == instance else { return }
+            self.observe(key, .ended(self.machine.children[key]?.silence.map { .hung($0) } ?? exit))
+        case .silent(let key, _, let silence):
+            guard case .running = self.machine.children[key]?.phase else { return }
+            self.observe(key, .hung(silence))
+            self.environment.logger.error(
+                "a supervised child gave no heartbeat and is told to end",
+                metadata: self.metadata(key, ["silence": "\(silence)"]))
+        default: break
+        }
+    }
+
+    private func observe(_ key: SupervisorMachine.Key?, _ kind: SupervisionEvent.Kind) {
+        guard let observe = self.environment.observe else { return }
+        observe(
+            SupervisionEvent(
+                supervisor: self.configuration.name, child: key.flatMap { self.reference(of: $0) }, kind: kind))
+    }
+
+    /// Also of a child that the machine has forgotten while its last actions are carried out.
+    private func reference(of key: SupervisorMachine.Key) -> ChildReference? {
+        self.specifications[key].map {
+            ChildReference(id: $0.id, instance: self.links[key]?.instance ?? 0, key: key)
+        }
+    }
+
+    private func reportRestart(_ key: SupervisorMachine.Key, _ reason: String, _ label: String, _ pause: Duration) {
+        self.environment.stormGuard?.restarted()
+        self.observe(key, .restarting(reason: reason, pause: pause))
+        self.environment.logger.warning(
+            "a supervised child ended and is restarted",
+            metadata: self.metadata(key, ["reason": "\(reason)", "pause": "\(pause)"]))
         Counter(
             label: "orchestra_supervisor_restarts_total",
-            dimensions: [("supervisor", self.configuration.name.prefixUpToSpace)], factory: self.metrics
+            dimensions: [("supervisor", self.configuration.kind), ("reason", label)], factory: self.environment.metrics
         ).increment()
     }
 
-    private func reportLeak(_ id: String) {
-        self.leaked += 1
-        self.logger.error(
-            "a supervised child ignored its cancellation and is left behind",
-            metadata: ["supervisor.name": "\(self.configuration.name)", "child.id": "\(id)"])
-        Counter(label: "orchestra_supervisor_leaks_total", factory: self.metrics).increment()
+    private func reportLeak(_ key: SupervisorMachine.Key) {
+        self.observe(key, .leaked)
+        self.environment.logger.error(
+            "a supervised child ignored its cancellation and is left behind", metadata: self.metadata(key, [:]))
+        self.count("orchestra_supervisor_leaks_total")
     }
 
-    private func finish(_ error: SupervisionError?) {
-        self.post.finish()
-        guard let error else { return }
-        self.failure = SupervisionError(
-            code: error.code, message: "the supervisor '\(self.configuration.name)' \(error.message)")
-        if error.code == .gaveUp {
-            Counter(label: "orchestra_supervisor_give_ups_total", factory: self.metrics).increment()
+    private func reportReturn(_ key: SupervisorMachine.Key) {
+        self.observe(key, .returned)
+        self.environment.logger.notice("a child that was left behind has ended", metadata: self.metadata(key, [:]))
+    }
+
+    private func reportGivingUp(_ key: SupervisorMachine.Key, _ reason: String) {
+        self.observe(key, .gaveUp(reason: reason))
+        self.environment.logger.error(
+            "a supervisor gives up: more restarts than it may have",
+            metadata: self.metadata(key, ["reason": "\(reason)"]))
+        self.count("orchestra_supervisor_give_ups_total")
+    }
+
+    private func finish(_ end: SupervisorMachine.End) {
+        self.end = end
+        self.observe(nil, .finished)
+    }
+
+    private func count(_ label: String) {
+        Counter(
+            label: label, dimensions: [("supervisor", self.configuration.kind)], factory: self.environment.metrics
+        ).increment()
+    }
+
+    private func metadata(_ key: SupervisorMachine.Key, _ more: Logger.Metadata) -> Logger.Metadata {
+        let id = self.specifications[key]?.id ?? ""
+        return more.merging(["supervisor.name": "\(self.configuration.name)", "child.id": "\(id)"]) { first, _ in first
         }
     }
 
-    private static func decisionChild(_ specification: ChildSpecification) -> SupervisorMachine.Child {
-        SupervisorMachine.Child(
-            id: specification.id, restart: specification.restart, isSignificant: specification.isSignificant,
-            backoff: specification.backoff)
+    private func error(_ code: SupervisionError.Code) -> SupervisionError {
+        let text =
+            switch code {
+            case .alreadyStarted: "already runs a child of this id"
+            case .alreadyPresent: "already knows a child of this id, which does not run: restart or delete it"
+            case .notFound: "knows no such child"
+            case .running: "cannot do that while the child runs: terminate it first"
+            case .restarting: "is about to restart that child"
+            case .simpleOneForOne: "is simple-one-for-one: its children go by reference, not by id"
+            case .leaked: "still has the child's last instance, which ignored its cancellation"
+            default: "does not run"
+            }
+        return SupervisionError(code: code, message: "the supervisor '\(self.configuration.name)' \(text)")
     }
-}
 
-extension Supervisor.AutoShutdown {
-    fileprivate var decision: SupervisorMachine.AutoShutdown {
-        switch self {
-        case .never: .never
-        case .anySignificant: .anySignificant
-        case .allSignificant: .allSignificant
+    private func error(of end: SupervisorMachine.End) -> SupervisionError? {
+        let name = self.configuration.name
+        switch end {
+        case .shutdown, .autoShutdown: return nil
+        case .gaveUp(let child, let reason):
+            return SupervisionError(
+                code: .gaveUp,
+                message:
+                    "the supervisor '\(name)' gave up after \(self.configuration.intensity) restarts within \(self.configuration.period); the last: '\(child)': \(reason)"
+            )
+        case .failedToStart(let child, let reason):
+            return SupervisionError(
+                code: .failedToStart,
+                message: "the supervisor '\(name)': the child '\(child)' could not start: \(reason)")
+        case .killed:
+            return SupervisionError(code: .killed, message: "the supervisor '\(name)' was killed")
         }
     }
 }
 
-extension SupervisorMachine.Child.Phase {
-    fileprivate var status: ChildStatus.State {
-        switch self {
-        case .idle, .starting: .starting
-        case .running: .running
-        case .waiting: .waitingToRestart
-        case .stopping: .stopping
-        case .ended: .ended
-        case .leaked: .leaked
-        }
+extension SupervisorMachine.Child {
+    init(key: SupervisorMachine.Key, _ specification: ChildSpecification) {
+        self.init(
+            key: key, id: specification.id, restart: specification.restart, shutdown: specification.shutdown,
+            type: specification.type, isSignificant: specification.isSignificant, backoff: specification.backoff,
+            canBeKilled: specification.kill != nil || specification.type == .supervisor)
     }
-}
 
-extension String {
-    /// The supervisor's kind: names are `kind` or `kind instance`, and only kinds may become labels.
-    fileprivate var prefixUpToSpace: String { String(self.prefix { $0 != " " }) }
+    fileprivate func status(dependency: String?, now: Duration) -> ChildStatus {
+        var uptime: Duration?
+        let state: ChildStatus.State
+        switch self.phase {
+        case .none: state = .none
+        case .starting: state = .starting
+        case .running(let since):
+            state = dependency == nil ? .running : .waiting
+            uptime = now - since
+        // Its end is known and about to be acted on.
+        case .ended, .restarting: state = .restarting
+        case .stopping: state = .stopping
+        case .leaked: state = .leaked
+        }
+        return ChildStatus(
+            reference: self.reference, type: self.type, state: state, restarts: self.restarts,
+            lastReason: self.lastExit.map { "\($0)" }, dependency: dependency, uptime: uptime)
+    }
 }

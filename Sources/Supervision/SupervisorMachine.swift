@@ -1,259 +1,676 @@
-/// The decisions of a one-for-one supervisor: events in, actions out; no clock, no task, no randomness.
-///
-/// Semantics are OTP's: children start in order, each ready before the next; they stop in reverse, each
-/// gone before the next; a failed first start unwinds; more than `intensity` restarts within `period`
-/// stop everything. Backoff is our addition and off unless a child asks for it.
-struct SupervisorMachine {
-    enum AutoShutdown: Hashable {
-        case never
-        case anySignificant
-        case allSignificant
-    }
+internal import DequeModule
 
-    struct Child {
-        enum Phase: Equatable {
-            case idle
+/// The decisions of a supervisor: events in, actions out; no clock, no task, no randomness.
+///
+/// The order of things is OTP's: a supervisor does one thing at a time. What it does now is a list of `steps`,
+/// of which it may be `waiting` for one; ends of children and calls that come meanwhile wait in the `inbox`, so
+/// that a failing restart, which puts itself at the inbox's end, lets others be served between its tries.
+/// Backoff, heartbeats and leaks are additions; without them every trace is OTP's.
+struct SupervisorMachine: Hashable {
+    typealias Key = Int
+
+    struct Child: Hashable, Sendable {
+        enum Phase: Hashable {
+            /// Not running and not about to.
+            case none
             case starting
             case running(since: Duration)
-            case waiting
+            /// It has ended and its message waits in the inbox.
+            case ended(ChildExit, after: Duration)
+            /// A step waits for its end.
             case stopping
-            case ended
-            case leaked
+            /// A restart is due, at the inbox's turn or after a pause.
+            case restarting
+            /// It ignored its cancellation and runs on; when it ends after all, it may be wanted again.
+            case leaked(isWanted: Bool)
         }
 
+        let key: Key
         let id: String
         let restart: RestartPolicy
+        let shutdown: ShutdownPolicy
+        let type: ChildType
         let isSignificant: Bool
         let backoff: RestartBackoff?
-        var phase = Phase.idle
+        /// Whether killing can do more than cancelling.
+        let canBeKilled: Bool
+        var phase = Phase.none
         /// Counts the starts; an event of an earlier instance is stale.
         var instance = 0
+        /// Rises with each start of any child.
+        var startNumber = 0
         var restarts = 0
         var backoffAttempt = 0
-        var lastReason: String?
+        /// Counts the pauses, so that the end of an earlier one is stale.
+        var pauses = 0
+        /// Set when it gave no heartbeat for this long and was told to end.
+        var silence: Duration?
+        var lastExit: ChildExit?
 
+        /// Its task has not ended, as far as is known.
         var isAlive: Bool {
             switch self.phase {
-            case .starting, .running, .stopping: true
-            case .idle, .waiting, .ended, .leaked: false
+            case .starting, .running, .stopping, .leaked: true
+            case .none, .ended, .restarting: false
             }
         }
+
+        var reference: ChildReference { ChildReference(id: self.id, instance: self.instance, key: self.key) }
     }
 
-    enum Event {
+    typealias CallID = Int
+
+    enum Call: Hashable {
+        case start(Child)
+        case terminate(id: String)
+        case terminateReference(ChildReference)
+        case restart(id: String)
+        case delete(id: String)
+        /// Answered at its turn, so that all before it is done.
+        case look
+    }
+
+    enum Reply: Hashable {
+        case done
+        /// nil: the child said that it is not to run.
+        case started(ChildReference?)
+        case startFailed(String)
+        case refused(SupervisionError.Code)
+    }
+
+    enum Event: Hashable {
         case begin
-        case ready(id: String, instance: Int)
-        case exited(id: String, instance: Int, ChildExit)
-        case restartDue(id: String, instance: Int)
-        case stopOverdue(id: String, instance: Int)
-        case add(Child)
-        case stopChild(id: String)
+        case ready(Key, instance: Int)
+        case ended(Key, instance: Int, ChildExit)
+        /// Ended before it was ready.
+        case startEnded(Key, instance: Int, StartFailure)
+        case pauseEnded(Key, pause: Int)
+        case stopOverdue(Key, instance: Int)
+        case killOverdue(Key, instance: Int)
+        /// It gave no heartbeat for this long.
+        case silent(Key, instance: Int, Duration)
+        /// A supervisor among the children has ended but for what leaked in it.
+        case leftBehind(Key, instance: Int)
+        case call(CallID, Call)
         case shutdown
+        case kill
     }
 
-    enum Action: Equatable {
-        case start(id: String, instance: Int)
-        /// Cancels the child and watches that it ends within its shutdown time.
-        case stop(id: String, instance: Int)
-        /// Starts the child again after this pause, which the caller may stretch by jitter.
-        case scheduleRestart(id: String, instance: Int, after: Duration)
-        case restarted(id: String, reason: String)
-        case leaked(id: String)
+    enum End: Hashable {
+        case shutdown
+        case autoShutdown(child: String)
+        case gaveUp(child: String, reason: String)
+        case failedToStart(child: String, reason: String)
+        case killed
+    }
+
+    enum Action: Hashable {
+        case start(Key, instance: Int)
+        /// Cancel, and kill when its shutdown time is over.
+        case stop(Key, instance: Int)
+        /// Cancel and use the last resort; when that does not help within a moment either, it has leaked.
+        case kill(Key, instance: Int)
+        /// Tell when this pause, which may be stretched by jitter, is over.
+        case pause(Key, pause: Int, Duration)
+        case reply(CallID, Reply)
+        /// The restart has been decided; its first step may be stopping others, or a pause.
+        case restarting(Key, reason: String, label: String, pause: Duration)
+        /// The restart budget is spent; all children are ended next.
+        case gaveUp(Key, reason: String)
+        case startFailed(Key, reason: String)
+        case startIgnored(Key)
+        case leaked(Key)
+        /// A leaked child has ended after all.
+        case returned(Key)
+        /// Nothing of this child remains.
+        case forget(Key)
         case allReady
-        case finished(SupervisionError?)
+        case finished(End)
     }
 
-    private enum Phase: Equatable {
-        case idle
-        case starting(next: Int)
+    private enum Step: Hashable {
+        case start(Key, Purpose)
+        case stop(Key)
+        /// Starts what does not run, in order; from this child on, or all.
+        case startGroup(from: Key?)
+        case pause(Key, Duration)
+        case reply(CallID, Reply)
+        case stopAllAtOnce
+        case allReady
+        case finish(End)
+    }
+
+    private enum Purpose: Hashable {
+        case initial
+        case restart
+        case call(CallID, isNew: Bool)
+    }
+
+    private enum Message: Hashable {
+        case ended(Key, instance: Int)
+        case tryAgain(Key)
+        case pauseEnded(Key, pause: Int)
+        case call(CallID, Call)
+    }
+
+    private enum Waiting: Hashable {
+        case nothing
+        case start(Key, Purpose)
+        case stops(Set<Key>)
+    }
+
+    private enum Life: Hashable {
+        case new
         case running
-        case stopping(SupervisionError?)
+        case ending
         case finished
     }
 
-    let intensity: Int
-    let period: Duration
+    let strategy: RestartStrategy
     let autoShutdown: AutoShutdown
-    private(set) var children: [Child] = []
-    private var phase = Phase.idle
-    private var restartTimes: [Duration] = []
+    private(set) var window: RestartWindow
+    /// Also those of a simple-one-for-one supervisor, whose template is not among them.
+    private(set) var children: [Key: Child] = [:]
+    /// In the order of their starts; not kept for simple-one-for-one, where keys tell the order.
+    private var order: [Key] = []
+    private var keys: [String: Key] = [:]
+    private var life = Life.new
+    private var steps: Deque<Step> = []
+    private var waiting = Waiting.nothing
+    private var inbox: Deque<Message> = []
+    private var starts = 0
 
-    init(intensity: Int, period: Duration, autoShutdown: AutoShutdown, children: [Child]) {
-        self.intensity = intensity
-        self.period = period
+    init(
+        strategy: RestartStrategy, intensity: Int, period: Duration, autoShutdown: AutoShutdown = .never,
+        children: [Child]
+    ) {
+        self.strategy = strategy
         self.autoShutdown = autoShutdown
-        self.children = children
+        self.window = RestartWindow(intensity: intensity, period: period)
+        for child in children { self.insert(child) }
     }
 
-    var isFinished: Bool { self.phase == .finished }
+    var isFinished: Bool { self.life == .finished }
+    /// Nothing is under way and nothing waits.
+    var isAtRest: Bool {
+        self.life == .finished
+            || (self.life == .running && self.waiting == .nothing && self.steps.isEmpty && self.inbox.isEmpty)
+    }
+    /// The keys of all children, in the order of their first starts; those of a simple-one-for-one supervisor in
+    /// that of their last starts, restarting ones at the end, as OTP's process ids sort.
+    var orderedKeys: [Key] {
+        guard self.strategy == .simpleOneForOne else { return self.order }
+        let children = self.children.values.sorted { left, right in
+            let (isLeft, isRight) = (left.phase == .restarting, right.phase == .restarting)
+            return isLeft == isRight ? left.startNumber < right.startNumber : isRight
+        }
+        return children.map(\.key)
+    }
+    var leakedCount: Int {
+        self.children.values.count { if case .leaked = $0.phase { true } else { false } }
+    }
 
     mutating func handle(_ event: Event, now: Duration) -> [Action] {
-        switch event {
-        case .begin:
-            guard self.phase == .idle else { return [] }
-            self.phase = .starting(next: 0)
-            return self.startNext()
-        case .ready(let id, let instance): return self.ready(id, instance, now: now)
-        case .exited(let id, let instance, let exit): return self.exited(id, instance, exit, now: now)
-        case .restartDue(let id, let instance): return self.restartDue(id, instance)
-        case .stopOverdue(let id, let instance): return self.stopOverdue(id, instance)
-        case .add(let child): return self.add(child)
-        case .stopChild(let id): return self.stopChild(id)
-        case .shutdown: return self.stopAll(nil)
-        }
-    }
-
-    private func index(_ id: String, _ instance: Int) -> Int? {
-        self.children.firstIndex { $0.id == id && $0.instance == instance }
-    }
-
-    private mutating func start(_ index: Int) -> Action {
-        self.children[index].instance += 1
-        self.children[index].phase = .starting
-        return .start(id: self.children[index].id, instance: self.children[index].instance)
-    }
-
-    private mutating func startNext() -> [Action] {
-        guard case .starting(let next) = self.phase else { return [] }
-        guard next < self.children.count else {
-            self.phase = .running
-            return [.allReady]
-        }
-        self.phase = .starting(next: next + 1)
-        return [self.start(next)]
-    }
-
-    private mutating func ready(_ id: String, _ instance: Int, now: Duration) -> [Action] {
-        guard let index = self.index(id, instance), self.children[index].phase == .starting else { return [] }
-        self.children[index].phase = .running(since: now)
-        if case .starting(let next) = self.phase, next == index + 1 { return self.startNext() }
-        return []
-    }
-
-    private mutating func exited(_ id: String, _ instance: Int, _ exit: ChildExit, now: Duration) -> [Action] {
-        guard let index = self.index(id, instance), self.children[index].isAlive else { return [] }
-        let before = self.children[index].phase
-        if case .failed(let reason) = exit { self.children[index].lastReason = reason }
-        if before == .stopping {
-            self.children[index].phase = .ended
-            if case .stopping = self.phase { return self.continueStopping() }
-            return self.forgetIfTemporary(index)
-        }
-        if case .starting(let next) = self.phase, next == index + 1, before == .starting, exit.isFailure {
-            self.children[index].phase = .ended
-            return self.stopAll(
-                SupervisionError(
-                    code: .failedToStart,
-                    message: "the child '\(id)' could not start: \(self.children[index].lastReason ?? "it ended")"))
-        }
-        let restarts =
-            switch self.children[index].restart {
-            case .permanent: true
-            case .transient: exit.isFailure
-            case .temporary: false
-            }
-        if restarts { return self.restart(index, before: before, exit: exit, now: now) }
-        self.children[index].phase = .ended
-        if self.shouldShutDown(after: index) { return self.stopAll(nil) }
-        let actions = self.forgetIfTemporary(index)
-        if case .starting(let next) = self.phase, next == index + 1 { return actions + self.startNext() }
+        var actions: [Action] = []
+        self.receive(event, now: now, &actions)
+        self.advance(now: now, &actions)
         return actions
     }
 
-    private mutating func restart(_ index: Int, before: Child.Phase, exit: ChildExit, now: Duration) -> [Action] {
-        self.restartTimes.append(now)
-        self.restartTimes.removeAll { $0 < now - self.period }
-        let reason = if case .failed(let text) = exit { text } else { "it ended" }
-        if self.restartTimes.count > self.intensity {
-            self.children[index].phase = .ended
-            return self.stopAll(
-                SupervisionError(
-                    code: .gaveUp,
-                    message:
-                        "gave up after \(self.intensity) restarts within \(self.period); the last: '\(self.children[index].id)': \(reason)"
-                ))
-        }
-        self.children[index].restarts += 1
-        let report = Action.restarted(id: self.children[index].id, reason: reason)
-        guard let backoff = self.children[index].backoff else { return [report, self.start(index)] }
-        if case .running(let since) = before, now - since >= backoff.resetAfter {
-            self.children[index].backoffAttempt = 0
-        }
-        let pause = backoff.pause(attempt: self.children[index].backoffAttempt)
-        self.children[index].backoffAttempt += 1
-        self.children[index].phase = .waiting
-        return [
-            report,
-            .scheduleRestart(id: self.children[index].id, instance: self.children[index].instance, after: pause),
-        ]
-    }
+    // MARK: - Events
 
-    private mutating func restartDue(_ id: String, _ instance: Int) -> [Action] {
-        guard let index = self.index(id, instance), self.children[index].phase == .waiting else { return [] }
-        return [self.start(index)]
-    }
-
-    private func shouldShutDown(after index: Int) -> Bool {
-        guard self.children[index].isSignificant else { return false }
-        switch self.autoShutdown {
-        case .never: return false
-        case .anySignificant: return true
-        case .allSignificant: return self.children.allSatisfy { !$0.isSignificant || $0.phase == .ended }
+    private mutating func receive(_ event: Event, now: Duration, _ actions: inout [Action]) {
+        switch event {
+        case .begin:
+            guard self.life == .new else { return }
+            self.life = .running
+            self.steps = Deque(self.order.map { .start($0, .initial) } + [.allReady])
+        case .ready(let key, let instance): self.ready(key, instance, now: now, &actions)
+        case .ended(let key, let instance, let exit): self.ended(key, instance, exit, now: now, &actions)
+        case .startEnded(let key, let instance, let failure): self.startEnded(key, instance, failure, &actions)
+        case .pauseEnded(let key, let pause): self.inbox.append(.pauseEnded(key, pause: pause))
+        case .stopOverdue(let key, let instance): self.stopOverdue(key, instance, &actions)
+        case .killOverdue(let key, let instance), .leftBehind(let key, let instance):
+            self.leak(key, instance, &actions)
+        case .silent(let key, let instance, let silence): self.silent(key, instance, silence, &actions)
+        case .call(let id, let call):
+            guard self.life == .new || self.life == .running else {
+                return actions.append(.reply(id, .refused(.notRunning)))
+            }
+            self.inbox.append(.call(id, call))
+        case .shutdown: self.beginEnding(.shutdown, &actions)
+        case .kill: self.killAll(&actions)
         }
     }
 
-    private mutating func forgetIfTemporary(_ index: Int) -> [Action] {
-        if self.children[index].restart == .temporary { self.children.remove(at: index) }
-        return []
+    private func current(_ key: Key, _ instance: Int) -> Child? {
+        guard let child = self.children[key], child.instance == instance else { return nil }
+        return child
     }
 
-    private mutating func add(_ child: Child) -> [Action] {
-        guard self.phase == .running, !self.children.contains(where: { $0.id == child.id }) else { return [] }
-        self.children.append(child)
-        return [self.start(self.children.count - 1)]
+    private mutating func ready(_ key: Key, _ instance: Int, now: Duration, _ actions: inout [Action]) {
+        guard self.current(key, instance)?.phase == .starting else { return }
+        self.children[key]?.phase = .running(since: now)
+        guard case .start(key, let purpose) = self.waiting else { return }
+        self.waiting = .nothing
+        if case .call(let id, _) = purpose {
+            actions.append(.reply(id, .started(self.children[key]?.reference)))
+        }
     }
 
-    private mutating func stopChild(_ id: String) -> [Action] {
-        guard let index = self.children.firstIndex(where: { $0.id == id }) else { return [] }
-        switch self.children[index].phase {
+    private mutating func startEnded(
+        _ key: Key, _ instance: Int, _ failure: StartFailure, _ actions: inout [Action]
+    ) {
+        guard let child = self.current(key, instance) else { return }
+        guard child.phase == .starting, case .start(key, let purpose) = self.waiting else {
+            // It was told to end before it had come up, or ends after it had leaked.
+            return self.gone(key, &actions)
+        }
+        self.waiting = .nothing
+        self.children[key]?.phase = .none
+        switch failure {
+        case .ignored:
+            actions.append(.startIgnored(key))
+            self.startIgnored(child, purpose, &actions)
+        case .failed(let reason):
+            self.children[key]?.lastExit = .failed(reason)
+            actions.append(.startFailed(key, reason: reason))
+            self.startFailed(child, reason, purpose, &actions)
+        }
+    }
+
+    private mutating func startIgnored(_ child: Child, _ purpose: Purpose, _ actions: inout [Action]) {
+        if case .call(let id, _) = purpose { actions.append(.reply(id, .started(nil))) }
+        if child.restart == .temporary || self.strategy == .simpleOneForOne { self.forget(child.key, &actions) }
+    }
+
+    private mutating func startFailed(
+        _ child: Child, _ reason: String, _ purpose: Purpose, _ actions: inout [Action]
+    ) {
+        switch purpose {
+        case .initial: self.beginEnding(.failedToStart(child: child.id, reason: reason), &actions)
+        case .restart:
+            // Through the inbox: who asks meanwhile is served first.
+            self.steps = []
+            self.children[child.key]?.phase = .restarting
+            self.inbox.append(.tryAgain(child.key))
+        case .call(let id, let isNew):
+            actions.append(.reply(id, .startFailed(reason)))
+            if isNew { self.forget(child.key, &actions) }
+        }
+    }
+
+    private mutating func ended(
+        _ key: Key, _ instance: Int, _ exit: ChildExit, now: Duration, _ actions: inout [Action]
+    ) {
+        guard let child = self.current(key, instance) else { return }
+        switch child.phase {
+        case .running(let since):
+            let exit = child.silence.map { ChildExit.hung($0) } ?? exit
+            self.children[key]?.phase = .ended(exit, after: now - since)
+            self.children[key]?.lastExit = exit
+            self.inbox.append(.ended(key, instance: instance))
+        case .stopping:
+            self.children[key]?.lastExit = exit
+            self.gone(key, &actions)
+        case .leaked: self.gone(key, &actions)
+        case .none, .starting, .ended, .restarting: break
+        }
+    }
+
+    /// A child that was told to end, or had leaked, has ended.
+    private mutating func gone(_ key: Key, _ actions: inout [Action]) {
+        guard let child = self.children[key] else { return }
+        if case .leaked(let isWanted) = child.phase {
+            actions.append(.returned(key))
+            if isWanted, self.life == .running {
+                self.children[key]?.phase = .restarting
+                self.inbox.append(.tryAgain(key))
+            } else {
+                self.settle(key, &actions)
+            }
+            return
+        }
+        self.settle(key, &actions)
+        self.stopWaiting(for: key)
+    }
+
+    private mutating func stopWaiting(for key: Key) {
+        guard case .stops(var left) = self.waiting else { return }
+        left.remove(key)
+        self.waiting = left.isEmpty ? .nothing : .stops(left)
+    }
+
+    /// A child that does not run any more: kept for a later restart, or forgotten.
+    private mutating func settle(_ key: Key, _ actions: inout [Action]) {
+        self.children[key]?.phase = .none
+        if self.children[key]?.restart == .temporary || self.strategy == .simpleOneForOne {
+            self.forget(key, &actions)
+        }
+    }
+
+    private mutating func stopOverdue(_ key: Key, _ instance: Int, _ actions: inout [Action]) {
+        guard let child = self.current(key, instance) else { return }
+        switch child.phase {
+        case .stopping: break
+        case .running where child.silence != nil: break
+        case .none, .starting, .running, .ended, .restarting, .leaked: return
+        }
+        if child.canBeKilled {
+            actions.append(.kill(key, instance: instance))
+        } else {
+            self.leak(key, instance, &actions)
+        }
+    }
+
+    private mutating func leak(_ key: Key, _ instance: Int, _ actions: inout [Action]) {
+        guard let child = self.current(key, instance) else { return }
+        switch child.phase {
+        case .stopping: self.children[key]?.phase = .leaked(isWanted: false)
+        case .running:
+            // A hung child, or a supervisor that gave up and left something behind: no successor before its end.
+            self.children[key]?.phase = .leaked(isWanted: child.restart != .temporary && self.life == .running)
+        case .none, .starting, .ended, .restarting, .leaked: return
+        }
+        actions.append(.leaked(key))
+        self.stopWaiting(for: key)
+    }
+
+    private mutating func silent(_ key: Key, _ instance: Int, _ silence: Duration, _ actions: inout [Action]) {
+        guard let child = self.current(key, instance), case .running = child.phase, child.silence == nil else { return }
+        // Not awaited as a step: others are served while this one is given its time to end.
+        self.children[key]?.silence = silence
+        actions.append(child.shutdown == .brutalKill ? .kill(key, instance: instance) : .stop(key, instance: instance))
+    }
+
+    // MARK: - Steps
+
+    private mutating func advance(now: Duration, _ actions: inout [Action]) {
+        while self.waiting == .nothing, self.life == .running || self.life == .ending {
+            if let step = self.steps.popFirst() {
+                self.perform(step, &actions)
+            } else if let message = self.inbox.popFirst() {
+                self.handle(message, now: now, &actions)
+            } else {
+                return
+            }
+        }
+    }
+
+    private mutating func perform(_ step: Step, _ actions: inout [Action]) {
+        switch step {
+        case .start(let key, let purpose): self.start(key, purpose, &actions)
+        case .stop(let key): self.stop(key, &actions)
+        case .startGroup(let first):
+            let starts = self.group(from: first).map { Step.start($0, .restart) }
+            self.steps.prepend(contentsOf: starts)
+        case .pause(let key, let duration): self.pause(key, duration, &actions)
+        case .reply(let id, let reply): actions.append(.reply(id, reply))
+        case .stopAllAtOnce:
+            let keys = self.orderedKeys
+            for key in keys { self.stop(key, &actions) }
+        case .allReady: actions.append(.allReady)
+        case .finish(let end):
+            self.life = .finished
+            actions.append(.finished(end))
+        }
+    }
+
+    private mutating func start(_ key: Key, _ purpose: Purpose, _ actions: inout [Action]) {
+        guard let child = self.children[key] else { return }
+        switch child.phase {
+        case .none, .restarting: break
+        case .leaked:
+            // Two instances never overlap: the restart goes on when the leaked one has ended.
+            self.children[key]?.phase = .leaked(isWanted: true)
+            self.steps = []
+            return
+        case .starting, .running, .ended, .stopping: return
+        }
+        self.starts += 1
+        self.children[key]?.startNumber = self.starts
+        self.children[key]?.instance += 1
+        self.children[key]?.phase = .starting
+        self.children[key]?.silence = nil
+        self.waiting = .start(key, purpose)
+        actions.append(.start(key, instance: child.instance + 1))
+    }
+
+    /// Asks a child to end and waits for it; one whose end is known already is settled here.
+    private mutating func stop(_ key: Key, _ actions: inout [Action]) {
+        guard let child = self.children[key] else { return }
+        switch child.phase {
+        case .none, .ended, .restarting: self.settle(key, &actions)
+        case .leaked: self.children[key]?.phase = .leaked(isWanted: false)
         case .starting, .running:
-            self.children[index].phase = .stopping
-            return [.stop(id: id, instance: self.children[index].instance)]
-        case .waiting, .idle:
-            self.children[index].phase = .ended
-            return self.forgetIfTemporary(index)
-        case .stopping, .ended, .leaked: return []
+            self.children[key]?.phase = .stopping
+            var left: Set<Key> = [key]
+            if case .stops(let others) = self.waiting { left.formUnion(others) }
+            self.waiting = .stops(left)
+            // One that was told to end because it hung has been told, and its time runs.
+            guard child.silence == nil else { return }
+            actions.append(
+                child.shutdown == .brutalKill
+                    ? .kill(key, instance: child.instance) : .stop(key, instance: child.instance))
+        case .stopping: break
         }
     }
 
-    private mutating func stopAll(_ error: SupervisionError?) -> [Action] {
-        switch self.phase {
-        case .stopping, .finished: return []
-        case .idle, .starting, .running: break
+    private mutating func pause(_ key: Key, _ duration: Duration, _ actions: inout [Action]) {
+        guard let child = self.children[key], child.phase == .none || child.phase == .restarting else {
+            if case .leaked = self.children[key]?.phase { self.children[key]?.phase = .leaked(isWanted: true) }
+            return
         }
-        self.phase = .stopping(error)
-        for index in self.children.indices
-        where self.children[index].phase == .waiting || self.children[index].phase == .idle {
-            self.children[index].phase = .ended
-        }
-        return self.continueStopping()
+        self.children[key]?.phase = .restarting
+        self.children[key]?.pauses += 1
+        actions.append(.pause(key, pause: child.pauses + 1, duration))
     }
 
-    /// The last child that is still alive is stopped next; when one is stopping already, it is awaited.
-    private mutating func continueStopping() -> [Action] {
-        guard case .stopping(let error) = self.phase else { return [] }
-        if self.children.contains(where: { $0.phase == .stopping }) { return [] }
-        guard let index = self.children.lastIndex(where: { $0.isAlive }) else {
-            self.phase = .finished
-            return [.finished(error)]
+    // MARK: - Messages
+
+    private mutating func handle(_ message: Message, now: Duration, _ actions: inout [Action]) {
+        switch message {
+        case .ended(let key, let instance): self.childEnded(key, instance, now: now, &actions)
+        case .tryAgain(let key):
+            guard let child = self.children[key], child.phase == .restarting else { return }
+            self.restart(child, child.lastExit ?? .normal, label: "start-failure", ran: .zero, now: now, &actions)
+        case .pauseEnded(let key, let pause):
+            guard let child = self.children[key], child.phase == .restarting, child.pauses == pause else { return }
+            self.steps = self.restartSteps(of: child, after: .zero)
+        case .call(let id, let call): self.handle(call, id, &actions)
         }
-        self.children[index].phase = .stopping
-        return [.stop(id: self.children[index].id, instance: self.children[index].instance)]
     }
 
-    private mutating func stopOverdue(_ id: String, _ instance: Int) -> [Action] {
-        guard let index = self.index(id, instance), self.children[index].phase == .stopping else { return [] }
-        self.children[index].phase = .leaked
-        return [.leaked(id: id)] + self.continueStopping()
+    /// OTP's `do_restart`.
+    private mutating func childEnded(_ key: Key, _ instance: Int, now: Duration, _ actions: inout [Action]) {
+        // A step may have settled it since.
+        guard let child = self.current(key, instance), case .ended(let exit, let ran) = child.phase else { return }
+        self.children[key]?.phase = .none
+        if child.restart == .permanent || (child.restart == .transient && exit.isAbnormal) {
+            return self.restart(child, exit, label: exit.label, ran: ran, now: now, &actions)
+        }
+        self.settle(key, &actions)
+        if self.endsSupervisor(child) { self.beginEnding(.autoShutdown(child: child.id), &actions) }
+    }
+
+    private func endsSupervisor(_ ended: Child) -> Bool {
+        guard ended.isSignificant else { return false }
+        return switch self.autoShutdown {
+        case .never: false
+        case .anySignificant: true
+        case .allSignificant: !self.children.values.contains { $0.isSignificant && $0.phase != .none }
+        }
+    }
+
+    /// OTP's `restart`: counted first, each try anew.
+    private mutating func restart(
+        _ child: Child, _ exit: ChildExit, label: String, ran: Duration, now: Duration, _ actions: inout [Action]
+    ) {
+        guard self.window.add(now: now) else {
+            actions.append(.gaveUp(child.key, reason: exit.description))
+            self.settle(child.key, &actions)
+            return self.beginEnding(.gaveUp(child: child.id, reason: exit.description), &actions)
+        }
+        let pause = self.nextPause(child, ran: ran)
+        self.children[child.key]?.restarts += 1
+        self.steps = self.restartSteps(of: child, after: pause)
+        actions.append(.restarting(child.key, reason: exit.description, label: label, pause: pause))
+    }
+
+    private mutating func nextPause(_ child: Child, ran: Duration) -> Duration {
+        guard let backoff = child.backoff else { return .zero }
+        let attempt = ran >= backoff.resetAfter ? 0 : child.backoffAttempt
+        self.children[child.key]?.backoffAttempt = attempt + 1
+        return backoff.pause(attempt: attempt)
+    }
+
+    private func restartSteps(of child: Child, after pause: Duration) -> Deque<Step> {
+        let first: Key?
+        switch self.strategy {
+        case .oneForOne, .simpleOneForOne:
+            return pause > .zero ? [.pause(child.key, pause)] : [.start(child.key, .restart)]
+        case .oneForAll: first = nil
+        case .restForOne: first = child.key
+        }
+        // The failed child is among them: of no effect, unless it runs again by somebody's call.
+        let stops = self.group(from: first).reversed().filter { $0 != child.key }.map { Step.stop($0) }
+        return Deque(stops + [pause > .zero ? .pause(child.key, pause) : .startGroup(from: first)])
+    }
+
+    /// The children from this one on, in the order of their starts.
+    private func group(from first: Key?) -> ArraySlice<Key> {
+        guard let first else { return self.order[...] }
+        guard let index = self.order.firstIndex(of: first) else { return [] }
+        return self.order[index...]
+    }
+
+    // MARK: - Calls
+
+    private mutating func handle(_ call: Call, _ id: CallID, _ actions: inout [Action]) {
+        switch call {
+        case .start(let child): self.startChild(child, id, &actions)
+        case .terminate(let name):
+            guard let key = self.known(name, id, &actions) else { return }
+            self.steps = [.stop(key), .reply(id, .done)]
+        case .terminateReference(let reference):
+            guard self.strategy == .simpleOneForOne else { return actions.append(.reply(id, .refused(.notFound))) }
+            // An instance that is gone is ended enough.
+            guard let child = self.children[reference.key], child.instance == reference.instance else {
+                return actions.append(.reply(id, .done))
+            }
+            self.steps = [.stop(child.key), .reply(id, .done)]
+        case .restart(let name):
+            guard let key = self.idle(name, id, &actions) else { return }
+            self.steps = [.start(key, .call(id, isNew: false))]
+        case .delete(let name):
+            guard let key = self.idle(name, id, &actions) else { return }
+            self.forget(key, &actions)
+            actions.append(.reply(id, .done))
+        case .look: actions.append(.reply(id, .done))
+        }
+    }
+
+    private mutating func startChild(_ child: Child, _ id: CallID, _ actions: inout [Action]) {
+        if self.strategy != .simpleOneForOne, let present = self.keys[child.id].flatMap({ self.children[$0] }) {
+            let refusal: SupervisionError.Code =
+                switch present.phase {
+                case .none, .restarting: .alreadyPresent
+                case .starting, .running, .ended, .stopping: .alreadyStarted
+                case .leaked: .leaked
+                }
+            return actions.append(.reply(id, .refused(refusal)))
+        }
+        self.insert(child)
+        self.steps = [.start(child.key, .call(id, isNew: true))]
+    }
+
+    /// The key of a child that is known by its id; else the call is refused.
+    private func known(_ name: String, _ id: CallID, _ actions: inout [Action]) -> Key? {
+        guard self.strategy != .simpleOneForOne else {
+            actions.append(.reply(id, .refused(.simpleOneForOne)))
+            return nil
+        }
+        guard let key = self.keys[name] else {
+            actions.append(.reply(id, .refused(.notFound)))
+            return nil
+        }
+        return key
+    }
+
+    /// The key of a known child that neither runs nor is about to; else the call is refused.
+    private func idle(_ name: String, _ id: CallID, _ actions: inout [Action]) -> Key? {
+        guard let key = self.known(name, id, &actions), let child = self.children[key] else { return nil }
+        let refusal: SupervisionError.Code
+        switch child.phase {
+        case .none: return key
+        case .restarting: refusal = .restarting
+        case .leaked: refusal = .leaked
+        case .starting, .running, .ended, .stopping: refusal = .running
+        }
+        actions.append(.reply(id, .refused(refusal)))
+        return nil
+    }
+
+    // MARK: - The end
+
+    private mutating func beginEnding(_ end: End, _ actions: inout [Action]) {
+        guard self.life == .new || self.life == .running else { return }
+        self.life = .ending
+        self.refuseCalls(&actions)
+        // OTP would wait until a start has ended; here a child that never comes up cannot keep its supervisor.
+        if case .start(let key, _) = self.waiting {
+            self.waiting = .nothing
+            self.stop(key, &actions)
+        }
+        self.steps =
+            self.strategy == .simpleOneForOne
+            ? [.stopAllAtOnce] : Deque(self.order.reversed().map { .stop($0) })
+        self.steps.append(.finish(end))
+    }
+
+    private mutating func killAll(_ actions: inout [Action]) {
+        guard self.life != .finished else { return }
+        self.life = .ending
+        self.refuseCalls(&actions)
+        self.waiting = .nothing
+        var left: Set<Key> = []
+        for key in self.orderedKeys.reversed() {
+            guard let child = self.children[key], child.isAlive else { continue }
+            if case .leaked = child.phase { continue }
+            self.children[key]?.phase = .stopping
+            left.insert(key)
+            actions.append(.kill(key, instance: child.instance))
+        }
+        if !left.isEmpty { self.waiting = .stops(left) }
+        self.steps = [.finish(.killed)]
+    }
+
+    /// Whoever waits for an answer, or would, is told that the supervisor is ending.
+    private mutating func refuseCalls(_ actions: inout [Action]) {
+        var ids: [CallID] = []
+        if case .start(_, .call(let id, _)) = self.waiting { ids.append(id) }
+        for case .reply(let id, _) in self.steps { ids.append(id) }
+        for case .start(_, .call(let id, _)) in self.steps { ids.append(id) }
+        for case .call(let id, _) in self.inbox { ids.append(id) }
+        self.steps = []
+        self.inbox = []
+        actions += ids.map { .reply($0, .refused(.notRunning)) }
+    }
+
+    // MARK: - The list of children
+
+    private mutating func insert(_ child: Child) {
+        self.children[child.key] = child
+        guard self.strategy != .simpleOneForOne else { return }
+        self.order.append(child.key)
+        self.keys[child.id] = child.key
+    }
+
+    private mutating func forget(_ key: Key, _ actions: inout [Action]) {
+        guard let child = self.children.removeValue(forKey: key) else { return }
+        actions.append(.forget(key))
+        guard self.strategy != .simpleOneForOne else { return }
+        self.order.removeAll { $0 == key }
+        self.keys[child.id] = nil
     }
 }

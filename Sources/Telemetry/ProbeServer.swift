@@ -46,12 +46,13 @@ package struct ProbeServer: Sendable {
         try await channel.close()
     }
 
-    /// Binds and serves until the task is cancelled. `bound` gets the port. Throws when the port is taken.
-    package func run(bound: @Sendable (Int) -> Void) async throws {
+    /// Binds and serves until the task is cancelled. `bound` gets the port. `port` is that of an earlier run, so
+    /// that a port which the kernel chose stays the same; 0 means as configured. Throws when the port is taken.
+    package func run(port earlier: Int = 0, bound: @Sendable (Int) -> Void) async throws {
         let server = try await ServerBootstrap(group: self.group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelOption(.backlog, value: 64)
-            .bind(host: self.configuration.host, port: self.configuration.port) { channel in
+            .bind(host: self.configuration.host, port: earlier == 0 ? self.configuration.port : earlier) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(IdleStateHandler(allTimeout: Self.idleLimit))
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)

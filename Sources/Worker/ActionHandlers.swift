@@ -83,7 +83,8 @@ package struct ActionHandlers: Sendable {
             Agent.Task(
                 directory: AgentDirectory(root: self.agents.configuration.root, id: job.id), definition: definition,
                 profile: profile, workspacePath: try self.workspacePath(job.workspace),
-                prompt: params[promptParam]?.string ?? "", isRecovered: isRecovered, epoch: self.epoch))
+                prompt: params[promptParam]?.string ?? "", isRecovered: isRecovered, epoch: self.epoch),
+            of: job.workspace)
         let value: JSONValue = [
             "exit_status": .integer(Int64(result.record.code)), "launches": .integer(Int64(result.launches)),
             "log_bytes": .integer(Int64(clamping: result.record.logLength)),

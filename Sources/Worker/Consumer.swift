@@ -2,6 +2,7 @@ package import Domain
 package import Jobs
 package import Logging
 package import Redis
+package import Supervision
 
 /// Fetches work whenever there is a free slot: claims, dispatches, and sleeps in a blocking read when
 /// there is nothing. A Redis that is away is waited for; it is never this child's failure.
@@ -13,6 +14,8 @@ package actor Consumer {
     private let keys: WorkspaceKeyring
     /// Jobs of one workspace that this node holds at most.
     private let share: Int
+    /// Why nothing may be claimed now, though Redis is there; nil when it may.
+    private let reluctance: @Sendable () -> String?
     private let metrics: JobMetrics
     private let clock: any Clock<Duration>
     private let logger: Logger
@@ -30,7 +33,8 @@ package actor Consumer {
 
     package init(
         lease: NodeLease, blocking: RedisClient, registry: RunRegistry,
-        keys: WorkspaceKeyring, share: Int, dispatch: @escaping @Sendable ([Delivery]) async -> Void,
+        keys: WorkspaceKeyring, share: Int, reluctance: @escaping @Sendable () -> String? = { nil },
+        dispatch: @escaping @Sendable ([Delivery]) async -> Void,
         metrics: JobMetrics, logger: Logger,
         clock: any Clock<Duration> = ContinuousClock()
     ) {
@@ -40,6 +44,7 @@ package actor Consumer {
         self.dispatch = dispatch
         self.keys = keys
         self.share = share
+        self.reluctance = reluctance
         self.metrics = metrics
         self.logger = logger
         self.clock = clock
@@ -51,29 +56,34 @@ package actor Consumer {
         await self.registry.wake()
     }
 
-    /// Fetches until the task is cancelled. Throws `JobQueueError` `.replaced` or `.nameTaken` when the
-    /// node's name is another's now, `.wrongMasterKey`, and `.failed` when Redis answers what cannot be
-    /// understood.
-    package func run(ready: @Sendable () -> Void) async throws {
-        ready()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await self.listen() }
-            group.addTask { try await self.fetchAlways() }
-            defer { group.cancelAll() }
-            try await group.next()
+    /// Fetches until the task is cancelled. Throws `ChildShutdown` when trying again cannot help: the node's
+    /// name is another's now, or the master key is not the one of this Redis; and `JobQueueError.failed` when
+    /// Redis answers what cannot be understood.
+    package func run(as child: ChildContext) async throws {
+        child.ready()
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await self.listen() }
+                group.addTask { try await self.fetchAlways(child) }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
+        } catch let error as JobQueueError where error.isPermanent {
+            self.problem = error.message
+            throw ChildShutdown(error.message)
         }
     }
 
     /// Hears the bell in blocking reads, from where it stood before the first claim, so that no ring is missed.
+    /// After each read, ring or not, the other loop looks: so it turns at least every few seconds.
     private func listen() async throws {
         var bell: String?
         while !Task.isCancelled {
             do {
                 var position = if let bell { bell } else { try await self.lease.bellPosition() }
                 if bell == nil { await self.registry.wake() }
-                let before = position
                 try await self.lease.waitForWork(bell: &position, blocking: self.blocking, timeout: Self.longestRead)
-                if position != before { await self.registry.wake() }
+                await self.registry.wake()
                 bell = position
             } catch let error as JobQueueError where error.isPassing {
                 bell = nil
@@ -84,21 +94,20 @@ package actor Consumer {
     }
 
     /// Claims whenever something may have changed: a ring of the bell, or a slot that became free.
-    private func fetchAlways() async throws {
+    private func fetchAlways(_ child: ChildContext) async throws {
         var signals = await self.registry.listen().makeAsyncIterator()
         while !Task.isCancelled {
+            child.heartbeat()
             do {
-                if !self.isDraining {
-                    if !self.hasJoined { try await self.join() }
-                    if self.mayHoldUnknown { try await self.takeUnknown() }
-                    if try await self.fetch() > 0 { continue }
-                }
+                if !self.isDraining, try await self.fetchNow() > 0 { continue }
+                child.dependencyAway(nil)
                 await signals.next()
                 // Completions come in batches: the rest of this one frees its slots before the next claim.
                 await Task.yield()
             } catch let error as JobQueueError where error.isPassing {
                 self.mayHoldUnknown = self.hasJoined
                 self.problem = error.message
+                child.dependencyAway(error.message)
                 try await self.clock.sleep(for: Self.outagePause)
             } catch let error as JobQueueError where error.code == .unknownNode {
                 self.hasJoined = false
@@ -106,6 +115,17 @@ package actor Consumer {
             }
         }
         try Task.checkCancellation()
+    }
+
+    /// Joins when that is due, then claims what there are slots for; returns how many entries came.
+    private func fetchNow() async throws -> Int {
+        if !self.hasJoined { try await self.join() }
+        if self.mayHoldUnknown { try await self.takeUnknown() }
+        if let reason = self.reluctance() {
+            self.problem = reason
+            return 0
+        }
+        return try await self.fetch()
     }
 
     private func join() async throws {

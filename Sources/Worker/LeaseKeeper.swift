@@ -27,12 +27,12 @@ package struct LeaseKeeper: Sendable {
         self.elapsed = elapsed
     }
 
-    package func run(ready: @Sendable () -> Void) async throws {
-        ready()
+    package func run(heartbeat: @Sendable () -> Void = {}) async throws {
         let term = self.lease.queue.limits.lease
         var renewedAt = self.elapsed()
         var steadySince = renewedAt
         while true {
+            heartbeat()
             try await self.clock.sleep(for: Self.tick)
             // Taken before the call: what is asked about must be older than the answer.
             let now = self.elapsed()

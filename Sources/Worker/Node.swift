@@ -14,26 +14,26 @@ package import Supervision
 package actor Node {
     private let configuration: NodeConfiguration
     private let commands: RedisClient
-    private let blocking: RedisClient
     private let registry: RunRegistry
     private let writer: CompletionWriter
     private let consumer: Consumer
-    private let keeper: LeaseKeeper
     private let workspaces: WorkspaceSet
     private let lease: NodeLease
-    private let queueGauges: QueueGauges
+    private let serverCheck: ServerCheck
+    private let stormGuard: StormGuard
+    private let supervisors: NodeTree
     private let logger: Logger
-    private let metrics: any MetricsFactory
     private let clock: any Clock<Duration>
     private var isDraining = false
-    private var serverProblems: [String] = []
-    private var tree: Supervisor?
+    private var root: Supervisor?
 
-    /// Wires the parts; starts nothing. `incarnation` must be new for each process.
+    /// Wires the parts; starts nothing. `incarnation` must be new for each process; `adjust` lets tests make the
+    /// tree's children fail or hang.
     package init(
         configuration: NodeConfiguration, policy: PolicyEngine, master: SealingKey, incarnation: Incarnation,
         processID: Int32, group: MultiThreadedEventLoopGroup, metrics: any MetricsFactory, logger: Logger,
-        clock: any Clock<Duration> = ContinuousClock(), now: @escaping @Sendable () -> UInt64
+        clock: any Clock<Duration> = ContinuousClock(), now: @escaping @Sendable () -> UInt64,
+        adjust: @escaping @Sendable (ChildSpecification) -> ChildSpecification = { $0 }
     ) throws {
         func client(_ role: String) -> RedisClient {
             var redis = configuration.redis
@@ -42,10 +42,14 @@ package actor Node {
         }
         self.configuration = configuration
         self.commands = client("commands")
-        self.blocking = client("blocking")
+        let blocking = client("blocking")
         self.logger = logger
-        self.metrics = metrics
         self.clock = clock
+        let stormGuard = StormGuard(limit: Self.stormLimit)
+        self.stormGuard = stormGuard
+        let environment = SupervisionEnvironment(
+            logger: logger, metrics: metrics, stormGuard: stormGuard, clock: clock)
+        let agents = AgentSupervisors(environment: environment)
         let queue = RedisStreamJobQueue(client: self.commands, limits: configuration.limits)
         self.lease = NodeLease(
             queue: queue, node: configuration.node, incarnation: incarnation, owner: configuration.owner)
@@ -56,7 +60,7 @@ package actor Node {
         let handlers = ActionHandlers(
             bundle: policy.bundle, commands: CommandRunner(configuration: configuration.agents, processID: processID),
             agents: AgentRunner(
-                configuration: configuration.agents, group: group, logger: logger, metrics: metrics,
+                configuration: configuration.agents, group: group, environment: environment, supervisors: agents,
                 census: AgentCensus(metrics: metrics), token: { try Digests.randomBytes(count: 32) }),
             workspaces: configuration.agents.workspaces, epoch: max(1, incarnation.value))
         let pipeline = JobPipeline(
@@ -64,29 +68,55 @@ package actor Node {
             digester: ParamsDigester(key: try master.derived(for: "orchestra/params-digest/1")), writer: self.writer,
             registry: self.registry, retries: RetryPolicy(), clock: clock, now: now, metrics: jobMetrics, logger: logger
         )
-        let workspaces = try WorkspaceSet(
+        let workspaces = WorkspaceSet(
             pipeline: pipeline, concurrency: configuration.workspaceConcurrency, capacity: configuration.slots,
-            logger: logger, metrics: metrics)
+            environment: environment, adjust: adjust)
         self.workspaces = workspaces
         self.consumer = Consumer(
-            lease: self.lease, blocking: self.blocking, registry: self.registry, keys: keys,
-            share: configuration.workspaceConcurrency, dispatch: { await workspaces.dispatch($0) }, metrics: jobMetrics,
-            logger: logger, clock: clock)
-        self.keeper = LeaseKeeper(
-            lease: self.lease, registry: self.registry, metrics: jobMetrics, logger: logger, clock: clock,
-            elapsed: Supervisor.monotonicNow)
-        self.queueGauges = QueueGauges(queue: queue, factory: metrics)
+            lease: self.lease, blocking: blocking, registry: self.registry, keys: keys,
+            share: configuration.workspaceConcurrency,
+            reluctance: { stormGuard.isStorm ? Self.stormText(stormGuard) : nil },
+            dispatch: { await workspaces.dispatch($0) }, metrics: jobMetrics, logger: logger, clock: clock)
+        self.serverCheck = ServerCheck(client: self.commands, logger: logger)
+        self.supervisors = NodeTree(
+            redis: [("commands", self.commands), ("blocking", blocking)], writer: self.writer,
+            keeper: LeaseKeeper(
+                lease: self.lease, registry: self.registry, metrics: jobMetrics, logger: logger, clock: clock,
+                elapsed: SupervisionEnvironment.monotonicNow),
+            serverCheck: self.serverCheck, gauges: QueueGauges(queue: queue, factory: metrics), agents: agents,
+            workspaces: workspaces, consumer: self.consumer, environment: environment, adjust: adjust)
     }
 
-    /// Runs until `stop` has drained the node or the restart budget is spent; then throws `SupervisionError`.
-    /// `first` are children that come up before everything and go down last, such as the probe port.
-    package func run(first: [ChildSpecification]) async throws {
-        let tree = try Supervisor(
-            // Each child has a backoff, so five restarts in a minute mean that restarting does not help.
-            Supervisor.Configuration(name: "node", intensity: 5, period: .seconds(60)),
-            children: first + self.children, logger: self.logger, metrics: self.metrics)
-        self.tree = tree
-        try await tree.run()
+    /// Restarts within a minute, over all supervisors of the node, its agents' included, from which on the node
+    /// takes no more work. A node that is well has none in a day, and five agents that crash as fast as their
+    /// backoff lets them stay below it.
+    private static let stormLimit = 60
+
+    private static func stormText(_ guardian: StormGuard) -> String {
+        "more than \(guardian.limit) restarts within a minute: the node takes no more work until it has calmed down"
+    }
+
+    /// Runs until `stop` has drained the node and the task is cancelled. Throws `SupervisionError` when the restart
+    /// budget is spent, and when trying again cannot help. `telemetry` are the node's windows, which come up
+    /// first and go down last; `server` is a Redis of its own.
+    package func run(telemetry: [ChildSpecification] = [], server: [ChildSpecification] = []) async throws {
+        let root = try self.supervisors.root(telemetry: telemetry, server: server)
+        self.root = root
+        let writer = self.writer
+        try await withTaskCancellationHandler {
+            try await root.run()
+        } onCancel: {
+            // What could not be written by now never will be; who waits for it must not hold up the end.
+            Task { await writer.abandon() }
+        }
+        guard !Task.isCancelled else { return }
+        throw SupervisionError(
+            code: .gaveUp, message: await self.consumer.problem ?? "the node ended without being told to")
+    }
+
+    /// The supervision tree as it is now; nil before `run`.
+    package var tree: SupervisionTree? {
+        get async { await self.root?.tree() }
     }
 
     /// Stops: no new claims, running jobs finish within the grace, the rest is handed back. `run` is to be
@@ -124,63 +154,11 @@ package actor Node {
         await registry.waitUntilIdle()
         guardian.cancel()
     }
-
-    private var children: [ChildSpecification] {
-        let backoff = RestartBackoff(first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(120))
-        let (commands, blocking, writer) = (self.commands, self.blocking, self.writer)
-        let (workspaces, consumer, keeper, gauges) = (self.workspaces, self.consumer, self.keeper, self.queueGauges)
-        return [
-            ChildSpecification(id: "redis-commands", backoff: backoff) { ready in
-                ready()
-                await commands.run()
-            },
-            ChildSpecification(id: "redis-blocking", backoff: backoff) { ready in
-                ready()
-                await blocking.run()
-            },
-            ChildSpecification(id: "server-check", backoff: backoff) { ready in
-                ready()
-                try await self.checkServer()
-            },
-            ChildSpecification(id: "completions", backoff: backoff) { ready in
-                ready()
-                await writer.run()
-            },
-            ChildSpecification(id: "lease", backoff: backoff) { ready in try await keeper.run(ready: ready) },
-            ChildSpecification(id: "workspaces", shutdown: .timeout(.seconds(30))) { ready in
-                try await workspaces.run(ready: ready)
-            },
-            ChildSpecification(id: "consumer", backoff: backoff) { ready in try await consumer.run(ready: ready) },
-            ChildSpecification(id: "queue-gauges", backoff: backoff) { ready in
-                ready()
-                try await gauges.run()
-            },
-        ]
-    }
-
-    /// Looks each minute whether this Redis may hold jobs.
-    private func checkServer() async throws {
-        while true {
-            do {
-                let facts = try await RedisServerFacts(of: self.commands)
-                if facts.problems != self.serverProblems {
-                    self.serverProblems = facts.problems
-                    for problem in facts.problems {
-                        self.logger.error("Redis is not fit to hold jobs", metadata: ["reason": "\(problem)"])
-                    }
-                }
-            } catch is RedisError {
-                // The link says that Redis is away; nothing more is known here.
-            }
-            try await self.clock.sleep(for: .seconds(60))
-        }
-    }
 }
 
 extension Node: HealthSource {
     package func liveness() async -> [HealthCheck] {
-        let children = await self.tree?.children ?? []
-        let leaked = children.filter { $0.state == .leaked }.map(\.id)
+        let leaked = await self.tree?.leaked ?? []
         return [
             HealthCheck(
                 "supervision", isHealthy: leaked.isEmpty,
@@ -199,11 +177,15 @@ extension Node: HealthSource {
         }
         let problem = await self.consumer.problem
         let hasJoined = await self.consumer.hasJoined
+        let problems = await self.serverCheck.problems
+        let isStorm = self.stormGuard.isStorm
         return await self.liveness() + [
             redis,
             HealthCheck(
-                "redis-settings", isHealthy: self.serverProblems.isEmpty,
-                detail: self.serverProblems.first ?? "fit to hold jobs"),
+                "redis-settings", isHealthy: problems.isEmpty, detail: problems.first ?? "fit to hold jobs"),
+            HealthCheck(
+                "restarts", isHealthy: !isStorm,
+                detail: isStorm ? Self.stormText(self.stormGuard) : "no storm of restarts"),
             HealthCheck(
                 "claims", isHealthy: hasJoined && problem == nil,
                 detail: problem ?? (hasJoined ? "the node fetches jobs" : "the node has not joined the queue yet")),

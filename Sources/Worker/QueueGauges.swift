@@ -17,8 +17,10 @@ package struct QueueGauges: Sendable {
         self.delayed = Gauge(label: "orchestra_queue_delayed", factory: factory)
     }
 
-    package func run(clock: any Clock<Duration> = ContinuousClock()) async throws {
+    package func run(clock: any Clock<Duration> = ContinuousClock(), heartbeat: @Sendable () -> Void = {}) async throws
+    {
         while true {
+            heartbeat()
             do {
                 let statistics = try await self.queue.statistics()
                 self.lag.record(statistics.waiting)

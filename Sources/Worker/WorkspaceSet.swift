@@ -1,13 +1,14 @@
-package import CoreMetrics
 package import Domain
 internal import Jobs
-package import Logging
-internal import Supervision
+internal import Logging
+package import Supervision
 internal import Workspaces
 
 /// The workspaces of this node: one actor each, made at its first delivery, under a supervisor.
 package actor WorkspaceSet {
-    private let supervisor: Supervisor
+    private let environment: SupervisionEnvironment
+    private let adjust: @Sendable (ChildSpecification) -> ChildSpecification
+    private var supervisor: Supervisor?
     private let concurrency: Int
     private let capacity: Int
     private let pipeline: JobPipeline
@@ -15,18 +16,41 @@ package actor WorkspaceSet {
 
     /// `concurrency` is how many jobs of one workspace run at once here; `capacity` how many more may wait.
     package init(
-        pipeline: JobPipeline, concurrency: Int, capacity: Int, logger: Logger, metrics: any MetricsFactory
-    ) throws {
-        self.supervisor = try Supervisor(
-            Supervisor.Configuration(name: "workspaces", intensity: 10, period: .seconds(60)), children: [],
-            logger: logger, metrics: metrics)
+        pipeline: JobPipeline, concurrency: Int, capacity: Int, environment: SupervisionEnvironment,
+        adjust: @escaping @Sendable (ChildSpecification) -> ChildSpecification = { $0 }
+    ) {
+        self.environment = environment
+        self.adjust = adjust
         self.pipeline = pipeline
         self.concurrency = concurrency
         self.capacity = capacity
     }
 
-    package func run(ready: @escaping @Sendable () -> Void) async throws {
-        try await self.supervisor.run(ready: ready)
+    /// The node's child. Workspaces have no failure of their own, so its budget is for what nobody thought of.
+    package nonisolated var child: ChildSpecification {
+        ChildSpecification.supervisor(id: "workspaces", backoff: .subsystem) { try await self.make() }
+    }
+
+    /// A new supervisor, of all workspaces seen so far.
+    private func make() throws -> Supervisor {
+        let supervisor = try Supervisor(
+            Supervisor.Configuration(name: "workspaces", intensity: 10, period: .seconds(60)),
+            children: self.members.values.sorted { $0.id.name < $1.id.name }.map { self.specification(of: $0) },
+            environment: self.environment)
+        self.supervisor = supervisor
+        return supervisor
+    }
+
+    private func specification(of workspace: Workspace) -> ChildSpecification {
+        self.adjust(
+            ChildSpecification(
+                id: workspace.id.name, shutdown: .timeout(.seconds(15)),
+                backoff: RestartBackoff(first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(120))
+            ) { child in
+                child.ready()
+                await workspace.run()
+                try Task.checkCancellation()
+            })
     }
 
     /// Hands deliveries to their workspaces, a batch each.
@@ -48,11 +72,13 @@ package actor WorkspaceSet {
             id: id, concurrency: self.concurrency, capacity: self.capacity, work: { await pipeline.process($0) },
             giveBack: { await pipeline.giveBack($0) })
         self.members[id] = workspace
-        await self.supervisor.start(
-            ChildSpecification(id: id.name, restart: .transient, shutdown: .timeout(.seconds(15))) { ready in
-                ready()
-                await workspace.run()
-            })
+        do {
+            try await self.supervisor?.startChild(self.specification(of: workspace))
+        } catch {
+            // Between two supervisors: the next one starts it with the others, and it keeps its work until then.
+            self.environment.logger.info(
+                "a workspace waits for its supervisor", error: error, metadata: ["workspace": "\(id)"])
+        }
         return workspace
     }
 }

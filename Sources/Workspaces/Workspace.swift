@@ -9,8 +9,9 @@ package actor Workspace {
     private var machine: WorkspaceMachine<Delivery>
     private let work: @Sendable (Delivery) async -> Void
     private let giveBack: @Sendable ([Delivery]) async -> Void
-    private let starts: AsyncStream<Delivery>
-    private nonisolated let start: AsyncStream<Delivery>.Continuation
+    /// Where `run` takes its work from; nil while it does not run, and what is admitted then waits here.
+    private var start: AsyncStream<Delivery>.Continuation?
+    private var admitted: [Delivery] = []
 
     /// `work` runs one delivery to its completion and never throws: a failure is an outcome. `giveBack`
     /// hands deliveries back to the queue, not counted. `capacity` bounds what waits here.
@@ -22,27 +23,40 @@ package actor Workspace {
         self.machine = WorkspaceMachine(concurrency: concurrency, capacity: capacity)
         self.work = work
         self.giveBack = giveBack
-        // Bounded by the machine: it lets through no more than `concurrency` at once.
-        (self.starts, self.start) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
     }
 
-    /// Runs what `take` admits until the task is cancelled or `finish` was called and all runs ended.
+    /// Runs what `take` admits until the task is cancelled; the runs have ended by then. It may run again.
     package func run() async {
-        let starts = self.starts
+        // Bounded by the machine: it lets through no more than `concurrency` at once.
+        let (starts, start) = AsyncStream<Delivery>.makeStream(bufferingPolicy: .unbounded)
+        self.start = start
+        for delivery in self.admitted { start.yield(delivery) }
+        self.admitted = []
         await withDiscardingTaskGroup { group in
             for await delivery in starts {
                 group.addTask { await self.perform(delivery) }
             }
         }
+        self.start = nil
     }
 
     /// Takes a batch in one hop.
     package func take(_ deliveries: [Delivery]) async {
         switch self.machine.received(deliveries) {
-        case .run(let items): for item in items { self.start.yield(item) }
+        case .run(let items): self.begin(items)
         case .runAndReturn(let items, let refused):
-            for item in items { self.start.yield(item) }
+            self.begin(items)
             await self.giveBack(refused)
+        }
+    }
+
+    private func begin(_ items: [Delivery]) {
+        for item in items {
+            // A stream whose iteration was cancelled takes nothing more.
+            guard let start = self.start, case .enqueued = start.yield(item) else {
+                self.admitted.append(item)
+                continue
+            }
         }
     }
 
@@ -51,9 +65,6 @@ package actor Workspace {
         let waiting = self.machine.drained()
         if !waiting.isEmpty { await self.giveBack(waiting) }
     }
-
-    /// Lets `run()` return once the runs have ended.
-    package nonisolated func finish() { self.start.finish() }
 
     package var load: (running: Int, waiting: Int) { (self.machine.running, self.machine.waiting) }
 

@@ -1,280 +1,455 @@
 import Logging
+import Synchronization
 import Testing
 
 @testable import Supervision
 
-/// Lets a test's expectations call the machine's mutating methods.
-final class MachineBox {
-    private var machine: SupervisorMachine
+private let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
 
-    init(
-        intensity: Int, period: Duration, autoShutdown: SupervisorMachine.AutoShutdown,
-        children: [SupervisorMachine.Child]
-    ) {
-        self.machine = SupervisorMachine(
-            intensity: intensity, period: period, autoShutdown: autoShutdown, children: children)
+/// Something that can be opened once, and waited for; the wait heeds no cancellation.
+private final class Gate: Sendable {
+    private let state = Mutex((isOpen: false, waiters: [CheckedContinuation<Void, Never>]()))
+
+    func open() {
+        let waiters = self.state.withLock { state in
+            state.isOpen = true
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
     }
 
-    var isFinished: Bool { self.machine.isFinished }
-
-    func handle(_ event: SupervisorMachine.Event, now: Duration) -> [SupervisorMachine.Action] {
-        self.machine.handle(event, now: now)
+    func wait() async {
+        await withCheckedContinuation { continuation in
+            let isOpen = self.state.withLock { state in
+                if !state.isOpen { state.waiters.append(continuation) }
+                return state.isOpen
+            }
+            if isOpen { continuation.resume() }
+        }
     }
 }
 
-@Suite("The supervisor's decisions")
-struct SupervisorMachineTests {
-    private func machine(
-        _ children: [(String, RestartPolicy)], intensity: Int = 3, autoShutdown: SupervisorMachine.AutoShutdown = .never
-    ) -> MachineBox {
-        MachineBox(
-            intensity: intensity, period: .seconds(5), autoShutdown: autoShutdown,
-            children: children.map {
-                SupervisorMachine.Child(id: $0.0, restart: $0.1, isSignificant: true, backoff: nil)
-            })
-    }
+/// What supervisors reported, with a way to wait for it.
+private final class Events: Sendable {
+    private let list = Mutex<[SupervisionEvent]>([])
 
-    private func start(_ machine: MachineBox, _ ids: String...) {
-        _ = machine.handle(.begin, now: .zero)
-        for id in ids { _ = machine.handle(.ready(id: id, instance: 1), now: .zero) }
-    }
+    var all: [SupervisionEvent] { self.list.withLock { $0 } }
 
-    @Test("children start in order, each after the one before is ready")
-    func orderedStart() {
-        let machine = self.machine([("a", .permanent), ("b", .permanent)])
-        #expect(machine.handle(.begin, now: .zero) == [.start(id: "a", instance: 1)])
-        #expect(machine.handle(.ready(id: "a", instance: 1), now: .zero) == [.start(id: "b", instance: 1)])
-        #expect(machine.handle(.ready(id: "b", instance: 1), now: .zero) == [.allReady])
-    }
+    func add(_ event: SupervisionEvent) { self.list.withLock { $0.append(event) } }
 
-    @Test("children stop in reverse, each after the one behind is gone")
-    func reverseStop() {
-        let machine = self.machine([("a", .permanent), ("b", .permanent)])
-        self.start(machine, "a", "b")
-        #expect(machine.handle(.shutdown, now: .zero) == [.stop(id: "b", instance: 1)])
-        #expect(machine.handle(.exited(id: "b", instance: 1, .shutdown), now: .zero) == [.stop(id: "a", instance: 1)])
-        #expect(machine.handle(.exited(id: "a", instance: 1, .shutdown), now: .zero) == [.finished(nil)])
-    }
+    func count(_ isWanted: @Sendable (SupervisionEvent) -> Bool) -> Int { self.all.count(where: isWanted) }
 
-    @Test(
-        "the restart policy decides what an end means",
-        arguments: [
-            (RestartPolicy.permanent, ChildExit.normal, true), (.permanent, .failed("x"), true),
-            (.transient, .normal, false),
-            (.transient, .failed("x"), true), (.temporary, .normal, false), (.temporary, .failed("x"), false),
-        ])
-    func restartPolicies(policy: RestartPolicy, exit: ChildExit, restarts: Bool) {
-        let machine = self.machine([("a", policy)])
-        self.start(machine, "a")
-        let actions = machine.handle(.exited(id: "a", instance: 1, exit), now: .zero)
-        #expect(actions.contains(.start(id: "a", instance: 2)) == restarts)
-    }
-
-    @Test("more restarts than the intensity within the period stop everything; one fewer do not")
-    func intensity() {
-        let machine = self.machine([("a", .permanent)], intensity: 2)
-        self.start(machine, "a")
-        _ = machine.handle(.exited(id: "a", instance: 1, .failed("x")), now: .seconds(1))
-        _ = machine.handle(.exited(id: "a", instance: 2, .failed("x")), now: .seconds(2))
-        let actions = machine.handle(.exited(id: "a", instance: 3, .failed("x")), now: .seconds(3))
-        guard case .finished(let error?) = actions.last else { return #expect(Bool(false), "expected the end") }
-        #expect(error.code == .gaveUp)
-    }
-
-    @Test("restarts that lie further back than the period do not count")
-    func windowSlides() {
-        let machine = self.machine([("a", .permanent)], intensity: 1)
-        self.start(machine, "a")
-        for instance in 1...20 {
-            let actions = machine.handle(
-                .exited(id: "a", instance: instance, .failed("x")), now: .seconds(6 * instance))
-            #expect(actions.contains(.start(id: "a", instance: instance + 1)))
+    /// Waits for the nth such event; gives up after a minute.
+    func wait(
+        _ number: Int = 1, sourceLocation: SourceLocation = #_sourceLocation,
+        _ isWanted: @Sendable (SupervisionEvent) -> Bool
+    ) async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while self.count(isWanted) < number {
+            guard ContinuousClock.now < deadline else {
+                Issue.record("the event did not come; came: \(self.all)", sourceLocation: sourceLocation)
+                throw CancellationError()
+            }
+            try await ContinuousClock().sleep(for: .milliseconds(1))
         }
     }
+}
 
-    @Test("a child that fails before it is ready at the first start unwinds those before it")
-    func failedStart() {
-        let machine = self.machine([("a", .permanent), ("b", .permanent)])
-        self.start(machine, "a")
-        #expect(
-            machine.handle(.exited(id: "b", instance: 1, .failed("x")), now: .zero) == [.stop(id: "a", instance: 1)])
-        let actions = machine.handle(.exited(id: "a", instance: 1, .shutdown), now: .zero)
-        guard case .finished(let error?) = actions.first else { return #expect(Bool(false), "expected the end") }
-        #expect(error.code == .failedToStart)
-    }
+private struct Crash: Error, CustomStringConvertible { let description: String }
 
-    @Test("events of an earlier instance change nothing")
-    func staleEvents() {
-        let machine = self.machine([("a", .permanent)])
-        self.start(machine, "a")
-        _ = machine.handle(.exited(id: "a", instance: 1, .failed("x")), now: .zero)
-        #expect(machine.handle(.exited(id: "a", instance: 1, .failed("x")), now: .zero) == [])
-        #expect(machine.handle(.ready(id: "a", instance: 1), now: .zero) == [])
-        #expect(machine.handle(.stopOverdue(id: "a", instance: 1), now: .zero) == [])
-        #expect(machine.handle(.restartDue(id: "a", instance: 1), now: .zero) == [])
-    }
+/// Waits for ever, heeding cancellation.
+private func untilCancelled() async throws {
+    while true { try await ContinuousClock().sleep(for: .seconds(3600)) }
+}
 
-    @Test("backoff doubles up to its cap and starts over after a quiet time")
-    func backoff() {
-        let backoff = RestartBackoff(first: .seconds(1), longest: .seconds(4), resetAfter: .seconds(60))
-        let machine = MachineBox(
-            intensity: 100, period: .seconds(1), autoShutdown: .never,
-            children: [SupervisorMachine.Child(id: "a", restart: .permanent, isSignificant: false, backoff: backoff)])
-        self.start(machine, "a")
-        var now = Duration.zero
-        var pauses: [Duration] = []
-        for instance in 1...5 {
-            now += instance == 5 ? .seconds(61) : .seconds(2)
-            for action in machine.handle(.exited(id: "a", instance: instance, .failed("x")), now: now) {
-                if case .scheduleRestart(_, _, let pause) = action { pauses.append(pause) }
-            }
-            _ = machine.handle(.restartDue(id: "a", instance: instance), now: now)
-            _ = machine.handle(.ready(id: "a", instance: instance + 1), now: now)
-        }
-        #expect(pauses == [.seconds(1), .seconds(2), .seconds(4), .seconds(4), .seconds(1)])
-    }
-
-    @Test("a child that ignores its stop is leaked and the rest stops all the same")
-    func leak() {
-        let machine = self.machine([("a", .permanent), ("b", .permanent)])
-        self.start(machine, "a", "b")
-        _ = machine.handle(.shutdown, now: .zero)
-        #expect(
-            machine.handle(.stopOverdue(id: "b", instance: 1), now: .zero) == [
-                .leaked(id: "b"), .stop(id: "a", instance: 1),
-            ])
-    }
-
-    @Test("auto-shutdown follows the own end of significant children")
-    func autoShutdown() {
-        let anyOf = self.machine([("a", .transient), ("b", .transient)], autoShutdown: .anySignificant)
-        self.start(anyOf, "a", "b")
-        #expect(anyOf.handle(.exited(id: "a", instance: 1, .normal), now: .zero) == [.stop(id: "b", instance: 1)])
-        let allOf = self.machine([("a", .transient), ("b", .transient)], autoShutdown: .allSignificant)
-        self.start(allOf, "a", "b")
-        #expect(allOf.handle(.exited(id: "a", instance: 1, .normal), now: .zero) == [])
-        #expect(allOf.handle(.exited(id: "b", instance: 1, .normal), now: .zero) == [.finished(nil)])
-    }
-
-    @Test("10,000 random events: never two instances of a child, never a start after the end", arguments: [1, 2, 3, 4])
-    func randomEvents(seed: UInt64) {
-        var random = SplitMix(state: seed)
-        var machine = self.machine([("a", .permanent), ("b", .transient), ("c", .temporary)], intensity: 5)
-        var alive: [String: Int] = [:]
-        var now = Duration.zero
-        func apply(_ actions: [SupervisorMachine.Action]) {
-            for action in actions {
-                if case .start(let id, let instance) = action {
-                    #expect(alive[id] == nil, "two instances of \(id)")
-                    alive[id] = instance
-                }
-            }
-        }
-        apply(machine.handle(.begin, now: now))
-        for _ in 0..<10_000 {
-            if machine.isFinished {
-                #expect(alive.isEmpty, "a child outlived its supervisor")
-                machine = self.machine([("a", .permanent), ("b", .transient), ("c", .temporary)], intensity: 5)
-                alive = [:]
-                apply(machine.handle(.begin, now: now))
-            }
-            now += .milliseconds(Int64(random.next() % 2000))
-            guard let (id, instance) = alive.sorted(by: { $0.key < $1.key }).randomElement(using: &random) else {
-                apply(machine.handle(.shutdown, now: now))
-                continue
-            }
-            switch random.next() % 10 {
-            case 0...3: apply(machine.handle(.ready(id: id, instance: instance), now: now))
-            case 4...7:
-                alive[id] = nil
-                apply(
-                    machine.handle(
-                        .exited(id: id, instance: instance, random.next() % 3 == 0 ? .normal : .failed("x")), now: now))
-            case 8: apply(machine.handle(.stopChild(id: id), now: now))
-            default: if random.next() % 20 == 0 { apply(machine.handle(.shutdown, now: now)) }
-            }
-        }
+/// Runs a supervisor while the body lasts, then stops it and waits for its end.
+private func withSupervisor(
+    _ configuration: Supervisor.Configuration, _ children: [ChildSpecification], _ environment: SupervisionEnvironment,
+    _ body: (Supervisor) async throws -> Void
+) async throws {
+    let supervisor = try Supervisor(configuration, children: children, environment: environment)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask { try await supervisor.run() }
+        defer { group.cancelAll() }
+        try await body(supervisor)
     }
 }
 
 @Suite("The supervisor")
 struct SupervisorTests {
-    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private let events = Events()
 
-    @Test("a failing child is started again until it stays, and a cancelled supervisor leaves none behind")
-    func restarts() async throws {
-        let (ups, up) = AsyncStream<Void>.makeStream()
-        let counters = Counters(starts: 0, up: up)
-        let supervisor = try Supervisor(
-            .init(name: "test", intensity: 10, period: .seconds(60)),
-            children: [
-                ChildSpecification(id: "a") { ready in
-                    try await counters.run(ready: ready)
-                }
-            ], logger: self.logger)
-        let task = Task { try await supervisor.run() }
-        for await _ in ups { break }
-        #expect(await counters.starts == 4)
-        task.cancel()
-        try await task.value
-        #expect(await counters.alive == 0)
+    private func environment(
+        clock: any Clock<Duration> = ContinuousClock(),
+        now: @escaping @Sendable () -> Duration = SupervisionEnvironment.monotonicNow, stormGuard: StormGuard? = nil,
+        killGrace: Duration = .milliseconds(20)
+    ) -> SupervisionEnvironment {
+        let events = self.events
+        return SupervisionEnvironment(
+            logger: quiet, stormGuard: stormGuard, observe: { events.add($0) }, clock: clock, now: now, jitter: { 1 },
+            killGrace: killGrace)
     }
 
-    @Test("a spent budget ends the supervisor with an error that names the child")
-    func givesUp() async throws {
-        let supervisor = try Supervisor(
-            .init(name: "test", intensity: 2, period: .seconds(60)),
-            children: [
-                ChildSpecification(id: "broken") { ready in
-                    ready()
-                    throw SupervisionError(code: .gaveUp, message: "as planned")
-                }
-            ], logger: self.logger)
-        let error = await #expect(throws: SupervisionError.self) { try await supervisor.run() }
-        #expect(error?.message.contains("broken") == true)
+    // MARK: - What is checked before anything starts
+
+    struct Refusal: Sendable, CustomTestStringConvertible {
+        let rule: SpecificationRule
+        let configuration: Supervisor.Configuration
+        let children: [ChildSpecification]
+
+        var testDescription: String { self.rule.rawValue }
     }
 
-    @Test("two children of one id are refused before anything starts")
-    func duplicateIDs() {
-        #expect(throws: SupervisionError.self) {
-            try Supervisor(
-                .init(name: "test"),
-                children: [ChildSpecification(id: "a") { _ in }, ChildSpecification(id: "a") { _ in }],
-                logger: self.logger)
+    private static func child(_ change: (inout ChildSpecification) -> Void = { _ in }) -> ChildSpecification {
+        var child = ChildSpecification(id: "fine") { $0.ready() }
+        change(&child)
+        return child
+    }
+
+    static let refusals: [Refusal] = {
+        func one(_ rule: SpecificationRule, _ change: (inout ChildSpecification) -> Void) -> Refusal {
+            var bad = Self.child(change)
+            if rule != .emptyID { bad.id = "culprit" }
+            return Refusal(
+                rule: rule, configuration: Supervisor.Configuration(name: "s"), children: [Self.child(), bad])
+        }
+        return [
+            Refusal(rule: .invalidIntensity, configuration: .init(name: "s", intensity: -1), children: []),
+            Refusal(rule: .invalidPeriod, configuration: .init(name: "s", period: .zero), children: []),
+            Refusal(rule: .invalidPeriod, configuration: .init(name: "s", period: .milliseconds(1500)), children: []),
+            Refusal(
+                rule: .duplicateID, configuration: .init(name: "s"),
+                children: [Self.child { $0.id = "culprit" }, Self.child { $0.id = "culprit" }]),
+            Refusal(rule: .oneTemplate, configuration: .init(name: "s", strategy: .simpleOneForOne), children: []),
+            one(.emptyID) { $0.id = "" },
+            one(.significantWithoutAutoShutdown) { $0.isSignificant = true },
+            Refusal(
+                rule: .significantPermanent, configuration: .init(name: "s", autoShutdown: .anySignificant),
+                children: [
+                    Self.child {
+                        $0.id = "culprit"
+                        $0.isSignificant = true
+                    }
+                ]),
+            one(.invalidShutdown) { $0.shutdown = .timeout(.seconds(-1)) },
+            one(.invalidBackoff) {
+                $0.backoff = RestartBackoff(first: .seconds(2), longest: .seconds(1), resetAfter: .zero)
+            },
+            one(.invalidBackoff) { $0.backoff = RestartBackoff(first: .zero, longest: .seconds(1), resetAfter: .zero) },
+            one(.invalidHeartbeatLimit) { $0.heartbeatLimit = .zero },
+        ]
+    }()
+
+    @Test("a bad specification is refused by name and rule", arguments: Self.refusals)
+    func refusal(_ refusal: Refusal) throws {
+        let error = #expect(throws: SupervisionError.self) {
+            try Supervisor(refusal.configuration, children: refusal.children, environment: self.environment())
+        }
+        #expect(error?.code == .invalidSpecification(refusal.rule))
+        #expect(error?.message.contains(refusal.rule.rawValue) == true)
+        let named = refusal.children.contains { $0.id == "culprit" } ? "'culprit'" : "'s'"
+        #expect(error?.message.contains(named) == true)
+    }
+
+    // MARK: - Ownership
+
+    /// Counts how many of it there are.
+    private final class Resource: Sendable {
+        static let counts = Mutex((alive: 0, most: 0, made: 0))
+
+        init() {
+            Self.counts.withLock { counts in
+                counts.alive += 1
+                counts.made += 1
+                counts.most = max(counts.most, counts.alive)
+            }
+        }
+
+        deinit { Self.counts.withLock { $0.alive -= 1 } }
+    }
+
+    @Test("what a child owns is released once, before its successor starts")
+    func ownership() async throws {
+        let child = ChildSpecification(id: "owner") { child in
+            let resource = Resource()
+            child.ready()
+            await Task.yield()
+            try withExtendedLifetime(resource) { throw Crash(description: "again") }
+        }
+        let configuration = Supervisor.Configuration(name: "s", intensity: 500, period: .seconds(3600))
+        let supervisor = try Supervisor(configuration, children: [child], environment: self.environment())
+        await #expect(throws: SupervisionError.self) { try await supervisor.run() }
+        Resource.counts.withLock { counts in
+            #expect(counts.made == 501)
+            #expect(counts.most == 1)
+            #expect(counts.alive == 0)
         }
     }
-}
 
-private actor Counters {
-    private(set) var starts: Int
-    private(set) var alive = 0
-    private let up: AsyncStream<Void>.Continuation
+    // MARK: - Children that do not end
 
-    init(starts: Int, up: AsyncStream<Void>.Continuation) {
-        self.starts = starts
-        self.up = up
+    @Test("a child that ignores its cancellation is reported as leaked, blocks its successor, and may return")
+    func leak() async throws {
+        let gate = Gate()
+        let deaf = ChildSpecification(id: "deaf", shutdown: .timeout(.milliseconds(10))) { child in
+            child.ready()
+            await gate.wait()
+        }
+        let other = ChildSpecification(id: "other") { child in
+            child.ready()
+            try await untilCancelled()
+        }
+        try await withSupervisor(.init(name: "s"), [deaf, other], self.environment()) { supervisor in
+            try await supervisor.terminateChild("deaf")
+            #expect(await supervisor.children.map(\.state) == [.leaked, .running])
+            #expect(await supervisor.tree().leaked == ["s/deaf"])
+            await #expect(throws: SupervisionError.self) { try await supervisor.restartChild("deaf") }
+            gate.open()
+            try await self.events.wait { $0.kind == .returned }
+            #expect(try await supervisor.restartChild("deaf")?.instance == 2)
+        }
+        #expect(self.events.count { $0.kind == .leaked } == 1)
     }
 
-    func run(ready: @Sendable () -> Void) async throws {
-        self.starts += 1
-        self.alive += 1
-        defer { self.alive -= 1 }
-        ready()
-        if self.starts < 4 { throw SupervisionError(code: .failedToStart, message: "not yet") }
-        self.up.yield()
-        try await ContinuousClock().sleep(for: .seconds(3600))
+    @Test("a supervisor that leaves something behind has leaked for its parent, whose stop does not wait for it")
+    func leakBelow() async throws {
+        let gate = Gate()
+        let environment = self.environment()
+        let inner = ChildSpecification.supervisor(id: "inner") {
+            try Supervisor(
+                .init(name: "inner"),
+                children: [
+                    ChildSpecification(id: "deaf", shutdown: .timeout(.milliseconds(10))) { child in
+                        child.ready()
+                        await gate.wait()
+                    }
+                ], environment: environment)
+        }
+        try await withSupervisor(.init(name: "outer"), [inner], environment) { supervisor in
+            try await supervisor.whichChildren().forEach { #expect($0.state == .running) }
+            try await supervisor.terminateChild("inner")
+            #expect(await supervisor.tree().leaked == ["outer/inner", "outer/inner/deaf"])
+        }
+        // The outer one has ended although the gate is still closed.
+        gate.open()
     }
-}
 
-/// A small random generator with a seed (Steele, Lea, Flood: SplitMix64).
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
+    @Test("the last resort ends a child that ignores its cancellation, which has not leaked then")
+    func kill() async throws {
+        let gate = Gate()
+        let deaf = ChildSpecification(id: "deaf", shutdown: .timeout(.milliseconds(10)), kill: { gate.open() }) {
+            child in
+            child.ready()
+            await gate.wait()
+        }
+        try await withSupervisor(.init(name: "s"), [deaf], self.environment(killGrace: .seconds(60))) { supervisor in
+            try await supervisor.terminateChild("deaf")
+            #expect(await supervisor.children.map(\.state) == [.none])
+        }
+        #expect(self.events.count { $0.kind == .ended(.killed) } == 1)
+        #expect(self.events.count { $0.kind == .leaked } == 0)
+    }
 
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9e37_79b9_7f4a_7c15
-        var value = self.state
-        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
-        return value ^ (value >> 31)
+    @Test("a child that gives no heartbeat is told to end and restarted; one that does is left alone")
+    func heartbeat() async throws {
+        let clock = VirtualClock()
+        let environment = self.environment(clock: clock, now: { clock.now.offset })
+        let hanging = ChildSpecification(id: "hanging", heartbeatLimit: .seconds(30)) { child in
+            child.ready()
+            try await untilCancelled()
+        }
+        let (beats, beat) = AsyncStream<Gate>.makeStream()
+        let beating = ChildSpecification(id: "beating", heartbeatLimit: .seconds(30)) { child in
+            child.ready()
+            for await done in beats {
+                child.heartbeat()
+                done.open()
+            }
+        }
+        try await withSupervisor(.init(name: "s"), [hanging, beating], environment) { supervisor in
+            _ = try await supervisor.whichChildren()
+            await clock.waitForSleeper()
+            for _ in 0..<2 {
+                clock.advance(by: .seconds(15))
+                let done = Gate()
+                beat.yield(done)
+                await done.wait()
+            }
+            try await self.events.wait { $0.child?.id == "hanging" && $0.kind == .ended(.hung(.seconds(30))) }
+            try await self.events.wait(2) { $0.child?.id == "hanging" && $0.kind == .started }
+            let children = try await supervisor.whichChildren()
+            #expect(children.map(\.restarts) == [1, 0])
+            #expect(children.first?.lastReason == "no heartbeat for 30.0 seconds")
+        }
+    }
+
+    // MARK: - States
+
+    @Test("a dependency that is away is a state and spends no restart")
+    func dependency() async throws {
+        let told = Gate()
+        let child = ChildSpecification(id: "link") { child in
+            child.ready()
+            child.dependencyAway("the server is down")
+            told.open()
+            try await untilCancelled()
+        }
+        try await withSupervisor(.init(name: "s", intensity: 0), [child], self.environment()) { supervisor in
+            await told.wait()
+            let status = try await supervisor.whichChildren().first
+            #expect(status?.state == .waiting)
+            #expect(status?.dependency == "the server is down")
+            #expect(status?.restarts == 0)
+        }
+    }
+
+    @Test("pauses grow with each failure, by the clock that was given")
+    func pauses() async throws {
+        let clock = VirtualClock()
+        let environment = self.environment(clock: clock, now: { clock.now.offset })
+        let child = ChildSpecification(
+            id: "c", backoff: RestartBackoff(first: .seconds(1), longest: .seconds(60), resetAfter: .seconds(600))
+        ) { child in
+            child.ready()
+            throw Crash(description: "again")
+        }
+        try await withSupervisor(.init(name: "s", intensity: 9, period: .seconds(3600)), [child], environment) { _ in
+            for restart in 1...4 {
+                let pause = Duration.seconds(1 << (restart - 1))
+                try await self.events.wait { $0.kind == .restarting(reason: "again", pause: pause) }
+                await clock.waitForSleeper()
+                // A moment too early nothing happens.
+                clock.advance(by: pause - .milliseconds(1))
+                #expect(self.events.count { $0.kind == .started } == restart)
+                clock.advance(by: .milliseconds(1))
+                try await self.events.wait(restart + 1) { $0.kind == .started }
+            }
+        }
+    }
+
+    @Test("restarts of all supervisors count in the storm guard, which calms down after a minute")
+    func storm() async throws {
+        let clock = VirtualClock()
+        let guardian = StormGuard(limit: 3, now: { clock.now.offset })
+        let crashing = ChildSpecification(id: "c") { child in
+            child.ready()
+            throw Crash(description: "again")
+        }
+        for name in ["one", "two"] {
+            let supervisor = try Supervisor(
+                .init(name: name, intensity: 2), children: [crashing],
+                environment: self.environment(stormGuard: guardian))
+            await #expect(throws: SupervisionError.self) { try await supervisor.run() }
+            #expect(guardian.isStorm == (name == "two"))
+        }
+        clock.advance(by: .seconds(61))
+        #expect(!guardian.isStorm)
+        #expect(guardian.count == 0)
+    }
+
+    // MARK: - Calls
+
+    @Test("instances of a template go by reference; each runs what it was given")
+    func instances() async throws {
+        let template = ChildSpecification(id: "t", restart: .temporary) { _ in }
+        try await withSupervisor(.init(name: "s", strategy: .simpleOneForOne), [template], self.environment()) {
+            supervisor in
+            let references = try await withThrowingTaskGroup(of: ChildReference?.self) { group in
+                for number in 0..<20 {
+                    group.addTask {
+                        try await supervisor.startInstance(named: "n\(number)") { child in
+                            child.ready()
+                            try await untilCancelled()
+                        }
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(Set(references.compactMap { $0?.id }).count == 20)
+            #expect(await supervisor.counts.active == 20)
+            for reference in references.compactMap(\.self) { try await supervisor.terminateChild(reference) }
+            #expect(await supervisor.counts.active == 0)
+            #expect(await supervisor.children.isEmpty)
+        }
+    }
+
+    @Test("whoever calls a supervisor that ends, or has ended, is told so")
+    func callsAtTheEnd() async throws {
+        let supervisor = try Supervisor(.init(name: "s"), children: [], environment: self.environment())
+        let running = Task { try await supervisor.run() }
+        _ = try await supervisor.whichChildren()
+        async let call: Void = {
+            // The child never comes up, so the call is under way when the supervisor ends.
+            let error = await #expect(throws: SupervisionError.self) {
+                try await supervisor.startChild(ChildSpecification(id: "slow") { _ in try await untilCancelled() })
+            }
+            #expect(error?.code == .notRunning)
+        }()
+        while await supervisor.children.isEmpty { await Task.yield() }
+        supervisor.stop()
+        try await running.value
+        await call
+        let error = await #expect(throws: SupervisionError.self) { try await supervisor.whichChildren() }
+        #expect(error?.code == .notRunning)
+    }
+
+    // MARK: - Contention
+
+    @Test("50 supervisors of 200 children each, all failing at once: all are back, none lost, none doubled")
+    func contention() async throws {
+        let (supervisors, children) = (50, 200)
+        let alive = Mutex<[String: Int]>([:])
+        let mostAtOnce = Mutex(0)
+        let environment = SupervisionEnvironment(logger: quiet)
+        let failure = Gate()
+        let ready = Mutex(0)
+        func child(_ supervisor: Int, _ number: Int) -> ChildSpecification {
+            let key = "\(supervisor).\(number)"
+            let isFirst = Mutex(true)
+            return ChildSpecification(id: key) { child in
+                let count = alive.withLock { alive in
+                    alive[key, default: 0] += 1
+                    return alive[key] ?? 0
+                }
+                mostAtOnce.withLock { $0 = max($0, count) }
+                defer { alive.withLock { $0[key, default: 0] -= 1 } }
+                child.ready()
+                ready.withLock { $0 += 1 }
+                let isFirstLife = isFirst.withLock { first in
+                    defer { first = false }
+                    return first
+                }
+                guard isFirstLife else { return try await untilCancelled() }
+                await failure.wait()
+                throw Crash(description: "all at once")
+            }
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var all: [Supervisor] = []
+            for supervisor in 0..<supervisors {
+                let made = try Supervisor(
+                    .init(name: "s\(supervisor)", intensity: children, period: .seconds(3600)),
+                    children: (0..<children).map { child(supervisor, $0) }, environment: environment)
+                all.append(made)
+                group.addTask { try await made.run() }
+            }
+            func waitForReady(_ count: Int) async throws {
+                while ready.withLock({ $0 }) < count { try await ContinuousClock().sleep(for: .milliseconds(2)) }
+            }
+            try await waitForReady(supervisors * children)
+            failure.open()
+            try await waitForReady(2 * supervisors * children)
+            for supervisor in all {
+                let status = try await supervisor.whichChildren()
+                #expect(status.count == children)
+                #expect(status.allSatisfy { $0.state == .running && $0.restarts == 1 })
+            }
+            #expect(alive.withLock { $0.values.reduce(0, +) } == supervisors * children)
+            group.cancelAll()
+            try await group.waitForAll()
+        }
+        #expect(alive.withLock { $0.values.allSatisfy { $0 == 0 } })
+        #expect(mostAtOnce.withLock { $0 } == 1)
     }
 }

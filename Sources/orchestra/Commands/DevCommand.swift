@@ -49,7 +49,7 @@ struct DevCommand: AsyncParsableCommand {
             let runner = NodeRunner(
                 context: context, policy: policy, master: try context.masterKey(),
                 logger: try context.logger { log.write($0) },
-                first: redis.map { [$0.child] } ?? [],
+                server: redis.map { [$0.child] } ?? [],
                 joined: { port in await self.announce(context, state: state, port: port, redis: redis) })
             try await runner.run()
             self.say("stopped; nothing is left running")

@@ -20,7 +20,7 @@ struct EmbeddedRedis: Sendable {
         ChildSpecification(
             id: "redis-server", shutdown: .timeout(.seconds(15)),
             backoff: RestartBackoff(first: .milliseconds(200), longest: .seconds(5), resetAfter: .seconds(60))
-        ) { ready in try await self.run(ready: ready) }
+        ) { child in try await self.run(ready: { child.ready() }) }
     }
 
     private func run(ready: @escaping @Sendable () -> Void) async throws {

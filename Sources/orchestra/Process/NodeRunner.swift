@@ -17,8 +17,8 @@ struct NodeRunner: Sendable {
     let policy: PolicyEngine
     let master: SealingKey
     let logger: Logger
-    /// Children that come up before the node's own, such as an embedded Redis.
-    var first: [ChildSpecification] = []
+    /// A Redis of the node's own, as a supervised child.
+    var server: [ChildSpecification] = []
     /// Called once the node has joined the queue, with the probe port.
     var joined: @Sendable (Int) async -> Void = { _ in }
 
@@ -32,10 +32,10 @@ struct NodeRunner: Sendable {
             incarnation: try self.incarnation(), processID: getpid(), group: .singleton, metrics: metrics,
             logger: self.logger, now: { Host.wallMilliseconds() })
         let port = PortBox()
-        let children = [try await self.probeChild(node, metrics, port)] + self.first
+        let telemetry = [try await self.probeChild(node, metrics, port)]
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await node.run(first: children) }
+            tasks.addTask { try await node.run(telemetry: telemetry, server: self.server) }
             tasks.addTask { await Self.stop(node, on: signals, then: port) }
             tasks.addTask {
                 await self.announce(node, port)
@@ -71,10 +71,10 @@ struct NodeRunner: Sendable {
         }
         return ChildSpecification(
             id: "probe", backoff: RestartBackoff(first: .seconds(1), longest: .seconds(10), resetAfter: .seconds(60))
-        ) { ready in
-            try await probe.run { bound in
+        ) { child in
+            try await probe.run(port: port.value) { bound in
                 port.set(bound)
-                ready()
+                child.ready()
             }
         }
     }

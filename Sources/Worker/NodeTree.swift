@@ -1,0 +1,124 @@
+internal import Agents
+internal import Jobs
+internal import Redis
+internal import Supervision
+
+/// Who restarts what on a node, and how often. The architecture page says why the numbers are what they are.
+///
+/// The node is rest-for-one over its subsystems: each stands on those before it. Within a subsystem children are
+/// one-for-one, since they share no state that a restart of one could spoil for the others.
+struct NodeTree {
+    let redis: [(id: String, client: RedisClient)]
+    let writer: CompletionWriter
+    let keeper: LeaseKeeper
+    let serverCheck: ServerCheck
+    let gauges: QueueGauges
+    let agents: AgentSupervisors
+    let workspaces: WorkspaceSet
+    let consumer: Consumer
+    let environment: SupervisionEnvironment
+    /// Lets tests make a child fail or hang.
+    let adjust: @Sendable (ChildSpecification) -> ChildSpecification
+
+    /// A loop that has not turned for this long hangs: six of its longest waits, each five seconds at most.
+    static let heartbeatLimit = Duration.seconds(30)
+
+    private static let backoff = RestartBackoff(
+        first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(120))
+
+    /// `telemetry` are the node's windows, `server` a Redis of its own, each with the backoff it brings.
+    func root(telemetry: [ChildSpecification], server: [ChildSpecification]) throws -> Supervisor {
+        try Supervisor(
+            Supervisor.Configuration(
+                name: "node", strategy: .restForOne, intensity: 3, period: .seconds(600), autoShutdown: .anySignificant),
+            children: [
+                self.subsystem("telemetry", intensity: 30, telemetry),
+                self.subsystem("redis", intensity: 10, server + self.redis.map(self.link)),
+                self.subsystem("queue", intensity: 10, self.queue),
+                self.agents.child,
+                self.workspaces.child,
+                self.subsystem("consumers", intensity: 10, [self.consumers], isSignificant: true),
+            ], environment: self.environment)
+    }
+
+    /// A significant subsystem ends the node when its significant child ends for good.
+    private func subsystem(
+        _ id: String, intensity: Int, _ children: [ChildSpecification], isSignificant: Bool = false
+    ) -> ChildSpecification {
+        let environment = self.environment
+        let children = children.map(self.adjust)
+        let configuration = Supervisor.Configuration(
+            name: id, intensity: intensity, period: .seconds(60), autoShutdown: isSignificant ? .anySignificant : .never
+        )
+        return ChildSpecification.supervisor(
+            id: id, restart: isSignificant ? .transient : .permanent, isSignificant: isSignificant, backoff: .subsystem
+        ) {
+            try Supervisor(configuration, children: children, environment: environment)
+        }
+    }
+
+    private func link(_ id: String, _ client: RedisClient) -> ChildSpecification {
+        ChildSpecification(id: id, backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit) { child in
+            child.ready()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await client.run() }
+                // The client's loop waits for as long as the connection lasts; that its actor answers is its sign
+                // of life. Calls have deadlines of their own.
+                group.addTask {
+                    while true {
+                        child.dependencyAway(await client.outage)
+                        child.heartbeat()
+                        try await self.environment.clock.sleep(for: .seconds(2))
+                    }
+                }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
+        }
+    }
+
+    private var queue: [ChildSpecification] {
+        let (writer, keeper, check, gauges) = (self.writer, self.keeper, self.serverCheck, self.gauges)
+        let clock = self.environment.clock
+        return [
+            ChildSpecification(id: "completions", backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit) { child in
+                child.ready()
+                await writer.run(heartbeat: { child.heartbeat() })
+            },
+            ChildSpecification(id: "lease", backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit) { child in
+                child.ready()
+                try await keeper.run(heartbeat: { child.heartbeat() })
+            },
+            ChildSpecification(
+                id: "server-check", backoff: Self.backoff, heartbeatLimit: ServerCheck.interval * 3
+            ) { child in
+                child.ready()
+                try await check.run(clock: clock, heartbeat: { child.heartbeat() })
+            },
+            ChildSpecification(id: "gauges", backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit) { child in
+                child.ready()
+                try await gauges.run(clock: clock, heartbeat: { child.heartbeat() })
+            },
+        ]
+    }
+
+    /// Transient: it ends for good, and the node with it, when the node's name or key is not its own.
+    private var consumers: ChildSpecification {
+        let consumer = self.consumer
+        return ChildSpecification(
+            id: "consumer", restart: .transient, isSignificant: true, backoff: Self.backoff,
+            heartbeatLimit: Self.heartbeatLimit
+        ) { child in try await consumer.run(as: child) }
+    }
+}
+
+extension RedisClient {
+    /// Why Redis is away; nil while it is not.
+    fileprivate var outage: String? {
+        switch self.state {
+        case .connected: nil
+        case .connecting(let reason): reason ?? "not connected yet"
+        case .stopped: "the connection was closed"
+        }
+    }
+}
