@@ -127,12 +127,15 @@ let package = Package(
         .executableTarget(
             name: "orchestra-bench", dependencies: ["TestSupport", "Domain", "Jobs", "Redis", "Cryptography"],
             path: "Tests/Benchmarks/Drain", swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "orchestra-bench-supervision", dependencies: ["CLinux", "Supervision", logging],
+            path: "Tests/Benchmarks/Supervision", swiftSettings: swiftSettings),
         tests("PackageTests", ["TestSupport"]),
         tests("DomainTests", ["Domain"]),
         tests("CryptographyTests", ["Cryptography", "Credentials"]),
         tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
         tests(
-            "SupervisionTests", ["Supervision", "ConformanceSupport", "Domain", logging, coreMetrics],
+            "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging, coreMetrics],
             exclude: ["Recordings"]),
         tests("RedisTests", ["Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
         tests("JobsTests", ["Jobs", "Domain", "Redis", "Cryptography", "TestSupport"]),
@@ -144,8 +147,8 @@ let package = Package(
             "SystemTests",
             [
                 "TestSupport", "Domain", "Jobs", "Redis", "Cryptography", "Audit", "Agents", "Sandboxing",
-                "ShimProtocol",
-                "orchestra", "orchestra-shim", nioPosix,
+                "ShimProtocol", "Supervision", "Policy", "Worker", "orchestra", "orchestra-shim", nioPosix, logging,
+                coreMetrics,
             ]),
     ],
     swiftLanguageModes: [.v6]

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,4 +236,9 @@ int orc_make_raw(int fd) {
 int orc_exec(const char *path, char *const *argv, char *const *environment) {
     execve(path, argv, environment);
     return -errno;
+}
+
+uint64_t orc_allocated_bytes(void) {
+    struct mallinfo2 all = mallinfo2();
+    return all.uordblks + all.hblkhd;
 }

@@ -63,6 +63,7 @@ package actor RedisClient {
                 } onCancel: {
                     Task { await connection.close() }  // not awaited: `closed()` above is what waits for it
                 }
+                if Task.isCancelled { break }
                 self.becomeDisconnected(reason: "the connection ended")
             } catch {
                 if Task.isCancelled { break }

@@ -31,10 +31,12 @@ package enum MetricCatalogue {
         "orchestra_audit_rows_total": Entry(kind: .counter, help: "Audit rows written together with an outcome."),
         "orchestra_redis_up": Entry(kind: .gauge, help: "1 while the connection to Redis stands."),
         "orchestra_redis_reconnects_total": Entry(kind: .counter, help: "Connections made again after one was lost."),
-        "orchestra_supervisor_restarts_total": Entry(kind: .counter, help: "Restarts of supervised children."),
+        "orchestra_supervisor_restarts_total": Entry(
+            kind: .counter, help: "Restarts of supervised children, by supervisor and by how they ended."),
         "orchestra_supervisor_give_ups_total": Entry(
-            kind: .counter, help: "Supervisors that spent their restart budget."),
-        "orchestra_supervisor_leaks_total": Entry(kind: .counter, help: "Children that ignored their cancellation."),
+            kind: .counter, help: "Supervisors that spent their restart budget, by supervisor."),
+        "orchestra_supervisor_leaks_total": Entry(
+            kind: .counter, help: "Children that ignored their cancellation, by supervisor."),
         "orchestra_agents": Entry(kind: .gauge, help: "Agents of this node by state."),
         "orchestra_build_info": Entry(kind: .gauge, help: "Always 1; the labels name the build."),
     ]

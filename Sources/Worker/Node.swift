@@ -27,28 +27,30 @@ package actor Node {
     private var isDraining = false
     private var root: Supervisor?
 
-    /// Wires the parts; starts nothing. `incarnation` must be new for each process; `adjust` lets tests make the
-    /// tree's children fail or hang.
+    /// Wires the parts; starts nothing. `incarnation` must be new for each process; `elapsed` tells the time of
+    /// `clock`; `adjust` lets tests make the tree's children fail or hang.
     package init(
         configuration: NodeConfiguration, policy: PolicyEngine, master: SealingKey, incarnation: Incarnation,
         processID: Int32, group: MultiThreadedEventLoopGroup, metrics: any MetricsFactory, logger: Logger,
-        clock: any Clock<Duration> = ContinuousClock(), now: @escaping @Sendable () -> UInt64,
+        clock: any Clock<Duration> = ContinuousClock(),
+        elapsed: @escaping @Sendable () -> Duration = SupervisionEnvironment.monotonicNow,
+        now: @escaping @Sendable () -> UInt64,
         adjust: @escaping @Sendable (ChildSpecification) -> ChildSpecification = { $0 }
     ) throws {
         func client(_ role: String) -> RedisClient {
             var redis = configuration.redis
             redis.clientName = role
-            return RedisClient(configuration: redis, group: group, logger: logger, metrics: metrics)
+            return RedisClient(configuration: redis, group: group, logger: logger, metrics: metrics, clock: clock)
         }
         self.configuration = configuration
         self.commands = client("commands")
         let blocking = client("blocking")
         self.logger = logger
         self.clock = clock
-        let stormGuard = StormGuard(limit: Self.stormLimit)
+        let stormGuard = StormGuard(limit: Self.stormLimit, now: elapsed)
         self.stormGuard = stormGuard
         let environment = SupervisionEnvironment(
-            logger: logger, metrics: metrics, stormGuard: stormGuard, clock: clock)
+            logger: logger, metrics: metrics, stormGuard: stormGuard, clock: clock, now: elapsed)
         let agents = AgentSupervisors(environment: environment)
         let queue = RedisStreamJobQueue(client: self.commands, limits: configuration.limits)
         self.lease = NodeLease(
@@ -82,7 +84,7 @@ package actor Node {
             redis: [("commands", self.commands), ("blocking", blocking)], writer: self.writer,
             keeper: LeaseKeeper(
                 lease: self.lease, registry: self.registry, metrics: jobMetrics, logger: logger, clock: clock,
-                elapsed: SupervisionEnvironment.monotonicNow),
+                elapsed: elapsed),
             serverCheck: self.serverCheck, gauges: QueueGauges(queue: queue, factory: metrics), agents: agents,
             workspaces: workspaces, consumer: self.consumer, environment: environment, adjust: adjust)
     }
@@ -113,6 +115,11 @@ package actor Node {
         throw SupervisionError(
             code: .gaveUp, message: await self.consumer.problem ?? "the node ended without being told to")
     }
+
+    /// The node's stable name.
+    package nonisolated var name: String { self.configuration.node.name }
+
+    var restartsLastMinute: Int { self.stormGuard.count }
 
     /// The supervision tree as it is now; nil before `run`.
     package var tree: SupervisionTree? {
@@ -157,13 +164,11 @@ package actor Node {
 }
 
 extension Node: HealthSource {
+    /// That the tree answers at all; what is wrong in it is a matter of readiness, since killing the process would
+    /// kill running jobs.
     package func liveness() async -> [HealthCheck] {
-        let leaked = await self.tree?.leaked ?? []
-        return [
-            HealthCheck(
-                "supervision", isHealthy: leaked.isEmpty,
-                detail: leaked.isEmpty ? "every child answers" : "left behind: \(leaked.joined(separator: ", "))")
-        ]
+        _ = await self.tree
+        return [HealthCheck("supervision", isHealthy: true, detail: "the supervisors answer")]
     }
 
     package func readiness() async -> [HealthCheck] {
@@ -179,7 +184,13 @@ extension Node: HealthSource {
         let hasJoined = await self.consumer.hasJoined
         let problems = await self.serverCheck.problems
         let isStorm = self.stormGuard.isStorm
-        return await self.liveness() + [
+        let leaked = await self.tree?.leaked ?? []
+        return [
+            HealthCheck(
+                "children", isHealthy: leaked.isEmpty,
+                detail: leaked.isEmpty
+                    ? "none is left behind"
+                    : "left behind: \(leaked.joined(separator: ", ")); a restart of the node clears it"),
             redis,
             HealthCheck(
                 "redis-settings", isHealthy: problems.isEmpty, detail: problems.first ?? "fit to hold jobs"),

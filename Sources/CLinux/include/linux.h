@@ -59,6 +59,8 @@ int orc_lock_file(const char *path);
 int orc_become_subreaper(void);
 // Milliseconds of the monotonic clock.
 uint64_t orc_monotonic_milliseconds(void);
+// Bytes that this process has allocated and not freed, as its allocator counts (mallinfo2, glibc 2.33).
+uint64_t orc_allocated_bytes(void);
 // Ends this process's standard output and input as a terminal in raw mode; 0 when it is none.
 int orc_make_raw(int fd);
 // Replaces this process; returns only -errno. `environment` may be empty.

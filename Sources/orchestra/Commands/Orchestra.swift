@@ -14,6 +14,7 @@ struct Orchestra: AsyncParsableCommand {
               orchestra submit shell.run --param command='uname -a' --wait
               orchestra jobs list
               orchestra agents list
+              orchestra status
 
             EXIT STATUS
               0 done · 1 the job failed · 64 usage · 65 unusable params · 69 a needed service is missing
@@ -21,8 +22,8 @@ struct Orchestra: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            DevCommand.self, WorkerCommand.self, SubmitCommand.self, JobsCommand.self, AgentsCommand.self,
-            DoctorCommand.self, ConfigCommand.self, PolicyCommand.self,
+            DevCommand.self, WorkerCommand.self, StatusCommand.self, SubmitCommand.self, JobsCommand.self,
+            AgentsCommand.self, DoctorCommand.self, ConfigCommand.self, PolicyCommand.self,
         ])
 }
 

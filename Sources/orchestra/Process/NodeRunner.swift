@@ -32,7 +32,7 @@ struct NodeRunner: Sendable {
             incarnation: try self.incarnation(), processID: getpid(), group: .singleton, metrics: metrics,
             logger: self.logger, now: { Host.wallMilliseconds() })
         let port = PortBox()
-        let telemetry = [try await self.probeChild(node, metrics, port)]
+        let telemetry = [try await self.probeChild(node, metrics, port), self.statusChild(node)]
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await node.run(telemetry: telemetry, server: self.server) }
@@ -76,6 +76,17 @@ struct NodeRunner: Sendable {
                 port.set(bound)
                 child.ready()
             }
+        }
+    }
+
+    private func statusChild(_ node: Node) -> ChildSpecification {
+        let server = StatusServer(
+            path: self.context.statusSocket, group: .singleton, logger: self.logger,
+            document: { await node.status.bytes })
+        return ChildSpecification(
+            id: "status", backoff: RestartBackoff(first: .seconds(1), longest: .seconds(10), resetAfter: .seconds(60))
+        ) { child in
+            try await server.run(ready: { child.ready() })
         }
     }
 

@@ -20,6 +20,9 @@ struct Context: Sendable {
         self.settings.text("state-directory") ?? Context.defaultStateDirectory(ProcessInfo.processInfo.environment)
     }
 
+    /// Where the node tells its status; the agents' sockets below the same directory have longer names.
+    var statusSocket: String { self.stateDirectory + "/status.sock" }
+
     static func defaultStateDirectory(_ environment: [String: String]) -> String {
         let base = environment["XDG_STATE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
         return (base ?? NSHomeDirectory() + "/.local/state") + "/orchestra"

@@ -1,15 +1,15 @@
 import Synchronization
 
 /// A clock whose time passes when a test says so.
-final class VirtualClock: Clock, Sendable {
-    typealias Duration = Swift.Duration
+package final class VirtualClock: Clock, Sendable {
+    package typealias Duration = Swift.Duration
 
-    struct Instant: InstantProtocol {
-        let offset: Swift.Duration
+    package struct Instant: InstantProtocol {
+        package let offset: Swift.Duration
 
-        func advanced(by duration: Swift.Duration) -> Instant { Instant(offset: self.offset + duration) }
-        func duration(to other: Instant) -> Swift.Duration { other.offset - self.offset }
-        static func < (left: Instant, right: Instant) -> Bool { left.offset < right.offset }
+        package func advanced(by duration: Swift.Duration) -> Instant { Instant(offset: self.offset + duration) }
+        package func duration(to other: Instant) -> Swift.Duration { other.offset - self.offset }
+        package static func < (left: Instant, right: Instant) -> Bool { left.offset < right.offset }
     }
 
     private struct Sleeper {
@@ -26,14 +26,19 @@ final class VirtualClock: Clock, Sendable {
 
     private let state = Mutex(State())
 
-    var now: Instant { self.state.withLock { $0.now } }
-    var minimumResolution: Swift.Duration { .nanoseconds(1) }
+    package init() {}
+
+    package var now: Instant { self.state.withLock { $0.now } }
+    package var minimumResolution: Swift.Duration { .nanoseconds(1) }
+    /// How many sleep.
+    package var sleepers: Int { self.state.withLock { $0.sleepers.count } }
+
     /// Returns once somebody sleeps: time that passes earlier is not part of a sleep that begins later.
-    func waitForSleeper() async {
-        while self.state.withLock({ $0.sleepers.isEmpty }) { await Task.yield() }
+    package func waitForSleeper() async {
+        while self.sleepers == 0 { await Task.yield() }
     }
 
-    func sleep(until deadline: Instant, tolerance: Swift.Duration?) async throws {
+    package func sleep(until deadline: Instant, tolerance: Swift.Duration?) async throws {
         let id = self.state.withLock { state in
             state.nextID += 1
             return state.nextID
@@ -61,7 +66,7 @@ final class VirtualClock: Clock, Sendable {
     }
 
     /// Lets time pass and wakes whom it concerns.
-    func advance(by duration: Swift.Duration) {
+    package func advance(by duration: Swift.Duration) {
         let due = self.state.withLock { state in
             state.now = state.now.advanced(by: duration)
             let ids = state.sleepers.filter { $0.value.deadline <= state.now }.map(\.key)

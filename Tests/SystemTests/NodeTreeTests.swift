@@ -1,0 +1,263 @@
+import Agents
+import CoreMetrics
+import Cryptography
+import Domain
+import Foundation
+import Jobs
+import Logging
+import NIOPosix
+import Policy
+import Redis
+import Sandboxing
+import Supervision
+import Synchronization
+import TestSupport
+import Testing
+import Worker
+
+/// Makes children of a node's tree fail or hang when a test says so.
+private final class Faults: Sendable {
+    enum Fault: Sendable {
+        case fail
+        /// Stops its work and ignores everything but its cancellation.
+        case hang
+    }
+
+    struct Injected: Error, CustomStringConvertible {
+        let description = "injected"
+    }
+
+    private struct State {
+        var live: [String: AsyncStream<Fault>.Continuation] = [:]
+        var failing: Set<String> = []
+    }
+
+    private let state = Mutex(State())
+    /// Their pauses are left out and their heartbeats wanted sooner.
+    private let hurried: Set<String>
+
+    init(hurried: Set<String> = []) { self.hurried = hurried }
+
+    /// Strikes the living instance.
+    func strike(_ id: String, _ fault: Fault) { self.state.withLock { $0.live[id] }?.yield(fault) }
+
+    /// From now on each instance fails as soon as it is ready.
+    func keepFailing(_ id: String) {
+        self.state.withLock { _ = $0.failing.insert(id) }
+        self.strike(id, .fail)
+    }
+
+    func adjust(_ specification: ChildSpecification) -> ChildSpecification {
+        var specification = specification
+        let (id, run) = (specification.id, specification.run)
+        if self.hurried.contains(id) {
+            specification.backoff = nil
+            specification.heartbeatLimit = specification.heartbeatLimit.map { _ in .seconds(7) }
+        }
+        specification.run = { child in
+            let (faults, strike) = AsyncStream<Fault>.makeStream()
+            let fails = self.state.withLock { state in
+                state.live[id] = strike
+                return state.failing.contains(id)
+            }
+            if fails { strike.yield(.fail) }
+            let isHung = try await withThrowingTaskGroup(of: Bool.self) { group in
+                group.addTask {
+                    try await run(child)
+                    return false
+                }
+                group.addTask {
+                    for await fault in faults {
+                        if fault == .fail { throw Injected() }
+                        return true
+                    }
+                    return false
+                }
+                defer { group.cancelAll() }
+                return try await group.next() ?? false
+            }
+            while isHung { try await ContinuousClock().sleep(for: .seconds(3600)) }
+        }
+        return specification
+    }
+}
+
+/// A node in this process, on the installation's Redis.
+private struct LocalNode {
+    let node: Node
+    let faults: Faults
+    private let clock: any Clock<Duration>
+
+    init(
+        _ installation: Installation, faults: Faults, redis: RedisConfiguration? = nil,
+        clock: any Clock<Duration> = ContinuousClock(),
+        elapsed: @escaping @Sendable () -> Duration = SupervisionEnvironment.monotonicNow
+    ) throws {
+        let files = try PolicyBundle.folders.flatMap { folder in
+            let path = "\(packageRoot)/Policies/\(folder)"
+            return try FileManager.default.contentsOfDirectory(atPath: path).map { name in
+                PolicyFile(
+                    folder: folder, name: name, bytes: Array(try Data(contentsOf: URL(filePath: "\(path)/\(name)"))))
+            }
+        }
+        self.faults = faults
+        self.clock = clock
+        self.node = try Node(
+            configuration: NodeConfiguration(
+                node: try NodeID("local"), owner: "test", redis: redis ?? installation.redis.configuration,
+                limits: QueueLimits(), slots: 16, workspaceConcurrency: 8, grace: .seconds(5),
+                agents: AgentConfiguration(
+                    root: installation.directory + "/agents", workspaces: installation.directory + "/workspaces",
+                    shim: buildDirectory + "/orchestra-shim", tmux: "/usr/bin/tmux",
+                    plan: SandboxPlan(
+                        launcher: "/usr/bin/bwrap", exists: { FileManager.default.fileExists(atPath: $0) }),
+                    orphanGrace: .seconds(10))),
+            policy: PolicyEngine(bundle: try PolicyBundle(files: files), allowed: try AllowList("queue.noop")),
+            master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)), incarnation: Incarnation(value: 1),
+            processID: getpid(), group: .singleton, metrics: NOOPMetricsHandler.instance,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: clock, elapsed: elapsed,
+            now: { UInt64(Date().timeIntervalSince1970 * 1000) }, adjust: { faults.adjust($0) })
+    }
+
+    /// Runs the node until its end, with a window of telemetry that does nothing but beat.
+    func run() async throws {
+        let clock = self.clock
+        try await self.node.run(telemetry: [
+            ChildSpecification(id: "probe", heartbeatLimit: .seconds(30)) { child in
+                child.ready()
+                while true {
+                    child.heartbeat()
+                    try await clock.sleep(for: .seconds(1))
+                }
+            }
+        ])
+    }
+
+    /// Runs the node while the body lasts.
+    func run(_ body: (Node) async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.run() }
+            defer { group.cancelAll() }
+            try await body(self.node)
+        }
+    }
+
+    /// Every child that does not supervise, by id.
+    static func leaves(_ tree: SupervisionTree?) -> [String: ChildStatus] {
+        var leaves: [String: ChildStatus] = [:]
+        for branch in tree?.branches ?? [] {
+            if let below = branch.tree {
+                leaves.merge(Self.leaves(below)) { $1 }
+            } else {
+                leaves[branch.status.id] = branch.status
+            }
+        }
+        return leaves
+    }
+}
+
+@Suite("The node's tree under faults")
+struct NodeTreeTests {
+    /// All of the tree but agents, whose deaths `ChaosTests` sees to, and telemetry's real ports.
+    private static let children = [
+        "probe", "commands", "blocking", "completions", "lease", "server-check", "gauges", "acme", "consumer",
+    ]
+
+    private static func jobs(_ installation: Installation, _ count: Int) async throws {
+        var ids: [JobID] = []
+        for _ in 0..<count { ids.append(try await installation.submit("queue.noop", [:])) }
+        for id in ids { #expect(try await installation.ended(id).state == .completed) }
+    }
+
+    @Test("a child that fails is restarted alone, and jobs go on", arguments: Self.children)
+    func failure(child: String) async throws {
+        try await Installation.with { installation in
+            let local = try LocalNode(installation, faults: Faults())
+            try await local.run { node in
+                try await Self.jobs(installation, 2)
+                local.faults.strike(child, .fail)
+                try await eventually("it is restarted") {
+                    let status = LocalNode.leaves(await node.tree)[child]
+                    return status?.restarts == 1 && (status?.state == .running || status?.state == .waiting)
+                }
+                try await Self.jobs(installation, 5)
+                let leaves = LocalNode.leaves(await node.tree)
+                #expect(leaves[child]?.lastReason == "injected")
+                #expect(leaves.filter { $0.value.restarts > 0 }.map(\.key) == [child])
+                #expect(Set(leaves.keys) == Set(Self.children))
+            }
+            #expect(try await installation.auditCounts("job.outcome").values.allSatisfy { $0 == 1 })
+        }
+    }
+
+    /// The workspace's child only forwards, and is not watched: its jobs have time limits of their own.
+    @Test("a child that hangs is found by its missing heartbeat", arguments: Self.children.filter { $0 != "acme" })
+    func hang(child: String) async throws {
+        try await Installation.with { installation in
+            let local = try LocalNode(installation, faults: Faults(hurried: [child]))
+            try await local.run { node in
+                try await Self.jobs(installation, 2)
+                local.faults.strike(child, .hang)
+                try await eventually("it is restarted") {
+                    let status = LocalNode.leaves(await node.tree)[child]
+                    return status?.restarts == 1 && (status?.state == .running || status?.state == .waiting)
+                }
+                let leaves = LocalNode.leaves(await node.tree)
+                #expect(leaves[child]?.lastReason?.hasPrefix("no heartbeat for") == true)
+                #expect(leaves.filter { $0.value.restarts > 0 }.map(\.key) == [child])
+                try await Self.jobs(installation, 5)
+            }
+            #expect(try await installation.auditCounts("job.outcome").values.allSatisfy { $0 == 1 })
+        }
+    }
+
+    @Test("a subsystem that gives up is started afresh with all after it; in the end the node gives up")
+    func escalation() async throws {
+        try await Installation.with { installation in
+            let local = try LocalNode(installation, faults: Faults(hurried: ["lease"]))
+            let running = Task { try await local.run() }
+            try await Self.jobs(installation, 2)
+            local.faults.keepFailing("lease")
+            try await eventually("the subsystem is restarted") {
+                await local.node.tree?.branches.first { $0.status.id == "queue" }?.status.restarts == 1
+            }
+            let branches = await local.node.tree?.branches ?? []
+            for branch in branches where ["telemetry", "redis"].contains(branch.status.id) {
+                #expect(branch.status.reference.instance == 1)
+            }
+            // Its pauses are a second, two and four.
+            let error = await #expect(throws: SupervisionError.self) { try await running.value }
+            #expect(error?.code == .gaveUp)
+            #expect(error?.message.contains("'queue'") == true)
+        }
+    }
+
+    @Test("Redis away for half an hour of simulated time spends no restart, and nobody counts as hung")
+    func longOutage() async throws {
+        try await Installation.with { installation in
+            let clock = VirtualClock()
+            var away = installation.redis.configuration
+            away.endpoint = .unix(path: installation.directory + "/nobody.sock")
+            away.commandTimeout = .milliseconds(5)
+            let local = try LocalNode(
+                installation, faults: Faults(), redis: away, clock: clock, elapsed: { clock.now.offset })
+            try await local.run { node in
+                try await eventually("all wait") { clock.sleepers >= 8 }
+                for _ in 0..<360 {
+                    let sleepers = clock.sleepers
+                    clock.advance(by: .seconds(5))
+                    // Whoever was woken has had its turn when as many sleep again.
+                    try await eventually("they sleep again") { clock.sleepers >= sleepers }
+                }
+                let leaves = LocalNode.leaves(await node.tree)
+                #expect(leaves.count == Self.children.count - 1)
+                let restarted = leaves.values.filter { $0.restarts > 0 || $0.lastReason != nil }
+                #expect(restarted.isEmpty)
+                #expect(leaves["commands"]?.state == .waiting)
+                #expect(leaves["consumer"]?.state == .waiting)
+                #expect(await node.readiness().first { $0.name == "redis" }?.isHealthy == false)
+                #expect(clock.now.offset >= .seconds(1800))
+            }
+        }
+    }
+}
