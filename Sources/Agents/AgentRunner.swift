@@ -54,14 +54,16 @@ package struct AgentRunner: Sendable {
         await census.remove(id)
         let launches = await agent.currentGeneration
         let tail = task.directory.logTail(launches, limit: Self.tailLimit)
+        // A success that came before the cancellation counts: its effects are there.
+        if case .success(let record) = await last.current {
+            return Result(record: record, tail: tail, launches: launches)
+        }
         try Task.checkCancellation()
         if case .failure(let error) = outcome { throw AgentFailure(message: "\(error)", tail: tail) }
-        switch await last.current {
-        case .success(let record): return Result(record: record, tail: tail, launches: launches)
-        case .failure(let error as CancellationError): throw error
-        case .failure(let error): throw AgentFailure(message: "\(error)", tail: tail)
-        case nil: throw CancellationError()
+        guard case .failure(let error) = await last.current, !(error is CancellationError) else {
+            throw CancellationError()
         }
+        throw AgentFailure(message: "\(error)", tail: tail)
     }
 
     /// The agent's launches, each an instance of one child.

@@ -33,13 +33,15 @@ package struct CommandRunner: Sendable {
             environment: .custom(["SWIFT_BACKTRACE": "enable=no"]), platformOptions: options,
             input: .array(spec.encoded), output: .bytes(limit: 4 * self.configuration.outputLimit + 4096),
             error: .string(limit: 4096))
-        try Task.checkCancellation()
         guard result.terminationStatus.isSuccess else {
+            try Task.checkCancellation()
             throw AgentError(
                 code: .launchFailed,
                 message: "the command's shim failed (\(result.terminationStatus)): \(result.standardError)")
         }
         let record = try ExitRecord(decoding: Array(result.standardOutput))
+        // A command that ended by itself has had its effects, whatever was asked of it meanwhile.
+        if record.endedBy != .itself { try Task.checkCancellation() }
         guard record.endedBy != .launchFailed else {
             let text = String(decoding: record.errorOutput, as: UTF8.self)
             throw AgentError(

@@ -27,13 +27,13 @@ struct AlarmClock {
     }
 
     /// Takes what is due, in order.
-    mutating func due(at now: Duration) -> [SupervisorMachine.Event] {
-        var events: [SupervisorMachine.Event] = []
+    mutating func due(at now: Duration) -> [Alarm] {
+        var due: [Alarm] = []
         while let alarm = self.alarms.min, alarm.at <= now {
-            events.append(alarm.event)
+            due.append(alarm)
             self.alarms.removeMin()
         }
-        return events
+        return due
     }
 
     mutating func clear() { self.alarms = Heap() }

@@ -57,12 +57,13 @@ final class ChildLink: Sendable {
 
     func becomeReady() {
         let now = self.now()
-        let isFirst = self.state.withLock { state in
-            defer { state.isReady = true }
+        self.state.withLock { state in
+            guard !state.isReady else { return }
+            state.isReady = true
             state.beatAt = now
-            return !state.isReady
+            // Said under the lock: an end that another task posts must not come before it.
+            self.post.yield(.ready(self.key, instance: self.instance))
         }
-        if isFirst { self.post.yield(.ready(self.key, instance: self.instance)) }
     }
 
     func beat() {
@@ -72,7 +73,13 @@ final class ChildLink: Sendable {
 
     func setDependency(_ reason: String?) { self.state.withLock { $0.dependency = reason } }
 
-    func attach(_ supervisor: Supervisor?) { self.state.withLock { $0.supervisor = supervisor } }
+    func attach(_ supervisor: Supervisor?) {
+        let isKilled = self.state.withLock { state in
+            state.supervisor = supervisor
+            return state.isKilled
+        }
+        if isKilled { supervisor?.kill() }
+    }
 
     func markAsked() { self.state.withLock { $0.isAsked = true } }
 

@@ -60,7 +60,8 @@ package actor Supervisor {
     /// ended by then, in reverse order, but for leaked ones. Throws `SupervisionError` `.gaveUp`, `.failedToStart`
     /// or `.killed`. `ready` is called once all first children are up. Call it once.
     package func run(ready: @escaping @Sendable () -> Void = {}) async throws {
-        self.post.yield(.begin)
+        // A task that is cancelled already starts nothing.
+        self.post.yield(Task.isCancelled ? .shutdown : .begin)
         // A shield, awaited right below: cancellation must reach the machine as an event, whereas it would end
         // the stream's iteration at once and leave the children behind.
         let loop = Task { await self.handleEvents(ready: ready) }
@@ -304,7 +305,10 @@ package actor Supervisor {
 
     private func answer(_ id: SupervisorMachine.CallID, _ reply: SupervisorMachine.Reply) {
         guard let call = self.calls.removeValue(forKey: id) else { return }
-        if case .refused = reply, let key = call.key { self.specifications[key] = nil }
+        // One that was refused because the supervisor ends may be running, and is being stopped.
+        if case .refused = reply, let key = call.key, self.machine.children[key] == nil {
+            self.specifications[key] = nil
+        }
         call.continuation.resume(returning: reply)
     }
 
@@ -327,14 +331,19 @@ package actor Supervisor {
         }
     }
 
+    /// A sleep that takes this much longer means that the process was stopped or the machine asleep.
+    private static let lateness = Duration.seconds(2)
+
     private func ring(_ number: Int) {
         guard number == self.sleeps, !self.machine.isFinished else { return }
         let now = self.environment.now()
-        for event in self.alarms.due(at: now) {
-            if case .silent(let key, let instance, _) = event {
-                self.checkHeartbeat(key, instance, now: now)
-            } else {
-                self.post.yield(event)
+        for alarm in self.alarms.due(at: now) {
+            switch alarm.event {
+            // Who woke up this late was not running, and neither were those whose heartbeats are missed.
+            case .silent(let key, let instance, let limit) where now - alarm.at > Self.lateness:
+                self.alarm(.silent(key, instance: instance, limit), in: limit)
+            case .silent(let key, let instance, _): self.checkHeartbeat(key, instance, now: now)
+            default: self.post.yield(alarm.event)
             }
         }
         if let next = self.alarms.next { self.sleep(max(next - now, .zero)) }
@@ -484,12 +493,14 @@ extension SupervisorMachine.Child {
 
     fileprivate func status(dependency: String?, now: Duration) -> ChildStatus {
         var uptime: Duration?
+        var waitsFor: String?
         let state: ChildStatus.State
         switch self.phase {
         case .none: state = .none
         case .starting: state = .starting
         case .running(let since):
             state = dependency == nil ? .running : .waiting
+            waitsFor = dependency
             uptime = now - since
         // Its end is known and about to be acted on.
         case .ended, .restarting: state = .restarting
@@ -498,6 +509,6 @@ extension SupervisorMachine.Child {
         }
         return ChildStatus(
             reference: self.reference, type: self.type, state: state, restarts: self.restarts,
-            lastReason: self.lastExit.map { "\($0)" }, dependency: dependency, uptime: uptime)
+            lastReason: self.lastExit.map { "\($0)" }, dependency: waitsFor, uptime: uptime)
     }
 }

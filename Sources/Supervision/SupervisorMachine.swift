@@ -21,8 +21,17 @@ struct SupervisorMachine: Hashable {
             case stopping
             /// A restart is due, at the inbox's turn or after a pause.
             case restarting
-            /// It ignored its cancellation and runs on; when it ends after all, it may be wanted again.
-            case leaked(isWanted: Bool)
+            /// It ignored its cancellation and runs on; what happens when it ends after all.
+            case leaked(Wish)
+        }
+
+        enum Wish: Hashable {
+            /// It stays ended.
+            case nothing
+            /// It is restarted: it hung, or a restart of its group waits for it.
+            case restart(ran: Duration)
+            /// As its exit and its policy say: it ended by itself and only left something behind.
+            case policy(since: Duration)
         }
 
         let key: Key
@@ -148,7 +157,7 @@ struct SupervisorMachine: Hashable {
 
     private enum Message: Hashable {
         case ended(Key, instance: Int)
-        case tryAgain(Key)
+        case tryAgain(Key, isStartFailure: Bool, ran: Duration)
         case pauseEnded(Key, pause: Int)
         case call(CallID, Call)
     }
@@ -227,11 +236,12 @@ struct SupervisorMachine: Hashable {
             self.steps = Deque(self.order.map { .start($0, .initial) } + [.allReady])
         case .ready(let key, let instance): self.ready(key, instance, now: now, &actions)
         case .ended(let key, let instance, let exit): self.ended(key, instance, exit, now: now, &actions)
-        case .startEnded(let key, let instance, let failure): self.startEnded(key, instance, failure, &actions)
+        case .startEnded(let key, let instance, let failure):
+            self.startEnded(key, instance, failure, now: now, &actions)
         case .pauseEnded(let key, let pause): self.inbox.append(.pauseEnded(key, pause: pause))
-        case .stopOverdue(let key, let instance): self.stopOverdue(key, instance, &actions)
+        case .stopOverdue(let key, let instance): self.stopOverdue(key, instance, now: now, &actions)
         case .killOverdue(let key, let instance), .leftBehind(let key, let instance):
-            self.leak(key, instance, &actions)
+            self.leak(key, instance, now: now, &actions)
         case .silent(let key, let instance, let silence): self.silent(key, instance, silence, &actions)
         case .call(let id, let call):
             guard self.life == .new || self.life == .running else {
@@ -259,12 +269,12 @@ struct SupervisorMachine: Hashable {
     }
 
     private mutating func startEnded(
-        _ key: Key, _ instance: Int, _ failure: StartFailure, _ actions: inout [Action]
+        _ key: Key, _ instance: Int, _ failure: StartFailure, now: Duration, _ actions: inout [Action]
     ) {
         guard let child = self.current(key, instance) else { return }
         guard child.phase == .starting, case .start(key, let purpose) = self.waiting else {
             // It was told to end before it had come up, or ends after it had leaked.
-            return self.gone(key, &actions)
+            return self.gone(key, .failed("it ended before it was ready"), now: now, &actions)
         }
         self.waiting = .nothing
         self.children[key]?.phase = .none
@@ -293,7 +303,7 @@ struct SupervisorMachine: Hashable {
             // Through the inbox: who asks meanwhile is served first.
             self.steps = []
             self.children[child.key]?.phase = .restarting
-            self.inbox.append(.tryAgain(child.key))
+            self.inbox.append(.tryAgain(child.key, isStartFailure: true, ran: .zero))
         case .call(let id, let isNew):
             actions.append(.reply(id, .startFailed(reason)))
             if isNew { self.forget(child.key, &actions) }
@@ -310,29 +320,30 @@ struct SupervisorMachine: Hashable {
             self.children[key]?.phase = .ended(exit, after: now - since)
             self.children[key]?.lastExit = exit
             self.inbox.append(.ended(key, instance: instance))
-        case .stopping:
-            self.children[key]?.lastExit = exit
-            self.gone(key, &actions)
-        case .leaked: self.gone(key, &actions)
+        case .stopping, .leaked: self.gone(key, exit, now: now, &actions)
         case .none, .starting, .ended, .restarting: break
         }
     }
 
     /// A child that was told to end, or had leaked, has ended.
-    private mutating func gone(_ key: Key, _ actions: inout [Action]) {
+    private mutating func gone(_ key: Key, _ exit: ChildExit, now: Duration, _ actions: inout [Action]) {
         guard let child = self.children[key] else { return }
-        if case .leaked(let isWanted) = child.phase {
-            actions.append(.returned(key))
-            if isWanted, self.life == .running {
-                self.children[key]?.phase = .restarting
-                self.inbox.append(.tryAgain(key))
-            } else {
-                self.settle(key, &actions)
-            }
-            return
+        guard case .leaked(let wish) = child.phase else {
+            self.children[key]?.lastExit = exit
+            self.settle(key, &actions)
+            return self.stopWaiting(for: key)
         }
-        self.settle(key, &actions)
-        self.stopWaiting(for: key)
+        actions.append(.returned(key))
+        switch wish {
+        case .restart(let ran) where self.life == .running:
+            self.children[key]?.phase = .restarting
+            self.inbox.append(.tryAgain(key, isStartFailure: false, ran: ran))
+        case .policy(let since) where self.life == .running:
+            self.children[key]?.lastExit = exit
+            self.children[key]?.phase = .ended(exit, after: now - since)
+            self.inbox.append(.ended(key, instance: child.instance))
+        case .nothing, .restart, .policy: self.settle(key, &actions)
+        }
     }
 
     private mutating func stopWaiting(for key: Key) {
@@ -349,7 +360,7 @@ struct SupervisorMachine: Hashable {
         }
     }
 
-    private mutating func stopOverdue(_ key: Key, _ instance: Int, _ actions: inout [Action]) {
+    private mutating func stopOverdue(_ key: Key, _ instance: Int, now: Duration, _ actions: inout [Action]) {
         guard let child = self.current(key, instance) else { return }
         switch child.phase {
         case .stopping: break
@@ -359,21 +370,43 @@ struct SupervisorMachine: Hashable {
         if child.canBeKilled {
             actions.append(.kill(key, instance: instance))
         } else {
-            self.leak(key, instance, &actions)
+            self.leak(key, instance, now: now, &actions)
         }
     }
 
-    private mutating func leak(_ key: Key, _ instance: Int, _ actions: inout [Action]) {
+    private mutating func leak(_ key: Key, _ instance: Int, now: Duration, _ actions: inout [Action]) {
         guard let child = self.current(key, instance) else { return }
         switch child.phase {
-        case .stopping: self.children[key]?.phase = .leaked(isWanted: false)
-        case .running:
-            // A hung child, or a supervisor that gave up and left something behind: no successor before its end.
-            self.children[key]?.phase = .leaked(isWanted: child.restart != .temporary && self.life == .running)
-        case .none, .starting, .ended, .restarting, .leaked: return
+        case .stopping: self.children[key]?.phase = .leaked(.nothing)
+        case .running(let since):
+            guard let silence = child.silence else {
+                // A supervisor that ended by itself and left something behind: no successor before that is gone.
+                self.children[key]?.phase = .leaked(.policy(since: since))
+                break
+            }
+            self.children[key]?.lastExit = .hung(silence)
+            self.children[key]?.phase = .leaked(child.restart == .temporary ? .nothing : .restart(ran: now - since))
+        case .starting:
+            return self.leakWhileStarting(child, &actions)
+        case .none, .ended, .restarting, .leaked: return
         }
         actions.append(.leaked(key))
         self.stopWaiting(for: key)
+    }
+
+    /// A supervisor that failed to start and left something behind: its start has failed, and the next try waits.
+    private mutating func leakWhileStarting(_ child: Child, _ actions: inout [Action]) {
+        guard case .start(child.key, let purpose) = self.waiting else { return }
+        let reason = "it failed to start and left something behind"
+        self.waiting = .nothing
+        self.children[child.key]?.lastExit = .failed(reason)
+        self.children[child.key]?.phase = .leaked(purpose == .restart ? .restart(ran: .zero) : .nothing)
+        actions += [.startFailed(child.key, reason: reason), .leaked(child.key)]
+        switch purpose {
+        case .initial: self.beginEnding(.failedToStart(child: child.id, reason: reason), &actions)
+        case .restart: self.steps = []
+        case .call(let id, _): actions.append(.reply(id, .startFailed(reason)))
+        }
     }
 
     private mutating func silent(_ key: Key, _ instance: Int, _ silence: Duration, _ actions: inout [Action]) {
@@ -422,7 +455,7 @@ struct SupervisorMachine: Hashable {
         case .none, .restarting: break
         case .leaked:
             // Two instances never overlap: the restart goes on when the leaked one has ended.
-            self.children[key]?.phase = .leaked(isWanted: true)
+            self.children[key]?.phase = .leaked(.restart(ran: .zero))
             self.steps = []
             return
         case .starting, .running, .ended, .stopping: return
@@ -441,7 +474,7 @@ struct SupervisorMachine: Hashable {
         guard let child = self.children[key] else { return }
         switch child.phase {
         case .none, .ended, .restarting: self.settle(key, &actions)
-        case .leaked: self.children[key]?.phase = .leaked(isWanted: false)
+        case .leaked: self.children[key]?.phase = .leaked(.nothing)
         case .starting, .running:
             self.children[key]?.phase = .stopping
             var left: Set<Key> = [key]
@@ -458,7 +491,7 @@ struct SupervisorMachine: Hashable {
 
     private mutating func pause(_ key: Key, _ duration: Duration, _ actions: inout [Action]) {
         guard let child = self.children[key], child.phase == .none || child.phase == .restarting else {
-            if case .leaked = self.children[key]?.phase { self.children[key]?.phase = .leaked(isWanted: true) }
+            if case .leaked = self.children[key]?.phase { self.children[key]?.phase = .leaked(.restart(ran: .zero)) }
             return
         }
         self.children[key]?.phase = .restarting
@@ -471,9 +504,11 @@ struct SupervisorMachine: Hashable {
     private mutating func handle(_ message: Message, now: Duration, _ actions: inout [Action]) {
         switch message {
         case .ended(let key, let instance): self.childEnded(key, instance, now: now, &actions)
-        case .tryAgain(let key):
+        case .tryAgain(let key, let isStartFailure, let ran):
             guard let child = self.children[key], child.phase == .restarting else { return }
-            self.restart(child, child.lastExit ?? .normal, label: "start-failure", ran: .zero, now: now, &actions)
+            let exit = child.lastExit ?? .normal
+            let label = isStartFailure ? "start-failure" : exit.label
+            self.restart(child, exit, label: label, ran: ran, now: now, &actions)
         case .pauseEnded(let key, let pause):
             guard let child = self.children[key], child.phase == .restarting, child.pauses == pause else { return }
             self.steps = self.restartSteps(of: child, after: .zero)

@@ -3,6 +3,7 @@ package import Logging
 internal import NIOCore
 internal import NIOHTTP1
 package import NIOPosix
+internal import Synchronization
 
 /// The probe port: `/livez`, `/readyz`, `/startupz` (each with `?verbose`) and `/metrics`. Nothing else
 /// answers here, and it stands on bare NIO so that it answers when everything else is overloaded.
@@ -49,69 +50,31 @@ package struct ProbeServer: Sendable {
     /// Binds and serves until the task is cancelled. `bound` gets the port. `port` is that of an earlier run, so
     /// that a port which the kernel chose stays the same; 0 means as configured. Throws when the port is taken.
     package func run(port earlier: Int = 0, bound: @Sendable (Int) -> Void) async throws {
+        let gate = ConnectionGate(limit: Self.connectionLimit)
         let server = try await ServerBootstrap(group: self.group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelOption(.backlog, value: 64)
-            .bind(host: self.configuration.host, port: earlier == 0 ? self.configuration.port : earlier) { channel in
-                channel.eventLoop.makeCompletedFuture {
+            .childChannelInitializer { channel in
+                guard gate.enter() else { return channel.close() }
+                channel.closeFuture.whenComplete { _ in gate.leave() }
+                return channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(IdleStateHandler(allTimeout: Self.idleLimit))
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
-                    try channel.pipeline.syncOperations.addHandler(CloseOnIdleHandler())
-                    return try NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>(
-                        wrappingChannelSynchronously: channel)
+                    try channel.pipeline.syncOperations.addHandler(
+                        ProbeHandler { await self.answer($0) })
                 }
             }
-        let port = server.channel.localAddress?.port ?? self.configuration.port
+            .bind(host: self.configuration.host, port: earlier == 0 ? self.configuration.port : earlier).get()
+        let port = server.localAddress?.port ?? self.configuration.port
         self.logger.info(
             "the probe port is open", metadata: ["probe.host": "\(self.configuration.host)", "probe.port": "\(port)"])
         bound(port)
-        let gate = ConnectionGate(limit: Self.connectionLimit)
-        try await server.executeThenClose { connections in
-            try await withThrowingDiscardingTaskGroup { group in
-                for try await connection in connections {
-                    guard await gate.enter() else {
-                        // Closed by the channel's own rules; a peer that is gone already is no failure of ours.
-                        do { try await connection.executeThenClose { _, _ in } } catch { continue }
-                        continue
-                    }
-                    group.addTask {
-                        await self.serve(connection)
-                        await gate.leave()
-                    }
-                }
-            }
-        }
+        try await server.servedUntilCancelled()
     }
 
-    private func serve(
-        _ connection: NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
-    ) async {
-        do {
-            try await connection.executeThenClose { inbound, outbound in
-                for try await part in inbound {
-                    guard case .head(let head) = part else { continue }
-                    let (status, type, body) = await self.answer(head)
-                    var headers = HTTPHeaders([
-                        ("content-type", type), ("content-length", String(body.utf8.count)),
-                        ("cache-control", "no-store"),
-                    ])
-                    if !head.isKeepAlive { headers.add(name: "connection", value: "close") }
-                    try await outbound.write(
-                        .head(HTTPResponseHead(version: .http1_1, status: status, headers: headers)))
-                    if head.method != .HEAD { try await outbound.write(.body(.byteBuffer(ByteBuffer(string: body)))) }
-                    try await outbound.write(.end(nil))
-                    if !head.isKeepAlive { return }
-                }
-            }
-        } catch {
-            self.logger.debug("a probe connection ended", error: error)
-        }
-    }
-
-    private func answer(_ head: HTTPRequestHead) async -> (HTTPResponseStatus, String, String) {
-        let text = "text/plain; charset=utf-8"
+    private func answer(_ head: HTTPRequestHead) async -> ProbeResponse {
         guard head.method == .GET || head.method == .HEAD else {
-            return (.methodNotAllowed, text, "GET or HEAD only\n")
+            return ProbeResponse(status: .methodNotAllowed, body: "GET or HEAD only\n")
         }
         let parts = head.uri.split(separator: "?", maxSplits: 1)
         let isVerbose =
@@ -121,43 +84,96 @@ package struct ProbeServer: Sendable {
         case "/readyz": return self.report(await self.health.readiness(), isVerbose)
         case "/startupz": return self.report(await self.health.startup(), isVerbose)
         case "/metrics":
-            return (.ok, "text/plain; version=0.0.4; charset=utf-8", self.registry.render() + ProcessMetrics.render())
-        default: return (.notFound, text, "expected /livez, /readyz, /startupz or /metrics\n")
+            return ProbeResponse(
+                status: .ok, type: "text/plain; version=0.0.4; charset=utf-8",
+                body: self.registry.render() + ProcessMetrics.render())
+        default: return ProbeResponse(status: .notFound, body: "expected /livez, /readyz, /startupz or /metrics\n")
         }
     }
 
-    private func report(_ checks: [HealthCheck], _ isVerbose: Bool) -> (HTTPResponseStatus, String, String) {
+    private func report(_ checks: [HealthCheck], _ isVerbose: Bool) -> ProbeResponse {
         let isHealthy = checks.allSatisfy(\.isHealthy)
         var body = ""
         if isVerbose || !isHealthy {
             for check in checks { body += "[\(check.isHealthy ? "+" : "-")]\(check.name): \(check.detail)\n" }
         }
         body += isHealthy ? "ok\n" : "not ok\n"
-        return (isHealthy ? .ok : .serviceUnavailable, "text/plain; charset=utf-8", body)
+        return ProbeResponse(status: isHealthy ? .ok : .serviceUnavailable, body: body)
     }
 }
 
+/// What a request gets.
+private struct ProbeResponse: Sendable {
+    let status: HTTPResponseStatus
+    var type = "text/plain; charset=utf-8"
+    let body: String
+}
+
 /// Counts connections, so that a flood of them cannot take all descriptors.
-private actor ConnectionGate {
-    private var count = 0
+private final class ConnectionGate: Sendable {
+    private let count = Mutex(0)
     private let limit: Int
 
     init(limit: Int) { self.limit = limit }
 
     func enter() -> Bool {
-        guard self.count < self.limit else { return false }
-        self.count += 1
-        return true
+        self.count.withLock { count in
+            guard count < self.limit else { return false }
+            count += 1
+            return true
+        }
     }
 
-    func leave() { self.count -= 1 }
+    func leave() { self.count.withLock { $0 -= 1 } }
 }
 
-private final class CloseOnIdleHandler: ChannelInboundHandler {
-    typealias InboundIn = Any
+/// Answers the requests of one connection; the pipeline below hands them over one at a time.
+private final class ProbeHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let answer: @concurrent @Sendable (HTTPRequestHead) async -> ProbeResponse
+
+    init(answer: @escaping @concurrent @Sendable (HTTPRequestHead) async -> ProbeResponse) {
+        self.answer = answer
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard case .head(let head) = self.unwrapInboundIn(data) else { return }
+        Self.answer(head, on: context.channel, with: self.answer)
+    }
+
+    private static func answer(
+        _ head: HTTPRequestHead, on channel: any Channel,
+        with answer: @escaping @concurrent @Sendable (HTTPRequestHead) async -> ProbeResponse
+    ) {
+        // Ends with the answer, which is read from memory.
+        Task { Self.respond(on: channel, to: head, await answer(head)) }
+    }
+
+    private static func respond(
+        on channel: any Channel, to head: HTTPRequestHead, _ response: ProbeResponse
+    ) {
+        var headers = HTTPHeaders([
+            ("content-type", response.type), ("content-length", String(response.body.utf8.count)),
+            ("cache-control", "no-store"),
+        ])
+        if !head.isKeepAlive { headers.add(name: "connection", value: "close") }
+        channel.write(
+            HTTPServerResponsePart.head(HTTPResponseHead(version: .http1_1, status: response.status, headers: headers)),
+            promise: nil)
+        if head.method != .HEAD {
+            channel.write(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(string: response.body))), promise: nil)
+        }
+        channel.writeAndFlush(HTTPServerResponsePart.end(nil)).whenComplete { _ in
+            if !head.isKeepAlive { channel.close(promise: nil) }
+        }
+    }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event is IdleStateHandler.IdleStateEvent { context.close(promise: nil) }
         context.fireUserInboundEventTriggered(event)
     }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

@@ -11,9 +11,6 @@ package struct StatusServer: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let logger: Logger
 
-    private static let connectionLimit = 16
-    private static let writeLimit = TimeAmount.seconds(10)
-
     /// `path` must be this process' alone: a socket that lies there already is taken for one that was left behind.
     package init(
         path: String, group: MultiThreadedEventLoopGroup, logger: Logger,
@@ -27,37 +24,57 @@ package struct StatusServer: Sendable {
 
     /// Binds and serves until the task is cancelled; then the socket's file is removed. Throws when it cannot bind.
     package func run(ready: @Sendable () -> Void) async throws {
+        let document = self.document
         let server = try await ServerBootstrap(group: self.group)
             .serverChannelOption(.backlog, value: 16)
-            .bind(unixDomainSocketPath: self.path, cleanupExistingSocketFile: true) { channel in
+            .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    // A reader that does not read is not waited for.
-                    channel.eventLoop.scheduleTask(in: Self.writeLimit) { channel.close(promise: nil) }
-                    return try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+                    try channel.pipeline.syncOperations.addHandler(StatusHandler(document: document))
                 }
             }
+            .bind(unixDomainSocketPath: self.path, cleanupExistingSocketFile: true).get()
         defer { try? FileManager.default.removeItem(atPath: self.path) }
-        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: self.path)
+        do {
+            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: self.path)
+        } catch {
+            try await server.close()
+            throw error
+        }
         ready()
-        try await server.executeThenClose { connections in
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                var count = 0
-                for try await connection in connections {
-                    if count >= Self.connectionLimit { try await group.next() } else { count += 1 }
-                    group.addTask { await self.answer(connection) }
-                }
-            }
+        try await server.servedUntilCancelled()
+    }
+}
+
+extension Channel {
+    /// Waits until the listening channel is closed, which cancelling the task does.
+    func servedUntilCancelled() async throws {
+        try await withTaskCancellationHandler {
+            try await self.closeFuture.get()
+        } onCancel: {
+            self.close(promise: nil)
+        }
+    }
+}
+
+/// Writes the document and closes. A reader that does not read is not waited for.
+private final class StatusHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let document: @Sendable () async -> [UInt8]
+
+    private static let limit = TimeAmount.seconds(10)
+
+    init(document: @escaping @Sendable () async -> [UInt8]) { self.document = document }
+
+    func channelActive(context: ChannelHandlerContext) {
+        let (channel, document) = (context.channel, self.document)
+        channel.eventLoop.scheduleTask(in: Self.limit) { channel.close(promise: nil) }
+        // Ends with the document; the connection's limit above bounds what waits for it.
+        Task {
+            let bytes = await document()
+            channel.writeAndFlush(ByteBuffer(bytes: bytes)).whenComplete { _ in channel.close(promise: nil) }
         }
     }
 
-    private func answer(_ connection: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async {
-        do {
-            let document = await self.document()
-            try await connection.executeThenClose { _, outbound in
-                try await outbound.write(ByteBuffer(bytes: document))
-            }
-        } catch {
-            self.logger.debug("a status connection ended", error: error)
-        }
-    }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

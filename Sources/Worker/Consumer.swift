@@ -60,7 +60,11 @@ package actor Consumer {
     /// name is another's now, or the master key is not the one of this Redis; and `JobQueueError.failed` when
     /// Redis answers what cannot be understood.
     package func run(as child: ChildContext) async throws {
+        // A claim of the last run may have been cut off: what it gave us is known to Redis alone.
+        self.mayHoldUnknown = self.hasJoined
+        self.problem = "the consumer has not fetched yet"
         child.ready()
+        defer { if self.problem == nil { self.problem = "the consumer does not run" } }
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.listen() }
@@ -87,6 +91,8 @@ package actor Consumer {
                 bell = position
             } catch let error as JobQueueError where error.isPassing {
                 bell = nil
+                // The other loop finds out for itself, and says why the node does not fetch.
+                await self.registry.wake()
                 try await self.clock.sleep(for: Self.outagePause)
             }
         }
@@ -131,8 +137,11 @@ package actor Consumer {
     private func join() async throws {
         try await self.keys.verifyMaster()
         await self.registry.beginReconciliation()
+        let asked = await self.registry.tokens
         let held = try await self.lease.join()
         self.hasJoined = true
+        // What this node held before and Redis does not know of any more may run elsewhere by now.
+        _ = await self.registry.dropLost(asked: asked, known: Set(held.map(\.entry.token)))
         self.problem = nil
         let fresh = await self.registry.admit(held)
         self.logger.notice("the node has joined the queue", metadata: ["jobs.recovered": "\(fresh.count)"])

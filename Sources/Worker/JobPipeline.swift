@@ -39,7 +39,8 @@ package struct JobPipeline: Sendable {
         self.logger = logger
     }
 
-    /// Takes a delivery to its completion; the delivery's slot is free again when this returns.
+    /// Takes a delivery to its completion; the delivery's slot is free again when this returns, or, when the task
+    /// was cancelled, once the completion is written.
     package func process(_ delivery: Delivery) async {
         var report = RunReport(delivery: delivery, startedAt: self.now())
         do {
@@ -61,7 +62,6 @@ package struct JobPipeline: Sendable {
             report.outcome = .cancelled(.drain)  // the key could not be had now: hand back, uncounted
         }
         await self.complete(report)
-        await self.registry.release(delivery.entry)
     }
 
     private func run(
@@ -84,10 +84,12 @@ package struct JobPipeline: Sendable {
 
     /// Writes outcome, audit event and acknowledgement in one step, if the lease is still ours.
     private func complete(_ report: RunReport) async {
-        guard report.outcome != .cancelled(.leaseLost) else { return }
         let end = self.retries.end(of: report)
-        guard let completion = await self.sealedCompletion(report, end) else { return }
-        guard await self.writer.write(completion) else {
+        guard report.outcome != .cancelled(.leaseLost), let completion = await self.sealedCompletion(report, end) else {
+            return await self.registry.release([report.delivery.entry])
+        }
+        // The writer frees the slot.
+        guard await self.writer.write(completion) != .refused else {
             self.logger.warning(
                 "an outcome was not written: the job is another node's now",
                 metadata: ["job.id": "\(report.idText)", "outcome": "\(report.outcome.name)"])

@@ -4,13 +4,16 @@ package import Logging
 
 /// The node's maintenance: renews its lease, puts a dead node's jobs back in line, and jobs whose time
 /// has come. Each is one atomic call that any node may make, so no leader is needed.
-package struct LeaseKeeper: Sendable {
+package actor LeaseKeeper {
     private let lease: NodeLease
     private let registry: RunRegistry
     private let metrics: JobMetrics
     private let clock: any Clock<Duration>
     private let elapsed: @Sendable () -> Duration
     private let logger: Logger
+    /// Kept over restarts of the loop: a gap must be seen by whoever renews next.
+    private var renewedAt: Duration?
+    private var steadySince = Duration.zero
 
     private static let tick = Duration.milliseconds(500)
 
@@ -29,8 +32,7 @@ package struct LeaseKeeper: Sendable {
 
     package func run(heartbeat: @Sendable () -> Void = {}) async throws {
         let term = self.lease.queue.limits.lease
-        var renewedAt = self.elapsed()
-        var steadySince = renewedAt
+        self.steadySince = self.elapsed()
         while true {
             heartbeat()
             try await self.clock.sleep(for: Self.tick)
@@ -39,25 +41,25 @@ package struct LeaseKeeper: Sendable {
             let asked = await self.registry.tokens
             do {
                 _ = try await self.lease.moveDue()
-                let gap = now - renewedAt
+                let gap = now - (self.renewedAt ?? self.steadySince)
                 guard gap >= term / 3 else { continue }
                 let dead = try await self.lease.renew()
-                renewedAt = now
+                self.renewedAt = now
                 if gap > term { try await self.dropLostRuns(asked, gap: gap) }
-                if gap > term * 3 / 4 { steadySince = now }
+                if gap > term * 3 / 4 { self.steadySince = now }
                 // After an outage every node's lease looks over. Who has not renewed in peace for a whole term
                 // does not judge the others: they get the time to say that they live.
-                guard now - steadySince >= term else { continue }
+                guard now - self.steadySince >= term else { continue }
                 for name in dead { try await self.rescue(name) }
             } catch let error as JobQueueError where error.code == .unknownNode {
                 // Whoever removed this node took its jobs. The consumer joins again.
-                steadySince = now
+                self.steadySince = now
                 let lost = await self.registry.dropLost(asked: asked, known: [])
                 if lost > 0 {
                     self.logger.warning("this node was given up by the others", metadata: ["jobs.lost": "\(lost)"])
                 }
             } catch let error as JobQueueError where error.isPassing {
-                steadySince = now
+                self.steadySince = now
             }
         }
     }

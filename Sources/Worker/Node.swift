@@ -56,7 +56,8 @@ package actor Node {
         self.lease = NodeLease(
             queue: queue, node: configuration.node, incarnation: incarnation, owner: configuration.owner)
         self.registry = RunRegistry(capacity: configuration.slots, metrics: metrics)
-        self.writer = CompletionWriter(lease: self.lease, logger: logger, clock: clock)
+        self.writer = CompletionWriter(
+            lease: self.lease, registry: self.registry, logger: logger, clock: clock)
         let keys = WorkspaceKeyring(client: self.commands, master: master)
         let jobMetrics = JobMetrics(factory: metrics)
         let handlers = ActionHandlers(
@@ -104,13 +105,7 @@ package actor Node {
     package func run(telemetry: [ChildSpecification] = [], server: [ChildSpecification] = []) async throws {
         let root = try self.supervisors.root(telemetry: telemetry, server: server)
         self.root = root
-        let writer = self.writer
-        try await withTaskCancellationHandler {
-            try await root.run()
-        } onCancel: {
-            // What could not be written by now never will be; who waits for it must not hold up the end.
-            Task { await writer.abandon() }
-        }
+        try await root.run()
         guard !Task.isCancelled else { return }
         throw SupervisionError(
             code: .gaveUp, message: await self.consumer.problem ?? "the node ended without being told to")
@@ -148,8 +143,11 @@ package actor Node {
         self.logger.notice("drained", metadata: ["jobs.left": "\(left)"])
     }
 
-    /// Ends the running jobs now; they are handed back.
-    package func hurry() async { await self.registry.cancelAll(.drain) }
+    /// Ends the running jobs now; they are handed back. Without Redis there is nothing to wait for then.
+    package func hurry() async {
+        await self.registry.cancelAll(.drain)
+        if await self.commands.state != .connected { await self.registry.stopWaitingUntilIdle() }
+    }
 
     private func waitUntilIdle(atMost limit: Duration) async {
         let clock = self.clock
@@ -167,7 +165,7 @@ extension Node: HealthSource {
     /// That the tree answers at all; what is wrong in it is a matter of readiness, since killing the process would
     /// kill running jobs.
     package func liveness() async -> [HealthCheck] {
-        _ = await self.tree
+        _ = await self.root?.isAtRest
         return [HealthCheck("supervision", isHealthy: true, detail: "the supervisors answer")]
     }
 

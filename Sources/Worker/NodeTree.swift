@@ -50,10 +50,16 @@ struct NodeTree {
         let configuration = Supervisor.Configuration(
             name: id, intensity: intensity, period: .seconds(60), autoShutdown: isSignificant ? .anySignificant : .never
         )
-        return ChildSpecification.supervisor(
-            id: id, restart: isSignificant ? .transient : .permanent, isSignificant: isSignificant, backoff: .subsystem
-        ) {
-            try Supervisor(configuration, children: children, environment: environment)
+        return ChildSpecification(
+            id: id, restart: isSignificant ? .transient : .permanent, shutdown: .infinity, type: .supervisor,
+            isSignificant: isSignificant, backoff: .subsystem
+        ) { child in
+            do {
+                try await Supervisor(configuration, children: children, environment: environment).run(as: child)
+            } catch let error as SupervisionError where error.code == .gaveUp {
+                // A give-up, which OTP calls an orderly end, is a failure here: a transient subsystem starts again.
+                throw SubsystemFailure(description: error.message)
+            }
         }
     }
 
@@ -110,6 +116,11 @@ struct NodeTree {
             heartbeatLimit: Self.heartbeatLimit
         ) { child in try await consumer.run(as: child) }
     }
+}
+
+/// A subsystem spent its restart budget.
+private struct SubsystemFailure: Error, CustomStringConvertible {
+    let description: String
 }
 
 extension RedisClient {

@@ -53,12 +53,14 @@ package actor RunRegistry {
     /// a completion, and its deliveries must not be taken for new ones.
     package func beginReconciliation() { self.releasedMeanwhile = [] }
 
-    /// The delivery is no longer held, one way or another.
-    package func release(_ entry: EntryReference) {
-        guard let held = self.held.removeValue(forKey: entry.token) else { return }
-        self.releasedMeanwhile?.insert(entry.token)
-        let left = (self.byWorkspace[held.workspace] ?? 1) - 1
-        self.byWorkspace[held.workspace] = left > 0 ? left : nil
+    /// The deliveries are no longer held, one way or another.
+    package func release(_ entries: [EntryReference]) {
+        for entry in entries {
+            guard let held = self.held.removeValue(forKey: entry.token) else { continue }
+            self.releasedMeanwhile?.insert(entry.token)
+            let left = (self.byWorkspace[held.workspace] ?? 1) - 1
+            self.byWorkspace[held.workspace] = left > 0 ? left : nil
+        }
         self.inFlight.record(self.held.count)
         self.listener?.yield()
         if self.held.isEmpty, let waiter = self.idleWaiter {

@@ -26,31 +26,50 @@ package actor WorkspaceSet {
         self.capacity = capacity
     }
 
-    /// The node's child. Workspaces have no failure of their own, so its budget is for what nobody thought of.
+    /// The node's child. Simple-one-for-one, so that all workspaces are told to stop at once: each waits for its
+    /// runs to end. They have no failure of their own; the budget is for what nobody thought of.
     package nonisolated var child: ChildSpecification {
-        ChildSpecification.supervisor(id: "workspaces", backoff: .subsystem) { try await self.make() }
+        ChildSpecification(id: "workspaces", shutdown: .infinity, type: .supervisor, backoff: .subsystem) { child in
+            let supervisor = try await self.make()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await self.startMembers(under: supervisor) }
+                try await supervisor.run(as: child)
+            }
+        }
     }
 
-    /// A new supervisor, of all workspaces seen so far.
     private func make() throws -> Supervisor {
+        let template = ChildSpecification(
+            id: "workspace", shutdown: .timeout(.seconds(15)),
+            backoff: RestartBackoff(first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(120)),
+            run: { $0.ready() })
         let supervisor = try Supervisor(
-            Supervisor.Configuration(name: "workspaces", intensity: 10, period: .seconds(60)),
-            children: self.members.values.sorted { $0.id.name < $1.id.name }.map { self.specification(of: $0) },
-            environment: self.environment)
+            Supervisor.Configuration(
+                name: "workspaces", strategy: .simpleOneForOne, intensity: 10, period: .seconds(60)),
+            children: [template], environment: self.environment)
         self.supervisor = supervisor
         return supervisor
     }
 
-    private func specification(of workspace: Workspace) -> ChildSpecification {
-        self.adjust(
-            ChildSpecification(
-                id: workspace.id.name, shutdown: .timeout(.seconds(15)),
-                backoff: RestartBackoff(first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(120))
-            ) { child in
+    /// Those that an earlier supervisor had.
+    private func startMembers(under supervisor: Supervisor) async {
+        for member in self.members.values { await self.start(member, under: supervisor) }
+    }
+
+    private func start(_ workspace: Workspace, under supervisor: Supervisor) async {
+        let specification = self.adjust(
+            ChildSpecification(id: workspace.id.name) { child in
                 child.ready()
                 await workspace.run()
                 try Task.checkCancellation()
             })
+        do {
+            try await supervisor.startInstance(named: specification.id, run: specification.run)
+        } catch {
+            // The supervisor ends; the next one starts all members, and they keep their work until then.
+            self.environment.logger.debug(
+                "a workspace waits for its supervisor", error: error, metadata: ["workspace": "\(workspace.id)"])
+        }
     }
 
     /// Hands deliveries to their workspaces, a batch each.
@@ -72,26 +91,19 @@ package actor WorkspaceSet {
             id: id, concurrency: self.concurrency, capacity: self.capacity, work: { await pipeline.process($0) },
             giveBack: { await pipeline.giveBack($0) })
         self.members[id] = workspace
-        do {
-            try await self.supervisor?.startChild(self.specification(of: workspace))
-        } catch {
-            // Between two supervisors: the next one starts it with the others, and it keeps its work until then.
-            self.environment.logger.info(
-                "a workspace waits for its supervisor", error: error, metadata: ["workspace": "\(id)"])
-        }
+        if let supervisor = self.supervisor { await self.start(workspace, under: supervisor) }
         return workspace
     }
 }
 
 extension JobPipeline {
-    /// Hands deliveries back to the queue unrun, not counted as attempts.
+    /// Hands deliveries back to the queue unrun, not counted as attempts; does not wait until that is written.
     package func giveBack(_ deliveries: [Delivery]) async {
         for delivery in deliveries {
-            _ = await self.writer.write(
+            await self.writer.enqueue(
                 Completion(
                     delivery: delivery, end: .released, action: "", submittedAt: delivery.jobID?.milliseconds ?? 0,
                     startedAt: 0, failures: delivery.failures, crashes: delivery.crashes))
-            await self.registry.release(delivery.entry)
         }
     }
 }

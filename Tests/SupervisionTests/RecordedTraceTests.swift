@@ -18,8 +18,10 @@ struct RecordedTraceTests {
         let lines = try String(contentsOf: path, encoding: .utf8).split(separator: "\n")
         try #require(lines.count >= 50)
         let vectors = try lines.map { try JSONParser.parse(Array($0.utf8)) }
-        let traces = try await mapConcurrently(vectors, width: 16) { vector in
-            try await SupervisorScenario(SupervisorVector(vector), countsSleepsOnly: countsSleepsOnly).play()
+        // Most of them only sleep most of the time.
+        let traces = try await mapConcurrently(vectors, width: 64) { vector in
+            try await SupervisorScenario(SupervisorVector(vector), countsSleepsOnly: countsSleepsOnly, stretch: 8)
+                .play()
         }
         for (expected, actual) in zip(vectors, traces) {
             let isOrdered = expected["flags"]?.array?.contains("stop_order_undefined") != true

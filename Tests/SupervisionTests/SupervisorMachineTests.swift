@@ -192,6 +192,53 @@ struct SupervisorMachineTests {
         #expect(world.violation == nil)
     }
 
+    @Test("a supervisor that fails to start and leaves something behind does not keep its parent")
+    func leakWhileStarting() {
+        var world = World(
+            SupervisorMachine(
+                strategy: .oneForOne, intensity: 3, period: .seconds(5), children: [.make(1), .make(2)]))
+        world.feed(.begin)
+        world.feed(.ready(1, instance: 1))
+        let actions = world.feed(.leftBehind(2, instance: 1))
+        #expect(actions.contains(.leaked(2)) && actions.contains(.stop(1, instance: 1)))
+        let last = world.feed(.ended(1, instance: 1, .normal)).last
+        #expect(
+            last
+                == .finished(
+                    .failedToStart(child: "c2", reason: "it failed to start and left something behind")))
+    }
+
+    @Test("a transient supervisor that ended in order but left something behind is not started again")
+    func orderlyEndWithLeak() {
+        var world = World(
+            SupervisorMachine(
+                strategy: .oneForOne, intensity: 3, period: .seconds(5), autoShutdown: .anySignificant,
+                children: [.make(1, restart: .transient, isSignificant: true)]))
+        world.feed(.begin)
+        world.feed(.ready(1, instance: 1))
+        self.check(world.feed(.leftBehind(1, instance: 1)), [.leaked(1)])
+        let actions = world.feed(.ended(1, instance: 1, .shutdown(nil)))
+        #expect(actions == [.returned(1), .finished(.autoShutdown(child: "c1"))])
+    }
+
+    @Test("a hung child that leaked is restarted for having hung, when it has ended")
+    func hungAndLeaked() {
+        var world = World(
+            SupervisorMachine(
+                strategy: .oneForOne, intensity: 3, period: .seconds(5), children: [.make(1, canBeKilled: false)]))
+        world.feed(.begin)
+        world.feed(.ready(1, instance: 1))
+        world.feed(.silent(1, instance: 1, .seconds(30)))
+        self.check(world.feed(.stopOverdue(1, instance: 1)), [.leaked(1)])
+        let actions = world.feed(.ended(1, instance: 1, .normal))
+        #expect(
+            actions == [
+                .returned(1),
+                .restarting(1, reason: "no heartbeat for 30.0 seconds", label: "hung", pause: .zero),
+                .start(1, instance: 2),
+            ])
+    }
+
     @Test("pauses double up to the longest, and a quiet time starts them over")
     func backoff() {
         let backoff = RestartBackoff(first: .seconds(1), longest: .seconds(5), resetAfter: .seconds(60))

@@ -285,6 +285,26 @@ struct SupervisorTests {
         }
     }
 
+    @Test("a process that was stopped for a while takes nobody for hung")
+    func lateAlarm() async throws {
+        let clock = VirtualClock()
+        let environment = self.environment(clock: clock, now: { clock.now.offset })
+        let child = ChildSpecification(id: "c", heartbeatLimit: .seconds(30)) { child in
+            child.ready()
+            try await untilCancelled()
+        }
+        try await withSupervisor(.init(name: "s"), [child], environment) { supervisor in
+            _ = try await supervisor.whichChildren()
+            await clock.waitForSleeper()
+            clock.advance(by: .seconds(300))
+            // It is watched anew from then on.
+            await clock.waitForSleeper()
+            #expect(!self.events.all.map(\.kind).contains(.hung(.seconds(300))))
+            clock.advance(by: .seconds(30))
+            try await self.events.wait { $0.kind == .ended(.hung(.seconds(330))) }
+        }
+    }
+
     // MARK: - States
 
     @Test("a dependency that is away is a state and spends no restart")

@@ -112,7 +112,8 @@ private struct LocalNode {
                     plan: SandboxPlan(
                         launcher: "/usr/bin/bwrap", exists: { FileManager.default.fileExists(atPath: $0) }),
                     orphanGrace: .seconds(10))),
-            policy: PolicyEngine(bundle: try PolicyBundle(files: files), allowed: try AllowList("queue.noop")),
+            policy: PolicyEngine(
+                bundle: try PolicyBundle(files: files), allowed: try AllowList("queue.noop,shell.run")),
             master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)), incarnation: Incarnation(value: 1),
             processID: getpid(), group: .singleton, metrics: NOOPMetricsHandler.instance,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: clock, elapsed: elapsed,
@@ -211,12 +212,59 @@ struct NodeTreeTests {
         }
     }
 
+    @Test("what a claim gave to a consumer that ended in the middle of it is found and run by the next one")
+    func claimCutOff() async throws {
+        try await Installation.with { installation in
+            let local = try LocalNode(installation, faults: Faults())
+            try await local.run { node in
+                try await Self.jobs(installation, 1)
+                // A claim in the node's name whose answer the node never sees.
+                let lease = NodeLease(
+                    queue: installation.queue, node: try NodeID("local"), incarnation: Incarnation(value: 1),
+                    owner: "test")
+                var lost: JobID?
+                try await eventually("such a claim takes a job before the node does") {
+                    let id = try await installation.submit("queue.noop", [:])
+                    guard try await !lease.claim(most: 1, share: 8, held: [:]).isEmpty else { return false }
+                    lost = id
+                    return true
+                }
+                let id = try #require(lost)
+                #expect(try await installation.record(id).state == .running)
+                local.faults.strike("consumer", .fail)
+                #expect(try await installation.ended(id).state == .completed)
+            }
+        }
+    }
+
+    @Test("an idle node that has joined sits out an outage without a restart, and says why it does not fetch")
+    func outageWhileIdle() async throws {
+        try await Installation.with { installation in
+            let local = try LocalNode(installation, faults: Faults(hurried: ["consumer"]))
+            try await local.run { node in
+                try await Self.jobs(installation, 1)
+                await installation.redis.process.kill9()
+                try await eventually("the consumer says so") {
+                    LocalNode.leaves(await node.tree)["consumer"]?.state == .waiting
+                }
+                // Longer than the consumer's heartbeat limit here, of seven seconds.
+                try await ContinuousClock().sleep(for: .seconds(9))
+                #expect(LocalNode.leaves(await node.tree).values.allSatisfy { $0.restarts == 0 })
+                #expect(await node.readiness().first { $0.name == "claims" }?.isHealthy == false)
+                try await installation.redis.start()
+                try await Self.jobs(installation, 1)
+            }
+        }
+    }
+
     @Test("a subsystem that gives up is started afresh with all after it; in the end the node gives up")
     func escalation() async throws {
         try await Installation.with { installation in
             let local = try LocalNode(installation, faults: Faults(hurried: ["lease"]))
-            let running = Task { try await local.run() }
+            let node = Task { try await local.run() }
             try await Self.jobs(installation, 2)
+            let running = try await installation.submit("shell.run", ["command": "sleep 60"])
+            try await eventually("it runs") { try await installation.record(running).state == .running }
             local.faults.keepFailing("lease")
             try await eventually("the subsystem is restarted") {
                 await local.node.tree?.branches.first { $0.status.id == "queue" }?.status.restarts == 1
@@ -226,9 +274,13 @@ struct NodeTreeTests {
                 #expect(branch.status.reference.instance == 1)
             }
             // Its pauses are a second, two and four.
-            let error = await #expect(throws: SupervisionError.self) { try await running.value }
+            let error = await #expect(throws: SupervisionError.self) { try await node.value }
             #expect(error?.code == .gaveUp)
             #expect(error?.message.contains("'queue'") == true)
+            #expect(await local.node.tree?.leaked == [])
+            // Nobody was left to write that the job was handed back: it is still this node's, and comes back with
+            // its next life or, after its lease, on another node.
+            #expect(try await installation.record(running).state == .running)
         }
     }
 

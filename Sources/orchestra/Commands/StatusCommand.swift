@@ -36,7 +36,12 @@ struct StatusCommand: AsyncParsableCommand {
             )
         }
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-        let bytes = try file.readToEnd() ?? Data()
+        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        _ = unsafe setsockopt(
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        guard let bytes = try? file.readToEnd() else {
+            throw CommandError(.unavailable, "the node did not answer within 10 s; is it stopped, or overloaded?")
+        }
         do throws(DomainError) {
             return try JSONParser.parse(Array(bytes), depthLimit: 64)
         } catch {

@@ -38,8 +38,11 @@ struct NodeRunner: Sendable {
             tasks.addTask { try await node.run(telemetry: telemetry, server: self.server) }
             tasks.addTask { await Self.stop(node, on: signals, then: port) }
             tasks.addTask {
-                await self.announce(node, port)
-                await port.finished()
+                await withDiscardingTaskGroup { announcing in
+                    announcing.addTask { await self.announce(node, port) }
+                    await port.finished()
+                    announcing.cancelAll()
+                }
             }
             // The first to end is the drain's end or the node's failure.
             try await tasks.next()

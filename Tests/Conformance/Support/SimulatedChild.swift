@@ -21,8 +21,8 @@ struct SimulatedChild: Sendable {
     let onShutdown: ShutdownBehaviour
     let nested: JSONValue?
 
-    /// Throws `Refusal` for values that a specification cannot even hold.
-    init(_ json: JSONValue) throws {
+    /// Throws `Refusal` for values that a specification cannot even hold. `stretch` multiplies its times.
+    init(_ json: JSONValue, stretch: Int64 = 1) throws {
         guard let id = json["id"]?.string else { throw Refusal("bad_child_spec:missing_id") }
         guard let restart = RestartPolicy(rawValue: json["restart"]?.string ?? "permanent") else {
             throw Refusal("bad_child_spec:invalid_restart_type")
@@ -37,7 +37,7 @@ struct SimulatedChild: Sendable {
             throw Refusal("bad_child_spec:invalid_significant")
         }
         self.isSignificant = isSignificant
-        self.shutdown = try Self.shutdown(json["shutdown"], type: type)
+        self.shutdown = try Self.shutdown(json["shutdown"], type: type, stretch: stretch)
         self.starts = (json["start"]?.array ?? []).map { outcome in
             switch outcome.string {
             case "error": .error
@@ -48,18 +48,18 @@ struct SimulatedChild: Sendable {
         switch json["on_shutdown"] {
         case .array(let parts)?:
             self.onShutdown = .endsAfter(
-                .milliseconds(parts.first?.integer ?? 0), reason: parts.last?.string ?? "same")
+                .milliseconds((parts.first?.integer ?? 0) * stretch), reason: parts.last?.string ?? "same")
         case .string?: self.onShutdown = .hangs
         default: self.onShutdown = .ends
         }
     }
 
-    private static func shutdown(_ json: JSONValue?, type: ChildType) throws -> ShutdownPolicy {
+    private static func shutdown(_ json: JSONValue?, type: ChildType, stretch: Int64) throws -> ShutdownPolicy {
         switch json {
         case nil: return type == .supervisor ? .infinity : .timeout(.milliseconds(5000))
         case .string("infinity")?: return .infinity
         case .string("brutal_kill")?: return .brutalKill
-        case .integer(let milliseconds)?: return .timeout(.milliseconds(milliseconds))
+        case .integer(let milliseconds)?: return .timeout(.milliseconds(milliseconds * stretch))
         default: throw Refusal("bad_child_spec:invalid_shutdown")
         }
     }

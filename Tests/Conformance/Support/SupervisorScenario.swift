@@ -9,13 +9,16 @@ package actor SupervisorScenario {
     private let record = Record()
     private let now: @Sendable () -> Duration
     private let sleep: @Sendable (Duration) async throws -> Void
+    private let stretch: Int64
     private var root: Supervisor?
     private var running: Task<Result<Void, any Error>, Never>?
 
     /// With `countsSleepsOnly` the supervisors' time passes in the vector's sleeps alone, and these take none: so
     /// a restart window holds what the vector says on the busiest machine. Shutdown times never run out then.
-    package init(_ vector: SupervisorVector, countsSleepsOnly: Bool = false) {
+    /// `stretch` multiplies the children's times, which keeps their order where the machine is busy.
+    package init(_ vector: SupervisorVector, countsSleepsOnly: Bool = false, stretch: Int64 = 1) {
         self.vector = vector
+        self.stretch = stretch
         guard countsSleepsOnly else {
             self.now = SupervisionEnvironment.monotonicNow
             self.sleep = { try await ContinuousClock().sleep(for: $0) }
@@ -74,6 +77,7 @@ package actor SupervisorScenario {
         let first = arguments.first?.string ?? ""
         switch name {
         case "start_supervisor": return try await self.startSupervisor()
+        case "exit" where first == "@sup": await self.exitRoot(arguments.last?.string ?? "")
         case "exit": self.record.exit(first, reason: arguments.last?.string ?? "")
         case "sleep": try await self.sleep(.milliseconds(arguments.first?.integer ?? 0))
         default: return try await self.call(name, first, arguments)
@@ -102,14 +106,20 @@ package actor SupervisorScenario {
             _ = try await root.whichChildren()
             return Self.text(of: await root.counts)
         case "stop":
-            root.stop()
-            _ = await self.running?.value
-            self.root = nil
-            self.record.supervisorIsDown()
+            await self.exitRoot("shutdown")
             return "shutdown"
         default: throw Refusal("unknown operation")
         }
         return "ok"
+    }
+
+    /// An exit signal from the supervisor's parent, which it obeys with that reason.
+    private func exitRoot(_ reason: String) async {
+        guard let root = self.root else { return }
+        if reason == "kill" { root.kill() } else { root.stop() }
+        _ = await self.running?.value
+        self.root = nil
+        self.record.supervisorIsDown(reason == "kill" ? "killed" : reason)
     }
 
     private func startSupervisor() async throws -> JSONValue {
@@ -155,7 +165,7 @@ package actor SupervisorScenario {
     private func specification(
         _ json: JSONValue, under parent: String, named name: String? = nil
     ) throws -> ChildSpecification {
-        let child = try SimulatedChild(json)
+        let child = try SimulatedChild(json, stretch: self.stretch)
         let id = name.map { "\(child.id)#\($0)" } ?? child.id
         let path = parent.isEmpty ? id : "\(parent)/\(id)"
         let record = self.record
@@ -187,7 +197,7 @@ package actor SupervisorScenario {
             if await self.isAtRest(), self.record.changes == before {
                 if self.root != nil, self.record.isRootFinished {
                     self.root = nil
-                    self.record.supervisorIsDown()
+                    self.record.supervisorIsDown("shutdown")
                 }
                 return
             }
@@ -307,8 +317,8 @@ private final class Record: Sendable {
 
     func kill(_ path: String) { self.state.withLock { $0.mailboxes[path] }?.send(.kill) }
 
-    func supervisorIsDown() {
-        self.state.withLock { $0.events.append(["down", "@sup", 1, "shutdown"]) }
+    func supervisorIsDown(_ reason: String) {
+        self.state.withLock { $0.events.append(["down", "@sup", 1, .string(reason)]) }
     }
 
     func observe(_ event: SupervisionEvent) {
