@@ -14,6 +14,12 @@ package struct AuditEvent: Hashable, Sendable {
         case outcome = "job.outcome"
         /// A run failed and will be tried again.
         case attempt = "job.attempt"
+        /// Somebody asked for a job's end.
+        case cancelRequested = "job.cancel"
+        /// Somebody put a dead letter back in line.
+        case requeued = "job.requeued"
+        /// Somebody let go of a dead letter.
+        case dropped = "job.dropped"
     }
 
     package var kind: Kind

@@ -15,6 +15,7 @@ package enum JobEnvelope {
         writer.write(text: job.actor)
         writer.write(job.submittedAt)
         writer.write(block: job.params)
+        writer.write(job.deadline ?? 0)
         return try self.seal(writer.bytes, purpose: "job", workspace: job.workspace, job: job.id, with: key)
     }
 
@@ -33,10 +34,16 @@ package enum JobEnvelope {
             }
             return Job(
                 id: id, workspace: delivery.workspace, action: action, requestID: RequestID(uuid: request),
-                actor: try reader.text(), submittedAt: try reader.number(), params: try reader.block())
+                actor: try reader.text(), submittedAt: try reader.number(), params: try reader.block(),
+                deadline: try Self.deadline(&reader))
         } catch let error as DomainError {
             throw JobQueueError(code: .unreadable, message: "the entry cannot be decoded: \(error.message)")
         }
+    }
+
+    private static func deadline(_ reader: inout ByteReader) throws -> UInt64? {
+        let time: UInt64 = try reader.number()
+        return time == 0 ? nil : time
     }
 
     /// Seals a result or a failure's detail.

@@ -56,28 +56,61 @@ package struct NodeLease: Sendable {
         return try await self.queue.send(call).elements.map { try self.delivery($0, isRecovered: false) }
     }
 
-    /// Sleeps in a blocking read until some stream gets work, at most `timeout`. `bell` is where the last
-    /// call ended; what rang since is not missed.
-    package func waitForWork(bell: inout String, blocking: RedisClient, timeout: Duration) async throws {
+    /// Where a node has heard up to, in each of the streams that it listens to.
+    package struct Position: Hashable, Sendable {
+        var bell: String
+        var control: String
+    }
+
+    /// Sleeps in a blocking read until some stream gets work or somebody wants something of the nodes, at most
+    /// `timeout`. `position` is where the last call ended; what came since is not missed. Returns the jobs that
+    /// are to be cancelled, whoever runs them.
+    package func listen(
+        from position: inout Position, blocking: RedisClient, timeout: Duration
+    ) async throws -> [JobID] {
+        let lane = self.queue.lane
         let command = RedisCommand.streamRead(
-            self.queue.lane.key("bell"), after: bell, count: 64, waiting: timeout.milliseconds)
+            [(lane.key("bell"), position.bell), (lane.key("control"), position.control)], count: 64,
+            waiting: timeout.milliseconds)
         do {
-            let reply = try await blocking.send(command, timeout: timeout + .seconds(1))
-            if let last = reply.elements.first?.elements.last?.elements.last?.elements.first?.string { bell = last }
+            var cancelled: [JobID] = []
+            for stream in try await blocking.send(command, timeout: timeout + .seconds(1)).elements {
+                let parts = stream.elements
+                guard parts.count == 2, let last = parts[1].elements.last?.elements.first?.string else { continue }
+                if parts[0].string == lane.key("bell") {
+                    position.bell = last
+                } else {
+                    position.control = last
+                    cancelled += parts[1].elements.compactMap(Self.cancelledJob)
+                }
+            }
+            return cancelled
         } catch {
             throw JobQueueError.from(error)
         }
     }
 
-    /// Where the bell stands now; the first `waitForWork` starts there.
-    package func bellPosition() async throws -> String {
+    /// `[entry id, ["c", job id]]`; anything else is for others.
+    private static func cancelledJob(_ entry: RESPValue) -> JobID? {
+        let fields = entry.elements.last?.elements ?? []
+        guard fields.count == 2, fields[0].string == "c" else { return nil }
+        return UUIDBytes(bytes: fields[1].bytes).map { JobID(uuid: $0) }
+    }
+
+    /// Where the streams stand now; the first `listen` starts there. What was said in `before` and later is heard.
+    package func position(after before: Position?) async throws -> Position {
         do {
-            let reply = try await self.queue.client.send(
-                .streamLast(self.queue.lane.key("bell")))
-            return reply.elements.first?.elements.first?.string ?? "0-0"
+            let bell = try await self.last(of: "bell")
+            guard let before else { return Position(bell: bell, control: try await self.last(of: "control")) }
+            return Position(bell: bell, control: before.control)
         } catch {
             throw JobQueueError.from(error)
         }
+    }
+
+    private func last(of stream: String) async throws -> String {
+        let reply = try await self.queue.client.send(.streamLast(self.queue.lane.key(stream)))
+        return reply.elements.first?.elements.first?.string ?? "0-0"
     }
 
     /// Keeps the lease for another term; the names of nodes whose lease is over.

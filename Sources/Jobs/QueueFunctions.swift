@@ -5,10 +5,10 @@ package import Redis
 ///
 /// `@V@` is the version in every name: two releases can share a Redis while nodes are replaced.
 package enum QueueFunctions {
-    package static let version = "1"
+    package static let version = "2"
     package static let library = RedisFunctionLibrary(
         name: "orchestra_\(version)",
-        source: (common + submission + delivery + completion + inspection).replacingVersion())
+        source: (common + submission + delivery + completion + intervention + inspection).replacingVersion())
 
     static func name(_ function: String) -> String { "orc\(self.version)_\(function)" }
 
@@ -93,6 +93,22 @@ package enum QueueFunctions {
         local DRAIN = {'allow-oom'}
         local READ = {'no-writes'}
 
+        -- The node that runs the job now, or false.
+        local function runner_of(P, job)
+          for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
+            if redis.call('HEXISTS', P .. 'run:' .. node, job) == 1 then return node end
+          end
+          return false
+        end
+
+        -- Tells those who wait for the job's end.
+        local function tell_waiters(P, job, state)
+          if redis.call('ZREM', P .. 'waiters', job) == 1 then
+            redis.call('RPUSH', P .. 'done:' .. job, state)
+            redis.call('PEXPIRE', P .. 'done:' .. job, 60000)
+          end
+        end
+
         -- 'failures:crashes' of a job that had any.
         local function tries_of(P, job)
           local text = redis.call('HGET', P .. 'tries', job)
@@ -105,14 +121,15 @@ package enum QueueFunctions {
 
     private static let submission = #"""
         -- retention, idempotency ttl, stream limit; then for each request:
-        -- workspace, job id, request digest, params digest, action, priority, envelope, audit event
+        -- workspace, job id, request digest, params digest, action, priority, envelope, audit event, not before (ms,
+        -- 0: now; below 10^11 it is a delay, else a time)
         -- -> for each: 0 accepted | 1 duplicate | 2 conflict | 3 full, job id, state
         register('submit', {}, function(keys, args)
           local P = prefix(keys)
           local now = now_ms()
           local retention, ttl, limit = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
-          local out, audit, records, newest, fresh, ready = {}, {}, {}, {}, {}, {}
-          for i = 4, #args, 8 do
+          local out, audit, records, newest, fresh, ready, later = {}, {}, {}, {}, {}, {}, {}
+          for i = 4, #args, 9 do
             local ws, job, request, params = args[i], args[i + 1], args[i + 2], args[i + 3]
             local idem = P .. 'w:' .. ws .. ':i:' .. request
             local prior = redis.call('GET', idem)
@@ -120,7 +137,7 @@ package enum QueueFunctions {
               local first = string.sub(prior, 1, 16)
               if string.sub(prior, 17) == params then
                 local record = not fresh[first] and get_record(P, ws, first)
-                out[#out + 1] = {1, first, fresh[first] and 'available' or record and record[1] or 'unknown'}
+                out[#out + 1] = {1, first, fresh[first] or record and record[1] or 'unknown'}
               else
                 out[#out + 1] = {2, first, ''}
               end
@@ -129,20 +146,34 @@ package enum QueueFunctions {
               if redis.call('XLEN', stream) >= limit then
                 out[#out + 1] = {3, job, ''}
               else
-                redis.call('SET', idem, job .. params, 'PX', ttl)
-                put_record(records, P, ws, job, {'available', args[i + 4], now, 0, 0, 0, 0, '', '', ''})
-                redis.call('XADD', stream, '*', 'j', job, 'e', args[i + 6])
+                local time = tonumber(args[i + 8])
+                if time > 0 and time < 100000000000 then time = now + time end
+                local state = time > now and 'scheduled' or 'available'
+                redis.call('SET', idem, job .. params, 'PX', ttl + math.max(0, time - now))
+                put_record(records, P, ws, job, {state, args[i + 4], now, 0, 0, 0, 0, '', '', ''})
+                if state == 'scheduled' then
+                  local key = record_key(P, ws, job)
+                  later[key] = math.max(later[key] or 0, time)
+                  redis.call('ZADD', P .. 'due', time, stream .. '|' .. job .. args[i + 6])
+                else
+                  redis.call('XADD', stream, '*', 'j', job, 'e', args[i + 6])
+                  ready[stream] = true
+                end
                 local list = P .. 'w:' .. ws .. ':n'
                 newest[list] = newest[list] or {}
                 table.insert(newest[list], job)
-                fresh[job], ready[stream] = true, true
+                fresh[job] = state
                 audit[#audit + 1] = 'e'
                 audit[#audit + 1] = args[i + 7]
-                out[#out + 1] = {0, job, 'available'}
+                out[#out + 1] = {0, job, state}
               end
             end
           end
           write_records(records, retention)
+          for key, time in pairs(later) do
+            -- A job that waits for days has its record until it has run and been kept.
+            redis.call('PEXPIRE', key, time - now + retention + BUCKET_MS, 'GT')
+          end
           for list, jobs in pairs(newest) do
             if redis.call('LPUSH', list, unpack(jobs)) > 11000 then redis.call('LTRIM', list, 0, 9999) end
           end
@@ -154,9 +185,39 @@ package enum QueueFunctions {
         """#
 
     private static let delivery = #"""
+        -- The entries that nobody has cancelled. Of the others the entry goes; one whose cancellation could not be
+        -- told to its node in time ends here.
+        local function drop_cancelled(P, stream, entries)
+          local left = {}
+          for _, entry in ipairs(entries) do
+            local job = fields_of(entry)['j'] or ''
+            local cancelled = redis.call('HGET', P .. 'cancel', job)
+            if not cancelled then
+              left[#left + 1] = entry
+            else
+              redis.call('XACK', stream, 'workers', entry[1])
+              redis.call('XDEL', stream, entry[1])
+              redis.call('HDEL', P .. 'cancel', job)
+              redis.call('HDEL', P .. 'tries', job)
+              if cancelled ~= '' then
+                local ws = workspace_of(P, stream)
+                local r = get_record(P, ws, job)
+                if r then
+                  r[1], r[5], r[9] = 'cancelled', now_ms(), 'cancelled: user'
+                  redis.call('HSET', record_key(P, ws, job), job, cmsgpack.pack(r))
+                end
+                redis.call('XADD', P .. 'audit', '*', 'e', cancelled)
+                tell_waiters(P, job, 'cancelled')
+              end
+            end
+          end
+          return left
+        end
+
         -- Deliveries as the client reads them: stream, job id, lease key, token, envelope, failures, crashes.
         -- The lease's key is the job id; an entry that repeats one that is held gets a key of its own.
         local function deliver(P, run, inc, stream, entries, has_tries, out)
+          if redis.call('EXISTS', P .. 'cancel') == 1 then entries = drop_cancelled(P, stream, entries) end
           if #entries == 0 then return end
           local leases, jobs, envelopes = {}, {}, {}
           for i, entry in ipairs(entries) do
@@ -204,21 +265,45 @@ package enum QueueFunctions {
           for i = 6, #args, 2 do held[args[i]] = tonumber(args[i + 1]) end
           local line = redis.call('ZRANGE', P .. 'ready', 0, 255)
           if #line == 1 then quantum = most end  -- nobody else waits for a turn
+          local function take(stream, ws, want)
+            if want <= 0 then return 0 end
+            local entries, problem = read_group(stream, node, want)
+            if problem then return 0, problem end
+            local before = #out
+            deliver(P, run, inc, stream, entries, has_tries, out)
+            held[ws] = (held[ws] or 0) + #out - before
+            if #entries < want then
+              redis.call('ZREM', P .. 'ready', stream)
+              redis.call('HDEL', P .. 'passed', stream)
+            else
+              redis.call('ZADD', P .. 'ready', redis.call('INCR', P .. 'turn'), stream)
+            end
+            return #entries
+          end
           for _, stream in ipairs(line) do
             if #out >= most then break end
             local ws = workspace_of(P, stream)
             local want = math.min(most - #out, quantum, share - (held[ws] or 0))
+            local priority = tonumber(string.sub(stream, -1))
+            -- The workspace's turn goes to what it holds most urgent. A stream that was passed over eight times gets
+            -- one entry of its own first, so that it is never forgotten.
+            local own = 0
+            for urgent = 1, priority - 1 do
+              local other = string.sub(stream, 1, -2) .. urgent
+              if want > own and redis.call('ZSCORE', P .. 'ready', other) then
+                if own == 0 and redis.call('HINCRBY', P .. 'passed', stream, 1) > 8 then
+                  redis.call('HDEL', P .. 'passed', stream)
+                  own = 1
+                end
+                local taken, problem = take(other, ws, want - own)
+                if problem then return redis.error_reply(problem) end
+                want = want - taken
+              end
+            end
             -- A workspace that has its share keeps its place in line; it must not take the others' slots.
             if want > 0 then
-              local entries, problem = read_group(stream, node, want)
+              local _, problem = take(stream, ws, want)
               if problem then return redis.error_reply(problem) end
-              deliver(P, run, inc, stream, entries, has_tries, out)
-              held[ws] = (held[ws] or 0) + #entries
-              if #entries < want then
-                redis.call('ZREM', P .. 'ready', stream)
-              else
-                redis.call('ZADD', P .. 'ready', redis.call('INCR', P .. 'turn'), stream)
-              end
             end
           end
           return out
@@ -339,7 +424,14 @@ package enum QueueFunctions {
           for _, member in ipairs(due) do
             local bar = string.find(member, '|', 1, true)
             local stream = string.sub(member, 1, bar - 1)
-            redis.call('XADD', stream, '*', 'j', string.sub(member, bar + 1, bar + 16), 'e', string.sub(member, bar + 17))
+            local job = string.sub(member, bar + 1, bar + 16)
+            redis.call('XADD', stream, '*', 'j', job, 'e', string.sub(member, bar + 17))
+            local ws = workspace_of(P, stream)
+            local r = get_record(P, ws, job)
+            if r and (r[1] == 'scheduled' or r[1] == 'retryable') then
+              r[1] = 'available'
+              redis.call('HSET', record_key(P, ws, job), job, cmsgpack.pack(r))
+            end
             redis.call('ZREM', P .. 'due', member)
             mark_ready(P, stream)
           end
@@ -361,6 +453,7 @@ package enum QueueFunctions {
           local out, audit, acknowledged, order, records, done, ready = {}, {}, {}, {}, {}, {}, {}
           local is_watched = redis.call('EXISTS', P .. 'waiters') == 1
           local has_tries = redis.call('EXISTS', P .. 'tries') == 1
+          local has_cancels = redis.call('EXISTS', P .. 'cancel') == 1
           local leases = {}
           for i = 3, #args, 14 do leases[#leases + 1] = args[i] end
           local tokens = redis.call('HMGET', run, unpack(leases))
@@ -389,19 +482,17 @@ package enum QueueFunctions {
                 redis.call('ZADD', P .. 'due', now + tonumber(args[i + 12]), stream .. '|' .. job .. args[i + 13])
               else
                 if has_tries then redis.call('HDEL', P .. 'tries', job) end
+                if has_cancels then redis.call('HDEL', P .. 'cancel', job) end
                 if state == 'discarded' then
                   redis.call('XADD', P .. 'w:' .. ws .. ':dead', '*', 'j', job, 'a', args[i + 4], 'r', args[i + 9],
-                    'o', args[i + 10], 'e', args[i + 13])
+                    'o', args[i + 10], 'e', args[i + 13], 's', string.sub(stream, -1))
                 end
               end
               if #job == 16 then
                 local ended = (state == 'retryable' or state == 'available') and 0 or now
                 put_record(records, P, ws, job, {state, args[i + 4], tonumber(args[i + 5]), tonumber(args[i + 6]), ended,
                   failures, crashes, node, args[i + 9], args[i + 10]})
-                if is_watched and ended > 0 and redis.call('ZREM', P .. 'waiters', job) == 1 then
-                  redis.call('RPUSH', P .. 'done:' .. job, state)
-                  redis.call('PEXPIRE', P .. 'done:' .. job, 60000)
-                end
+                if is_watched and ended > 0 then tell_waiters(P, job, state) end
               end
               if #args[i + 11] > 0 then
                 audit[#audit + 1] = 'e'
@@ -422,15 +513,84 @@ package enum QueueFunctions {
 
         """#
 
-    private static let inspection = #"""
-        -- The node that runs the job now, or false.
-        local function runner_of(P, job)
-          for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
-            if redis.call('HEXISTS', P .. 'run:' .. node, job) == 1 then return node end
+    private static let intervention = #"""
+        -- workspace, job id, event of the request, event of the outcome
+        -- -> state before ('running': its node is told), or false when there is no such job
+        register('cancel', DRAIN, function(keys, args)
+          local P = prefix(keys)
+          local ws, job = args[1], args[2]
+          local r = get_record(P, ws, job)
+          if not r then return false end
+          local state = r[1]
+          if state == 'completed' or state == 'cancelled' or state == 'discarded' then return state end
+          redis.call('XADD', P .. 'audit', '*', 'e', args[3])
+          if runner_of(P, job) then
+            -- Its node ends the run and writes the outcome; should it die first, whoever delivers it next does.
+            redis.call('HSET', P .. 'cancel', job, args[4])
+            redis.call('XADD', P .. 'control', 'MAXLEN', '~', '1024', '*', 'c', job)
+            return 'running'
           end
-          return false
+          -- The entry stays where it is, unread: to delete it would spoil the stream's lag. It is dropped when its
+          -- turn comes.
+          redis.call('HSET', P .. 'cancel', job, '')
+          r[1], r[5], r[9] = 'cancelled', now_ms(), 'cancelled: user'
+          redis.call('HSET', record_key(P, ws, job), job, cmsgpack.pack(r))
+          redis.call('XADD', P .. 'audit', '*', 'e', args[4])
+          tell_waiters(P, job, 'cancelled')
+          return state
+        end)
+
+        local function dead_letter(P, ws, job)
+          for _, entry in ipairs(redis.call('XREVRANGE', P .. 'w:' .. ws .. ':dead', '+', '-')) do
+            local fields = fields_of(entry)
+            if fields['j'] == job then return entry[1], fields end
+          end
         end
 
+        -- workspace, most -> dead letters, newest first: job id, action, reason, sealed output, entry id
+        register('dead', READ, function(keys, args)
+          local P = prefix(keys)
+          local out = {}
+          for _, entry in ipairs(redis.call('XREVRANGE', P .. 'w:' .. args[1] .. ':dead', '+', '-', 'COUNT', args[2])) do
+            local fields = fields_of(entry)
+            out[#out + 1] = {fields['j'] or '', fields['a'] or '', fields['r'] or '', fields['o'] or '', entry[1]}
+          end
+          return out
+        end)
+
+        -- Puts a dead letter back in line with its tries forgotten. workspace, job id, audit event, retention -> 1 | 0
+        register('requeue', {}, function(keys, args)
+          local P = prefix(keys)
+          local ws, job = args[1], args[2]
+          local id, fields = dead_letter(P, ws, job)
+          if not id then return 0 end
+          local stream = P .. 'w:' .. ws .. ':s:' .. (fields['s'] or '2')
+          local r = get_record(P, ws, job) or {'', fields['a'] or '', now_ms(), 0, 0, 0, 0, '', '', ''}
+          r[1], r[4], r[5], r[6], r[7], r[8], r[9], r[10] = 'available', 0, 0, 0, 0, '', '', ''
+          local records = {}
+          put_record(records, P, ws, job, r)
+          write_records(records, tonumber(args[4]))
+          redis.call('HDEL', P .. 'tries', job)
+          redis.call('XADD', stream, '*', 'j', job, 'e', fields['e'])
+          redis.call('XDEL', P .. 'w:' .. ws .. ':dead', id)
+          mark_ready(P, stream)
+          redis.call('XADD', P .. 'audit', '*', 'e', args[3])
+          return 1
+        end)
+
+        -- Lets go of a dead letter. workspace, job id, audit event -> 1 | 0
+        register('drop', DRAIN, function(keys, args)
+          local P = prefix(keys)
+          local id = dead_letter(P, args[1], args[2])
+          if not id then return 0 end
+          redis.call('XDEL', P .. 'w:' .. args[1] .. ':dead', id)
+          redis.call('XADD', P .. 'audit', '*', 'e', args[3])
+          return 1
+        end)
+
+        """#
+
+    private static let inspection = #"""
         local function shown(P, ws, job)
           local r = get_record(P, ws, job)
           if not r then return false end

@@ -35,6 +35,7 @@ package struct RedisStreamJobQueue: Sendable {
             call.append(submission.priority.rawValue)
             call.append(try JobEnvelope.seal(job, with: key))
             call.append(submission.auditEvent)
+            call.append(submission.start.argument)
         }
         let reply = try await self.send(call)
         return try reply.elements.map { element in
@@ -123,6 +124,56 @@ package struct RedisStreamJobQueue: Sendable {
             waiting: parts[0], oldestAge: .milliseconds(parts[1]), running: parts[2], delayed: parts[3])
     }
 
+    // MARK: - Intervening
+
+    /// Cancels a job wherever it is: a queued one ends here and now, of a running one its node is told. Returns the
+    /// state it was in, nil when there is no such job; a final state means that nothing was done. `request` is
+    /// stored at once, `outcome` with the end.
+    package func cancel(
+        _ id: JobID, in workspace: WorkspaceID, request: [UInt8], outcome: [UInt8]
+    ) async throws -> JobState? {
+        var call = self.call("cancel")
+        call.append(workspace.name)
+        call.append(id.uuid.bytes)
+        call.append(request)
+        call.append(outcome)
+        return try await self.send(call).string.flatMap(JobState.init(rawValue:))
+    }
+
+    /// The newest dead letters of a workspace.
+    package func deadLetters(in workspace: WorkspaceID, limit: Int) async throws -> [DeadLetter] {
+        var call = self.call("dead")
+        call.append(workspace.name)
+        call.append(limit)
+        return try await self.send(call).elements.compactMap { element in
+            let parts = element.elements
+            guard parts.count == 5, let uuid = UUIDBytes(bytes: parts[0].bytes) else { return nil }
+            let since = parts[4].string?.split(separator: "-").first.flatMap { UInt64($0) }
+            return DeadLetter(
+                job: JobID(uuid: uuid), action: parts[1].string ?? "", reason: parts[2].string ?? "",
+                sealedOutput: Array(parts[3].bytes), since: since ?? 0)
+        }
+    }
+
+    /// Puts a dead letter back in line, its failures and crashes forgotten; false when there is none of this id.
+    package func requeue(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> Bool {
+        var call = self.call("requeue")
+        call.append(workspace.name)
+        call.append(id.uuid.bytes)
+        call.append(auditEvent)
+        call.append(self.limits.retention.milliseconds)
+        return try await self.send(call).integer == 1
+    }
+
+    /// Lets go of a dead letter; false when there is none of this id. Its record stays as long as any.
+    package func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> Bool {
+        var call = self.call("drop")
+        call.append(workspace.name)
+        call.append(id.uuid.bytes)
+        call.append(auditEvent)
+        return try await self.send(call).integer == 1
+    }
+
     // MARK: - Calls
 
     func call(_ function: String, capacity: Int = 256) -> RedisCommand {
@@ -154,6 +205,17 @@ package struct RedisStreamJobQueue: Sendable {
             crashes: parts[7].integer ?? 0, node: parts[8].string ?? "", reason: parts[9].string ?? "",
             sealedResult: Array(parts[10].bytes))
     }
+}
+
+/// A job that was given up on, kept for a person.
+package struct DeadLetter: Hashable, Sendable {
+    package let job: JobID
+    package let action: String
+    package let reason: String
+    /// The last run's output, sealed as a result; empty when there is none.
+    package let sealedOutput: [UInt8]
+    /// Milliseconds since the epoch, by Redis' clock.
+    package let since: UInt64
 }
 
 /// How full the queue is.

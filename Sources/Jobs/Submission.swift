@@ -4,16 +4,39 @@ package import Domain
 package struct Submission: Sendable {
     package let job: Job
     package let priority: Priority
+    package let start: JobStart
     /// The event that says it was asked and allowed; stored with the job in one step.
     package let auditEvent: [UInt8]
 
-    package init(job: Job, priority: Priority = .normal, auditEvent: [UInt8]) {
+    package init(job: Job, priority: Priority = .normal, start: JobStart = .now, auditEvent: [UInt8]) {
         self.job = job
         self.priority = priority
+        self.start = start
         self.auditEvent = auditEvent
     }
 }
 
+/// When a job may first run, by Redis' clock.
+package enum JobStart: Hashable, Sendable {
+    case now
+    case after(Duration)
+    /// Milliseconds since the epoch.
+    case at(UInt64)
+
+    /// The longest delay: what is below is a delay for the queue's functions, what is above a time.
+    package static let longestDelay = Duration.seconds(366 * 86_400)
+
+    var argument: Int64 {
+        switch self {
+        case .now: 0
+        case .after(let delay): min(max(delay, .zero), Self.longestDelay).milliseconds
+        // A time that lies so far back is now.
+        case .at(let time): time < 100_000_000_000 ? 0 : Int64(clamping: time)
+        }
+    }
+}
+
+/// Within a workspace the more urgent runs first; between workspaces it says nothing.
 package enum Priority: Int, Hashable, Sendable, CaseIterable {
     case high = 1
     case normal = 2

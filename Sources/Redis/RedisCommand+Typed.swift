@@ -28,10 +28,13 @@ extension RedisCommand {
     }
 
     /// Reads entries behind `id`, waiting at most `milliseconds` for one.
-    package static func streamRead(_ key: String, after id: String, count: Int, waiting milliseconds: Int64)
-        -> RedisCommand
-    {
-        RedisCommand("XREAD", "COUNT", String(count), "BLOCK", String(milliseconds), "STREAMS", key, id)
+    package static func streamRead(
+        _ streams: [(key: String, after: String)], count: Int, waiting milliseconds: Int64
+    ) -> RedisCommand {
+        var command = RedisCommand("XREAD", "COUNT", String(count), "BLOCK", String(milliseconds), "STREAMS")
+        for stream in streams { command.append(stream.key) }
+        for stream in streams { command.append(stream.after) }
+        return command
     }
 
     /// The newest entry of a stream.

@@ -78,19 +78,26 @@ package actor Consumer {
         }
     }
 
-    /// Hears the bell in blocking reads, from where it stood before the first claim, so that no ring is missed.
+    /// Hears the bell in blocking reads, from where it stood before the first claim, so that no ring is missed, and
+    /// cancels what it is told to, also what was said while Redis was away.
     /// After each read, ring or not, the other loop looks: so it turns at least every few seconds.
     private func listen() async throws {
-        var bell: String?
+        var position: NodeLease.Position?
+        var isLost = true
         while !Task.isCancelled {
             do {
-                var position = if let bell { bell } else { try await self.lease.bellPosition() }
-                if bell == nil { await self.registry.wake() }
-                try await self.lease.waitForWork(bell: &position, blocking: self.blocking, timeout: Self.longestRead)
+                var next = position
+                if isLost { next = try await self.lease.position(after: position) }
+                guard var next else { continue }
+                if isLost { await self.registry.wake() }
+                isLost = false
+                let cancelled = try await self.lease.listen(
+                    from: &next, blocking: self.blocking, timeout: Self.longestRead)
+                for job in cancelled { await self.registry.cancel(job, .user) }
                 await self.registry.wake()
-                bell = position
+                position = next
             } catch let error as JobQueueError where error.isPassing {
-                bell = nil
+                isLost = true
                 // The other loop finds out for itself, and says why the node does not fetch.
                 await self.registry.wake()
                 try await self.clock.sleep(for: Self.outagePause)

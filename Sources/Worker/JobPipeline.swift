@@ -47,6 +47,10 @@ package struct JobPipeline: Sendable {
             // Entry → job: authentic, of this workspace, decodable; else a dead letter.
             let job = try await JobEnvelope.open(delivery, keys: self.keys)
             report.job = job
+            guard job.timeLeft(at: report.startedAt) > .zero else {
+                report.refuse("its deadline had passed before it could run", rule: "deadline")
+                return await self.complete(report)
+            }
             // Decision: again, although the submitter decided too; an entry may have been forged or a rule changed.
             let (decision, action, params) = self.policy.decide(job.action, params: job.params)
             switch decision {
@@ -76,8 +80,8 @@ package struct JobPipeline: Sendable {
             return await self.handlers.run(job, action: action, params: params, isRecovered: false)
         }
         let run = JobRun(entry: delivery.entry, clock: self.clock)
-        guard await self.registry.register(run) else { return .cancelled(.leaseLost) }
-        return await run.run(timeout: action.timeout) {
+        if let reason = await self.registry.register(run) { return .cancelled(reason) }
+        return await run.run(timeout: min(action.timeout, job.timeLeft(at: self.now()))) {
             await self.handlers.run(job, action: action, params: params, isRecovered: delivery.isRecovered)
         }
     }
@@ -149,5 +153,13 @@ package struct JobPipeline: Sendable {
             paramsDigest: try report.job.map { try self.digester.digest($0.params) } ?? [], node: self.node.name,
             time: now
         ).encoded
+    }
+}
+
+extension Job {
+    /// How long it is still worth running; zero or less when its deadline has passed.
+    fileprivate func timeLeft(at now: UInt64) -> Duration {
+        guard let deadline = self.deadline else { return .seconds(366 * 86_400) }
+        return .milliseconds(Int64(clamping: deadline) - Int64(clamping: now))
     }
 }

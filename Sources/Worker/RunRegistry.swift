@@ -6,9 +6,10 @@ package import Domain
 package actor RunRegistry {
     private struct Held {
         let workspace: WorkspaceID
+        let leaseKey: [UInt8]
         var run: JobRun?
-        /// Another node may own the job by now: nothing of it may start or be written.
-        var isLost = false
+        /// What its run is ended with as soon as there is one.
+        var cancellation: CancellationReason?
     }
 
     private let capacity: Int
@@ -41,7 +42,7 @@ package actor RunRegistry {
         let new = deliveries.filter { delivery in
             let token = delivery.entry.token
             guard self.held[token] == nil, !released.contains(token) else { return false }
-            self.held[token] = Held(workspace: delivery.workspace)
+            self.held[token] = Held(workspace: delivery.workspace, leaseKey: delivery.entry.leaseKey)
             self.byWorkspace[delivery.workspace, default: 0] += 1
             return true
         }
@@ -83,11 +84,21 @@ package actor RunRegistry {
 
     // MARK: - Runs
 
-    /// False when the lease was lost before the run began: it must not begin.
-    package func register(_ run: JobRun) -> Bool {
-        guard let held = self.held[run.entry.token], !held.isLost else { return false }
+    /// A reason when the run must not begin: it was cancelled, or the lease was lost, before.
+    package func register(_ run: JobRun) -> CancellationReason? {
+        guard let held = self.held[run.entry.token] else { return .leaseLost }
+        if let reason = held.cancellation { return reason }
         self.held[run.entry.token]?.run = run
-        return true
+        return nil
+    }
+
+    /// Ends what this node holds of the job; nothing when it holds nothing of it.
+    package func cancel(_ job: JobID, _ reason: CancellationReason) async {
+        let key = job.uuid.bytes
+        for (token, held) in self.held where held.leaseKey == key && held.cancellation == nil {
+            self.held[token]?.cancellation = reason
+            await held.run?.cancel(reason)
+        }
     }
 
     /// Cancels every run.
@@ -99,7 +110,8 @@ package actor RunRegistry {
     /// have not begun will not. Returns how many.
     package func dropLost(asked: Set<String>, known: Set<String>) async -> Int {
         let lost = asked.subtracting(known).filter { self.held[$0] != nil }
-        for token in lost { self.held[token]?.isLost = true }
+        // Also over an earlier reason: nothing of it may be written.
+        for token in lost { self.held[token]?.cancellation = .leaseLost }
         for run in lost.compactMap({ self.held[$0]?.run }) { await run.cancel(.leaseLost) }
         return lost.count
     }

@@ -10,11 +10,14 @@ package struct Job: Hashable, Sendable {
     package let submittedAt: UInt64
     /// The params as they were received, a JSON object in UTF-8; hashed and handed on unchanged.
     package let params: [UInt8]
+    /// Milliseconds since the epoch from which on it is not worth running; nil when it always is.
+    package let deadline: UInt64?
 
     package init(
         id: JobID, workspace: WorkspaceID, action: ActionName, requestID: RequestID, actor: String, submittedAt: UInt64,
-        params: [UInt8]
+        params: [UInt8], deadline: UInt64? = nil
     ) {
+        self.deadline = deadline
         self.id = id
         self.workspace = workspace
         self.action = action

@@ -1,11 +1,13 @@
 import ArgumentParser
+import Audit
 import Domain
 import Foundation
 import Jobs
 
 struct JobsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "jobs", abstract: "Shows jobs of the workspace.", subcommands: [List.self, Show.self],
+        commandName: "jobs", abstract: "Shows and cancels jobs of the workspace.",
+        subcommands: [List.self, Show.self, Cancel.self],
         defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
@@ -66,6 +68,48 @@ struct JobsCommand: AsyncParsableCommand {
                     }
                     let result = try await JobText.result(of: job, in: workspace, keys: session.keys)
                     show(json ? JobText.json(job, result: result).text : JobText.page(job, result: result))
+                }
+            }
+        }
+    }
+}
+
+extension JobsCommand {
+    struct Cancel: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Cancels a job, queued or running, on whatever node.",
+            discussion: """
+                A queued job ends at once. A running one is ended by its node within a second or so, with its whole
+                process tree; --wait waits for that. What ended before stays as it is.
+
+                EXAMPLE
+                  orchestra jobs cancel 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11 --wait
+                """)
+
+        @OptionGroup var common: CommonOptions
+        @Argument(help: "The job's id.") var id: String
+        @Option(help: "The workspace (also ORCHESTRA_WORKSPACE).") var workspace: String?
+        @Flag(help: "Waits until a running job has ended.") var wait = false
+
+        func run() async throws {
+            try await reporting {
+                let (id, waits) = (try JobID(self.id), self.wait)
+                try await inWorkspace(self.common, self.workspace) { session, workspace in
+                    let request = try await jobEvent(.cancelRequested, id, workspace, status: "requested", session)
+                    let outcome = try await jobEvent(.outcome, id, workspace, status: "cancelled", session)
+                    let before = try await session.queue.cancel(
+                        id, in: workspace, request: request, outcome: outcome)
+                    switch before {
+                    case nil: throw CommandError(.data, "there is no job \(id) in workspace '\(workspace)'")
+                    case .completed?, .cancelled?, .discarded?:
+                        show("job \(id) had ended before: \(before?.rawValue ?? "")")
+                    case .running?:
+                        show("job \(id) is being cancelled by its node")
+                        guard waits else { return }
+                        let watcher = JobWatcher(session: session, workspace: workspace, agents: nil, json: false)
+                        _ = try await watcher.watch(id)
+                    case .scheduled?, .available?, .retryable?: show("job \(id) is cancelled")
+                    }
                 }
             }
         }

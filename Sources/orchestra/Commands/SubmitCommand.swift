@@ -28,6 +28,12 @@ struct SubmitCommand: AsyncParsableCommand {
     var json: String?
     @Option(help: "The idempotency key, a UUID; a new one when it is left out.") var requestID: String?
     @Option(help: "The workspace (also ORCHESTRA_WORKSPACE).") var workspace: String?
+    @Option(help: "high, normal or low: what of the workspace runs first.") var priority = "normal"
+    @Option(help: ArgumentHelp("Runs it this much later, in seconds.", valueName: "seconds")) var delay: Int64?
+    @Option(help: ArgumentHelp("Runs it at this time, such as 2026-12-24T18:00:00Z.", valueName: "time"))
+    var runAt: String?
+    @Option(help: ArgumentHelp("Does not run it after this time, nor beyond it.", valueName: "time"))
+    var deadline: String?
     @Flag(help: "Prints JSON, one object a line.") var jsonOutput = false
     @Flag(help: "Waits for the end and prints the result; status 1 when the job was not completed.") var wait = false
     @Flag(help: "As --wait, and shows an agent's terminal while it runs on this machine.") var follow = false
@@ -38,7 +44,8 @@ struct SubmitCommand: AsyncParsableCommand {
             let request = JobRequest(
                 workspace: try context.workspace(), action: try ActionName(self.action),
                 requestID: try RequestID(self.requestID ?? UUID().uuidString), params: try self.params(),
-                actor: "cli:\(NSUserName())")
+                actor: "cli:\(NSUserName())", priority: try self.urgency(), start: try self.start(),
+                deadline: try self.deadline.map { try Self.time($0, "--deadline") })
             let (json, waits, follows) = (self.jsonOutput, self.wait || self.follow, self.follow)
             try await QueueSession.with(context) { session in
                 let (id, isDuplicate) = try await request.submit(session, policy: try context.policy())
@@ -57,6 +64,35 @@ struct SubmitCommand: AsyncParsableCommand {
                 guard job.state == .completed else { throw ExitCode(CommandError.Status.jobFailed.rawValue) }
             }
         }
+    }
+
+    private func urgency() throws -> Priority {
+        let names: [String: Priority] = ["high": .high, "normal": .normal, "low": .low]
+        guard let priority = names[self.priority] else {
+            throw CommandError(.usage, "--priority \(Printable.text(self.priority)): expected high, normal or low")
+        }
+        return priority
+    }
+
+    private func start() throws -> JobStart {
+        if let delay = self.delay {
+            guard self.runAt == nil else { throw CommandError(.usage, "--delay and --run-at exclude each other") }
+            guard delay >= 0, Duration.seconds(delay) <= JobStart.longestDelay else {
+                throw CommandError(.usage, "--delay \(delay): expected seconds from 0 to a year")
+            }
+            return .after(.seconds(delay))
+        }
+        return try self.runAt.map { .at(try Self.time($0, "--run-at")) } ?? .now
+    }
+
+    /// Milliseconds since the epoch of an RFC 3339 time.
+    private static func time(_ text: String, _ option: String) throws -> UInt64 {
+        let formats = [Date.ISO8601FormatStyle(), Date.ISO8601FormatStyle(includingFractionalSeconds: true)]
+        guard let date = formats.lazy.compactMap({ try? $0.parse(text) }).first, date.timeIntervalSince1970 > 0 else {
+            throw CommandError(
+                .usage, "\(option) \(Printable.text(text)): expected a time such as 2026-12-24T18:00:00Z")
+        }
+        return UInt64(date.timeIntervalSince1970 * 1000)
     }
 
     /// The params as one JSON object; a file's bytes are taken as they are.
@@ -93,6 +129,10 @@ struct JobRequest: Sendable {
     let requestID: RequestID
     let params: [UInt8]
     let actor: String
+    var priority = Priority.normal
+    var start = JobStart.now
+    /// Milliseconds since the epoch.
+    var deadline: UInt64?
 
     /// Returns the job's id and whether the request had come before. Throws status 77 when the policy denies
     /// (the denial is in the audit trail by then), 65 for unusable params, 69 when the queue is full.
@@ -122,9 +162,13 @@ struct JobRequest: Sendable {
         let id = JobID(milliseconds: now, randomHigh: bits.high, randomLow: bits.low)
         let job = Job(
             id: id, workspace: self.workspace, action: self.action, requestID: self.requestID, actor: self.actor,
-            submittedAt: now, params: self.params)
+            submittedAt: now, params: self.params, deadline: self.deadline)
         let results = try await session.queue.submit(
-            [Submission(job: job, auditEvent: try event(.submitted, id, status: "accepted", rule: rule, reason: ""))],
+            [
+                Submission(
+                    job: job, priority: self.priority, start: self.start,
+                    auditEvent: try event(.submitted, id, status: "accepted", rule: rule, reason: ""))
+            ],
             keys: session.keys)
         switch results.first {
         case .accepted(let id): return (id, false)

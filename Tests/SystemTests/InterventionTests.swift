@@ -1,0 +1,158 @@
+import Domain
+import Foundation
+import Jobs
+import Redis
+import TestSupport
+import Testing
+
+@Suite("What people do to jobs", .serialized, .enabled(if: !isRoot, "the node refuses to run as root"))
+struct InterventionTests {
+    private static func withNodes(
+        _ names: [String], change: [String: String] = [:],
+        _ body: @escaping @Sendable (Installation) async throws -> Void
+    ) async throws {
+        try await Installation.with { installation in
+            for name in names {
+                let node = ManagedProcess(
+                    buildDirectory + "/orchestra", ["worker"],
+                    environment: installation.environment(node: name).merging(change) { $1 },
+                    log: "\(installation.directory)/\(name).log")
+                try await installation.start(node)
+            }
+            try await body(installation)
+        }
+    }
+
+    private static func command(
+        _ installation: Installation, _ arguments: [String]
+    ) async throws -> (code: Int32, output: String, errors: String) {
+        try await installation.command(arguments, change: ["ORCHESTRA_WORKSPACE": "acme"])
+    }
+
+    private static func fields(_ text: String) -> [String] {
+        text.split(whereSeparator: \.isWhitespace).map(String.init)
+    }
+
+    @Test("a running command and a running agent are cancelled from elsewhere, with their trees, one outcome each")
+    func cancelRunning() async throws {
+        try await Self.withNodes(["n1", "n2"]) { installation in
+            let marker = "sleep 6\(Int.random(in: 1000...9999))"
+            let command = try await installation.submit("shell.run", ["command": .string("\(marker) & \(marker)")])
+            let agent = try await installation.submit("agent.run", ["agent": "shell", "prompt": .string(marker)])
+            try await eventually("both run") { ProcessTable().matching(marker).count >= 3 }
+            for id in [command, agent] {
+                let answer = try await Self.command(installation, ["jobs", "cancel", id.description, "--wait"])
+                #expect(answer.code == 0, "\(answer.errors)")
+                let record = try await installation.record(id)
+                #expect(record.state == .cancelled && record.reason == "cancelled: user")
+                #expect(record.failures == 0)
+            }
+            #expect(ProcessTable().matching(marker).isEmpty)
+            #expect(
+                try await installation.auditCounts("job.outcome") == [command.description: 1, agent.description: 1])
+            #expect(try await installation.auditCounts("job.cancel") == [command.description: 1, agent.description: 1])
+            // A second time there is nothing left to do.
+            let again = try await Self.command(installation, ["jobs", "cancel", command.description])
+            #expect(again.output.contains("had ended before: cancelled"))
+        }
+    }
+
+    @Test("a queued job is cancelled at once and never runs; the queue moves on")
+    func cancelQueued() async throws {
+        try await Self.withNodes(["n1"], change: ["ORCHESTRA_WORKER_SLOTS": "1"]) { installation in
+            let first = try await installation.submit("shell.run", ["command": "sleep 1.5"])
+            try await eventually("it runs") { try await installation.record(first).state == .running }
+            let mark = installation.directory + "/ran"
+            let queued = try await installation.submit("shell.run", ["command": .string("touch \(mark)")])
+            let last = try await installation.submit("queue.noop", [:])
+            let answer = try await Self.command(installation, ["jobs", "cancel", queued.description])
+            #expect(answer.output.contains("is cancelled"))
+            #expect(try await installation.record(queued).state == .cancelled)
+            #expect(try await installation.ended(last).state == .completed)
+            #expect(try await installation.record(queued).state == .cancelled)
+            #expect(try await installation.auditCounts("job.outcome")[queued.description] == 1)
+            #expect(try await installation.client.send(RedisCommand("EXISTS", "orc:{l0}:cancel")).integer == 0)
+        }
+    }
+
+    @Test("a cancellation that the node could not hear before it died ends the job when it is taken over")
+    func cancelBeforeDeath() async throws {
+        try await Installation.with { installation in
+            let node = installation.node("n1")
+            try await installation.start(node)
+            let id = try await installation.submit("shell.run", ["command": "sleep 300"])
+            try await eventually("it runs") { try await installation.record(id).state == .running }
+            let pid = await node.processID
+            kill(pid, SIGSTOP)
+            let answer = try await Self.command(installation, ["jobs", "cancel", id.description])
+            #expect(answer.output.contains("by its node"))
+            kill(pid, SIGKILL)
+            let second = installation.node("n2")
+            try await installation.start(second)
+            let record = try await installation.ended(id)
+            #expect(record.state == .cancelled)
+            #expect(try await installation.auditCounts("job.outcome") == [id.description: 1])
+        }
+    }
+
+    @Test("a dead letter is listed, shown, put back in line and dropped, each audited")
+    func deadLetters() async throws {
+        try await Self.withNodes(["n1"]) { installation in
+            let gate = "/workspace/open"
+            let id = try await installation.submit(
+                "shell.run", ["command": .string("echo said; test -e \(gate) || exit 3")])
+            #expect(try await installation.ended(id).state == .discarded)
+            let list = try await Self.command(installation, ["dead", "list"])
+            #expect(Self.fields(list.output).first == id.description)
+            let shown = try await Self.command(installation, ["dead", "show", id.description])
+            #expect(shown.output.contains("said") && shown.output.contains("discarded"))
+            let workspace = installation.directory + "/n1/workspaces/acme/open"
+            try Data().write(to: URL(filePath: workspace))
+            #expect(try await Self.command(installation, ["dead", "requeue", id.description]).code == 0)
+            #expect(try await installation.ended(id).state == .completed)
+            #expect(try await Self.command(installation, ["dead", "list"]).output.contains("no dead letters"))
+            #expect(try await Self.command(installation, ["dead", "requeue", id.description]).code == 65)
+            let other = try await installation.submit("shell.run", ["command": "exit 4"])
+            #expect(try await installation.ended(other).state == .discarded)
+            #expect(try await Self.command(installation, ["dead", "drop", other.description]).code == 0)
+            #expect(try await Self.command(installation, ["dead", "list"]).output.contains("no dead letters"))
+            #expect(try await installation.auditCounts("job.requeued") == [id.description: 1])
+            #expect(try await installation.auditCounts("job.dropped") == [other.description: 1])
+        }
+    }
+
+    @Test("urgent jobs overtake, later ones wait for their time, and none runs past its deadline")
+    func times() async throws {
+        try await Self.withNodes(["n1"], change: ["ORCHESTRA_WORKER_SLOTS": "1"]) { installation in
+            func submit(_ arguments: [String]) async throws -> JobID {
+                let answer = try await Self.command(installation, ["submit"] + arguments + ["--json-output"])
+                #expect(answer.code == 0, "\(answer.errors)")
+                return try JobID(try JSONParser.parse(Array(answer.output.utf8))["job_id"]?.string ?? "")
+            }
+            let blocker = try await submit(["shell.run", "--param", "command=sleep 2"])
+            try await eventually("it runs") { try await installation.record(blocker).state == .running }
+            let low = try await submit(["queue.noop", "--priority", "low"])
+            let normal = try await submit(["queue.noop"])
+            let high = try await submit(["queue.noop", "--priority", "high"])
+            let late = try await submit(["queue.noop", "--delay", "3"])
+            let dead = try await submit(["queue.noop", "--deadline", "2001-01-01T00:00:00Z"])
+            let cut = try await submit([
+                "shell.run", "--param", "command=sleep 60", "--deadline",
+                Date(timeIntervalSinceNow: 4).formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)),
+            ])
+            #expect(try await installation.record(late).state == .scheduled)
+            var started: [JobID: UInt64] = [:]
+            for id in [blocker, high, normal, low, late] {
+                let record = try await installation.ended(id)
+                #expect(record.state == .completed)
+                started[id] = record.startedAt
+            }
+            #expect(try #require(started[high]) <= #require(started[normal]))
+            #expect(try #require(started[normal]) <= #require(started[low]))
+            #expect(try await installation.record(late).startedAt >= installation.record(late).submittedAt + 3000)
+            let refused = try await installation.ended(dead)
+            #expect(refused.state == .discarded && refused.reason.contains("deadline"))
+            #expect(try await installation.ended(cut).reason == "its time was up")
+        }
+    }
+}
