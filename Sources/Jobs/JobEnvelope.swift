@@ -61,7 +61,15 @@ package enum JobEnvelope {
     }
 
     private static func associated(_ purpose: String, _ workspace: WorkspaceID, _ job: JobID) -> [UInt8] {
-        Array("orchestra/\(purpose)/\(self.version)/\(workspace.name)/".utf8) + job.uuid.bytes
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(96)
+        bytes += "orchestra/".utf8
+        bytes += purpose.utf8
+        bytes += "/1/".utf8  // the version
+        bytes += workspace.name.utf8
+        bytes += "/".utf8
+        bytes += job.uuid.bytes
+        return bytes
     }
 
     private static func seal(

@@ -27,7 +27,7 @@ package struct NodeLease: Sendable {
         call.append(self.incarnation.description)
         call.append(self.owner)
         call.append(self.queue.limits.lease.milliseconds)
-        return try await self.queue.send(call).elements.map { try self.delivery($0, isRecovered: true) }
+        return try self.deliveries(try await self.queue.send(call), isRecovered: true)
     }
 
     /// Takes up to `most` entries in the streams' turn, at most `quantum` of one stream, and of no workspace
@@ -45,7 +45,7 @@ package struct NodeLease: Sendable {
             call.append(workspace.name)
             call.append(count)
         }
-        return try await self.queue.send(call).elements.map { try self.delivery($0, isRecovered: false) }
+        return try self.deliveries(try await self.queue.send(call), isRecovered: false)
     }
 
     /// What this incarnation holds; asked after a claim whose answer was lost.
@@ -53,7 +53,7 @@ package struct NodeLease: Sendable {
         var call = self.queue.call("held")
         call.append(self.node.name)
         call.append(self.incarnation.description)
-        return try await self.queue.send(call).elements.map { try self.delivery($0, isRecovered: false) }
+        return try self.deliveries(try await self.queue.send(call), isRecovered: false)
     }
 
     /// Where a node has heard up to, in each of the streams that it listens to.
@@ -177,16 +177,30 @@ package struct NodeLease: Sendable {
         return answers
     }
 
-    private func delivery(_ value: RESPValue, isRecovered: Bool) throws -> Delivery {
+    /// `orc:{l0}:w:<workspace>:s:<priority>`
+    private static func workspace(ofStream stream: String) throws -> WorkspaceID {
+        let names = stream.split(separator: ":")
+        guard names.count == 6, names[2] == "w" else { throw RedisStreamJobQueue.unexpected("a stream's name") }
+        return try WorkspaceID(String(names[3]))
+    }
+
+    private func deliveries(_ reply: RESPValue, isRecovered: Bool) throws -> [Delivery] {
+        // A stream's name is read once, however many entries come from it.
+        var workspaces: [String: WorkspaceID] = [:]
+        return try reply.elements.map { try self.delivery($0, isRecovered: isRecovered, &workspaces) }
+    }
+
+    private func delivery(
+        _ value: RESPValue, isRecovered: Bool, _ workspaces: inout [String: WorkspaceID]
+    ) throws -> Delivery {
         let parts = value.elements
         guard parts.count == 7, let stream = parts[0].string, let token = parts[3].string else {
             throw RedisStreamJobQueue.unexpected("a delivery")
         }
-        // orc:{l0}:w:<workspace>:s:<priority>
-        let names = stream.split(separator: ":")
-        guard names.count == 6, names[2] == "w" else { throw RedisStreamJobQueue.unexpected("a stream's name") }
+        let workspace = try workspaces[stream] ?? Self.workspace(ofStream: stream)
+        workspaces[stream] = workspace
         return Delivery(
-            workspace: try WorkspaceID(String(names[3])),
+            workspace: workspace,
             jobID: UUIDBytes(bytes: parts[1].bytes).map { JobID(uuid: $0) },
             entry: EntryReference(leaseKey: Array(parts[2].bytes), token: token), envelope: Array(parts[4].bytes),
             crashes: parts[6].integer ?? 0, failures: parts[5].integer ?? 0, isRecovered: isRecovered)

@@ -1,6 +1,7 @@
 package import Cryptography
 package import Domain
 package import Redis
+internal import Synchronization
 
 /// A workspace's sealing key with the id under which it is stored.
 package struct WorkspaceKey: Sendable {
@@ -15,7 +16,8 @@ package struct WorkspaceKey: Sendable {
 package actor WorkspaceKeyring {
     private let client: RedisClient
     private let master: SealingKey
-    private var opened: [WorkspaceID: [UInt32: WorkspaceKey]] = [:]
+    /// Beside the actor, because each job looks a key up twice and a hop costs more than the look.
+    private nonisolated let opened = Mutex<[WorkspaceID: [UInt32: WorkspaceKey]]>([:])
 
     /// Keys kept in memory at most; the rest is read again when needed.
     private static let capacity = 10_000
@@ -28,8 +30,16 @@ package actor WorkspaceKeyring {
 
     /// The key to seal with; makes and stores one for a new workspace. Throws
     /// `JobQueueError.wrongMasterKey` when the stored key was wrapped by another master key.
-    package func currentKey(of workspace: WorkspaceID) async throws -> WorkspaceKey {
-        if let key = self.opened[workspace]?[Self.currentID] { return key }
+    package nonisolated func currentKey(of workspace: WorkspaceID) async throws -> WorkspaceKey {
+        if let key = self.openedKey(Self.currentID, of: workspace) { return key }
+        return try await self.makeKey(of: workspace)
+    }
+
+    private nonisolated func openedKey(_ id: UInt32, of workspace: WorkspaceID) -> WorkspaceKey? {
+        self.opened.withLock { $0[workspace]?[id] }
+    }
+
+    private func makeKey(of workspace: WorkspaceID) async throws -> WorkspaceKey {
         let fresh = try SealingKey.random()
         let wrapped = try fresh.wrapped(by: self.master, context: Self.context(workspace, Self.currentID))
         let store = RedisCommand.hashSetIfAbsent(
@@ -43,8 +53,12 @@ package actor WorkspaceKeyring {
     }
 
     /// The key of an id; throws `JobQueueError.unreadable` when there is none or the master key is wrong.
-    package func key(id: UInt32, of workspace: WorkspaceID) async throws -> WorkspaceKey {
-        if let key = self.opened[workspace]?[id] { return key }
+    package nonisolated func key(id: UInt32, of workspace: WorkspaceID) async throws -> WorkspaceKey {
+        if let key = self.openedKey(id, of: workspace) { return key }
+        return try await self.loadKey(id: id, of: workspace)
+    }
+
+    private func loadKey(id: UInt32, of workspace: WorkspaceID) async throws -> WorkspaceKey {
         let stored: RESPValue
         do {
             stored = try await self.client.send(.hashGet(Self.redisKey(workspace), field: String(id)))
@@ -59,8 +73,10 @@ package actor WorkspaceKeyring {
                 id: id,
                 key: try SealingKey(
                     unwrapping: Array(stored.bytes), by: self.master, context: Self.context(workspace, id)))
-            if self.opened.count >= Self.capacity { self.opened.removeAll() }
-            self.opened[workspace, default: [:]][id] = key
+            self.opened.withLock { opened in
+                if opened.count >= Self.capacity { opened.removeAll() }
+                opened[workspace, default: [:]][id] = key
+            }
             return key
         } catch {
             throw JobQueueError(

@@ -89,6 +89,9 @@ package struct JSONSchema: Sendable, Hashable {
             }
             return nil
         case (.string(let minimum, let maximum), .string(let text)):
+            // A scalar is one to four bytes of UTF-8, so most texts need no counting.
+            let size = text.utf8.count
+            if size <= maximum ?? .max, size / 4 >= minimum ?? 0 { return nil }
             let length = text.unicodeScalars.count
             if let minimum, length < minimum { return "\(path) must have at least \(minimum) characters" }
             if let maximum, length > maximum { return "\(path) must have at most \(maximum) characters" }

@@ -1,34 +1,30 @@
 internal import Domain
 package import Jobs
 package import Logging
+internal import Synchronization
 
 /// Writes completions in batches: whatever is queued when the last write returned goes in the next. Under
 /// load batches fill by themselves, and a lone completion leaves at once.
 package actor CompletionWriter {
-    /// What became of a completion.
-    package enum Fate: Sendable {
-        case written
-        /// The lease is another's.
-        case refused
-        /// Nobody waits for it any more; it is written when that is possible.
-        case queued
-    }
-
     private struct Item {
-        let id: Int
         let completion: Completion
-        var continuation: CheckedContinuation<Fate, Never>?
+        let resolved: (@Sendable (_ isWritten: Bool) -> Void)?
         /// The answer to a write of it was lost.
         var mayHaveBeenWritten = false
+    }
+
+    private struct Inbox {
+        var items: [Item] = []
+        var signal: AsyncStream<Void>.Continuation?
     }
 
     private let lease: NodeLease
     private let registry: RunRegistry
     private let clock: any Clock<Duration>
     private let logger: Logger
+    /// Beside the actor, because each job puts one thing in and a hop costs more than that.
+    private nonisolated let inbox = Mutex(Inbox())
     private var queue: [Item] = []
-    private var lastID = 0
-    private var signal: AsyncStream<Void>.Continuation?
 
     /// Redis gains nothing from larger batches (measured: 32 to 100 give all there is).
     private static let batchLimit = 128
@@ -45,44 +41,31 @@ package actor CompletionWriter {
         self.clock = clock
     }
 
-    /// Takes charge of the completion: it is kept until it is written or refused, and its delivery's slot is freed
-    /// then. Waits for that, but not beyond the cancellation of the task. While Redis is away what is queued is
-    /// bounded by the node's slots.
-    package func write(_ completion: Completion) async -> Fate {
-        let id = self.append(completion)
-        return await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                guard !Task.isCancelled, let index = self.queue.firstIndex(where: { $0.id == id }) else {
-                    return continuation.resume(returning: .queued)
-                }
-                self.queue[index].continuation = continuation
-            }
-        } onCancel: {
-            Task { await self.stopWaiting(for: id) }  // resumes the waiter, which is what is awaited
+    /// Takes charge of a completion: it is kept until it is written, or refused because the lease is another's, and
+    /// its delivery's slot is freed then and `resolved` called. While Redis is away what is kept is bounded by the
+    /// node's slots.
+    package nonisolated func write(
+        _ completion: Completion, resolved: (@Sendable (_ isWritten: Bool) -> Void)? = nil
+    ) {
+        self.inbox.withLock { inbox in
+            inbox.items.append(Item(completion: completion, resolved: resolved))
+            if inbox.items.count == 1 { inbox.signal?.yield() }
         }
     }
 
-    /// Takes charge of the completion without waiting.
-    package func enqueue(_ completion: Completion) { _ = self.append(completion) }
-
-    private func append(_ completion: Completion) -> Int {
-        self.lastID += 1
-        self.queue.append(Item(id: self.lastID, completion: completion))
-        self.signal?.yield()
-        return self.lastID
-    }
-
-    private func stopWaiting(for id: Int) {
-        guard let index = self.queue.firstIndex(where: { $0.id == id }) else { return }
-        self.queue[index].continuation?.resume(returning: .queued)
-        self.queue[index].continuation = nil
+    /// Moves what has come to the queue's end.
+    private func takeIn() {
+        self.queue += self.inbox.withLock { inbox in
+            defer { inbox.items.removeAll(keepingCapacity: true) }
+            return inbox.items
+        }
     }
 
     /// Writes what is queued until cancelled, and tries once more then; what is left stays queued for the next run.
     /// One run at a time.
     package func run(heartbeat: @Sendable () -> Void = {}) async {
         let (signals, signal) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        self.signal = signal
+        self.inbox.withLock { $0.signal = signal }
         signal.yield()
         let clock = self.clock
         await withTaskGroup { group in
@@ -97,13 +80,16 @@ package actor CompletionWriter {
             }
             for await _ in signals {
                 heartbeat()
+                self.takeIn()
                 while !self.queue.isEmpty, !Task.isCancelled {
                     heartbeat()
                     await self.writeBatch(heartbeat)
+                    self.takeIn()
                 }
             }
             group.cancelAll()
         }
+        self.takeIn()
         // A shield, awaited here: those who handed something over as they ended count on one try.
         if !self.queue.isEmpty { _ = await Task { await self.tryBatch() }.value }
     }
@@ -148,7 +134,7 @@ package actor CompletionWriter {
         await self.registry.release(items.map(\.completion.delivery.entry))
         for (item, isWritten) in zip(items, written) {
             // After a lost answer "not held any more" is what the first write itself left behind.
-            item.continuation?.resume(returning: isWritten || item.mayHaveBeenWritten ? .written : .refused)
+            item.resolved?(isWritten || item.mayHaveBeenWritten)
         }
     }
 }

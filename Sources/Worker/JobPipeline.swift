@@ -39,8 +39,8 @@ package struct JobPipeline: Sendable {
         self.logger = logger
     }
 
-    /// Takes a delivery to its completion; the delivery's slot is free again when this returns, or, when the task
-    /// was cancelled, once the completion is written.
+    /// Takes a delivery to its completion, which is in the writer's charge when this returns; the delivery's slot is
+    /// free again once it is written.
     package func process(_ delivery: Delivery) async {
         var report = RunReport(delivery: delivery, startedAt: self.now())
         do {
@@ -92,14 +92,14 @@ package struct JobPipeline: Sendable {
         guard report.outcome != .cancelled(.leaseLost), let completion = await self.sealedCompletion(report, end) else {
             return await self.registry.release([report.delivery.entry])
         }
+        let (metrics, logger, now) = (self.metrics, self.logger, self.now)
         // The writer frees the slot.
-        guard await self.writer.write(completion) != .refused else {
-            self.logger.warning(
+        self.writer.write(completion) { isWritten in
+            guard !isWritten else { return metrics.ended(report, end: end, at: now()) }
+            logger.warning(
                 "an outcome was not written: the job is another node's now",
                 metadata: ["job.id": "\(report.idText)", "outcome": "\(report.outcome.name)"])
-            return
         }
-        self.metrics.ended(report, end: end, at: self.now())
     }
 
     /// Tries until the result is sealed, since without its completion a job would stay held by nobody; nil only

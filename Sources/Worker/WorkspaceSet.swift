@@ -100,7 +100,7 @@ extension JobPipeline {
     /// Hands deliveries back to the queue unrun, not counted as attempts; does not wait until that is written.
     package func giveBack(_ deliveries: [Delivery]) async {
         for delivery in deliveries {
-            await self.writer.enqueue(
+            self.writer.write(
                 Completion(
                     delivery: delivery, end: .released, action: "", submittedAt: delivery.jobID?.milliseconds ?? 0,
                     startedAt: 0, failures: delivery.failures, crashes: delivery.crashes))

@@ -68,12 +68,16 @@ package actor Workspace {
 
     package var load: (running: Int, waiting: Int) { (self.machine.running, self.machine.waiting) }
 
-    /// Runs one delivery, then those that waited behind it, in the same task.
-    private func perform(_ first: Delivery) async {
+    /// Runs one delivery, then those that waited behind it, in the same task. Off the actor: the runs of a workspace
+    /// share nothing but its machine.
+    @concurrent
+    private nonisolated func perform(_ first: Delivery) async {
         var next: Delivery? = first
         while let delivery = next {
             await self.work(delivery)
-            next = self.machine.finished()
+            next = await self.finishedOne()
         }
     }
+
+    private func finishedOne() -> Delivery? { self.machine.finished() }
 }

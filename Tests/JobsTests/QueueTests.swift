@@ -82,7 +82,7 @@ struct QueueTests {
             let record = try #require(try await bench.queue.job(submission.job.id, in: submission.job.workspace))
             #expect(record.state == .completed)
             #expect(try await bench.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:s:2")).integer == 0)
-            #expect(try await bench.client.send(RedisCommand("HLEN", "orc:{l0}:run:n1")).integer == 0)
+            #expect(try await bench.client.send(RedisCommand("HLEN", "orc:{l0}:run:n1")).integer == 1)
             #expect(try await bench.auditCount("submitted") == 1)
             #expect(try await bench.auditCount("outcome") == 1)
             #expect(try await lease.claim(most: 10).isEmpty)

@@ -56,6 +56,13 @@ package struct JSONParser {
         return value
     }
 
+    /// Looks through a few members, and keeps a set of the names of many.
+    private static func isNew(_ name: String, among members: [JSONMember], _ names: inout Set<String>) -> Bool {
+        guard members.count >= 8 else { return !members.contains { $0.name == name } }
+        if names.isEmpty { names = Set(members.map(\.name)) }
+        return names.insert(name).inserted
+    }
+
     private mutating func object(depth: Int) throws(DomainError) -> JSONValue {
         self.position += 1
         var members: [JSONMember] = []
@@ -69,7 +76,7 @@ package struct JSONParser {
             self.skipSpace()
             guard self.current == UInt8(ascii: "\"") else { throw self.fail("expected a member name in quotes") }
             let name = try self.text()
-            guard names.insert(name).inserted else {
+            guard Self.isNew(name, among: members, &names) else {
                 throw self.fail("the member '\(Printable.text(name))' occurs twice")
             }
             self.skipSpace()
@@ -108,21 +115,25 @@ package struct JSONParser {
     private mutating func text() throws(DomainError) -> String {
         self.position += 1
         var result: [UInt8] = []
-        while let byte = self.current {
-            switch byte {
+        while true {
+            // Plain text is taken a run at a time.
+            let run = self.bytes[self.position...].prefix {
+                $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
+            }
+            self.position += run.count
+            switch self.current {
             case UInt8(ascii: "\""):
                 self.position += 1
-                return String(decoding: result, as: UTF8.self)
+                guard !result.isEmpty else { return String(decoding: run, as: UTF8.self) }
+                return String(decoding: result + run, as: UTF8.self)
             case UInt8(ascii: "\\"):
                 self.position += 1
+                result += run
                 try self.escape(into: &result)
-            case 0..<0x20: throw self.fail("a control character must be escaped")
-            default:
-                result.append(byte)
-                self.position += 1
+            case nil: throw self.fail("the text has no closing quote")
+            default: throw self.fail("a control character must be escaped")
             }
         }
-        throw self.fail("the text has no closing quote")
     }
 
     private mutating func escape(into result: inout [UInt8]) throws(DomainError) {

@@ -38,20 +38,31 @@ package struct JSONWriter {
         self.bytes.append(UInt8(ascii: "\""))
         var text = text
         text.withUTF8 { utf8 in
+            // Plain text is written a run at a time.
+            var start = 0
             for index in utf8.indices {
                 let byte = unsafe utf8[index]
-                switch byte {
-                case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                    self.bytes.append(UInt8(ascii: "\\"))
-                    self.bytes.append(byte)
-                case 0x0a: self.raw("\\n")
-                case 0x0d: self.raw("\\r")
-                case 0x09: self.raw("\\t")
-                case 0..<0x20, 0x7f: self.raw("\\u00" + Hexadecimal.text(of: [byte]))
-                default: self.bytes.append(byte)
+                guard byte < 0x20 || byte == 0x7f || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else {
+                    continue
                 }
+                unsafe self.bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[start..<index]))
+                start = index + 1
+                self.writeEscaped(byte)
             }
+            unsafe self.bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[start...]))
         }
         self.bytes.append(UInt8(ascii: "\""))
+    }
+
+    private mutating func writeEscaped(_ byte: UInt8) {
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+            self.bytes.append(UInt8(ascii: "\\"))
+            self.bytes.append(byte)
+        case 0x0a: self.raw("\\n")
+        case 0x0d: self.raw("\\r")
+        case 0x09: self.raw("\\t")
+        default: self.raw("\\u00" + Hexadecimal.text(of: [byte]))
+        }
     }
 }

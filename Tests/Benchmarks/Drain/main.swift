@@ -15,6 +15,15 @@ struct Figures {
     var jobsPerSecond: Double
     var workerMicroseconds: Double
     var redisMicroseconds: Double
+    /// Jobs for each call of a function, claims and completions together.
+    var jobsPerCall = 0.0
+}
+
+/// How often a command was called since the server began.
+func calls(of command: String, _ client: RedisClient) async throws -> Double {
+    let text = try await client.send(RedisCommand("INFO", "commandstats")).string ?? ""
+    let line = text.split(separator: "\r\n").first { $0.hasPrefix("cmdstat_\(command):calls=") }
+    return line?.split(separator: "=").dropFirst().first?.split(separator: ",").first.flatMap { Double($0) } ?? 0
 }
 
 func option(_ name: String, _ fallback: Int) -> Int {
@@ -72,6 +81,7 @@ func drainByNode(_ directory: String, _ redis: TestRedis, jobs: Int) async throw
         let pid = await node.processID
         let cpu = processorTime(of: pid)
         let redisCPU = processorTime(of: await redis.process.processID)
+        let callsBefore = try await calls(of: "fcall", client)
         let begin = ContinuousClock.now
         await node.signal(SIGCONT)
         try await eventually("the queue is empty") {
@@ -81,7 +91,8 @@ func drainByNode(_ directory: String, _ redis: TestRedis, jobs: Int) async throw
         let wall = (ContinuousClock.now - begin) / .microseconds(1)
         let figures = Figures(
             jobsPerSecond: Double(jobs) * 1e6 / wall, workerMicroseconds: (processorTime(of: pid) - cpu) / Double(jobs),
-            redisMicroseconds: (processorTime(of: await redis.process.processID) - redisCPU) / Double(jobs))
+            redisMicroseconds: (processorTime(of: await redis.process.processID) - redisCPU) / Double(jobs),
+            jobsPerCall: Double(jobs) / (try await calls(of: "fcall", client) - callsBefore))
         await node.signal(SIGTERM)
         _ = try await node.wait()
         return figures
@@ -130,5 +141,6 @@ print("\(jobs) jobs a round, \(rounds) rounds, medians, append-only file \(optio
 print("                                 jobs/s  worker CPU-µs   Redis CPU-µs   (each a job)")
 print(row("C, careful Redis work only", baseline))
 print(row("orchestra, all guarantees", node))
+print(String(format: "jobs for each call of a server function: %.0f", median(node.map(\.jobsPerCall))))
 let ratios = zip(node, baseline).map { $0.jobsPerSecond / $1.jobsPerSecond }
 print(String(format: "ratio of the rates, median of rounds: %.2f", median(ratios)))
