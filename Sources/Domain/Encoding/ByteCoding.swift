@@ -5,8 +5,14 @@ package struct ByteWriter {
     package init() { self.bytes.reserveCapacity(256) }
 
     @inlinable package mutating func write<Number: FixedWidthInteger>(_ number: Number) {
-        for shift in stride(from: Number.bitWidth - 8, through: 0, by: -8) {
-            self.bytes.append(UInt8(truncatingIfNeeded: number >> Number(shift)))
+        self.append(UInt64(truncatingIfNeeded: number), bytes: Number.bitWidth / 8)
+    }
+
+    @usableFromInline mutating func append(_ number: UInt64, bytes count: Int) {
+        var shift = 8 * count
+        while shift > 0 {
+            shift -= 8
+            self.bytes.append(UInt8(truncatingIfNeeded: number >> UInt64(shift)))
         }
     }
 
@@ -33,8 +39,13 @@ package struct ByteReader {
     @inlinable package mutating func number<Number: FixedWidthInteger>(
         _ type: Number.Type = Number.self
     ) throws(DomainError) -> Number {
-        var result: Number = 0
-        for byte in try self.take(Number.bitWidth / 8) { result = result << 8 | Number(truncatingIfNeeded: byte) }
+        Number(truncatingIfNeeded: try self.unsigned(Number.bitWidth / 8))
+    }
+
+    /// Not generic, since what is crosses a module's edge unspecialised and costs metadata look-ups each time.
+    @usableFromInline mutating func unsigned(_ count: Int) throws(DomainError) -> UInt64 {
+        var result: UInt64 = 0
+        for byte in try self.take(count) { result = result << 8 | UInt64(byte) }
         return result
     }
 
