@@ -113,13 +113,25 @@ package struct NodeLease: Sendable {
         return reply.elements.first?.elements.first?.string ?? "0-0"
     }
 
-    /// Keeps the lease for another term; the names of nodes whose lease is over.
-    package func renew() async throws -> [String] {
+    /// What a renewal tells.
+    package struct Renewal: Sendable {
+        /// The names of nodes whose lease is over.
+        package let dead: [String]
+        /// Jobs of this node that somebody wants cancelled.
+        package let cancelled: [JobID]
+    }
+
+    /// Keeps the lease for another term.
+    package func renew() async throws -> Renewal {
         var call = self.queue.call("renew")
         call.append(self.node.name)
         call.append(self.incarnation.description)
         call.append(self.queue.limits.lease.milliseconds)
-        return try await self.queue.send(call).elements.compactMap(\.string)
+        let parts = try await self.queue.send(call).elements
+        guard parts.count == 2 else { throw RedisStreamJobQueue.unexpected("renew") }
+        return Renewal(
+            dead: parts[0].elements.compactMap(\.string),
+            cancelled: parts[1].elements.compactMap { UUIDBytes(bytes: $0.bytes).map { JobID(uuid: $0) } })
     }
 
     /// Puts what a dead node held back in line; how many.

@@ -220,6 +220,7 @@ package enum QueueFunctions {
               redis.call('XACK', stream, 'workers', entry[1])
               redis.call('XDEL', stream, entry[1])
               redis.call('HDEL', P .. 'cancel', job)
+              redis.call('SREM', P .. 'cancelling', job)
               redis.call('HDEL', P .. 'tries', job)
               if cancelled ~= '' then
                 local ws = workspace_of(P, stream)
@@ -387,14 +388,19 @@ package enum QueueFunctions {
           return out
         end)
 
-        -- node, incarnation, lease -> names of nodes whose lease is over
+        -- node, incarnation, lease -> names of nodes whose lease is over, jobs of this node that are to be cancelled
+        -- (it was told; should it not have heard, it does now)
         register('renew', DRAIN, function(keys, args)
           local P = prefix(keys)
           local refusal = not_current(P, args[1], args[2])
           if refusal then return refusal end
           local now = now_ms()
           redis.call('ZADD', P .. 'nodes', now + tonumber(args[3]), args[1])
-          return redis.call('ZRANGEBYSCORE', P .. 'nodes', '-inf', '(' .. now, 'LIMIT', 0, 16)
+          local cancelled = {}
+          for _, job in ipairs(redis.call('SMEMBERS', P .. 'cancelling')) do
+            if redis.call('HEXISTS', P .. 'run:' .. args[1], job) == 1 then cancelled[#cancelled + 1] = job end
+          end
+          return {redis.call('ZRANGEBYSCORE', P .. 'nodes', '-inf', '(' .. now, 'LIMIT', 0, 16), cancelled}
         end)
 
         -- Puts what a dead node held back in line, at most `most` entries a call.
@@ -506,7 +512,9 @@ package enum QueueFunctions {
                 redis.call('ZADD', P .. 'due', now + tonumber(args[i + 12]), stream .. '|' .. job .. args[i + 13])
               else
                 if has_tries then redis.call('HDEL', P .. 'tries', job) end
-                if has_cancels then redis.call('HDEL', P .. 'cancel', job) end
+                if has_cancels and redis.call('HDEL', P .. 'cancel', job) == 1 then
+                  redis.call('SREM', P .. 'cancelling', job)
+                end
                 if state == 'discarded' then
                   redis.call('XADD', P .. 'w:' .. ws .. ':dead', '*', 'j', job, 'a', args[i + 4], 'r', args[i + 9],
                     'o', args[i + 10], 'e', args[i + 13], 's', string.sub(stream, -1))
@@ -551,6 +559,7 @@ package enum QueueFunctions {
           if runner_of(P, job) then
             -- Its node ends the run and writes the outcome; should it die first, whoever delivers it next does.
             redis.call('HSET', P .. 'cancel', job, args[4])
+            redis.call('SADD', P .. 'cancelling', job)
             redis.call('XADD', P .. 'control', 'MAXLEN', '~', '1024', '*', 'c', job)
             return 'running'
           end

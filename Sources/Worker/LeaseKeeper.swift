@@ -43,14 +43,15 @@ package actor LeaseKeeper {
                 _ = try await self.lease.moveDue()
                 let gap = now - (self.renewedAt ?? self.steadySince)
                 guard gap >= term / 3 else { continue }
-                let dead = try await self.lease.renew()
+                let renewal = try await self.lease.renew()
                 self.renewedAt = now
+                for job in renewal.cancelled { await self.registry.cancel(job, .user) }
                 if gap > term { try await self.dropLostRuns(asked, gap: gap) }
                 if gap > term * 3 / 4 { self.steadySince = now }
                 // After an outage every node's lease looks over. Who has not renewed in peace for a whole term
                 // does not judge the others: they get the time to say that they live.
                 guard now - self.steadySince >= term else { continue }
-                for name in dead { try await self.rescue(name) }
+                for name in renewal.dead { try await self.rescue(name) }
             } catch let error as JobQueueError where error.code == .unknownNode {
                 // Whoever removed this node took its jobs. The consumer joins again.
                 self.steadySince = now

@@ -178,7 +178,7 @@ struct QueueTests {
             #expect(try await alive.rescue("n1") == 0)
             // As if the lease had run out: its end is put into the past.
             _ = try await bench.client.send(RedisCommand("ZADD", "orc:{l0}:nodes", "1", "n1"))
-            #expect(try await alive.renew() == ["n1"])
+            #expect(try await alive.renew().dead == ["n1"])
             #expect(try await alive.rescue("n1") == 1)
             let taken = try #require(try await alive.claim(most: 1).first)
             #expect(taken.crashes == 1)
@@ -382,7 +382,10 @@ struct QueueTests {
                 var position = try await lease.position(after: start)
                 let heard = try await lease.listen(from: &position, blocking: blocking, timeout: .seconds(20))
                 #expect(heard == [submission.job.id])
+                // Should it not have heard, it hears at its next renewal.
+                #expect(try await lease.renew().cancelled == [submission.job.id])
                 #expect(try await lease.finish([bench.completion(delivery, .cancelled)]) == [true])
+                #expect(try await lease.renew().cancelled.isEmpty)
                 #expect(try await bench.client.send(RedisCommand("EXISTS", "orc:{l0}:cancel")).integer == 0)
                 #expect(try await bench.auditCount("asked") == 1)
                 #expect(try await bench.auditCount("ended") == 0)
