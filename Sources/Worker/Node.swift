@@ -47,7 +47,7 @@ package actor Node {
         let blocking = client("blocking")
         self.logger = logger
         self.clock = clock
-        let stormGuard = StormGuard(limit: Self.stormLimit, now: elapsed)
+        let stormGuard = StormGuard(limit: configuration.stormLimit, now: elapsed)
         self.stormGuard = stormGuard
         let environment = SupervisionEnvironment(
             logger: logger, metrics: metrics, stormGuard: stormGuard, clock: clock, now: elapsed)
@@ -89,11 +89,6 @@ package actor Node {
             serverCheck: self.serverCheck, gauges: QueueGauges(queue: queue, factory: metrics), agents: agents,
             workspaces: workspaces, consumer: self.consumer, environment: environment, adjust: adjust)
     }
-
-    /// Restarts within a minute, over all supervisors of the node, its agents' included, from which on the node
-    /// takes no more work. A node that is well has none in a day, and five agents that crash as fast as their
-    /// backoff lets them stay below it.
-    private static let stormLimit = 60
 
     private static func stormText(_ guardian: StormGuard) -> String {
         "more than \(guardian.limit) restarts within a minute: the node takes no more work until it has calmed down"

@@ -17,10 +17,14 @@ package struct NodeConfiguration: Sendable {
     /// How long running jobs may take to finish when the node stops.
     package var grace: Duration
     package var agents: AgentConfiguration
+    /// Restarts within a minute, over all supervisors of the node, its agents' included, beyond which the node takes
+    /// no more work. A node that is well has none in a day, and five agents that crash as fast as their backoff lets
+    /// them stay below the default.
+    package var stormLimit: Int
 
     package init(
         node: NodeID, owner: String, redis: RedisConfiguration, limits: QueueLimits, slots: Int,
-        workspaceConcurrency: Int, grace: Duration, agents: AgentConfiguration
+        workspaceConcurrency: Int, grace: Duration, agents: AgentConfiguration, stormLimit: Int = 60
     ) {
         self.node = node
         self.owner = owner
@@ -30,5 +34,6 @@ package struct NodeConfiguration: Sendable {
         self.workspaceConcurrency = workspaceConcurrency
         self.grace = grace
         self.agents = agents
+        self.stormLimit = stormLimit
     }
 }

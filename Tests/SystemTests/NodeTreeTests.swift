@@ -89,7 +89,7 @@ private struct LocalNode {
     private let clock: any Clock<Duration>
 
     init(
-        _ installation: Installation, faults: Faults, redis: RedisConfiguration? = nil,
+        _ installation: Installation, faults: Faults, redis: RedisConfiguration? = nil, stormLimit: Int = 60,
         clock: any Clock<Duration> = ContinuousClock(),
         elapsed: @escaping @Sendable () -> Duration = SupervisionEnvironment.monotonicNow
     ) throws {
@@ -111,7 +111,7 @@ private struct LocalNode {
                     shim: buildDirectory + "/orchestra-shim", tmux: "/usr/bin/tmux",
                     plan: SandboxPlan(
                         launcher: "/usr/bin/bwrap", exists: { FileManager.default.fileExists(atPath: $0) }),
-                    orphanGrace: .seconds(10))),
+                    orphanGrace: .seconds(10)), stormLimit: stormLimit),
             policy: PolicyEngine(
                 bundle: try PolicyBundle(files: files), allowed: try AllowList("queue.noop,shell.run")),
             master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)), incarnation: Incarnation(value: 1),
@@ -281,6 +281,33 @@ struct NodeTreeTests {
             // Nobody was left to write that the job was handed back: it is still this node's, and comes back with
             // its next life or, after its lease, on another node.
             #expect(try await installation.record(running).state == .running)
+        }
+    }
+
+    @Test("a storm of restarts makes the node not ready and stops its claims; what runs goes on")
+    func storm() async throws {
+        try await Installation.with { installation in
+            let local = try LocalNode(installation, faults: Faults(), stormLimit: 2)
+            try await local.run { node in
+                let running = try await installation.submit("shell.run", ["command": "sleep 2; echo fine"])
+                try await eventually("it runs") { try await installation.record(running).state == .running }
+                for restarts in 1...3 {
+                    local.faults.strike("gauges", .fail)
+                    try await eventually("it is restarted") {
+                        let status = LocalNode.leaves(await node.tree)["gauges"]
+                        return status?.restarts == restarts && status?.state == .running
+                    }
+                }
+                #expect(await node.readiness().first { $0.name == "restarts" }?.isHealthy == false)
+                #expect(await node.liveness().map(\.isHealthy) == [true])
+                let waiting = try await installation.submit("queue.noop", [:])
+                try await eventually("the node says why") {
+                    await node.readiness().first { $0.name == "claims" }?.detail.contains("more than 2 restarts")
+                        == true
+                }
+                #expect(try await installation.ended(running).state == .completed)
+                #expect(try await installation.record(waiting).state == .available)
+            }
         }
     }
 
