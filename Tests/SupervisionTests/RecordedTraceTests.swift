@@ -20,7 +20,7 @@ struct RecordedTraceTests {
         let vectors = try lines.map { try JSONParser.parse(Array($0.utf8)) }
         // Most of them only sleep most of the time.
         let traces = try await mapConcurrently(vectors, width: 64) { vector in
-            try await SupervisorScenario(SupervisorVector(vector), countsSleepsOnly: countsSleepsOnly, stretch: 8)
+            try await SupervisorScenario(SupervisorVector(vector), countsSleepsOnly: countsSleepsOnly, isPatient: true)
                 .play()
         }
         for (expected, actual) in zip(vectors, traces) {

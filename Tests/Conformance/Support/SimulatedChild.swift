@@ -21,8 +21,9 @@ struct SimulatedChild: Sendable {
     let onShutdown: ShutdownBehaviour
     let nested: JSONValue?
 
-    /// Throws `Refusal` for values that a specification cannot even hold. `stretch` multiplies its times.
-    init(_ json: JSONValue, stretch: Int64 = 1) throws {
+    /// Throws `Refusal` for values that a specification cannot even hold. When `isPatient`,
+    /// a shutdown time that the child would keep does not run out, however busy the machine is.
+    init(_ json: JSONValue, isPatient: Bool = false) throws {
         guard let id = json["id"]?.string else { throw Refusal("bad_child_spec:missing_id") }
         guard let restart = RestartPolicy(rawValue: json["restart"]?.string ?? "permanent") else {
             throw Refusal("bad_child_spec:invalid_restart_type")
@@ -37,7 +38,7 @@ struct SimulatedChild: Sendable {
             throw Refusal("bad_child_spec:invalid_significant")
         }
         self.isSignificant = isSignificant
-        self.shutdown = try Self.shutdown(json["shutdown"], type: type, stretch: stretch)
+        let shutdown = try Self.shutdown(json["shutdown"], type: type)
         self.starts = (json["start"]?.array ?? []).map { outcome in
             switch outcome.string {
             case "error": .error
@@ -48,18 +49,28 @@ struct SimulatedChild: Sendable {
         switch json["on_shutdown"] {
         case .array(let parts)?:
             self.onShutdown = .endsAfter(
-                .milliseconds((parts.first?.integer ?? 0) * stretch), reason: parts.last?.string ?? "same")
+                .milliseconds(parts.first?.integer ?? 0), reason: parts.last?.string ?? "same")
         case .string?: self.onShutdown = .hangs
         default: self.onShutdown = .ends
         }
+        self.shutdown = isPatient ? Self.patient(shutdown, self.onShutdown) : shutdown
     }
 
-    private static func shutdown(_ json: JSONValue?, type: ChildType, stretch: Int64) throws -> ShutdownPolicy {
+    private static func patient(_ policy: ShutdownPolicy, _ behaviour: ShutdownBehaviour) -> ShutdownPolicy {
+        guard case .timeout(let limit) = policy, limit >= .zero else { return policy }
+        switch behaviour {
+        case .hangs: return policy
+        case .endsAfter(let duration, _) where duration >= limit: return policy
+        case .ends, .endsAfter: return .timeout(.seconds(3600))
+        }
+    }
+
+    private static func shutdown(_ json: JSONValue?, type: ChildType) throws -> ShutdownPolicy {
         switch json {
         case nil: return type == .supervisor ? .infinity : .timeout(.milliseconds(5000))
         case .string("infinity")?: return .infinity
         case .string("brutal_kill")?: return .brutalKill
-        case .integer(let milliseconds)?: return .timeout(.milliseconds(milliseconds * stretch))
+        case .integer(let milliseconds)?: return .timeout(.milliseconds(milliseconds))
         default: throw Refusal("bad_child_spec:invalid_shutdown")
         }
     }

@@ -9,16 +9,16 @@ package actor SupervisorScenario {
     private let record = Record()
     private let now: @Sendable () -> Duration
     private let sleep: @Sendable (Duration) async throws -> Void
-    private let stretch: Int64
+    private let isPatient: Bool
     private var root: Supervisor?
     private var running: Task<Result<Void, any Error>, Never>?
 
     /// With `countsSleepsOnly` the supervisors' time passes in the vector's sleeps alone, and these take none: so
     /// a restart window holds what the vector says on the busiest machine. Shutdown times never run out then.
-    /// `stretch` multiplies the children's times, which keeps their order where the machine is busy.
-    package init(_ vector: SupervisorVector, countsSleepsOnly: Bool = false, stretch: Int64 = 1) {
+    /// When `isPatient`, a shutdown time that a child would keep does not run out on a busy machine either.
+    package init(_ vector: SupervisorVector, countsSleepsOnly: Bool = false, isPatient: Bool = false) {
         self.vector = vector
-        self.stretch = stretch
+        self.isPatient = isPatient
         guard countsSleepsOnly else {
             self.now = SupervisionEnvironment.monotonicNow
             self.sleep = { try await ContinuousClock().sleep(for: $0) }
@@ -165,7 +165,7 @@ package actor SupervisorScenario {
     private func specification(
         _ json: JSONValue, under parent: String, named name: String? = nil
     ) throws -> ChildSpecification {
-        let child = try SimulatedChild(json, stretch: self.stretch)
+        let child = try SimulatedChild(json, isPatient: self.isPatient)
         let id = name.map { "\(child.id)#\($0)" } ?? child.id
         let path = parent.isEmpty ? id : "\(parent)/\(id)"
         let record = self.record
