@@ -82,22 +82,26 @@ package actor Consumer {
     /// cancels what it is told to, also what was said while Redis was away.
     /// After each read, ring or not, the other loop looks: so it turns at least every few seconds.
     private func listen() async throws {
-        var position: NodeLease.Position?
-        var isLost = true
+        var heard: NodeLease.Position?
+        var isCurrent = false
         while !Task.isCancelled {
             do {
-                var next = position
-                if isLost { next = try await self.lease.position(after: position) }
-                guard var next else { continue }
-                if isLost { await self.registry.wake() }
-                isLost = false
+                var position: NodeLease.Position
+                if let heard, isCurrent {
+                    position = heard
+                } else {
+                    position = try await self.lease.position(after: heard)
+                    heard = position
+                    isCurrent = true
+                    await self.registry.wake()
+                }
                 let cancelled = try await self.lease.listen(
-                    from: &next, blocking: self.blocking, timeout: Self.longestRead)
+                    from: &position, blocking: self.blocking, timeout: Self.longestRead)
+                heard = position
                 for job in cancelled { await self.registry.cancel(job, .user) }
                 await self.registry.wake()
-                position = next
             } catch let error as JobQueueError where error.isPassing {
-                isLost = true
+                isCurrent = false
                 // The other loop finds out for itself, and says why the node does not fetch.
                 await self.registry.wake()
                 try await self.clock.sleep(for: Self.outagePause)

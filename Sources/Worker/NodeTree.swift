@@ -23,6 +23,9 @@ struct NodeTree {
     /// A loop that has not turned for this long hangs: six of its longest waits, each five seconds at most.
     static let heartbeatLimit = Duration.seconds(30)
 
+    /// More than a connection attempt or a last write may take (five seconds each), so that neither looks leaked.
+    private static let patience = ShutdownPolicy.timeout(.seconds(12))
+
     private static let backoff = RestartBackoff(
         first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(120))
 
@@ -64,7 +67,9 @@ struct NodeTree {
     }
 
     private func link(_ id: String, _ client: RedisClient) -> ChildSpecification {
-        ChildSpecification(id: id, backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit) { child in
+        ChildSpecification(
+            id: id, shutdown: Self.patience, backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit
+        ) { child in
             child.ready()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await client.run() }
@@ -87,7 +92,10 @@ struct NodeTree {
         let (writer, keeper, check, gauges) = (self.writer, self.keeper, self.serverCheck, self.gauges)
         let clock = self.environment.clock
         return [
-            ChildSpecification(id: "completions", backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit) { child in
+            ChildSpecification(
+                id: "completions", shutdown: Self.patience, backoff: Self.backoff,
+                heartbeatLimit: Self.heartbeatLimit
+            ) { child in
                 child.ready()
                 await writer.run(heartbeat: { child.heartbeat() })
             },

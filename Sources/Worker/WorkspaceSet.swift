@@ -30,15 +30,17 @@ package actor WorkspaceSet {
     /// runs to end. They have no failure of their own; the budget is for what nobody thought of.
     package nonisolated var child: ChildSpecification {
         ChildSpecification(id: "workspaces", shutdown: .infinity, type: .supervisor, backoff: .subsystem) { child in
-            let supervisor = try await self.make()
+            let (supervisor, members) = try await self.make()
             try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { await self.startMembers(under: supervisor) }
+                group.addTask { for member in members { await self.start(member, under: supervisor) } }
                 try await supervisor.run(as: child)
             }
         }
     }
 
-    private func make() throws -> Supervisor {
+    /// A new supervisor, and those that an earlier one had: taken in one step, so that whoever comes later starts
+    /// itself and nobody is started twice.
+    private func make() throws -> (Supervisor, [Workspace]) {
         let template = ChildSpecification(
             id: "workspace", shutdown: .timeout(.seconds(15)),
             backoff: RestartBackoff(first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(120)),
@@ -48,12 +50,7 @@ package actor WorkspaceSet {
                 name: "workspaces", strategy: .simpleOneForOne, intensity: 10, period: .seconds(60)),
             children: [template], environment: self.environment)
         self.supervisor = supervisor
-        return supervisor
-    }
-
-    /// Those that an earlier supervisor had.
-    private func startMembers(under supervisor: Supervisor) async {
-        for member in self.members.values { await self.start(member, under: supervisor) }
+        return (supervisor, Array(self.members.values))
     }
 
     private func start(_ workspace: Workspace, under supervisor: Supervisor) async {

@@ -456,7 +456,7 @@ struct SupervisorTests {
                 group.addTask { try await made.run() }
             }
             func waitForReady(_ count: Int) async throws {
-                while ready.withLock({ $0 }) < count { try await ContinuousClock().sleep(for: .milliseconds(2)) }
+                try await eventually("\(count) lives have begun") { ready.withLock { $0 } >= count }
             }
             try await waitForReady(supervisors * children)
             failure.open()

@@ -21,6 +21,8 @@ private final class Faults: Sendable {
         case fail
         /// Stops its work and ignores everything but its cancellation.
         case hang
+        /// The same, and ignores that too until `release`.
+        case leak
     }
 
     struct Injected: Error, CustomStringConvertible {
@@ -33,6 +35,7 @@ private final class Faults: Sendable {
     }
 
     private let state = Mutex(State())
+    private let (releases, released) = AsyncStream<Void>.makeStream()
     /// Their pauses are left out and their heartbeats wanted sooner.
     private let hurried: Set<String>
 
@@ -40,6 +43,9 @@ private final class Faults: Sendable {
 
     /// Strikes the living instance.
     func strike(_ id: String, _ fault: Fault) { self.state.withLock { $0.live[id] }?.yield(fault) }
+
+    /// Lets those end that ignore everything.
+    func release() { self.released.yield() }
 
     /// From now on each instance fails as soon as it is ready.
     func keepFailing(_ id: String) {
@@ -53,6 +59,7 @@ private final class Faults: Sendable {
         if self.hurried.contains(id) {
             specification.backoff = nil
             specification.heartbeatLimit = specification.heartbeatLimit.map { _ in .seconds(7) }
+            specification.shutdown = .timeout(.seconds(1))
         }
         specification.run = { child in
             let (faults, strike) = AsyncStream<Fault>.makeStream()
@@ -61,22 +68,27 @@ private final class Faults: Sendable {
                 return state.failing.contains(id)
             }
             if fails { strike.yield(.fail) }
-            let isHung = try await withThrowingTaskGroup(of: Bool.self) { group in
+            let fault = try await withThrowingTaskGroup(of: Fault?.self) { group in
                 group.addTask {
                     try await run(child)
-                    return false
+                    return nil
                 }
                 group.addTask {
                     for await fault in faults {
                         if fault == .fail { throw Injected() }
-                        return true
+                        return fault
                     }
-                    return false
+                    return nil
                 }
                 defer { group.cancelAll() }
-                return try await group.next() ?? false
+                return try await group.next() ?? nil
             }
-            while isHung { try await ContinuousClock().sleep(for: .seconds(3600)) }
+            if fault == .leak {
+                let releases = self.releases
+                // Not of this task, so that its cancellation does not end the wait.
+                await Task { for await _ in releases { return } }.value
+            }
+            while fault == .hang { try await ContinuousClock().sleep(for: .seconds(3600)) }
         }
         return specification
     }
@@ -281,6 +293,31 @@ struct NodeTreeTests {
             // Nobody was left to write that the job was handed back: it is still this node's, and comes back with
             // its next life or, after its lease, on another node.
             #expect(try await installation.record(running).state == .running)
+        }
+    }
+
+    @Test("a child that ignores even its cancellation makes the node not ready until it ends after all")
+    func leak() async throws {
+        try await Installation.with { installation in
+            let local = try LocalNode(installation, faults: Faults(hurried: ["gauges"]))
+            try await local.run { node in
+                try await Self.jobs(installation, 1)
+                local.faults.strike("gauges", .leak)
+                try await eventually("it is reported as leaked") {
+                    LocalNode.leaves(await node.tree)["gauges"]?.state == .leaked
+                }
+                let children = await node.readiness().first { $0.name == "children" }
+                #expect(children?.isHealthy == false && children?.detail.contains("node/queue/gauges") == true)
+                #expect(await node.liveness().map(\.isHealthy) == [true])
+                // The others go on.
+                try await Self.jobs(installation, 3)
+                local.faults.release()
+                try await eventually("its successor runs") {
+                    let status = LocalNode.leaves(await node.tree)["gauges"]
+                    return status?.state == .running && status?.restarts == 1
+                }
+                #expect(await node.readiness().first { $0.name == "children" }?.isHealthy == true)
+            }
         }
     }
 
