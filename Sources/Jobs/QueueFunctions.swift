@@ -516,8 +516,10 @@ package enum QueueFunctions {
                   redis.call('SREM', P .. 'cancelling', job)
                 end
                 if state == 'discarded' then
-                  redis.call('XADD', P .. 'w:' .. ws .. ':dead', '*', 'j', job, 'a', args[i + 4], 'r', args[i + 9],
-                    'o', args[i + 10], 'e', args[i + 13], 's', string.sub(stream, -1))
+                  local letter = redis.call('XADD', P .. 'w:' .. ws .. ':dead', '*', 'j', job, 'a', args[i + 4],
+                    'r', args[i + 9], 'o', args[i + 10], 'e', args[i + 13], 's', string.sub(stream, -1))
+                  -- So that one is found without reading all.
+                  if #job == 16 then redis.call('HSET', P .. 'w:' .. ws .. ':d', job, letter) end
                 end
               end
               if #job == 16 then
@@ -574,21 +576,31 @@ package enum QueueFunctions {
         end)
 
         local function dead_letter(P, ws, job)
-          for _, entry in ipairs(redis.call('XREVRANGE', P .. 'w:' .. ws .. ':dead', '+', '-')) do
-            local fields = fields_of(entry)
-            if fields['j'] == job then return entry[1], fields end
-          end
+          local id = redis.call('HGET', P .. 'w:' .. ws .. ':d', job)
+          local entries = id and redis.call('XRANGE', P .. 'w:' .. ws .. ':dead', id, id) or {}
+          if entries[1] then return id, fields_of(entries[1]) end
         end
 
-        -- workspace, most -> dead letters, newest first: job id, action, reason, sealed output, entry id
+        local function forget_dead_letter(P, ws, job, id)
+          redis.call('XDEL', P .. 'w:' .. ws .. ':dead', id)
+          redis.call('HDEL', P .. 'w:' .. ws .. ':d', job)
+        end
+
+        -- workspace, most -> dead letters without their output, newest first: job id, action, reason, '', entry id
         register('dead', READ, function(keys, args)
           local P = prefix(keys)
           local out = {}
           for _, entry in ipairs(redis.call('XREVRANGE', P .. 'w:' .. args[1] .. ':dead', '+', '-', 'COUNT', args[2])) do
             local fields = fields_of(entry)
-            out[#out + 1] = {fields['j'] or '', fields['a'] or '', fields['r'] or '', fields['o'] or '', entry[1]}
+            out[#out + 1] = {fields['j'] or '', fields['a'] or '', fields['r'] or '', '', entry[1]}
           end
           return out
+        end)
+
+        -- workspace, job id -> its dead letter as above, with the sealed output, or false
+        register('letter', READ, function(keys, args)
+          local id, fields = dead_letter(prefix(keys), args[1], args[2])
+          return id and {args[2], fields['a'] or '', fields['r'] or '', fields['o'] or '', id} or false
         end)
 
         -- Puts a dead letter back in line with its tries forgotten. workspace, job id, audit event, retention -> 1 | 0
@@ -605,7 +617,7 @@ package enum QueueFunctions {
           write_records(records, tonumber(args[4]))
           redis.call('HDEL', P .. 'tries', job)
           redis.call('XADD', stream, '*', 'j', job, 'e', fields['e'])
-          redis.call('XDEL', P .. 'w:' .. ws .. ':dead', id)
+          forget_dead_letter(P, ws, job, id)
           mark_ready(P, stream)
           redis.call('XADD', P .. 'audit', '*', 'e', args[3])
           return 1
@@ -616,7 +628,7 @@ package enum QueueFunctions {
           local P = prefix(keys)
           local id = dead_letter(P, args[1], args[2])
           if not id then return 0 end
-          redis.call('XDEL', P .. 'w:' .. args[1] .. ':dead', id)
+          forget_dead_letter(P, args[1], args[2], id)
           redis.call('XADD', P .. 'audit', '*', 'e', args[3])
           return 1
         end)

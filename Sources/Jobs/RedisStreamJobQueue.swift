@@ -140,19 +140,29 @@ package struct RedisStreamJobQueue: Sendable {
         return try await self.send(call).string.flatMap(JobState.init(rawValue:))
     }
 
-    /// The newest dead letters of a workspace.
+    /// The newest dead letters of a workspace, without their outputs.
     package func deadLetters(in workspace: WorkspaceID, limit: Int) async throws -> [DeadLetter] {
         var call = self.call("dead")
         call.append(workspace.name)
         call.append(limit)
-        return try await self.send(call).elements.compactMap { element in
-            let parts = element.elements
-            guard parts.count == 5, let uuid = UUIDBytes(bytes: parts[0].bytes) else { return nil }
-            let since = parts[4].string?.split(separator: "-").first.flatMap { UInt64($0) }
-            return DeadLetter(
-                job: JobID(uuid: uuid), action: parts[1].string ?? "", reason: parts[2].string ?? "",
-                sealedOutput: Array(parts[3].bytes), since: since ?? 0)
-        }
+        return try await self.send(call).elements.compactMap(Self.deadLetter)
+    }
+
+    /// The dead letter of a job with its output, nil when there is none.
+    package func deadLetter(_ id: JobID, in workspace: WorkspaceID) async throws -> DeadLetter? {
+        var call = self.call("letter")
+        call.append(workspace.name)
+        call.append(id.uuid.bytes)
+        return Self.deadLetter(try await self.send(call))
+    }
+
+    private static func deadLetter(_ value: RESPValue) -> DeadLetter? {
+        let parts = value.elements
+        guard parts.count == 5, let uuid = UUIDBytes(bytes: parts[0].bytes) else { return nil }
+        let since = parts[4].string?.split(separator: "-").first.flatMap { UInt64($0) }
+        return DeadLetter(
+            job: JobID(uuid: uuid), action: parts[1].string ?? "", reason: parts[2].string ?? "",
+            sealedOutput: Array(parts[3].bytes), since: since ?? 0)
     }
 
     /// Puts a dead letter back in line, its failures and crashes forgotten; false when there is none of this id.
@@ -212,7 +222,7 @@ package struct DeadLetter: Hashable, Sendable {
     package let job: JobID
     package let action: String
     package let reason: String
-    /// The last run's output, sealed as a result; empty when there is none.
+    /// The last run's output, sealed as a result; empty when there is none, and in a list.
     package let sealedOutput: [UInt8]
     /// Milliseconds since the epoch, by Redis' clock.
     package let since: UInt64

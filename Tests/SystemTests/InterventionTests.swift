@@ -105,7 +105,10 @@ struct InterventionTests {
             let list = try await Self.command(installation, ["dead", "list"])
             #expect(Self.fields(list.output).first == id.description)
             let shown = try await Self.command(installation, ["dead", "show", id.description])
-            #expect(shown.output.contains("said") && shown.output.contains("discarded"))
+            #expect(shown.output.contains("said") && shown.output.contains("the command failed"))
+            let json = try await Self.command(installation, ["dead", "show", id.description, "--json"])
+            let letter = try JSONParser.parse(Array(json.output.utf8))
+            #expect(letter["job_id"]?.string == id.description && letter["result"]?["stdout"]?.string == "said\n")
             let workspace = installation.directory + "/n1/workspaces/acme/open"
             try Data().write(to: URL(filePath: workspace))
             #expect(try await Self.command(installation, ["dead", "requeue", id.description]).code == 0)

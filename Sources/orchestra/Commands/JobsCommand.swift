@@ -19,20 +19,14 @@ struct JobsCommand: AsyncParsableCommand {
                   orchestra jobs list --limit 100 --json
                 """)
 
-        @OptionGroup var common: CommonOptions
+        @OptionGroup var scope: WorkspaceScope
         @OptionGroup var output: OutputOptions
-        @Option(help: "At most this many, from 1 to 10000.") var limit = 20
-        @Option(help: "The workspace (also ORCHESTRA_WORKSPACE).") var workspace: String?
+        @OptionGroup var length: ListLimit
 
         func run() async throws {
             try await reporting {
-                guard (1...10_000).contains(self.limit) else {
-                    throw CommandError(.usage, "--limit \(self.limit): expected 1 to 10000")
-                }
-                let context = try self.common.context(extra: self.workspace.map { ["workspace": $0] } ?? [:])
-                let workspace = try context.workspace()
-                let (limit, json) = (self.limit, self.output.json)
-                try await QueueSession.with(context) { session in
+                let (limit, json) = (self.length.limit, self.output.json)
+                try await self.scope.withSession { session, workspace in
                     let jobs = try await session.queue.jobs(in: workspace, limit: limit)
                     if !json, jobs.isEmpty { show("no jobs in workspace '\(workspace)'") }
                     for job in jobs { show(json ? JobText.json(job).text : JobText.line(job)) }
@@ -49,18 +43,15 @@ struct JobsCommand: AsyncParsableCommand {
                   orchestra jobs show 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11
                 """)
 
-        @OptionGroup var common: CommonOptions
+        @OptionGroup var scope: WorkspaceScope
         @OptionGroup var output: OutputOptions
         @Argument(help: "The job's id, as submit printed it.") var id: String
-        @Option(help: "The workspace (also ORCHESTRA_WORKSPACE).") var workspace: String?
 
         func run() async throws {
             try await reporting {
                 let id = try JobID(self.id)
-                let context = try self.common.context(extra: self.workspace.map { ["workspace": $0] } ?? [:])
-                let workspace = try context.workspace()
                 let json = self.output.json
-                try await QueueSession.with(context) { session in
+                try await self.scope.withSession { session, workspace in
                     guard let job = try await session.queue.job(id, in: workspace) else {
                         throw CommandError(
                             .data,
@@ -86,17 +77,16 @@ extension JobsCommand {
                   orchestra jobs cancel 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11 --wait
                 """)
 
-        @OptionGroup var common: CommonOptions
+        @OptionGroup var scope: WorkspaceScope
         @Argument(help: "The job's id.") var id: String
-        @Option(help: "The workspace (also ORCHESTRA_WORKSPACE).") var workspace: String?
         @Flag(help: "Waits until a running job has ended.") var wait = false
 
         func run() async throws {
             try await reporting {
                 let (id, waits) = (try JobID(self.id), self.wait)
-                try await inWorkspace(self.common, self.workspace) { session, workspace in
-                    let request = try await jobEvent(.cancelRequested, id, workspace, status: "requested", session)
-                    let outcome = try await jobEvent(.outcome, id, workspace, status: "cancelled", session)
+                try await self.scope.withSession { session, workspace in
+                    let request = try await session.event(.cancelRequested, of: id, in: workspace, status: "requested")
+                    let outcome = try await session.event(.outcome, of: id, in: workspace, status: "cancelled")
                     let before = try await session.queue.cancel(
                         id, in: workspace, request: request, outcome: outcome)
                     switch before {
@@ -120,8 +110,15 @@ extension JobsCommand {
 enum JobText {
     static func result(of job: JobRecord, in workspace: WorkspaceID, keys: WorkspaceKeyring) async throws -> JSONValue?
     {
-        guard !job.sealedResult.isEmpty else { return nil }
-        let plain = try await JobEnvelope.open(result: job.sealedResult, workspace: workspace, job: job.id, keys: keys)
+        try await self.result(sealed: job.sealedResult, of: job.id, in: workspace, keys: keys)
+    }
+
+    /// Nil when there is none, or it is no JSON.
+    static func result(
+        sealed: [UInt8], of job: JobID, in workspace: WorkspaceID, keys: WorkspaceKeyring
+    ) async throws -> JSONValue? {
+        guard !sealed.isEmpty else { return nil }
+        let plain = try await JobEnvelope.open(result: sealed, workspace: workspace, job: job, keys: keys)
         return try? JSONParser.parse(plain)
     }
 
@@ -140,7 +137,13 @@ enum JobText {
         if job.finishedAt > 0 { lines.append("finished     \(self.time(job.finishedAt))") }
         if !job.node.isEmpty { lines.append("node         \(Printable.text(job.node))") }
         if job.failures + job.crashes > 0 { lines.append("failures     \(job.failures), crashes \(job.crashes)") }
-        guard let result else { return lines.joined(separator: "\n") }
+        if let result { lines += self.lines(of: result, shown: shown) }
+        return lines.joined(separator: "\n")
+    }
+
+    /// A result, a line or a block for each member.
+    static func lines(of result: JSONValue, shown: Set<String> = []) -> [String] {
+        var lines: [String] = []
         for member in result.members ?? [JSONMember("result", result)] where !shown.contains(member.name) {
             if let text = member.value.string, text.contains("\n") {
                 lines.append("\(member.name):")
@@ -152,7 +155,7 @@ enum JobText {
                 lines.append("\(name) \(TerminalText.plain(member.value.string ?? member.value.text))")
             }
         }
-        return lines.joined(separator: "\n")
+        return lines
     }
 
     static func json(_ job: JobRecord, result: JSONValue? = nil) -> JSONValue {
