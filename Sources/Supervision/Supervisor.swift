@@ -482,33 +482,3 @@ package actor Supervisor {
         }
     }
 }
-
-extension SupervisorMachine.Child {
-    init(key: SupervisorMachine.Key, _ specification: ChildSpecification) {
-        self.init(
-            key: key, id: specification.id, restart: specification.restart, shutdown: specification.shutdown,
-            type: specification.type, isSignificant: specification.isSignificant, backoff: specification.backoff,
-            canBeKilled: specification.kill != nil || specification.type == .supervisor)
-    }
-
-    fileprivate func status(dependency: String?, now: Duration) -> ChildStatus {
-        var uptime: Duration?
-        var waitsFor: String?
-        let state: ChildStatus.State
-        switch self.phase {
-        case .none: state = .none
-        case .starting: state = .starting
-        case .running(let since):
-            state = dependency == nil ? .running : .waiting
-            waitsFor = dependency
-            uptime = now - since
-        // Its end is known and about to be acted on.
-        case .ended, .restarting: state = .restarting
-        case .stopping: state = .stopping
-        case .leaked: state = .leaked
-        }
-        return ChildStatus(
-            reference: self.reference, type: self.type, state: state, restarts: self.restarts,
-            lastReason: self.lastExit.map { "\($0)" }, dependency: waitsFor, uptime: uptime)
-    }
-}
