@@ -20,6 +20,10 @@ package struct AuditEvent: Hashable, Sendable {
         case requeued = "job.requeued"
         /// Somebody let go of a dead letter.
         case dropped = "job.dropped"
+        /// Somebody said what became of a job whose outcome was unknown.
+        case resolved = "job.resolved"
+        /// Somebody changed a workspace's weight or limits.
+        case limitsSet = "workspace.limits"
     }
 
     package var kind: Kind

@@ -16,6 +16,7 @@ package enum JobEnvelope {
         writer.write(job.submittedAt)
         writer.write(block: job.params)
         writer.write(job.deadline ?? 0)
+        writer.write(text: job.tags.map(\.name).joined(separator: ","))
         return try self.seal(writer.bytes, purpose: "job", workspace: job.workspace, job: job.id, with: key)
     }
 
@@ -35,7 +36,7 @@ package enum JobEnvelope {
             return Job(
                 id: id, workspace: delivery.workspace, action: action, requestID: RequestID(uuid: request),
                 actor: try reader.text(), submittedAt: try reader.number(), params: try reader.block(),
-                deadline: try Self.deadline(&reader))
+                deadline: try Self.deadline(&reader), tags: try Self.tags(&reader))
         } catch let error as DomainError {
             throw JobQueueError(code: .unreadable, message: "the entry cannot be decoded: \(error.message)")
         }
@@ -44,6 +45,11 @@ package enum JobEnvelope {
     private static func deadline(_ reader: inout ByteReader) throws -> UInt64? {
         let time: UInt64 = try reader.number()
         return time == 0 ? nil : time
+    }
+
+    private static func tags(_ reader: inout ByteReader) throws -> [JobTag] {
+        let text = try reader.text()
+        return text.isEmpty ? [] : try text.split(separator: ",").map { try JobTag(String($0)) }
     }
 
     /// Seals a result or a failure's detail.

@@ -1,22 +1,80 @@
+internal import Cryptography
 package import Domain
 
 /// A request to run a job, decided and validated.
 package struct Submission: Sendable {
     package let job: Job
-    package let priority: Priority
-    package let start: JobStart
+    package var priority: Priority
+    package var start: JobStart
+    /// While a job with this key has not ended no other with it is taken.
+    package var uniqueKey: String?
+    /// The tick of a schedule that it is for; no tick makes two jobs.
+    package var tick: ScheduleTick?
     /// The event that says it was asked and allowed; stored with the job in one step.
     package let auditEvent: [UInt8]
 
-    package init(job: Job, priority: Priority = .normal, start: JobStart = .now, auditEvent: [UInt8]) {
+    package init(
+        job: Job, priority: Priority = .normal, start: JobStart = .now, uniqueKey: String? = nil,
+        tick: ScheduleTick? = nil, auditEvent: [UInt8]
+    ) {
         self.job = job
         self.priority = priority
         self.start = start
+        self.uniqueKey = uniqueKey
+        self.tick = tick
         self.auditEvent = auditEvent
+    }
+
+    /// The form in which the queue takes it: params sealed, ids that submitters chose as digests.
+    package func sealed(with key: WorkspaceKey) throws -> SealedSubmission {
+        let job = self.job
+        let params = Array(job.action.name.utf8) + [0] + job.params
+        return SealedSubmission(
+            id: job.id, workspace: job.workspace, action: job.action, priority: self.priority, start: self.start,
+            tags: job.tags, requestDigest: Array(try Digests.sha256(job.requestID.uuid.bytes).prefix(16)),
+            paramsDigest: Array(try Digests.sha256(params).prefix(12)),
+            uniqueDigest: try self.uniqueKey.map { Array(try Digests.sha256(Array($0.utf8)).prefix(16)) },
+            tick: self.tick, envelope: try JobEnvelope.seal(job, with: key), auditEvent: self.auditEvent)
     }
 }
 
-/// When a job may first run, by Redis' clock.
+/// A submission as the queue sees it.
+package struct SealedSubmission: Hashable, Sendable {
+    package let id: JobID
+    package let workspace: WorkspaceID
+    package let action: ActionName
+    package let priority: Priority
+    package let start: JobStart
+    package let tags: [JobTag]
+    /// 16 bytes: what is asked under one digest twice within the idempotency time is one job.
+    package let requestDigest: [UInt8]
+    /// 12 bytes of action and params, to tell a repeated request from another one under its id.
+    package let paramsDigest: [UInt8]
+    /// 16 bytes.
+    package let uniqueDigest: [UInt8]?
+    package let tick: ScheduleTick?
+    package let envelope: [UInt8]
+    package let auditEvent: [UInt8]
+}
+
+/// One moment at which a schedule is due.
+package struct ScheduleTick: Hashable, Sendable {
+    package let schedule: DefinitionName
+    package let workspace: WorkspaceID
+    /// Milliseconds since the epoch.
+    package let time: UInt64
+
+    package init(schedule: DefinitionName, workspace: WorkspaceID, time: UInt64) {
+        self.schedule = schedule
+        self.workspace = workspace
+        self.time = time
+    }
+
+    /// Names the schedule in the queue.
+    package var name: String { "\(self.workspace)/\(self.schedule)" }
+}
+
+/// When a job may first run, by the queue's clock.
 package enum JobStart: Hashable, Sendable {
     case now
     case after(Duration)
@@ -34,110 +92,23 @@ package enum JobStart: Hashable, Sendable {
         case .at(let time): time < 100_000_000_000 ? 0 : Int64(clamping: time)
         }
     }
-}
 
-/// Within a workspace the more urgent runs first; between workspaces it says nothing.
-package enum Priority: Int, Hashable, Sendable, CaseIterable {
-    case high = 1
-    case normal = 2
-    case low = 3
+    /// The time that it means at `now`; 0 for at once.
+    func time(at now: UInt64) -> UInt64 {
+        let argument = UInt64(clamping: self.argument)
+        return argument > 0 && argument < 100_000_000_000 ? now + argument : argument
+    }
 }
 
 /// What became of a submission.
 package enum SubmissionResult: Hashable, Sendable {
     case accepted(JobID)
-    /// The same request came before: the first job's id and its state now.
-    case duplicate(JobID, state: String)
+    /// The same request came before: the first job's id and its state, nil when its record is gone.
+    case duplicate(JobID, state: JobState?)
     /// The request id was used before with other params; nothing was stored.
     case conflict(first: JobID)
+    /// A job with the same unique key has not ended; nothing was stored.
+    case notUnique(JobID, state: JobState?)
     /// The workspace's stream is at its bound; nothing was stored, try again later.
     case full
-}
-
-/// A job as its record tells it.
-package struct JobRecord: Hashable, Sendable {
-    package let id: JobID
-    package let state: JobState
-    package let action: String
-    /// Milliseconds since the epoch; 0 where it has not happened.
-    package let submittedAt: UInt64
-    package let startedAt: UInt64
-    package let finishedAt: UInt64
-    package let failures: Int
-    package let crashes: Int
-    package let node: String
-    package let reason: String
-    /// Still sealed; empty when there is none.
-    package let sealedResult: [UInt8]
-}
-
-/// What a node reports of a delivery when it is done with it.
-package struct Completion: Sendable {
-    package enum End: Hashable, Sendable {
-        case completed
-        case cancelled
-        /// Given up; kept as a dead letter.
-        case discarded
-        /// To be tried again after the delay.
-        case retry(after: Duration)
-        /// Handed back unrun or undone, not counted.
-        case released
-    }
-
-    package let delivery: Delivery
-    package let end: End
-    package let action: String
-    package let submittedAt: UInt64
-    package let startedAt: UInt64
-    package let failures: Int
-    package let crashes: Int
-    package let reason: String
-    package let sealedResult: [UInt8]
-    package let auditEvent: [UInt8]
-
-    package init(
-        delivery: Delivery, end: End, action: String, submittedAt: UInt64, startedAt: UInt64, failures: Int,
-        crashes: Int,
-        reason: String = "", sealedResult: [UInt8] = [], auditEvent: [UInt8] = []
-    ) {
-        self.delivery = delivery
-        self.end = end
-        self.action = action
-        self.submittedAt = submittedAt
-        self.startedAt = startedAt
-        self.failures = failures
-        self.crashes = crashes
-        self.reason = reason
-        self.sealedResult = sealedResult
-        self.auditEvent = auditEvent
-    }
-}
-
-/// Sizes and times of the queue.
-package struct QueueLimits: Sendable, Hashable {
-    /// How long a finished job's record and result are kept.
-    package var retention: Duration
-    /// How long a request id is remembered.
-    package var idempotency: Duration
-    /// Entries of one stream past which submissions are refused.
-    package var streamLength: Int
-    /// How long a node may be silent before others take its jobs.
-    package var lease: Duration
-
-    package init(
-        retention: Duration = .seconds(86_400), idempotency: Duration = .seconds(86_400), streamLength: Int = 1_000_000,
-        lease: Duration = .seconds(30)
-    ) {
-        self.retention = retention
-        self.idempotency = idempotency
-        self.streamLength = streamLength
-        self.lease = lease
-    }
-}
-
-extension Duration {
-    package var milliseconds: Int64 {
-        let parts = self.components
-        return parts.seconds * 1000 + parts.attoseconds / 1_000_000_000_000_000
-    }
 }

@@ -1,6 +1,5 @@
 package import Cryptography
 package import Domain
-package import Redis
 internal import Synchronization
 
 /// A workspace's sealing key with the id under which it is stored.
@@ -9,12 +8,12 @@ package struct WorkspaceKey: Sendable {
     package let key: SealingKey
 }
 
-/// The keys of the workspaces, stored in Redis wrapped by the master key and kept open in memory.
+/// The keys of the workspaces, stored in the queue wrapped by the master key and kept open in memory.
 ///
 /// A workspace's first submission makes its key; of two made at once the first stored wins. Destroying
 /// the stored key makes all that was sealed under it unreadable.
 package actor WorkspaceKeyring {
-    private let client: RedisClient
+    private let queue: any JobQueue
     private let master: SealingKey
     /// Beside the actor, because each job looks a key up twice and a hop costs more than the look.
     private nonisolated let opened = Mutex<[WorkspaceID: [UInt32: WorkspaceKey]]>([:])
@@ -23,8 +22,9 @@ package actor WorkspaceKeyring {
     private static let capacity = 10_000
     private static let currentID: UInt32 = 1
 
-    package init(client: RedisClient, master: SealingKey) {
-        self.client = client
+    /// `queue` keeps the wrapped keys.
+    package init(queue: any JobQueue, master: SealingKey) {
+        self.queue = queue
         self.master = master
     }
 
@@ -42,13 +42,7 @@ package actor WorkspaceKeyring {
     private func makeKey(of workspace: WorkspaceID) async throws -> WorkspaceKey {
         let fresh = try SealingKey.random()
         let wrapped = try fresh.wrapped(by: self.master, context: Self.context(workspace, Self.currentID))
-        let store = RedisCommand.hashSetIfAbsent(
-            Self.redisKey(workspace), field: String(Self.currentID), value: wrapped)
-        do {
-            _ = try await self.client.send(store)
-        } catch {
-            throw JobQueueError.from(error)
-        }
+        try await self.queue.storeKey(wrapped, id: Self.currentID, of: workspace)
         return try await self.key(id: Self.currentID, of: workspace)
     }
 
@@ -59,20 +53,14 @@ package actor WorkspaceKeyring {
     }
 
     private func loadKey(id: UInt32, of workspace: WorkspaceID) async throws -> WorkspaceKey {
-        let stored: RESPValue
-        do {
-            stored = try await self.client.send(.hashGet(Self.redisKey(workspace), field: String(id)))
-        } catch {
-            throw JobQueueError.from(error)
-        }
-        guard !stored.isNull else {
+        guard let stored = try await self.queue.wrappedKey(id, of: workspace) else {
             throw JobQueueError(code: .unreadable, message: "the workspace '\(workspace)' has no key \(id)")
         }
         do {
             let key = WorkspaceKey(
                 id: id,
                 key: try SealingKey(
-                    unwrapping: Array(stored.bytes), by: self.master, context: Self.context(workspace, id)))
+                    unwrapping: stored, by: self.master, context: Self.context(workspace, id)))
             self.opened.withLock { opened in
                 if opened.count >= Self.capacity { opened.removeAll() }
                 opened[workspace, default: [:]][id] = key
@@ -87,50 +75,25 @@ package actor WorkspaceKeyring {
         }
     }
 
+    /// Lets go of all keys in memory: the stored ones may be others, because the queue was emptied.
+    package nonisolated func forget() { self.opened.withLock { $0.removeAll() } }
+
     /// Throws `JobQueueError.wrongMasterKey` when another master key first used this Redis; the first to come
     /// leaves a fingerprint that tells nothing of the key.
     package func verifyMaster() async throws {
         let fingerprint = try self.master.derived(for: "orchestra/master-fingerprint/1")
-        let name = Lane.single.key("master")
-        do {
-            let replies = try await self.client.pipeline([
-                .setIfAbsent(name, value: fingerprint), .get(name),
-            ])
-            _ = try replies.first?.checked()
-            guard let stored = try replies.last?.checked(), Digests.areEqual(Array(stored.bytes), fingerprint) else {
-                throw JobQueueError(
-                    code: .wrongMasterKey,
-                    message:
-                        "this Redis was first used with another master key; expected that one in ORCHESTRA_MASTER_KEY")
-            }
-        } catch {
-            throw JobQueueError.from(error)
+        let stored = try await self.queue.masterFingerprint(own: fingerprint)
+        guard Digests.areEqual(stored, fingerprint) else {
+            throw JobQueueError(
+                code: .wrongMasterKey,
+                message: "this Redis was first used with another master key; expected that one in ORCHESTRA_MASTER_KEY")
         }
     }
 
     /// The key under which audit rows digest params.
     package func digestKey() throws -> [UInt8] { try self.master.derived(for: "orchestra/params-digest/1") }
 
-    private static func redisKey(_ workspace: WorkspaceID) -> String { Lane.of(workspace).key("w:\(workspace.name):k") }
-
     private static func context(_ workspace: WorkspaceID, _ id: UInt32) -> [UInt8] {
         Array("orchestra/workspace-key/\(workspace.name)/\(id)".utf8)
     }
-}
-
-/// A slice of the keyspace whose keys share a slot of a Redis Cluster.
-package struct Lane: Hashable, Sendable {
-    package let number: Int
-
-    /// The only lane of a single Redis.
-    package static let single = Lane(number: 0)
-
-    /// The lane of a workspace.
-    package static func of(_ workspace: WorkspaceID) -> Lane { .single }
-
-    /// The whole name of a key of this lane.
-    package func key(_ name: String) -> String { "orc:{l\(self.number)}:\(name)" }
-
-    /// The key that names the lane in function calls.
-    package var anchor: String { self.key("lane") }
 }

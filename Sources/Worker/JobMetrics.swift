@@ -16,6 +16,8 @@ package final class JobMetrics: Sendable {
     private let auditRows: Counter
     private let deadRefused: Counter
     private let deadFailed: Counter
+    private let deadUnresolved: Counter
+    private let retries: Counter
     private let claimedNew: Counter
     private let claimedRecovered: Counter
     private let rescued: Counter
@@ -28,6 +30,9 @@ package final class JobMetrics: Sendable {
             label: "orchestra_dead_letters_total", dimensions: [("reason", "refused")], factory: factory)
         self.deadFailed = Counter(
             label: "orchestra_dead_letters_total", dimensions: [("reason", "failed")], factory: factory)
+        self.deadUnresolved = Counter(
+            label: "orchestra_dead_letters_total", dimensions: [("reason", "unresolved")], factory: factory)
+        self.retries = Counter(label: "orchestra_job_retries_total", factory: factory)
         func claims(_ reason: String) -> Counter {
             Counter(label: "orchestra_claims_total", dimensions: [("reason", reason)], factory: factory)
         }
@@ -44,14 +49,7 @@ package final class JobMetrics: Sendable {
 
     func ended(_ report: RunReport, end: Completion.End, at now: UInt64) {
         let action = report.job?.action.name ?? "unknown"
-        let outcome: String
-        switch end {
-        case .completed: outcome = "completed"
-        case .cancelled: outcome = "cancelled"
-        case .discarded: outcome = "discarded"
-        case .retry: outcome = "retryable"
-        case .released: outcome = "released"
-        }
+        let outcome = end == .released ? "released" : end.state.rawValue
         let (counter, duration) = self.handles.withLock { handles in
             let key = action + " " + outcome
             let counter =
@@ -73,6 +71,8 @@ package final class JobMetrics: Sendable {
             self.wait.record(Double(report.startedAt - min(report.startedAt, report.submittedAt)) / 1000)
         }
         if end != .released { self.auditRows.increment() }
+        if case .retry = end { self.retries.increment() }
+        if end == .unresolved { self.deadUnresolved.increment() }
         if end == .discarded {
             if case .refused = report.outcome { self.deadRefused.increment() } else { self.deadFailed.increment() }
         }

@@ -76,14 +76,19 @@ package struct JobPipeline: Sendable {
         guard isResumed || delivery.crashes < self.retries.crashLimit else {
             return .refused(reason: "its node died under it \(delivery.crashes) times; it is kept for a person")
         }
+        guard action.effect != .external || delivery.crashes == 0 || isResumed else {
+            return .unknown(
+                reason: "its node died under it: it may have taken effect, and somebody has to look whether it did")
+        }
         if case .none = action.handler {
             return await self.handlers.run(job, action: action, params: params, isRecovered: false)
         }
         let run = JobRun(entry: delivery.entry, clock: self.clock)
         if let reason = await self.registry.register(run) { return .cancelled(reason) }
-        return await run.run(timeout: min(action.timeout, job.timeLeft(at: self.now()))) {
+        let outcome = await run.run(timeout: min(action.timeout, job.timeLeft(at: self.now()))) {
             await self.handlers.run(job, action: action, params: params, isRecovered: delivery.isRecovered)
         }
+        return action.effect == .external ? outcome.ofExternalEffect : outcome
     }
 
     /// Writes outcome, audit event and acknowledgement in one step, if the lease is still ours.
@@ -130,26 +135,24 @@ package struct JobPipeline: Sendable {
         }
         let failures = delivery.failures + (report.isFailure ? 1 : 0)
         return Completion(
-            delivery: delivery, end: end, action: report.job?.action.name ?? "", submittedAt: report.submittedAt,
-            startedAt: report.startedAt, failures: failures, crashes: delivery.crashes, reason: report.reason,
-            sealedResult: sealed, auditEvent: try self.auditEvent(report, end))
+            delivery: delivery, end: end, action: report.job?.action.name ?? "", tags: report.job?.tags ?? [],
+            runTime: report.runTime(until: self.now()), failures: failures, crashes: delivery.crashes,
+            reason: report.reason, sealedResult: sealed, auditEvent: try self.auditEvent(report, end))
     }
 
     private func auditEvent(_ report: RunReport, _ end: Completion.End) throws -> [UInt8] {
-        let (kind, status): (AuditEvent.Kind, String) =
-            switch end {
-            case .completed: (.outcome, JobState.completed.rawValue)
-            case .cancelled: (.outcome, JobState.cancelled.rawValue)
-            case .discarded: (.outcome, JobState.discarded.rawValue)
-            case .retry: (.attempt, JobState.retryable.rawValue)
-            case .released: (.attempt, JobState.available.rawValue)
-            }
+        let kind: AuditEvent.Kind
+        switch end {
+        case .completed, .cancelled, .discarded, .unresolved: kind = .outcome
+        case .retry, .released: kind = .attempt
+        }
         if case .released = end { return [] }
         let now = self.now()
         return AuditEvent(
             kind: kind, workspace: report.delivery.workspace, actor: report.job?.actor ?? "",
-            action: report.job?.action.name ?? "", jobID: report.delivery.jobID, status: status, rule: report.rule,
-            duration: .milliseconds(now - min(now, report.startedAt)), errorReason: report.reason,
+            action: report.job?.action.name ?? "", jobID: report.delivery.jobID, status: end.state.rawValue,
+            rule: report.rule,
+            duration: report.runTime(until: now), errorReason: report.reason,
             paramsDigest: try report.job.map { try self.digester.digest($0.params) } ?? [], node: self.node.name,
             time: now
         ).encoded
@@ -161,5 +164,20 @@ extension Job {
     fileprivate func timeLeft(at now: UInt64) -> Duration {
         guard let deadline = self.deadline else { return .seconds(366 * 86_400) }
         return .milliseconds(Int64(clamping: deadline) - Int64(clamping: now))
+    }
+}
+
+extension Outcome {
+    /// What was cut off in the middle of an effect outside must not be tried again by itself.
+    fileprivate var ofExternalEffect: Outcome {
+        switch self {
+        case .cancelled(.timeout):
+            .unknown(reason: "its time was up: it may have taken effect, and somebody has to look whether it did")
+        case .cancelled(.drain):
+            .unknown(
+                reason:
+                    "its node was stopped under it: it may have taken effect, and somebody has to look whether it did")
+        case .completed, .failed, .refused, .unknown, .cancelled: self
+        }
     }
 }

@@ -52,13 +52,14 @@ package actor Node {
         let environment = SupervisionEnvironment(
             logger: logger, metrics: metrics, stormGuard: stormGuard, clock: clock, now: elapsed)
         let agents = AgentSupervisors(environment: environment)
-        let queue = RedisStreamJobQueue(client: self.commands, limits: configuration.limits)
+        let queue = RedisStreamJobQueue(client: self.commands, blocking: blocking, limits: configuration.limits)
         self.lease = NodeLease(
-            queue: queue, node: configuration.node, incarnation: incarnation, owner: configuration.owner)
+            queue: queue,
+            identity: NodeIdentity(node: configuration.node, incarnation: incarnation, owner: configuration.owner))
         self.registry = RunRegistry(capacity: configuration.slots, metrics: metrics)
         self.writer = CompletionWriter(
             lease: self.lease, registry: self.registry, logger: logger, clock: clock)
-        let keys = WorkspaceKeyring(client: self.commands, master: master)
+        let keys = WorkspaceKeyring(queue: queue, master: master)
         let jobMetrics = JobMetrics(factory: metrics)
         let handlers = ActionHandlers(
             bundle: policy.bundle, commands: CommandRunner(configuration: configuration.agents, processID: processID),
@@ -76,7 +77,7 @@ package actor Node {
             environment: environment, adjust: adjust)
         self.workspaces = workspaces
         self.consumer = Consumer(
-            lease: self.lease, blocking: blocking, registry: self.registry, keys: keys,
+            lease: self.lease, registry: self.registry, keys: keys,
             share: configuration.workspaceConcurrency,
             reluctance: { stormGuard.isStorm ? Self.stormText(stormGuard) : nil },
             dispatch: { await workspaces.dispatch($0) }, metrics: jobMetrics, logger: logger, clock: clock)

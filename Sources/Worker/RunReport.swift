@@ -23,10 +23,12 @@ package struct RunReport: Sendable {
     var idText: String { self.delivery.jobID?.description ?? "unknown" }
     var submittedAt: UInt64 { self.job?.submittedAt ?? self.delivery.jobID?.milliseconds ?? 0 }
 
+    func runTime(until now: UInt64) -> Duration { .milliseconds(now - min(now, self.startedAt)) }
+
     var isFailure: Bool {
         switch self.outcome {
         case .failed, .cancelled(.timeout): true
-        case .completed, .refused, .cancelled: false
+        case .completed, .refused, .unknown, .cancelled: false
         }
     }
 
@@ -35,7 +37,7 @@ package struct RunReport: Sendable {
         switch self.outcome {
         case .completed: ""
         case .failed(let failure): Printable.text(failure.reason, limit: 500)
-        case .refused(let reason): Printable.text(reason, limit: 500)
+        case .refused(let reason), .unknown(let reason): Printable.text(reason, limit: 500)
         case .cancelled(.timeout): "its time was up"
         case .cancelled(let reason): "cancelled: \(reason.rawValue)"
         }
@@ -46,7 +48,7 @@ package struct RunReport: Sendable {
         switch self.outcome {
         case .completed(let result): result
         case .failed(let failure): failure.detail
-        case .refused, .cancelled: nil
+        case .refused, .unknown, .cancelled: nil
         }
     }
 }
@@ -75,6 +77,7 @@ package struct RetryPolicy: Sendable {
         switch report.outcome {
         case .completed: return .completed
         case .refused: return .discarded
+        case .unknown: return .unresolved
         case .cancelled(.user): return .cancelled
         case .cancelled(.drain), .cancelled(.leaseLost): return .released
         case .failed(let failure) where !failure.isRetryable: return .discarded

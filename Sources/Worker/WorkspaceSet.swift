@@ -99,8 +99,8 @@ extension JobPipeline {
         for delivery in deliveries {
             self.writer.write(
                 Completion(
-                    delivery: delivery, end: .released, action: "", submittedAt: delivery.jobID?.milliseconds ?? 0,
-                    startedAt: 0, failures: delivery.failures, crashes: delivery.crashes))
+                    delivery: delivery, end: .released, action: "", failures: delivery.failures,
+                    crashes: delivery.crashes))
         }
     }
 }

@@ -12,12 +12,14 @@ struct QueueTests {
     struct Bench: Sendable {
         let redis: TestRedis
         let client: RedisClient
-        let queue: RedisStreamJobQueue
+        let queue: any JobQueue
         let keys: WorkspaceKeyring
 
         func lease(_ node: String, _ incarnation: UInt64, owner: String = "here") throws -> NodeLease {
             NodeLease(
-                queue: self.queue, node: try NodeID(node), incarnation: Incarnation(value: incarnation), owner: owner)
+                queue: self.queue,
+                identity: NodeIdentity(
+                    node: try NodeID(node), incarnation: Incarnation(value: incarnation), owner: owner))
         }
 
         func submission(
@@ -40,8 +42,7 @@ struct QueueTests {
 
         func completion(_ delivery: Delivery, _ end: Completion.End = .completed) -> Completion {
             Completion(
-                delivery: delivery, end: end, action: "queue.noop", submittedAt: 1, startedAt: 2, failures: 0,
-                crashes: 0,
+                delivery: delivery, end: end, action: "queue.noop", failures: 0, crashes: 0,
                 auditEvent: Array("outcome".utf8))
         }
 
@@ -57,12 +58,12 @@ struct QueueTests {
         try await withDirectory { directory in
             try await withRedis(in: directory) { redis in
                 try await withClient(redis.configuration) { client in
-                    let keys = WorkspaceKeyring(
-                        client: client, master: try SealingKey(bytes: [UInt8](repeating: 9, count: 32)))
-                    try await body(
-                        Bench(
-                            redis: redis, client: client, queue: RedisStreamJobQueue(client: client, limits: limits),
-                            keys: keys))
+                    try await withClient(redis.configuration) { blocking in
+                        let queue = RedisStreamJobQueue(client: client, blocking: blocking, limits: limits)
+                        let keys = WorkspaceKeyring(
+                            queue: queue, master: try SealingKey(bytes: [UInt8](repeating: 9, count: 32)))
+                        try await body(Bench(redis: redis, client: client, queue: queue, keys: keys))
+                    }
                 }
             }
         }
@@ -75,7 +76,7 @@ struct QueueTests {
             #expect(try await bench.submit(submission) == .accepted(submission.job.id))
             let lease = try bench.lease("n1", 1)
             #expect(try await lease.join().isEmpty)
-            let delivery = try #require(try await lease.claim(most: 10).first)
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 10)).deliveries.first)
             #expect(try await JobEnvelope.open(delivery, keys: bench.keys) == submission.job)
             #expect(try await bench.queue.job(submission.job.id, in: submission.job.workspace)?.state == .running)
             #expect(try await lease.finish([bench.completion(delivery)]) == [true])
@@ -85,7 +86,7 @@ struct QueueTests {
             #expect(try await bench.client.send(RedisCommand("HLEN", "orc:{l0}:run:n1")).integer == 1)
             #expect(try await bench.auditCount("submitted") == 1)
             #expect(try await bench.auditCount("outcome") == 1)
-            #expect(try await lease.claim(most: 10).isEmpty)
+            #expect(try await lease.claim(ClaimRequest(most: 10)).deliveries.isEmpty)
         }
     }
 
@@ -97,7 +98,7 @@ struct QueueTests {
             #expect(try await bench.submit(first) == .accepted(first.job.id))
             #expect(
                 try await bench.submit(try await bench.submission(request: request))
-                    == .duplicate(first.job.id, state: "available"))
+                    == .duplicate(first.job.id, state: .available))
             #expect(
                 try await bench.submit(try await bench.submission(request: request, params: #"{"note":"x"}"#))
                     == .conflict(first: first.job.id))
@@ -105,16 +106,30 @@ struct QueueTests {
             let other = try await bench.submission("other", request: request)
             #expect(try await bench.submit(other) == .accepted(other.job.id))
             #expect(try await bench.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:s:2")).integer == 1)
-            // The first submission happened between these two readings of Redis' clock.
-            let fresh = try await bench.submission("clock")
-            let before = try await bench.queue.time()
-            _ = try await bench.submit(fresh)
-            let after = try await bench.queue.time()
-            let keys = try await bench.client.send(RedisCommand("KEYS", "orc:{l0}:w:clock:i:*")).elements
-            var expiry = RedisCommand("PEXPIRETIME")
-            expiry.append(try #require(keys.first).bytes)
-            let end = UInt64(try #require(try await bench.client.send(expiry).integer))
-            #expect((before + 86_400_000...after + 86_400_001).contains(end))
+        }
+    }
+
+    @Test("a request id is remembered for its time, by Redis' clock, and its record passes away after it")
+    func idempotencyTime() async throws {
+        let limits = QueueLimits(idempotency: .milliseconds(500))
+        try await Self.withBench(limits: limits) { bench in
+            let request = UUID().uuidString
+            let first = try await bench.submission(request: request)
+            #expect(try await bench.submit(first) == .accepted(first.job.id))
+            while true {
+                let again = try await bench.submission(request: request)
+                let result = try await bench.submit(again)
+                guard result != .accepted(again.job.id) else {
+                    #expect(try await bench.queue.time() >= first.job.id.milliseconds + 500)
+                    break
+                }
+                #expect(result == .duplicate(first.job.id, state: .available))
+                #expect(again.job.id.milliseconds <= first.job.id.milliseconds + 500)
+                try await ContinuousClock().sleep(for: .milliseconds(10))
+            }
+            try await eventually("nothing of request ids is left") {
+                try await bench.client.send(RedisCommand("KEYS", "orc:{l0}:w:acme:i:*")).elements.isEmpty
+            }
         }
     }
 
@@ -139,7 +154,9 @@ struct QueueTests {
             for _ in 0..<2 { _ = try await bench.submit(try await bench.submission()) }
             let refused = try await bench.submission(request: UUID().uuidString)
             #expect(try await bench.submit(refused) == .full)
-            #expect(try await bench.client.send(RedisCommand("KEYS", "orc:{l0}:w:acme:i:*")).elements.count == 2)
+            let records = try #require(
+                try await bench.client.send(RedisCommand("KEYS", "orc:{l0}:w:acme:i:*")).elements.first?.string)
+            #expect(try await bench.client.send(RedisCommand("HLEN", records)).integer == 2)
         }
     }
 
@@ -150,12 +167,14 @@ struct QueueTests {
             _ = try await bench.submit(submission)
             let old = try bench.lease("n1", 1)
             _ = try await old.join()
-            let held = try #require(try await old.claim(most: 1).first)
+            let held = try #require(try await old.claim(ClaimRequest(most: 1)).deliveries.first)
             let new = try bench.lease("n1", 2)
             let taken = try #require(try await new.join().first)
             #expect(taken.isRecovered && taken.crashes == 1 && taken.jobID == submission.job.id)
             #expect(try await old.finish([bench.completion(held)]) == [false])
-            let claim = await #expect(throws: JobQueueError.self) { try await old.claim(most: 1) }
+            let claim = await #expect(throws: JobQueueError.self) {
+                try await old.claim(ClaimRequest(most: 1)).deliveries
+            }
             #expect(claim?.code == .replaced)
             let renewal = await #expect(throws: JobQueueError.self) { try await old.renew() }
             #expect(renewal?.code == .replaced)
@@ -172,15 +191,15 @@ struct QueueTests {
             _ = try await bench.submit(try await bench.submission())
             let dead = try bench.lease("n1", 1, owner: "machine-1")
             _ = try await dead.join()
-            let lost = try #require(try await dead.claim(most: 1).first)
+            let lost = try #require(try await dead.claim(ClaimRequest(most: 1)).deliveries.first)
             let alive = try bench.lease("n2", 1, owner: "machine-2")
             _ = try await alive.join()
-            #expect(try await alive.rescue("n1") == 0)
+            #expect(try await alive.queue.rescue("n1", most: 200) == 0)
             // As if the lease had run out: its end is put into the past.
             _ = try await bench.client.send(RedisCommand("ZADD", "orc:{l0}:nodes", "1", "n1"))
             #expect(try await alive.renew().dead == ["n1"])
-            #expect(try await alive.rescue("n1") == 1)
-            let taken = try #require(try await alive.claim(most: 1).first)
+            #expect(try await alive.queue.rescue("n1", most: 200) == 1)
+            let taken = try #require(try await alive.claim(ClaimRequest(most: 1)).deliveries.first)
             #expect(taken.crashes == 1)
             #expect(try await dead.finish([bench.completion(lost)]) == [false])
             #expect(try await alive.finish([bench.completion(taken)]) == [true])
@@ -206,19 +225,18 @@ struct QueueTests {
             _ = try await bench.submit(submission)
             let lease = try bench.lease("n1", 1)
             _ = try await lease.join()
-            let first = try #require(try await lease.claim(most: 1).first)
+            let first = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
             #expect(try await lease.finish([bench.completion(first, .released)]) == [true])
-            let second = try #require(try await lease.claim(most: 1).first)
+            let second = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
             #expect(second.crashes == 0 && second.failures == 0 && second.envelope == first.envelope)
             let failed = Completion(
-                delivery: second, end: .retry(after: .milliseconds(50)), action: "a", submittedAt: 1, startedAt: 2,
-                failures: 1,
-                crashes: 0, reason: "once")
+                delivery: second, end: .retry(after: .milliseconds(50)), action: "a", failures: 1, crashes: 0,
+                reason: "once")
             #expect(try await lease.finish([failed]) == [true])
             #expect(try await bench.queue.job(submission.job.id, in: submission.job.workspace)?.state == .retryable)
-            #expect(try await lease.claim(most: 1).isEmpty)
-            try await eventually("the retry is due") { try await lease.moveDue() == 1 }
-            let third = try #require(try await lease.claim(most: 1).first)
+            #expect(try await lease.claim(ClaimRequest(most: 1)).deliveries.isEmpty)
+            try await eventually("the retry is due") { try await lease.queue.moveDue(most: 500) == 1 }
+            let third = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
             #expect(third.failures == 1)
             #expect(try await lease.finish([bench.completion(third, .discarded)]) == [true])
             #expect(try await bench.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:dead")).integer == 1)
@@ -234,7 +252,8 @@ struct QueueTests {
             _ = try await bench.submit(try await bench.submission("other"))
             let lease = try bench.lease("n1", 1)
             _ = try await lease.join()
-            let delivery = try #require(try await lease.claim(most: 10).first { $0.workspace.name == "acme" })
+            let delivery = try #require(
+                try await lease.claim(ClaimRequest(most: 10)).deliveries.first { $0.workspace.name == "acme" })
             func changed(_ workspace: String, _ id: JobID?, _ envelope: [UInt8]) throws -> Delivery {
                 Delivery(
                     workspace: try WorkspaceID(workspace), jobID: id, entry: delivery.entry, envelope: envelope,
@@ -266,7 +285,7 @@ struct QueueTests {
             _ = try await bench.submit(try await bench.submission())
             let lease = try bench.lease("n1", 1)
             _ = try await lease.join()
-            let claimed = try await lease.claim(most: 10)
+            let claimed = try await lease.claim(ClaimRequest(most: 10)).deliveries
             #expect(claimed.count == 3)
             let bad = try #require(claimed.first { $0.jobID == nil })
             #expect(try await lease.finish([bench.completion(bad, .discarded)]) == [true])
@@ -282,14 +301,13 @@ struct QueueTests {
             _ = try await bench.submit(submission)
             let lease = try bench.lease("n1", 1)
             _ = try await lease.join()
-            let delivery = try #require(try await lease.claim(most: 1).first)
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
             let key = try await bench.keys.currentKey(of: delivery.workspace)
             let sealed = try JobEnvelope.seal(
                 result: Array(marker.utf8), workspace: delivery.workspace, job: submission.job.id, with: key)
             _ = try await lease.finish([
                 Completion(
-                    delivery: delivery, end: .completed, action: "a", submittedAt: 1, startedAt: 1, failures: 0,
-                    crashes: 0,
+                    delivery: delivery, end: .completed, action: "a", failures: 0, crashes: 0,
                     sealedResult: sealed)
             ])
             let record = try #require(try await bench.queue.job(submission.job.id, in: delivery.workspace))
@@ -315,11 +333,13 @@ struct QueueTests {
             _ = try await lease.join()
             _ = try await bench.client.send(RedisCommand("FLUSHALL"))
             _ = try await bench.client.send(RedisCommand("FUNCTION", "FLUSH"))
-            let error = await #expect(throws: JobQueueError.self) { try await lease.claim(most: 1) }
+            let error = await #expect(throws: JobQueueError.self) {
+                try await lease.claim(ClaimRequest(most: 1)).deliveries
+            }
             #expect(error?.code == .unknownNode)
             _ = try await lease.join()
             _ = try await bench.submit(try await bench.submission("fresh"))
-            #expect(try await lease.claim(most: 1).count == 1)
+            #expect(try await lease.claim(ClaimRequest(most: 1)).deliveries.count == 1)
         }
     }
 
@@ -330,31 +350,31 @@ struct QueueTests {
             _ = try await bench.submit(try await bench.submission("small"))
             let lease = try bench.lease("n1", 1)
             _ = try await lease.join()
-            let claimed = try await lease.claim(most: 64, quantum: 32)
+            let claimed = try await lease.claim(ClaimRequest(most: 64, quantum: 32)).deliveries
             #expect(claimed.contains { $0.workspace.name == "small" })
-            #expect(claimed.count == 33)
-            #expect(try await lease.claim(most: 200, quantum: 200).count == 68)
+            #expect(claimed.count == 64)
+            #expect(try await lease.claim(ClaimRequest(most: 200, quantum: 200)).deliveries.count == 37)
         }
     }
 
     @Test("who waits for work hears of a job, and who waits for a job hears of its end")
     func waiting() async throws {
         try await Self.withBench { bench in
-            try await withClient(bench.redis.configuration) { blocking in
+            do {
                 let lease = try bench.lease("n1", 1)
                 _ = try await lease.join()
-                let start = try await lease.position(after: nil)
-                async let rung: NodeLease.Position = {
+                let start = try await lease.queue.position(after: nil)
+                async let rung: QueuePosition = {
                     var position = start
-                    _ = try await lease.listen(from: &position, blocking: blocking, timeout: .seconds(20))
+                    _ = try await lease.queue.listen(from: &position, timeout: .seconds(20))
                     return position
                 }()
                 let submission = try await bench.submission()
                 _ = try await bench.submit(submission)
                 #expect(try await rung != start)
-                let delivery = try #require(try await lease.claim(most: 1).first)
+                let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
                 async let end = bench.queue.waitForEnd(
-                    of: submission.job.id, in: submission.job.workspace, blocking: blocking, timeout: .seconds(20))
+                    of: submission.job.id, in: submission.job.workspace, timeout: .seconds(20))
                 try await eventually("the waiter is noted") {
                     try await bench.client.send(RedisCommand("EXISTS", "orc:{l0}:waiters")).integer == 1
                 }
@@ -367,20 +387,20 @@ struct QueueTests {
     @Test("a cancelled job is told to its node, and a position keeps what was said while nobody listened")
     func cancelRunning() async throws {
         try await Self.withBench { bench in
-            try await withClient(bench.redis.configuration) { blocking in
+            do {
                 let lease = try bench.lease("n1", 1)
                 _ = try await lease.join()
                 let submission = try await bench.submission()
                 _ = try await bench.submit(submission)
-                let delivery = try #require(try await lease.claim(most: 1).first)
-                let start = try await lease.position(after: nil)
+                let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+                let start = try await lease.queue.position(after: nil)
                 let before = try await bench.queue.cancel(
                     submission.job.id, in: submission.job.workspace, request: Array("asked".utf8),
                     outcome: Array("ended".utf8))
                 #expect(before == .running)
                 // As after an outage: the bell anew, the wishes from where it had heard them.
-                var position = try await lease.position(after: start)
-                let heard = try await lease.listen(from: &position, blocking: blocking, timeout: .seconds(20))
+                var position = try await lease.queue.position(after: start)
+                let heard = try await lease.queue.listen(from: &position, timeout: .seconds(20))
                 #expect(heard == [submission.job.id])
                 // Should it not have heard, it hears at its next renewal.
                 #expect(try await lease.renew().cancelled == [submission.job.id])
@@ -401,15 +421,15 @@ struct QueueTests {
             _ = try await lease.join()
             let submission = try await bench.submission()
             _ = try await bench.submit(submission)
-            #expect(try await lease.claim(most: 1).count == 1)
+            #expect(try await lease.claim(ClaimRequest(most: 1)).deliveries.count == 1)
             _ = try await bench.queue.cancel(
                 submission.job.id, in: submission.job.workspace, request: Array("asked".utf8),
                 outcome: Array("ended".utf8))
             // The node dies without having heard of it.
             let other = try bench.lease("n2", 1)
             _ = try await other.join()
-            try await eventually("its lease is over") { try await other.rescue("n1") == 1 }
-            #expect(try await other.claim(most: 10).isEmpty)
+            try await eventually("its lease is over") { try await other.queue.rescue("n1", most: 200) == 1 }
+            #expect(try await other.claim(ClaimRequest(most: 10)).deliveries.isEmpty)
             #expect(
                 try await bench.queue.job(submission.job.id, in: submission.job.workspace)?.state == .cancelled)
             #expect(try await bench.auditCount("ended") == 1)
@@ -434,8 +454,8 @@ struct QueueTests {
             // One at a time: the urgent stream all but always, the others once in nine turns each at the least.
             var order: [Character] = []
             for _ in 0..<60 {
-                let token = try #require(try await lease.claim(most: 1).first).entry.token
-                order.append(try #require(token.split(separator: "|")[1].last))
+                let entry = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first).entry
+                order.append(try #require(String(entry.priority.rawValue).last))
             }
             #expect(order.prefix(8).allSatisfy { $0 == "1" })
             #expect(order.prefix(24).count { $0 == "1" } >= 18)
@@ -455,15 +475,15 @@ struct QueueTests {
             #expect(try await bench.submit(later) == .accepted(submission.job.id))
             let workspace = submission.job.workspace
             #expect(try await bench.queue.job(submission.job.id, in: workspace)?.state == .scheduled)
-            #expect(try await lease.claim(most: 1).isEmpty)
-            try await eventually("it is moved") { try await lease.moveDue() == 1 }
+            #expect(try await lease.claim(ClaimRequest(most: 1)).deliveries.isEmpty)
+            try await eventually("it is moved") { try await lease.queue.moveDue(most: 500) == 1 }
             #expect(try await bench.queue.job(submission.job.id, in: workspace)?.state == .available)
-            #expect(try await lease.claim(most: 1).count == 1)
+            #expect(try await lease.claim(ClaimRequest(most: 1)).deliveries.count == 1)
             // Ten days ahead its bucket must not pass away before it.
             let far = try await bench.submission("far")
             _ = try await bench.submit(
                 Submission(job: far.job, start: .after(.seconds(864_000)), auditEvent: far.auditEvent))
-            let bucket = "orc:{l0}:w:far:r:\(far.job.id.milliseconds / 600_000)"
+            let bucket = "orc:{l0}:w:far:r:\(far.job.id.milliseconds / 614_400)"
             let expiry = try await bench.client.send(RedisCommand("PTTL", bucket)).integer ?? 0
             #expect(expiry > 864_000_000)
             // Cancelled in time it never runs.

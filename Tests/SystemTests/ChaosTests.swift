@@ -222,7 +222,7 @@ struct ChaosTests {
             let node = installation.node("n1")
             let first = try await installation.submit("queue.noop", [:])
             _ = try await installation.client.send(
-                RedisCommand("XADD", "orc:{l0}:w:acme:s:2", "*", "j", "0123456789abcdef", "e", "garbage"))
+                RedisCommand("XADD", "orc:{l0}:w:acme:s:2", "*", "e", "0123456789abcdefgarbage"))
             _ = try await installation.client.send(RedisCommand("XADD", "orc:{l0}:w:acme:s:2", "*", "x", "y"))
             let denied = try await installation.submit("shell.nothing", [:])
             let last = try await installation.submit("queue.noop", [:])

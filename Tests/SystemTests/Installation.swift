@@ -15,12 +15,13 @@ struct Installation: Sendable {
     let keys: WorkspaceKeyring
     private let started = StartedProcesses()
 
-    private init(directory: String, redis: TestRedis, client: RedisClient, keys: WorkspaceKeyring) {
+    private init(directory: String, redis: TestRedis, client: RedisClient) throws {
         self.directory = directory
         self.redis = redis
         self.queue = RedisStreamJobQueue(client: client, limits: QueueLimits())
         self.client = client
-        self.keys = keys
+        self.keys = WorkspaceKeyring(
+            queue: self.queue, master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)))
     }
 
     static let master = String(repeating: "5a", count: 32)
@@ -32,9 +33,7 @@ struct Installation: Sendable {
         try await withDirectory { directory in
             try await withRedis(in: directory, options: redisOptions, configure: { $0.password = password }) { redis in
                 try await withClient(redis.configuration) { client in
-                    let keys = WorkspaceKeyring(
-                        client: client, master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)))
-                    let installation = Installation(directory: directory, redis: redis, client: client, keys: keys)
+                    let installation = try Installation(directory: directory, redis: redis, client: client)
                     do {
                         try await body(installation)
                     } catch {

@@ -232,12 +232,15 @@ struct NodeTreeTests {
                 try await Self.jobs(installation, 1)
                 // A claim in the node's name whose answer the node never sees.
                 let lease = NodeLease(
-                    queue: installation.queue, node: try NodeID("local"), incarnation: Incarnation(value: 1),
-                    owner: "test")
+                    queue: installation.queue,
+                    identity: NodeIdentity(
+                        node: try NodeID("local"), incarnation: Incarnation(value: 1), owner: "test"))
                 var lost: JobID?
                 try await eventually("such a claim takes a job before the node does") {
                     let id = try await installation.submit("queue.noop", [:])
-                    guard try await !lease.claim(most: 1, share: 8, held: [:]).isEmpty else { return false }
+                    guard try await !lease.claim(ClaimRequest(most: 1, share: 8)).deliveries.isEmpty else {
+                        return false
+                    }
                     lost = id
                     return true
                 }

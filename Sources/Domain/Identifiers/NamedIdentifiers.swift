@@ -72,6 +72,22 @@ package struct DefinitionName: Hashable, Sendable, CustomStringConvertible {
     package var description: String { self.name }
 }
 
+/// A name that a submitter gives to jobs, to find them by.
+package struct JobTag: Hashable, Sendable, CustomStringConvertible {
+    package let name: String
+
+    /// Tags that one job may have.
+    package static let limit = 8
+
+    package init(_ text: String) throws(DomainError) {
+        self.name = try NameRule.check(
+            text, kind: "tag", limit: 63, extra: "-_.",
+            expected: "1 to 63 of a-z, 0-9, -, _ and ., beginning and ending with a letter or digit")
+    }
+
+    package var description: String { self.name }
+}
+
 /// One life of a node's process; no two processes share one, so it fences the earlier.
 package struct Incarnation: Hashable, Sendable, CustomStringConvertible {
     package let value: UInt64

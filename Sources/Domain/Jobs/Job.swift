@@ -12,12 +12,15 @@ package struct Job: Hashable, Sendable {
     package let params: [UInt8]
     /// Milliseconds since the epoch from which on it is not worth running; nil when it always is.
     package let deadline: UInt64?
+    /// Names that its submitter gave it, to find it by.
+    package let tags: [JobTag]
 
     package init(
         id: JobID, workspace: WorkspaceID, action: ActionName, requestID: RequestID, actor: String, submittedAt: UInt64,
-        params: [UInt8], deadline: UInt64? = nil
+        params: [UInt8], deadline: UInt64? = nil, tags: [JobTag] = []
     ) {
         self.deadline = deadline
+        self.tags = tags
         self.id = id
         self.workspace = workspace
         self.action = action
@@ -61,13 +64,42 @@ package struct Delivery: Hashable, Sendable {
 
 /// Where an entry lies and under which lease: what a completion must name to be accepted.
 package struct EntryReference: Hashable, Sendable {
-    /// The key of the lease in the node's running hash.
-    package let leaseKey: [UInt8]
-    /// Names the node's incarnation, the stream and the entry: `incarnation|stream|entry id`.
-    package let token: String
+    package let workspace: WorkspaceID
+    package let priority: Priority
+    package let id: EntryID
+    /// Another entry of the same job was held when this one was delivered; its lease has a key of its own.
+    package let isRepeated: Bool
 
-    package init(leaseKey: [UInt8], token: String) {
-        self.leaseKey = leaseKey
-        self.token = token
+    package init(workspace: WorkspaceID, priority: Priority, id: EntryID, isRepeated: Bool = false) {
+        self.workspace = workspace
+        self.priority = priority
+        self.id = id
+        self.isRepeated = isRepeated
+    }
+}
+
+/// An entry's place in its stream: when Redis took it, and which one of that millisecond it is.
+package struct EntryID: Hashable, Sendable, Comparable, CustomStringConvertible {
+    package let milliseconds: UInt64
+    package let sequence: UInt64
+
+    package init(milliseconds: UInt64, sequence: UInt64) {
+        self.milliseconds = milliseconds
+        self.sequence = sequence
+    }
+
+    /// Reads `1700000000000-0`; nil when it is something else.
+    package init?(text: some StringProtocol) {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2, let milliseconds = UInt64(parts[0]), let sequence = UInt64(parts[1]) else {
+            return nil
+        }
+        self.init(milliseconds: milliseconds, sequence: sequence)
+    }
+
+    package var description: String { "\(self.milliseconds)-\(self.sequence)" }
+
+    package static func < (left: EntryID, right: EntryID) -> Bool {
+        (left.milliseconds, left.sequence) < (right.milliseconds, right.sequence)
     }
 }

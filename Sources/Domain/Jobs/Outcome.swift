@@ -6,6 +6,8 @@ package enum Outcome: Hashable, Sendable {
     case failed(Failure)
     /// The policy, or the entry itself, forbids the run; it is never tried again.
     case refused(reason: String)
+    /// It may have taken effect or not, and to try again might double that.
+    case unknown(reason: String)
     /// Somebody asked for the end.
     case cancelled(CancellationReason)
 
@@ -15,6 +17,7 @@ package enum Outcome: Hashable, Sendable {
         case .completed: "completed"
         case .failed: "failed"
         case .refused: "refused"
+        case .unknown: "unknown"
         case .cancelled: "cancelled"
         }
     }

@@ -11,7 +11,7 @@ struct DeadCommand: AsyncParsableCommand {
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Lists the newest dead letters of the workspace.",
+            abstract: "Lists the newest dead letters of the workspace, those that wait for a decision among them.",
             discussion: "EXAMPLES\n  orchestra dead list\n  orchestra dead list --limit 1000 --json")
 
         @OptionGroup var scope: WorkspaceScope
@@ -30,12 +30,13 @@ struct DeadCommand: AsyncParsableCommand {
         }
 
         private static func line(_ letter: DeadLetter) -> String {
-            "\(letter.job)  \(JobText.time(letter.since))  \(letter.action)  \(Printable.text(letter.reason, limit: 100))"
+            "\(letter.job)  \(letter.state.rawValue)  \(JobText.time(letter.since))  \(letter.action)  \(Printable.text(letter.reason, limit: 100))"
         }
 
         static func json(_ letter: DeadLetter) -> JSONValue {
             [
-                "job_id": .string(letter.job.description), "action": .string(letter.action),
+                "job_id": .string(letter.job.description), "state": .string(letter.state.rawValue),
+                "action": .string(letter.action),
                 "reason": .string(letter.reason), "since": .integer(Int64(clamping: letter.since)),
             ]
         }
@@ -70,7 +71,7 @@ struct DeadCommand: AsyncParsableCommand {
 
         private static func page(_ letter: DeadLetter, _ output: JSONValue?) -> String {
             let lines = [
-                "job          \(letter.job)", "action       \(letter.action)",
+                "job          \(letter.job)", "state        \(letter.state.rawValue)", "action       \(letter.action)",
                 "reason       \(Printable.text(letter.reason, limit: 500))",
                 "since        \(JobText.time(letter.since))",
             ]
@@ -114,14 +115,20 @@ struct DeadCommand: AsyncParsableCommand {
 /// Does to a dead letter what a person decided, with its audit event; status 65 when there is none.
 private func decide(
     _ text: String, _ scope: WorkspaceScope, _ kind: AuditEvent.Kind, status: String, _ done: String,
-    _ act: @escaping @Sendable (QueueSession, JobID, WorkspaceID, [UInt8]) async throws -> Bool
+    _ act: @escaping @Sendable (QueueSession, JobID, WorkspaceID, [UInt8]) async throws -> LetterAnswer
 ) async throws {
     try await reporting {
         let id = try JobID(text)
         try await scope.withSession { session, workspace in
             let event = try await session.event(kind, of: id, in: workspace, status: status)
-            guard try await act(session, id, workspace, event) else { throw notDead(id, workspace) }
-            show("job \(id) \(done)")
+            switch try await act(session, id, workspace, event) {
+            case .done: show("job \(id) \(done)")
+            case .absent: throw notDead(id, workspace)
+            case .isUnresolved:
+                throw CommandError(
+                    .data,
+                    "the outcome of job \(id) is unknown; look whether it took effect, then: orchestra jobs resolve")
+            }
         }
     }
 }

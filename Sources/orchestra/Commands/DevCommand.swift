@@ -5,6 +5,7 @@ import Foundation
 import Logging
 import Policy
 import Redis
+import Worker
 
 struct DevCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -147,7 +148,10 @@ struct DevCommand: AsyncParsableCommand {
                 params: JSONValue.object([JSONMember("agent", "shell"), JSONMember("prompt", .string(prompt))]).bytes,
                 actor: "dev:\(NSUserName())")
             try await QueueSession.with(context) { session in
-                let (id, _) = try await request.submit(session, policy: try context.policy())
+                let answers = try await session.submit([request], policy: try context.policy())
+                guard let (id, _) = try answers.first?.accepted() else {
+                    throw CommandError(.gaveUp, "the queue did not answer")
+                }
                 show("  job \(id)")
                 let watcher = JobWatcher(
                     session: session, workspace: request.workspace, agents: context.stateDirectory + "/agents",

@@ -20,7 +20,7 @@ struct JobWatcher: Sendable {
             let state: JobState?
             if self.agents == nil {
                 state = try await self.session.queue.waitForEnd(
-                    of: id, in: self.workspace, blocking: self.session.blocking, timeout: .seconds(1))
+                    of: id, in: self.workspace, timeout: .seconds(1))
             } else {
                 state = try await self.session.queue.job(id, in: self.workspace)?.state
                 try await ContinuousClock().sleep(for: .milliseconds(50))

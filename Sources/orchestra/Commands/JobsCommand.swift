@@ -6,8 +6,8 @@ import Jobs
 
 struct JobsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "jobs", abstract: "Shows and cancels jobs of the workspace.",
-        subcommands: [List.self, Show.self, Cancel.self],
+        commandName: "jobs", abstract: "Shows, cancels and resolves jobs of the workspace.",
+        subcommands: [List.self, Show.self, Cancel.self, Resolve.self],
         defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
@@ -17,17 +17,20 @@ struct JobsCommand: AsyncParsableCommand {
                 EXAMPLES
                   orchestra jobs list
                   orchestra jobs list --limit 100 --json
+                  orchestra jobs list --tag nightly
                 """)
 
         @OptionGroup var scope: WorkspaceScope
         @OptionGroup var output: OutputOptions
         @OptionGroup var length: ListLimit
+        @Option(help: "Only jobs that were submitted with this tag.") var tag: String?
 
         func run() async throws {
             try await reporting {
                 let (limit, json) = (self.length.limit, self.output.json)
+                let tag = try self.tag.map { try JobTag($0) }
                 try await self.scope.withSession { session, workspace in
-                    let jobs = try await session.queue.jobs(in: workspace, limit: limit)
+                    let jobs = try await session.queue.jobs(in: workspace, limit: limit, tag: tag)
                     if !json, jobs.isEmpty { show("no jobs in workspace '\(workspace)'") }
                     for job in jobs { show(json ? JobText.json(job).text : JobText.line(job)) }
                 }
@@ -91,7 +94,7 @@ extension JobsCommand {
                         id, in: workspace, request: request, outcome: outcome)
                     switch before {
                     case nil: throw CommandError(.data, "there is no job \(id) in workspace '\(workspace)'")
-                    case .completed?, .cancelled?, .discarded?:
+                    case .completed?, .cancelled?, .discarded?, .unresolved?:
                         show("job \(id) had ended before: \(before?.rawValue ?? "")")
                     case .running?:
                         show("job \(id) is being cancelled by its node")
@@ -100,6 +103,51 @@ extension JobsCommand {
                         _ = try await watcher.watch(id)
                     case .scheduled?, .available?, .retryable?: show("job \(id) is cancelled")
                     }
+                }
+            }
+        }
+    }
+}
+
+extension JobsCommand {
+    struct Resolve: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Says what became of a job whose outcome is unknown.",
+            discussion: """
+                An action with effects outside is not tried again by itself when its node died or its time was up in
+                the middle of it: it may have taken effect. Such a job waits as 'unresolved' until somebody looked.
+
+                EXAMPLES
+                  orchestra jobs resolve 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11 --as done
+                  orchestra jobs resolve 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11 --as retry
+                """)
+
+        @OptionGroup var scope: WorkspaceScope
+        @Argument(help: "The job's id.") var id: String
+        @Option(
+            name: .customLong("as"),
+            help: "done: it took effect; failed: it did not, and stays so; retry: it did not, and is run again.")
+        var resolution: String
+
+        func run() async throws {
+            try await reporting {
+                let id = try JobID(self.id)
+                guard let resolution = Resolution(rawValue: self.resolution) else {
+                    throw CommandError(
+                        .usage, "--as \(Printable.text(self.resolution)): expected done, failed or retry")
+                }
+                try await self.scope.withSession { session, workspace in
+                    let event = try await session.event(
+                        .resolved, of: id, in: workspace, status: resolution.state.rawValue)
+                    let isResolved = try await session.queue.resolve(
+                        id, in: workspace, as: resolution, reason: "resolved by a person: \(resolution.rawValue)",
+                        auditEvent: event)
+                    guard isResolved else {
+                        throw CommandError(
+                            .data,
+                            "no job \(id) of workspace '\(workspace)' waits for a decision; see: orchestra dead list")
+                    }
+                    show("job \(id) is \(resolution.state.rawValue)")
                 }
             }
         }
@@ -137,6 +185,10 @@ enum JobText {
         if job.finishedAt > 0 { lines.append("finished     \(self.time(job.finishedAt))") }
         if !job.node.isEmpty { lines.append("node         \(Printable.text(job.node))") }
         if job.failures + job.crashes > 0 { lines.append("failures     \(job.failures), crashes \(job.crashes)") }
+        if !job.tags.isEmpty { lines.append("tags         \(Printable.text(job.tags.joined(separator: ", ")))") }
+        if let progress = job.progress {
+            lines.append("progress     \(progress.percent) % \(progress.text) (\(self.time(progress.time)))")
+        }
         if let result { lines += self.lines(of: result, shown: shown) }
         return lines.joined(separator: "\n")
     }
@@ -168,6 +220,14 @@ enum JobText {
             JSONMember("failures", .integer(Int64(job.failures))), JSONMember("crashes", .integer(Int64(job.crashes))),
             JSONMember("node", .string(job.node)), JSONMember("reason", .string(job.reason)),
         ]
+        members.append(JSONMember("tags", .array(job.tags.map { .string($0) })))
+        if let progress = job.progress {
+            let value: JSONValue = [
+                "percent": .integer(Int64(progress.percent)), "text": .string(progress.text),
+                "time": .integer(Int64(clamping: progress.time)),
+            ]
+            members.append(JSONMember("progress", value))
+        }
         if let result { members.append(JSONMember("result", result)) }
         return .object(members)
     }

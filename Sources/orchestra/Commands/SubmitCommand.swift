@@ -6,6 +6,7 @@ import Domain
 import Foundation
 import Jobs
 import Policy
+import Worker
 
 struct SubmitCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -18,10 +19,16 @@ struct SubmitCommand: AsyncParsableCommand {
               orchestra submit shell.run --param command='ls -la /' --wait
               orchestra submit agent.run --param agent=shell --param prompt='echo hello' --follow
               orchestra submit queue.noop --json params.json --request-id 1b4e28ba-2fa1-41d2-883f-0016d3cca427
+              orchestra submit --batch requests.jsonl
             """)
 
     @OptionGroup var common: CommonOptions
-    @Argument(help: "The action's exact name.") var action: String
+    @Argument(help: "The action's exact name.") var action: String?
+    @Option(
+        help: ArgumentHelp(
+            "Many requests at once: a file with one JSON object a line, with action, params and what the options below give (request_id, priority, delay, run_at, deadline, unique, tags); - is standard input.",
+            valueName: "file"))
+    var batch: String?
     @Option(help: ArgumentHelp("A text param; 'name:=JSON' gives any other type.", valueName: "name=value"))
     var param: [String] = []
     @Option(help: ArgumentHelp("A file with all params as one JSON object; - is standard input.", valueName: "file"))
@@ -34,6 +41,8 @@ struct SubmitCommand: AsyncParsableCommand {
     var runAt: String?
     @Option(help: ArgumentHelp("Does not run it after this time, nor beyond it.", valueName: "time"))
     var deadline: String?
+    @Option(help: "While a job with this key has not ended, no other with it is taken.") var unique: String?
+    @Option(help: "A name to find the job by; may be given up to eight times.") var tag: [String] = []
     @Flag(help: "Prints JSON, one object a line.") var jsonOutput = false
     @Flag(help: "Waits for the end and prints the result; status 1 when the job was not completed.") var wait = false
     @Flag(help: "As --wait, and shows an agent's terminal while it runs on this machine.") var follow = false
@@ -41,14 +50,13 @@ struct SubmitCommand: AsyncParsableCommand {
     func run() async throws {
         try await reporting {
             let context = try self.common.context(extra: self.workspace.map { ["workspace": $0] } ?? [:])
-            let request = JobRequest(
-                workspace: try context.workspace(), action: try ActionName(self.action),
-                requestID: try RequestID(self.requestID ?? UUID().uuidString), params: try self.params(),
-                actor: "cli:\(NSUserName())", priority: try self.urgency(), start: try self.start(),
-                deadline: try self.deadline.map { try Self.time($0, "--deadline") })
+            if let file = self.batch { return try await self.submitBatch(file, context) }
+            let request = try self.request(in: try context.workspace())
             let (json, waits, follows) = (self.jsonOutput, self.wait || self.follow, self.follow)
             try await QueueSession.with(context) { session in
-                let (id, isDuplicate) = try await request.submit(session, policy: try context.policy())
+                let answers = try await session.submit([request], policy: try context.policy())
+                guard let answer = answers.first else { throw CommandError(.gaveUp, "the queue did not answer") }
+                let (id, isDuplicate) = try answer.accepted()
                 if json {
                     let line: JSONValue = ["job_id": .string(id.description), "duplicate": .bool(isDuplicate)]
                     show(line.text)
@@ -66,33 +74,41 @@ struct SubmitCommand: AsyncParsableCommand {
         }
     }
 
-    private func urgency() throws -> Priority {
-        let names: [String: Priority] = ["high": .high, "normal": .normal, "low": .low]
-        guard let priority = names[self.priority] else {
-            throw CommandError(.usage, "--priority \(Printable.text(self.priority)): expected high, normal or low")
+    private func request(in workspace: WorkspaceID) throws -> JobRequest {
+        guard let action = self.action else {
+            throw CommandError(.usage, "no action is named; expected its exact name, or --batch with a file")
         }
-        return priority
+        return JobRequest(
+            workspace: workspace, action: try ActionName(action),
+            requestID: try RequestID(self.requestID ?? UUID().uuidString), params: try self.params(),
+            actor: "cli:\(NSUserName())", priority: try RequestText.priority(self.priority),
+            start: try RequestText.start(delay: self.delay, runAt: self.runAt),
+            deadline: try self.deadline.map { try RequestText.time($0, "--deadline") },
+            uniqueKey: try self.unique.map(RequestText.uniqueKey), tags: try RequestText.tags(self.tag))
     }
 
-    private func start() throws -> JobStart {
-        if let delay = self.delay {
-            guard self.runAt == nil else { throw CommandError(.usage, "--delay and --run-at exclude each other") }
-            guard delay >= 0, Duration.seconds(delay) <= JobStart.longestDelay else {
-                throw CommandError(.usage, "--delay \(delay): expected seconds from 0 to a year")
+    /// A line for each request; status 1 when one was not taken. A file with a line that cannot be read is refused as
+    /// a whole.
+    private func submitBatch(_ file: String, _ context: Context) async throws {
+        guard self.action == nil, self.param.isEmpty, self.json == nil, self.requestID == nil, self.delay == nil,
+            self.runAt == nil, self.deadline == nil, self.unique == nil, self.tag.isEmpty, !self.wait, !self.follow
+        else { throw CommandError(.usage, "--batch takes everything from its file; expected no other request options") }
+        let data = file == "-" ? try FileHandle.standardInput.readToEnd() : FileManager.default.contents(atPath: file)
+        guard let data else { throw CommandError(.usage, "the file \(file) cannot be read") }
+        let requests = try BatchFile.requests(
+            Array(data), workspace: try context.workspace(), actor: "cli:\(NSUserName())")
+        try await QueueSession.with(context) { session in
+            let policy = try context.policy()
+            var allTaken = true
+            for start in stride(from: 0, to: requests.count, by: BatchFile.chunk) {
+                let chunk = Array(requests[start..<min(start + BatchFile.chunk, requests.count)])
+                for (request, answer) in zip(chunk, try await session.submit(chunk, policy: policy)) {
+                    show(answer.line(of: request).text)
+                    allTaken = allTaken && answer.isAccepted
+                }
             }
-            return .after(.seconds(delay))
+            guard allTaken else { throw ExitCode(CommandError.Status.jobFailed.rawValue) }
         }
-        return try self.runAt.map { .at(try Self.time($0, "--run-at")) } ?? .now
-    }
-
-    /// Milliseconds since the epoch of an RFC 3339 time.
-    private static func time(_ text: String, _ option: String) throws -> UInt64 {
-        let formats = [Date.ISO8601FormatStyle(), Date.ISO8601FormatStyle(includingFractionalSeconds: true)]
-        guard let date = formats.lazy.compactMap({ try? $0.parse(text) }).first, date.timeIntervalSince1970 > 0 else {
-            throw CommandError(
-                .usage, "\(option) \(Printable.text(text)): expected a time such as 2026-12-24T18:00:00Z")
-        }
-        return UInt64(date.timeIntervalSince1970 * 1000)
     }
 
     /// The params as one JSON object; a file's bytes are taken as they are.
@@ -122,65 +138,12 @@ struct SubmitCommand: AsyncParsableCommand {
     }
 }
 
-/// A request on its way into the queue: decided, audited, stored.
-struct JobRequest: Sendable {
-    let workspace: WorkspaceID
-    let action: ActionName
-    let requestID: RequestID
-    let params: [UInt8]
-    let actor: String
-    var priority = Priority.normal
-    var start = JobStart.now
-    /// Milliseconds since the epoch.
-    var deadline: UInt64?
-
-    /// Returns the job's id and whether the request had come before. Throws status 77 when the policy denies
-    /// (the denial is in the audit trail by then), 65 for unusable params, 69 when the queue is full.
-    func submit(_ session: QueueSession, policy: PolicyEngine) async throws -> (JobID, isDuplicate: Bool) {
-        try await session.keys.verifyMaster()
-        let now = try await session.queue.time()
-        let digester = ParamsDigester(key: try await session.keys.digestKey())
-        func event(_ kind: AuditEvent.Kind, _ job: JobID?, status: String, rule: String, reason: String) throws
-            -> [UInt8]
-        {
-            AuditEvent(
-                kind: kind, workspace: self.workspace, actor: self.actor, action: self.action.name, jobID: job,
-                status: status, rule: rule, duration: .zero, errorReason: reason,
-                paramsDigest: try digester.digest(self.params), node: "", time: now
-            ).encoded
-        }
-        let rule: String
-        switch policy.decide(self.action, params: self.params).decision {
-        case .allow(let name): rule = name
-        case .deny(let denial):
-            try await session.queue.appendAudit(
-                try event(.denied, nil, status: "denied", rule: denial.rule, reason: denial.reason))
-            throw CommandError(denial.kind == .notAllowed ? .notPermitted : .data, denial.reason)
-        }
-        let random = try Digests.randomBytes(count: 16)
-        guard let bits = UUIDBytes(bytes: random) else { throw CommandError(.gaveUp, "no random bytes") }
-        let id = JobID(milliseconds: now, randomHigh: bits.high, randomLow: bits.low)
-        let job = Job(
-            id: id, workspace: self.workspace, action: self.action, requestID: self.requestID, actor: self.actor,
-            submittedAt: now, params: self.params, deadline: self.deadline)
-        let results = try await session.queue.submit(
-            [
-                Submission(
-                    job: job, priority: self.priority, start: self.start,
-                    auditEvent: try event(.submitted, id, status: "accepted", rule: rule, reason: ""))
-            ],
-            keys: session.keys)
-        switch results.first {
-        case .accepted(let id): return (id, false)
-        case .duplicate(let id, _): return (id, true)
-        case .conflict(let first):
-            throw CommandError(
-                .data,
-                "the request id \(self.requestID) was used for job \(first) with other params; expected a new one")
-        case .full:
-            throw CommandError(
-                .unavailable, "the workspace '\(self.workspace)' has as many waiting jobs as it may; try again later")
-        case nil: throw CommandError(.gaveUp, "the queue did not answer")
-        }
+extension QueueSession {
+    /// Decides and stores requests; throws when another master key first used this Redis.
+    func submit(_ requests: [JobRequest], policy: PolicyEngine) async throws -> [JobRequest.Answer] {
+        try await self.keys.verifyMaster()
+        return try await JobRequest.submit(
+            requests, to: self.queue, keys: self.keys, digester: ParamsDigester(key: try await self.keys.digestKey()),
+            policy: policy)
     }
 }

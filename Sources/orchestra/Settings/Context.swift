@@ -142,9 +142,7 @@ struct Context: Sendable {
 
 /// A client of the queue for one command: connects, runs the body, disconnects.
 struct QueueSession: Sendable {
-    let queue: RedisStreamJobQueue
-    let client: RedisClient
-    let blocking: RedisClient
+    let queue: any JobQueue
     let keys: WorkspaceKeyring
     let master: SealingKey
 
@@ -162,9 +160,8 @@ struct QueueSession: Sendable {
         let quiet = Logger(label: "orchestra") { _ in SwiftLogNoOpLogHandler() }
         let client = RedisClient(configuration: redis, group: group, logger: quiet)
         let blocking = RedisClient(configuration: redis, group: group, logger: quiet)
-        let session = QueueSession(
-            queue: RedisStreamJobQueue(client: client, limits: limits), client: client, blocking: blocking,
-            keys: WorkspaceKeyring(client: client, master: master), master: master)
+        let queue = RedisStreamJobQueue(client: client, blocking: blocking, limits: limits)
+        let session = QueueSession(queue: queue, keys: WorkspaceKeyring(queue: queue, master: master), master: master)
         return try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addTask {
                 await client.run()

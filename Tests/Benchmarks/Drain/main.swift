@@ -48,7 +48,7 @@ func drainByNode(_ directory: String, _ redis: TestRedis, jobs: Int) async throw
     try await withClient(redis.configuration) { client in
         let queue = RedisStreamJobQueue(client: client, limits: QueueLimits())
         let keys = WorkspaceKeyring(
-            client: client, master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)))
+            queue: queue, master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)))
         let node = ManagedProcess(
             buildDirectory + "/orchestra", ["worker"],
             environment: [

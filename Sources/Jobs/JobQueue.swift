@@ -1,0 +1,190 @@
+package import Domain
+
+/// The queue of jobs: what submitters, people and nodes ask of it. Each call is one atomic step.
+///
+/// `RedisStreamJobQueue` is the one that nodes share; `InMemoryJobQueue` decides alike within a process. All calls
+/// throw `JobQueueError`, or `CancellationError`. After `unavailable` it is unknown whether the step was taken; each may
+/// be taken again without doubling anything, as its own text says.
+package protocol JobQueue: Sendable {
+    var limits: QueueLimits { get }
+
+    // MARK: Submitting
+
+    /// Stores jobs, each with its idempotency record, its job record, its sealed entry and its audit event; a result
+    /// for each, in order. Sent again, the same request ids are answered as duplicates.
+    func submit(_ submissions: [SealedSubmission]) async throws -> [SubmissionResult]
+
+    /// Stores an audit event that belongs to no job, such as a denial.
+    func appendAudit(_ event: [UInt8], of workspace: WorkspaceID) async throws
+
+    /// The queue's clock in milliseconds since the epoch; all nodes share it.
+    func time() async throws -> UInt64
+
+    // MARK: Keys
+
+    /// A workspace's wrapped key, nil when there is none of this id.
+    func wrappedKey(_ id: UInt32, of workspace: WorkspaceID) async throws -> [UInt8]?
+
+    /// Stores a workspace's wrapped key unless there is one of this id.
+    func storeKey(_ wrapped: [UInt8], id: UInt32, of workspace: WorkspaceID) async throws
+
+    /// The fingerprint of the master key that first used this queue: `own` when nobody did before.
+    func masterFingerprint(own: [UInt8]) async throws -> [UInt8]
+
+    // MARK: Reading
+
+    /// The record of a job of this workspace, nil when there is none or it has passed its retention.
+    func job(_ id: JobID, in workspace: WorkspaceID) async throws -> JobRecord?
+
+    /// The newest jobs of a workspace, or those with a tag.
+    func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag?) async throws -> [JobRecord]
+
+    /// Waits at most `timeout` for the end of a job; the state that it has then, nil when there is no such job.
+    func waitForEnd(of id: JobID, in workspace: WorkspaceID, timeout: Duration) async throws -> JobState?
+
+    /// Depth and age of the queue, for metrics.
+    func statistics() async throws -> QueueStatistics
+
+    // MARK: Intervening
+
+    /// Cancels a job wherever it is: a queued one ends here and now, of a running one its node is told. Returns the
+    /// state it was in, nil when there is no such job; a final state means that nothing was done. `request` is
+    /// stored at once, `outcome` with the end.
+    func cancel(
+        _ id: JobID, in workspace: WorkspaceID, request: [UInt8], outcome: [UInt8]
+    ) async throws -> JobState?
+
+    /// The newest dead letters of a workspace, those that wait for a decision among them, without their outputs.
+    func deadLetters(in workspace: WorkspaceID, limit: Int) async throws -> [DeadLetter]
+
+    /// The dead letter of a job with its output, nil when there is none.
+    func deadLetter(_ id: JobID, in workspace: WorkspaceID) async throws -> DeadLetter?
+
+    /// Puts a dead letter back in line, its failures and crashes forgotten.
+    func requeue(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> LetterAnswer
+
+    /// Lets go of a dead letter. Its record stays as long as any.
+    func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> LetterAnswer
+
+    /// A person's word on a job whose outcome is unknown; false when none of this id waits for one.
+    func resolve(
+        _ id: JobID, in workspace: WorkspaceID, as resolution: Resolution, reason: String, auditEvent: [UInt8]
+    ) async throws -> Bool
+
+    /// Sets a workspace's weight and limits for all nodes; nil takes them away.
+    func setLimits(_ limits: WorkspaceLimits?, of workspace: WorkspaceID, auditEvent: [UInt8]) async throws
+
+    /// The workspaces that have a weight or limits of their own.
+    func workspaceLimits() async throws -> [WorkspaceLoad]
+
+    // MARK: The node's side
+
+    /// Takes the node's name and returns what its earlier life held; each of those counts as a crash. Throws
+    /// `nameTaken` while another machine holds the name.
+    func join(as node: NodeIdentity) async throws -> [Delivery]
+
+    /// Takes entries in the workspaces' turn; none is fine. After a lost answer `held` tells what was given.
+    func claim(_ request: ClaimRequest, as node: NodeIdentity) async throws -> Claim
+
+    /// What this incarnation holds.
+    func held(by node: NodeIdentity) async throws -> [Delivery]
+
+    /// Keeps the node's lease for another term.
+    func renew(as node: NodeIdentity) async throws -> Renewal
+
+    /// Puts what a dead node held back in line, at most `most`; how many. A node whose lease is not over is left alone.
+    func rescue(_ dead: String, most: Int) async throws -> Int
+
+    /// Puts jobs whose time has come in line, at most `most`; how many.
+    func moveDue(most: Int) async throws -> Int
+
+    /// Writes outcomes, audit events and acknowledgements together; for each job whether it was written. False means
+    /// that the job is no longer this incarnation's: nothing of it was written. Sent again after a lost answer it says
+    /// false for what had been written.
+    func finish(_ completions: [Completion], as node: NodeIdentity) async throws -> [Bool]
+
+    /// Notes how far a running job is; false when it is not this incarnation's.
+    func noteProgress(_ progress: JobProgress, of job: JobID, as node: NodeIdentity) async throws -> Bool
+
+    /// Gives the name up at the end of a drain; nothing happens while something is held.
+    func leave(as node: NodeIdentity) async throws
+
+    /// Where the bell and the wishes stand now; the first `listen` starts there. What was said in `before` and later is
+    /// heard.
+    func position(after before: QueuePosition?) async throws -> QueuePosition
+
+    /// Sleeps until some workspace gets work or somebody wants something of the nodes, at most `timeout`. `position` is
+    /// where the last call ended; what came since is not missed. Returns the jobs that are to be cancelled, whoever
+    /// runs them.
+    func listen(from position: inout QueuePosition, timeout: Duration) async throws -> [JobID]
+}
+
+extension JobQueue {
+    /// Seals and stores jobs under their workspaces' keys.
+    package func submit(_ submissions: [Submission], keys: WorkspaceKeyring) async throws -> [SubmissionResult] {
+        var sealed: [SealedSubmission] = []
+        sealed.reserveCapacity(submissions.count)
+        for submission in submissions {
+            sealed.append(try submission.sealed(with: try await keys.currentKey(of: submission.job.workspace)))
+        }
+        return try await self.submit(sealed)
+    }
+}
+
+/// Who calls from the nodes' side. One incarnation holds a node's name; a call of an older one is refused with
+/// `JobQueueError.replaced`, and what it reports of its jobs is not written.
+package struct NodeIdentity: Hashable, Sendable {
+    package let node: NodeID
+    package let incarnation: Incarnation
+    /// What tells two machines with one node name apart.
+    package let owner: String
+
+    package init(node: NodeID, incarnation: Incarnation, owner: String) {
+        self.node = node
+        self.incarnation = incarnation
+        self.owner = owner
+    }
+}
+
+/// What a node has room for.
+package struct ClaimRequest: Sendable {
+    /// Entries at most.
+    package var most: Int
+    /// Entries that one turn of a workspace of weight 1 is worth.
+    package var quantum: Int
+    /// Entries of one workspace that this node holds at most.
+    package var share: Int
+    /// What it holds of each now.
+    package var held: [WorkspaceID: Int]
+
+    package init(most: Int, quantum: Int = 32, share: Int = 1_000_000, held: [WorkspaceID: Int] = [:]) {
+        self.most = most
+        self.quantum = quantum
+        self.share = min(share, 1_000_000)
+        self.held = held
+    }
+
+    /// A fair quantum for so many free slots: small enough that several workspaces get some of them.
+    package static func quantum(for free: Int) -> Int { max(1, min(32, free / 4)) }
+}
+
+/// What a claim brought.
+package struct Claim: Sendable {
+    package let deliveries: [Delivery]
+    /// Cancelled entries that it found and let go of: there may be more behind them.
+    package let dropped: Int
+}
+
+/// What a renewal tells.
+package struct Renewal: Hashable, Sendable {
+    /// The names of nodes whose lease is over.
+    package let dead: [String]
+    /// Jobs of this node that somebody wants cancelled.
+    package let cancelled: [JobID]
+}
+
+/// Where a node has heard up to, in each of the streams that it listens to.
+package struct QueuePosition: Hashable, Sendable {
+    var bell: EntryID
+    var control: EntryID
+}

@@ -1,0 +1,193 @@
+package import Domain
+
+/// The job queue within one process: `QueueMachine` with a mailbox. It keeps nothing when the process ends, so it is for
+/// tests and tools, not for jobs that must not be lost.
+package actor InMemoryJobQueue: JobQueue {
+    package nonisolated let limits: QueueLimits
+    private var machine: QueueMachine
+    private let now: @Sendable () -> UInt64
+    private let clock: any Clock<Duration>
+    private var keys: [String: [UInt8]] = [:]
+    private var fingerprint: [UInt8]?
+    /// Those who wait for something to change.
+    private var waiters: [Int: AsyncStream<Void>.Continuation] = [:]
+    private var nextWaiter = 0
+
+    /// `now` tells milliseconds since the epoch; `clock` measures how long calls wait.
+    package init(
+        limits: QueueLimits, now: @escaping @Sendable () -> UInt64, clock: any Clock<Duration> = ContinuousClock()
+    ) {
+        self.limits = limits
+        self.machine = QueueMachine(limits: limits)
+        self.now = now
+        self.clock = clock
+    }
+
+    /// Forgets everything, as a Redis that was emptied.
+    package func empty() {
+        self.machine = QueueMachine(limits: self.limits)
+        self.keys = [:]
+        self.fingerprint = nil
+    }
+
+    /// The audit trail so far.
+    package var audit: [[UInt8]] { self.machine.audit }
+
+    // MARK: - Submitting
+
+    package func submit(_ submissions: [SealedSubmission]) -> [SubmissionResult] {
+        defer { self.ring() }
+        return self.machine.submit(submissions, at: self.now())
+    }
+
+    package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID) { self.machine.appendAudit(event) }
+
+    package func time() -> UInt64 { self.now() }
+
+    // MARK: - Keys
+
+    package func wrappedKey(_ id: UInt32, of workspace: WorkspaceID) -> [UInt8]? { self.keys["\(workspace)/\(id)"] }
+
+    package func storeKey(_ wrapped: [UInt8], id: UInt32, of workspace: WorkspaceID) {
+        self.keys["\(workspace)/\(id)"] = self.keys["\(workspace)/\(id)"] ?? wrapped
+    }
+
+    package func masterFingerprint(own: [UInt8]) -> [UInt8] {
+        self.fingerprint = self.fingerprint ?? own
+        return self.fingerprint ?? own
+    }
+
+    // MARK: - Reading
+
+    package func job(_ id: JobID, in workspace: WorkspaceID) -> JobRecord? { self.machine.job(id, in: workspace) }
+
+    package func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag?) -> [JobRecord] {
+        self.machine.jobs(in: workspace, limit: limit, tag: tag)
+    }
+
+    package func waitForEnd(of id: JobID, in workspace: WorkspaceID, timeout: Duration) async throws -> JobState? {
+        let deadline = self.now() + UInt64(clamping: timeout.milliseconds)
+        while true {
+            guard let state = self.machine.record(id, in: workspace)?.state else { return nil }
+            let now = self.now()
+            if state.isFinal || now >= deadline { return state }
+            try await self.waitForChange(atMost: .milliseconds(deadline - now))
+        }
+    }
+
+    package func statistics() -> QueueStatistics { self.machine.statistics(at: self.now()) }
+
+    // MARK: - Intervening
+
+    package func cancel(
+        _ id: JobID, in workspace: WorkspaceID, request: [UInt8], outcome: [UInt8]
+    ) -> JobState? {
+        defer { self.ring() }
+        return self.machine.cancel(id, in: workspace, request: request, outcome: outcome, at: self.now())
+    }
+
+    package func deadLetters(in workspace: WorkspaceID, limit: Int) -> [DeadLetter] {
+        self.machine.deadLetters(in: workspace, limit: limit)
+    }
+
+    package func deadLetter(_ id: JobID, in workspace: WorkspaceID) -> DeadLetter? {
+        self.machine.deadLetter(id, in: workspace)
+    }
+
+    package func requeue(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) -> LetterAnswer {
+        defer { self.ring() }
+        return self.machine.requeue(id, in: workspace, auditEvent: auditEvent, at: self.now())
+    }
+
+    package func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) -> LetterAnswer {
+        self.machine.drop(id, in: workspace, auditEvent: auditEvent)
+    }
+
+    package func resolve(
+        _ id: JobID, in workspace: WorkspaceID, as resolution: Resolution, reason: String, auditEvent: [UInt8]
+    ) -> Bool {
+        defer { self.ring() }
+        return self.machine.resolve(
+            id, in: workspace, as: resolution, reason: reason, auditEvent: auditEvent, at: self.now())
+    }
+
+    package func setLimits(_ limits: WorkspaceLimits?, of workspace: WorkspaceID, auditEvent: [UInt8]) {
+        defer { self.ring() }
+        self.machine.setLimits(limits, of: workspace, auditEvent: auditEvent)
+    }
+
+    package func workspaceLimits() -> [WorkspaceLoad] { self.machine.loads }
+
+    // MARK: - The node's side
+
+    package func join(as node: NodeIdentity) throws -> [Delivery] { try self.machine.join(as: node, at: self.now()) }
+
+    package func claim(_ request: ClaimRequest, as node: NodeIdentity) throws -> Claim {
+        try self.machine.claim(request, as: node, at: self.now())
+    }
+
+    package func held(by node: NodeIdentity) throws -> [Delivery] { try self.machine.held(by: node, at: self.now()) }
+
+    package func renew(as node: NodeIdentity) throws -> Renewal { try self.machine.renew(as: node, at: self.now()) }
+
+    package func rescue(_ dead: String, most: Int) -> Int {
+        defer { self.ring() }
+        return self.machine.rescue(dead, most: most, at: self.now())
+    }
+
+    package func moveDue(most: Int) -> Int {
+        defer { self.ring() }
+        return self.machine.moveDue(most: most, at: self.now())
+    }
+
+    package func finish(_ completions: [Completion], as node: NodeIdentity) -> [Bool] {
+        defer { self.ring() }
+        return self.machine.finish(completions, as: node, at: self.now())
+    }
+
+    package func noteProgress(_ progress: JobProgress, of job: JobID, as node: NodeIdentity) -> Bool {
+        self.machine.noteProgress(progress, of: job, as: node, at: self.now())
+    }
+
+    package func leave(as node: NodeIdentity) { self.machine.leave(as: node) }
+
+    package func position(after before: QueuePosition?) -> QueuePosition {
+        QueuePosition(
+            bell: EntryID(milliseconds: self.machine.bell, sequence: 0),
+            control: before?.control ?? EntryID(milliseconds: UInt64(self.machine.control.count), sequence: 0))
+    }
+
+    package func listen(from position: inout QueuePosition, timeout: Duration) async throws -> [JobID] {
+        let deadline = self.now() + UInt64(clamping: timeout.milliseconds)
+        while true {
+            let said = self.machine.control.dropFirst(Int(clamping: position.control.milliseconds))
+            let now = self.now()
+            guard said.isEmpty, self.machine.bell == position.bell.milliseconds, now < deadline else {
+                position.bell = EntryID(milliseconds: self.machine.bell, sequence: 0)
+                position.control = EntryID(milliseconds: UInt64(self.machine.control.count), sequence: 0)
+                return Array(said)
+            }
+            try await self.waitForChange(atMost: .milliseconds(deadline - now))
+        }
+    }
+
+    // MARK: - Waiting
+
+    private func ring() { for waiter in self.waiters.values { waiter.yield() } }
+
+    private func waitForChange(atMost limit: Duration) async throws {
+        let (changes, waiter) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        let number = self.nextWaiter
+        self.nextWaiter += 1
+        self.waiters[number] = waiter
+        defer { self.waiters[number] = nil }
+        let clock = self.clock
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { for await _ in changes { return } }
+            group.addTask { try await clock.sleep(for: limit) }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+        try Task.checkCancellation()
+    }
+}

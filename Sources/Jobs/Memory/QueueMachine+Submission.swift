@@ -1,0 +1,69 @@
+internal import Domain
+
+/// Into the queue.
+extension QueueMachine {
+    package mutating func submit(_ submissions: [SealedSubmission], at now: UInt64) -> [SubmissionResult] {
+        self.purge(at: now)
+        return submissions.map { self.submit($0, at: now) }
+    }
+
+    private mutating func submit(_ submission: SealedSubmission, at now: UInt64) -> SubmissionResult {
+        let workspace = submission.workspace
+        let memory = UInt64(clamping: self.limits.idempotency.milliseconds)
+        if let before = self.requests[workspace]?[submission.requestDigest], before.job.milliseconds + memory > now {
+            guard before.paramsDigest == submission.paramsDigest else { return .conflict(first: before.job) }
+            self.duplicates += 1
+            return .duplicate(before.job, state: self.record(before.job, in: workspace)?.state)
+        }
+        if let tick = submission.tick, self.ticks[tick.name] ?? 0 >= tick.time {
+            self.duplicates += 1
+            return .duplicate(submission.id, state: nil)
+        }
+        if let digest = submission.uniqueDigest, let taken = self.unique[workspace]?[digest] {
+            return .notUnique(taken, state: self.record(taken, in: workspace)?.state)
+        }
+        let stream = StreamName(workspace: workspace, priority: submission.priority)
+        guard self.streams[stream]?.count ?? 0 < self.limits.streamLength else {
+            self.refused += 1
+            return .full
+        }
+        let time = submission.start.time(at: now)
+        let state: JobState = time > now ? .scheduled : .available
+        self.requests[workspace, default: [:]][submission.requestDigest] = RequestMemory(
+            job: submission.id, paramsDigest: submission.paramsDigest)
+        self.setRecord(submission.id, in: workspace, StoredRecord(submission, state: state), at: now)
+        if state == .scheduled {
+            let bucket = Self.bucket(of: submission.id, in: workspace)
+            let expiry = time + self.retention + Self.bucketMilliseconds
+            if let before = self.buckets[bucket]?.expiry, before < expiry { self.buckets[bucket]?.expiry = expiry }
+            self.due.append(Delayed(time: time, stream: stream, job: submission.id, envelope: submission.envelope))
+        } else {
+            self.addEntry(stream, job: submission.id, envelope: submission.envelope, at: now)
+            self.markReady(stream)
+        }
+        if let digest = submission.uniqueDigest {
+            self.unique[workspace, default: [:]][digest] = submission.id
+            self.uniqueOfJob[submission.id] = (workspace, digest)
+        }
+        if let tick = submission.tick { self.ticks[tick.name] = tick.time }
+        Self.note(submission.id, in: &self.newest[workspace, default: []])
+        for tag in submission.tags {
+            Self.note(submission.id, in: &self.tagged[workspace, default: [:]][tag, default: []])
+        }
+        self.audit.append(submission.auditEvent)
+        return .accepted(submission.id)
+    }
+
+    private static func note(_ job: JobID, in list: inout [JobID]) {
+        list.append(job)
+        if list.count > Self.newestLimit * 11 / 10 { list.removeFirst(list.count - Self.newestLimit) }
+    }
+
+    package mutating func appendAudit(_ event: [UInt8]) { self.audit.append(event) }
+
+    /// The events so far; they are gone from here then.
+    package mutating func takeAudit() -> [[UInt8]] {
+        defer { self.audit = [] }
+        return self.audit
+    }
+}

@@ -1,0 +1,76 @@
+extension QueueFunctions {
+    /// Reading.
+    static let inspection = #"""
+        -- job id, record, node that runs it or '', failures, crashes, progress ('ms:percent:text' or '')
+        local function shown(P, ws, job)
+          local record = get_record(P, ws, job)
+          if not record then return false end
+          local letter = state_of(record)
+          local node = (letter == 'a' or letter == 'r') and runner_of(P, job)
+          local f, c = tries_of(P, job)
+          return {job, record, node or '', f, c, redis.call('HGET', P .. 'progress', job) or ''}
+        end
+
+        -- workspace, job id -> record or false
+        register('job', READ, function(keys, args) return shown(prefix(keys), args[1], args[2]) end)
+
+        -- workspace, most, tag or '' -> records, newest first; those past their retention are left out
+        register('jobs', READ, function(keys, args)
+          local P = prefix(keys)
+          local out = {}
+          local list = args[3] == '' and ':n' or ':t:' .. args[3]
+          for _, job in ipairs(redis.call('LRANGE', P .. 'w:' .. args[1] .. list, 0, tonumber(args[2]) - 1)) do
+            local record = shown(P, args[1], job)
+            if record then out[#out + 1] = record end
+          end
+          return out
+        end)
+
+        -- Asks to be told at 'done:<job>' when the job ends. workspace, job id -> its state's letter now or false
+        register('wait', DRAIN, function(keys, args)
+          local P = prefix(keys)
+          local now = now_ms()
+          local record = get_record(P, args[1], args[2])
+          if not record then return false end
+          if not has_ended(state_of(record)) then
+            redis.call('ZREMRANGEBYSCORE', P .. 'waiters', '-inf', string.format('%d', now - 3600000))
+            redis.call('ZADD', P .. 'waiters', string.format('%d', now), args[2])
+          end
+          return state_of(record)
+        end)
+
+        -- -> waiting entries, age of the oldest of the first workspaces in line in ms, running, delayed, workspaces
+        -- that wait for their limits, requests answered from memory, requests refused by a bound, dead letters let go
+        register('stats', READ, function(keys, args)
+          local P = prefix(keys)
+          local now = now_ms()
+          local oldest, running = 0, 0
+          for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
+            running = running + held_count(P .. 'run:' .. node)
+          end
+          for _, ws in ipairs(redis.call('ZRANGE', P .. 'ready', 0, 63)) do
+            for level in string.gmatch(redis.call('HGET', P .. 'levels', ws) or '', '.') do
+              local first = redis.call('XRANGE', P .. 'w:' .. ws .. ':s:' .. level, '-', '+', 'COUNT', 1)
+              if first[1] then
+                local ms = tonumber(string.match(first[1][1], '^(%d+)-'))
+                if now - ms > oldest then oldest = now - ms end
+              end
+            end
+          end
+          local counts = redis.call('HMGET', P .. 'counts', 'duplicates', 'refused', 'buried')
+          return {math.max(0, tonumber(redis.call('GET', P .. 'depth') or 0)), oldest, running,
+            redis.call('ZCARD', P .. 'due'), redis.call('ZCARD', P .. 'parked'), tonumber(counts[1] or 0),
+            tonumber(counts[2] or 0), tonumber(counts[3] or 0)}
+        end)
+
+        -- -> for each workspace with limits: name, 'weight:concurrency:rate:period', running now
+        register('limits', READ, function(keys, args)
+          local P = prefix(keys)
+          local all, out = redis.call('HGETALL', P .. 'limits'), {}
+          for i = 1, #all, 2 do
+            out[#out + 1] = {all[i], all[i + 1], tonumber(redis.call('HGET', P .. 'active', all[i]) or 0)}
+          end
+          return out
+        end)
+        """#
+}

@@ -1,0 +1,189 @@
+package import Domain
+internal import Redis
+
+/// The node's side.
+extension RedisStreamJobQueue {
+    package func join(as node: NodeIdentity) async throws -> [Delivery] {
+        var call = self.call("join", node)
+        call.append(node.owner)
+        call.append(self.limits.lease.milliseconds)
+        return try Self.claim(try await self.send(call), isRecovered: true).deliveries
+    }
+
+    package func claim(_ request: ClaimRequest, as node: NodeIdentity) async throws -> Claim {
+        var call = self.call("claim", node)
+        call.append(request.most)
+        call.append(request.quantum)
+        call.append(request.share)
+        for (workspace, count) in request.held {
+            call.append(workspace.name)
+            call.append(count)
+        }
+        return try Self.claim(try await self.send(call), isRecovered: false)
+    }
+
+    package func held(by node: NodeIdentity) async throws -> [Delivery] {
+        try Self.claim(try await self.send(self.call("held", node)), isRecovered: false).deliveries
+    }
+
+    package func renew(as node: NodeIdentity) async throws -> Renewal {
+        var call = self.call("renew", node)
+        call.append(self.limits.lease.milliseconds)
+        let parts = try await self.send(call).elements
+        guard parts.count == 2 else { throw Self.unexpected("renew") }
+        return Renewal(
+            dead: parts[0].elements.compactMap(\.string),
+            cancelled: parts[1].elements.compactMap { UUIDBytes(bytes: $0.bytes).map { JobID(uuid: $0) } })
+    }
+
+    package func rescue(_ dead: String, most: Int) async throws -> Int {
+        var call = self.call("rescue")
+        call.append(dead)
+        call.append(most)
+        return try await self.send(call).integer ?? 0
+    }
+
+    package func moveDue(most: Int) async throws -> Int {
+        var call = self.call("due")
+        call.append(most)
+        return try await self.send(call).integer ?? 0
+    }
+
+    package func leave(as node: NodeIdentity) async throws { _ = try await self.send(self.call("leave", node)) }
+
+    package func noteProgress(
+        _ progress: JobProgress, of job: JobID, as node: NodeIdentity
+    ) async throws -> Bool {
+        var call = self.call("progress", node)
+        call.append(job.uuid.bytes)
+        call.append(progress.percent)
+        call.append(progress.text)
+        return try await self.send(call).integer == 1
+    }
+
+    package func finish(_ completions: [Completion], as node: NodeIdentity) async throws -> [Bool] {
+        guard !completions.isEmpty else { return [] }
+        var call = self.call("finish", node, capacity: completions.count * 512)
+        call.append(self.limits.retention.milliseconds)
+        // By stream, so that each is named and acknowledged once.
+        let streams = Self.byStream(completions)
+        for stream in streams {
+            let first = completions[stream[0]].delivery.entry
+            call.append(first.streamSuffix)
+            call.append(stream.count)
+            for index in stream {
+                let completion = completions[index]
+                call.append(completion.delivery.leaseKey)
+                call.append(completion.delivery.entry.id.description)
+                call.append(StoredRecord(completion, node: node.node).bytes)
+                call.append(completion.auditEvent)
+                call.append(completion.entryForElsewhere)
+            }
+        }
+        let answers = try await self.send(call).elements
+        guard answers.count == completions.count else { throw Self.unexpected("finish") }
+        var written = [Bool](repeating: false, count: completions.count)
+        for (index, answer) in zip(streams.joined(), answers) { written[index] = answer.integer == 1 }
+        return written
+    }
+
+    /// Indices of the completions of each stream.
+    private static func byStream(_ completions: [Completion]) -> [[Int]] {
+        struct Stream: Hashable {
+            let workspace: WorkspaceID
+            let priority: Priority
+        }
+        var places: [Stream: Int] = [:]
+        var streams: [[Int]] = []
+        for (index, completion) in completions.enumerated() {
+            let entry = completion.delivery.entry
+            let stream = Stream(workspace: entry.workspace, priority: entry.priority)
+            if let place = places[stream] {
+                streams[place].append(index)
+            } else {
+                places[stream] = streams.count
+                streams.append([index])
+            }
+        }
+        return streams
+    }
+
+    private func call(_ function: String, _ node: NodeIdentity, capacity: Int = 256) -> RedisCommand {
+        var call = self.call(function, capacity: capacity)
+        call.append(node.node.name)
+        call.append(node.incarnation.description)
+        return call
+    }
+
+    /// The flat answer of a call that delivers: see the functions' `begin_delivery`.
+    private static func claim(_ reply: RESPValue, isRecovered: Bool) throws -> Claim {
+        let parts = reply.elements
+        guard parts.count >= 2, let hasTries = parts[0].integer, let dropped = parts[1].integer else {
+            throw self.unexpected("a claim")
+        }
+        var deliveries: [Delivery] = []
+        let width = hasTries == 1 ? 3 : 2
+        var index = 2
+        while index < parts.count {
+            guard index + 1 < parts.count, let suffix = parts[index].string, let count = parts[index + 1].integer,
+                count >= 0, index + 2 + count * width <= parts.count
+            else { throw self.unexpected("a claim") }
+            let (workspace, priority) = try self.stream(suffix)
+            index += 2
+            for _ in 0..<count {
+                guard let text = parts[index].string,
+                    let id = EntryID(text: text.hasPrefix("!") ? text.dropFirst() : text[...])
+                else { throw self.unexpected("a delivery") }
+                let value = parts[index + 1].bytes
+                let tries =
+                    width == 3 ? (parts[index + 2].string ?? "").split(separator: ":").compactMap { Int($0) } : []
+                let job = value.count >= 16 ? UUIDBytes(bytes: value.prefix(16)).map { JobID(uuid: $0) } : nil
+                deliveries.append(
+                    Delivery(
+                        workspace: workspace, jobID: job,
+                        entry: EntryReference(
+                            workspace: workspace, priority: priority, id: id, isRepeated: text.hasPrefix("!")),
+                        envelope: Array(job == nil ? value : value.dropFirst(16)),
+                        crashes: tries.count == 2 ? tries[1] : 0, failures: tries.count == 2 ? tries[0] : 0,
+                        isRecovered: isRecovered))
+                index += width
+            }
+        }
+        return Claim(deliveries: deliveries, dropped: dropped)
+    }
+
+    /// Reads `acme:s:2`.
+    private static func stream(_ suffix: String) throws -> (WorkspaceID, Priority) {
+        let names = suffix.split(separator: ":")
+        guard names.count == 3, names[1] == "s", let priority = Int(names[2]).flatMap(Priority.init(rawValue:)),
+            let workspace = try? WorkspaceID(String(names[0]))
+        else { throw self.unexpected("a stream's name") }
+        return (workspace, priority)
+    }
+}
+
+extension EntryReference {
+    fileprivate var streamSuffix: String { "\(self.workspace.name):s:\(self.priority.rawValue)" }
+}
+
+extension Delivery {
+    /// The value of its entry: job id and envelope.
+    fileprivate var value: [UInt8] { (self.jobID?.uuid.bytes ?? []) + self.envelope }
+
+    /// The functions' `lease_key`.
+    fileprivate var leaseKey: [UInt8] {
+        guard let job = self.jobID else { return Array("#\(self.entry.streamSuffix)|\(self.entry.id)".utf8) }
+        return self.entry.isRepeated ? job.uuid.bytes + Array("#\(self.entry.id)".utf8) : job.uuid.bytes
+    }
+}
+
+extension Completion {
+    /// The entry itself is needed only where it goes elsewhere.
+    fileprivate var entryForElsewhere: [UInt8] {
+        switch self.end {
+        case .completed, .cancelled: []
+        case .discarded, .unresolved, .released: self.delivery.value
+        case .retry(let delay): Array("\(max(0, delay.milliseconds))|".utf8) + self.delivery.value
+        }
+    }
+}

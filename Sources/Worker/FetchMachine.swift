@@ -1,0 +1,37 @@
+/// What a consumer asks of the queue next. Pure; `Consumer` is its mailbox.
+struct FetchMachine: Hashable {
+    enum Step: Hashable {
+        case join
+        /// What was given in an answer that was lost is known to the queue alone.
+        case askHeld
+        case claim(most: Int)
+        case wait
+    }
+
+    private(set) var hasJoined = false
+    private var mayHoldUnknown = false
+    private var isDraining = false
+
+    private static let mostPerClaim = 128
+
+    /// A claim of the last run may have been cut off.
+    mutating func began() { self.mayHoldUnknown = self.hasJoined }
+    mutating func drained() { self.isDraining = true }
+    mutating func joined() {
+        self.hasJoined = true
+        self.mayHoldUnknown = false
+    }
+    mutating func heardHeld() { self.mayHoldUnknown = false }
+    /// A call got no answer.
+    mutating func failed() { self.mayHoldUnknown = self.hasJoined }
+    /// The queue does not know the node.
+    mutating func forgotten() { self.hasJoined = false }
+
+    /// `free` slots; a reluctant node claims nothing.
+    func next(free: Int, isReluctant: Bool) -> Step {
+        if self.isDraining { return .wait }
+        if !self.hasJoined { return .join }
+        if self.mayHoldUnknown { return .askHeld }
+        return isReluctant || free <= 0 ? .wait : .claim(most: min(free, Self.mostPerClaim))
+    }
+}

@@ -1,0 +1,86 @@
+internal import Domain
+
+/// What a node holds: every delivery from its claim to its completion. Pure; `RunRegistry` is its mailbox.
+struct Holdings {
+    private struct Held {
+        let job: JobID?
+        /// What its run is ended with as soon as there is one.
+        var cancellation: CancellationReason?
+    }
+
+    /// A question about what the queue knows, under way.
+    struct Reconciliation: Hashable {
+        fileprivate let number: Int
+    }
+
+    private let capacity: Int
+    private var held: [EntryReference: Held] = [:]
+    private(set) var countsByWorkspace: [WorkspaceID: Int] = [:]
+    /// What was released while a question was under way, by question.
+    private var releasedMeanwhile: [Reconciliation: Set<EntryReference>] = [:]
+    private var nextReconciliation = 0
+
+    init(capacity: Int) { self.capacity = capacity }
+
+    var count: Int { self.held.count }
+    var free: Int { max(0, self.capacity - self.held.count) }
+
+    func entries(where belongs: (WorkspaceID) -> Bool) -> Set<EntryReference> {
+        Set(self.held.keys.filter { belongs($0.workspace) })
+    }
+
+    /// From now until the answer is admitted, what is released is remembered: the answer may be older than a
+    /// completion, and its deliveries must not be taken for new ones.
+    mutating func beginReconciliation() -> Reconciliation {
+        self.nextReconciliation += 1
+        let reconciliation = Reconciliation(number: self.nextReconciliation)
+        self.releasedMeanwhile[reconciliation] = []
+        return reconciliation
+    }
+
+    /// The question got no answer.
+    mutating func abandon(_ reconciliation: Reconciliation) { self.releasedMeanwhile[reconciliation] = nil }
+
+    /// Notes deliveries as held; those that were held already, or released since the question, are left out of the
+    /// answer.
+    mutating func admit(_ deliveries: [Delivery], answering reconciliation: Reconciliation? = nil) -> [Delivery] {
+        let released = reconciliation.flatMap { self.releasedMeanwhile.removeValue(forKey: $0) } ?? []
+        return deliveries.filter { delivery in
+            guard self.held[delivery.entry] == nil, !released.contains(delivery.entry) else { return false }
+            self.held[delivery.entry] = Held(job: delivery.jobID)
+            self.countsByWorkspace[delivery.workspace, default: 0] += 1
+            return true
+        }
+    }
+
+    /// The deliveries are no longer held, one way or another.
+    mutating func release(_ entries: [EntryReference]) {
+        for entry in entries where self.held.removeValue(forKey: entry) != nil {
+            for key in self.releasedMeanwhile.keys { self.releasedMeanwhile[key]?.insert(entry) }
+            let left = (self.countsByWorkspace[entry.workspace] ?? 1) - 1
+            self.countsByWorkspace[entry.workspace] = left > 0 ? left : nil
+        }
+    }
+
+    /// A reason when the entry's run must not begin: it was cancelled, or the lease was lost, before.
+    func refusal(of entry: EntryReference) -> CancellationReason? {
+        guard let held = self.held[entry] else { return .leaseLost }
+        return held.cancellation
+    }
+
+    /// Marks what is held of the job; the entries whose runs are to be ended.
+    mutating func cancel(_ job: JobID, _ reason: CancellationReason) -> [EntryReference] {
+        let entries = self.held.filter { $0.value.job == job && $0.value.cancellation == nil }.map(\.key)
+        for entry in entries { self.held[entry]?.cancellation = reason }
+        return entries
+    }
+
+    /// Marks those of `asked` that are not among the entries that the queue knew when it was asked: nothing of them may
+    /// be written. The entries whose runs are to be ended.
+    mutating func dropLost(asked: Set<EntryReference>, known: Set<EntryReference>) -> [EntryReference] {
+        let lost = asked.subtracting(known).filter { self.held[$0] != nil }
+        // Also over an earlier reason.
+        for entry in lost { self.held[entry]?.cancellation = .leaseLost }
+        return Array(lost)
+    }
+}

@@ -1,0 +1,38 @@
+/// When a node renews its lease, and when it may judge the others' leases. Pure; times are monotonic.
+struct LeaseMachine {
+    /// What a renewal that went well asks for.
+    struct Consequence: Hashable {
+        /// How long no renewal went well.
+        let gap: Duration
+        /// The lease may have run out: what is held must be compared with what the queue knows.
+        let mayBeLost: Bool
+        /// Nodes whose jobs are to be put back in line.
+        let rescue: [String]
+    }
+
+    private let term: Duration
+    /// Kept over restarts of the keeper: a gap must be seen by whoever renews next.
+    private var renewedAt: Duration?
+    private var steadySince = Duration.zero
+
+    init(term: Duration) { self.term = term }
+
+    mutating func began(at now: Duration) { self.steadySince = now }
+
+    /// A third of the term has passed: two more tries may fail.
+    func isRenewalDue(at now: Duration) -> Bool { now - (self.renewedAt ?? self.steadySince) >= self.term / 3 }
+
+    /// `now` was taken before the call.
+    mutating func renewed(at now: Duration, dead: [String]) -> Consequence {
+        let gap = now - (self.renewedAt ?? self.steadySince)
+        self.renewedAt = now
+        if gap > self.term * 3 / 4 { self.steadySince = now }
+        // After an outage every node's lease looks over. Who has not renewed in peace for a whole term does not judge
+        // the others: they get the time to say that they live.
+        let mayJudge = now - self.steadySince >= self.term
+        return Consequence(gap: gap, mayBeLost: gap > self.term, rescue: mayJudge ? dead : [])
+    }
+
+    /// The queue did not answer, or does not know the node.
+    mutating func failed(at now: Duration) { self.steadySince = now }
+}
