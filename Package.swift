@@ -139,6 +139,7 @@ let package = Package(
             exclude: ["Recordings"]),
         tests("RedisTests", ["Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
         tests("JobsTests", ["Jobs", "Domain", "Redis", "Cryptography", "TestSupport"]),
+        tests("SimulationTests", ["Worker", "Jobs", "Domain", "TestSupport", heap]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
         tests(

@@ -80,14 +80,15 @@ package protocol JobQueue: Sendable {
     // MARK: The node's side
 
     /// Takes the node's name and returns what its earlier life held; each of those counts as a crash. Throws
-    /// `nameTaken` while another machine holds the name.
+    /// `nameTaken` while another machine holds the name, `replaced` while a later incarnation does.
     func join(as node: NodeIdentity) async throws -> [Delivery]
 
     /// Takes entries in the workspaces' turn; none is fine. After a lost answer `held` tells what was given.
     func claim(_ request: ClaimRequest, as node: NodeIdentity) async throws -> Claim
 
-    /// What this incarnation holds.
-    func held(by node: NodeIdentity) async throws -> [Delivery]
+    /// What this incarnation holds. Claims with a number below `fence` are refused from then on, so that one whose
+    /// caller gave it up takes nothing when it comes late; 0 changes nothing.
+    func held(by node: NodeIdentity, fence: UInt64) async throws -> [Delivery]
 
     /// Keeps the node's lease for another term.
     func renew(as node: NodeIdentity) async throws -> Renewal
@@ -156,8 +157,13 @@ package struct ClaimRequest: Sendable {
     package var share: Int
     /// What it holds of each now.
     package var held: [WorkspaceID: Int]
+    /// Rises with each claim of an incarnation.
+    package var number: UInt64
 
-    package init(most: Int, quantum: Int = 32, share: Int = 1_000_000, held: [WorkspaceID: Int] = [:]) {
+    package init(
+        most: Int, quantum: Int = 32, share: Int = 1_000_000, held: [WorkspaceID: Int] = [:], number: UInt64 = 0
+    ) {
+        self.number = number
         self.most = most
         self.quantum = quantum
         self.share = min(share, 1_000_000)
@@ -181,6 +187,8 @@ package struct Renewal: Hashable, Sendable {
     package let dead: [String]
     /// Jobs of this node that somebody wants cancelled.
     package let cancelled: [JobID]
+    /// Leases that it has.
+    package let held: Int
 }
 
 /// Where a node has heard up to, in each of the streams that it listens to.

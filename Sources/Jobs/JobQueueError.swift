@@ -46,6 +46,8 @@ package struct JobQueueError: Error, Hashable, CustomStringConvertible {
             switch kind {
             case "ORCSTALE": return JobQueueError(code: .replaced, message: "a newer process of this node took over")
             case "ORCGONE": return JobQueueError(code: .unknownNode, message: "this Redis does not know the node")
+            case "ORCLATE":
+                return JobQueueError(code: .unavailable, message: "the claim came after it had been given up")
             case "ORCBUSY":
                 return JobQueueError(
                     code: .nameTaken,

@@ -25,7 +25,9 @@ package struct NodeLease: Sendable {
     }
 
     /// What this incarnation holds; asked after a claim whose answer was lost.
-    package func held() async throws -> [Delivery] { try await self.queue.held(by: self.identity) }
+    package func held(fence: UInt64 = 0) async throws -> [Delivery] {
+        try await self.queue.held(by: self.identity, fence: fence)
+    }
 
     /// Keeps the lease for another term.
     package func renew() async throws -> Renewal { try await self.queue.renew(as: self.identity) }

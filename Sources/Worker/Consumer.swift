@@ -130,17 +130,19 @@ package actor Consumer {
     /// Takes one step; false when there is nothing to do until something changes.
     private func fetchNow() async throws -> Bool {
         let reason = self.reluctance()
-        switch self.machine.next(free: await self.registry.free, isReluctant: reason != nil) {
+        if await self.registry.takeDoubt(lane: self.lease.lane.number) { self.machine.failed() }
+        let free = await self.registry.free
+        switch self.machine.next(free: free, isReluctant: reason != nil) {
         case .wait:
             if let reason { self.problem = reason }
             return false
         case .join:
             try await self.join()
             return true
-        case .askHeld:
-            try await self.takeUnknown()
+        case .askHeld(let fence):
+            try await self.takeUnknown(fence: fence)
             return true
-        case .claim(let most): return try await self.claim(most: most)
+        case .claim(let most, let number): return try await self.claim(most: most, number: number)
         }
     }
 
@@ -166,9 +168,9 @@ package actor Consumer {
     }
 
     /// A claim whose answer was lost may have given us entries that nobody runs.
-    private func takeUnknown() async throws {
+    private func takeUnknown(fence: UInt64) async throws {
         let lease = self.lease
-        let fresh = try await self.registry.reconcile { try await lease.held() }
+        let fresh = try await self.registry.reconcile { try await lease.held(fence: fence) }
         self.machine.heardHeld()
         guard !fresh.isEmpty else { return }
         self.metrics.claimed(fresh.count, isRecovered: true)
@@ -176,10 +178,10 @@ package actor Consumer {
     }
 
     /// True when something came, or more may be there.
-    private func claim(most: Int) async throws -> Bool {
+    private func claim(most: Int, number: UInt64) async throws -> Bool {
         let request = ClaimRequest(
             most: most, quantum: ClaimRequest.quantum(for: most), share: self.share,
-            held: await self.registry.countsByWorkspace)
+            held: await self.registry.countsByWorkspace, number: number)
         let claim = try await self.lease.claim(request)
         self.problem = nil
         guard !claim.deliveries.isEmpty else { return claim.dropped > 0 }

@@ -3,14 +3,16 @@ struct FetchMachine: Hashable {
     enum Step: Hashable {
         case join
         /// What was given in an answer that was lost is known to the queue alone.
-        case askHeld
-        case claim(most: Int)
+        /// Claims below the fence are not to be carried out any more.
+        case askHeld(fence: UInt64)
+        case claim(most: Int, number: UInt64)
         case wait
     }
 
     private(set) var hasJoined = false
     private var mayHoldUnknown = false
     private var isDraining = false
+    private var claims: UInt64 = 0
 
     private static let mostPerClaim = 128
 
@@ -28,10 +30,12 @@ struct FetchMachine: Hashable {
     mutating func forgotten() { self.hasJoined = false }
 
     /// `free` slots; a reluctant node claims nothing.
-    func next(free: Int, isReluctant: Bool) -> Step {
+    mutating func next(free: Int, isReluctant: Bool) -> Step {
         if self.isDraining { return .wait }
         if !self.hasJoined { return .join }
-        if self.mayHoldUnknown { return .askHeld }
-        return isReluctant || free <= 0 ? .wait : .claim(most: min(free, Self.mostPerClaim))
+        if self.mayHoldUnknown { return .askHeld(fence: self.claims + 1) }
+        guard !isReluctant, free > 0 else { return .wait }
+        self.claims += 1
+        return .claim(most: min(free, Self.mostPerClaim), number: self.claims)
     }
 }

@@ -58,8 +58,10 @@ package actor LeaseKeeper {
 
     private func renew(_ asked: Set<EntryReference>, at now: Duration) async throws {
         let renewal = try await self.lease.renew()
-        let consequence = self.machine.renewed(at: now, dead: renewal.dead)
+        let consequence = self.machine.renewed(
+            at: now, dead: renewal.dead, here: asked.count, there: renewal.held)
         for job in renewal.cancelled { await self.registry.cancel(job, .user) }
+        if consequence.mayHoldUnknown { await self.registry.doubt(lane: self.lease.lane.number) }
         if consequence.mayBeLost { try await self.dropLostRuns(asked, gap: consequence.gap) }
         for name in consequence.rescue { try await self.rescue(name) }
     }

@@ -6,6 +6,8 @@ struct LeaseMachine {
         let gap: Duration
         /// The lease may have run out: what is held must be compared with what the queue knows.
         let mayBeLost: Bool
+        /// The queue knows of more than the node: an answer went astray, or the queue was set back by a fail-over.
+        let mayHoldUnknown: Bool
         /// Nodes whose jobs are to be put back in line.
         let rescue: [String]
     }
@@ -22,15 +24,17 @@ struct LeaseMachine {
     /// A third of the term has passed: two more tries may fail.
     func isRenewalDue(at now: Duration) -> Bool { now - (self.renewedAt ?? self.steadySince) >= self.term / 3 }
 
-    /// `now` was taken before the call.
-    mutating func renewed(at now: Duration, dead: [String]) -> Consequence {
+    /// `now` and how many deliveries are held `here` were taken before the call; `there` are the leases that the queue
+    /// knows. A claim on its way makes them differ too, which costs a question once a renewal.
+    mutating func renewed(at now: Duration, dead: [String], here: Int, there: Int) -> Consequence {
         let gap = now - (self.renewedAt ?? self.steadySince)
         self.renewedAt = now
         if gap > self.term * 3 / 4 { self.steadySince = now }
         // After an outage every node's lease looks over. Who has not renewed in peace for a whole term does not judge
         // the others: they get the time to say that they live.
         let mayJudge = now - self.steadySince >= self.term
-        return Consequence(gap: gap, mayBeLost: gap > self.term, rescue: mayJudge ? dead : [])
+        return Consequence(
+            gap: gap, mayBeLost: gap > self.term, mayHoldUnknown: there > here, rescue: mayJudge ? dead : [])
     }
 
     /// The queue did not answer, or does not know the node.

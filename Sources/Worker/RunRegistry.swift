@@ -9,6 +9,7 @@ package actor RunRegistry {
     private var idleWaiter: CheckedContinuation<Void, Never>?
     private var hasStoppedWaiting = false
     private let inFlight: Gauge
+    private var doubts: Set<Int> = []
     private var listeners: [Int: AsyncStream<Void>.Continuation] = [:]
 
     package init(capacity: Int, metrics: any MetricsFactory) {
@@ -32,6 +33,14 @@ package actor RunRegistry {
         defer { self.inFlight.record(self.holdings.count) }
         return self.holdings.admit(deliveries)
     }
+
+    /// The queue may know of more than is held here; the lane's consumer is to ask.
+    func doubt(lane: Int) {
+        self.doubts.insert(lane)
+        self.wake()
+    }
+
+    func takeDoubt(lane: Int) -> Bool { self.doubts.remove(lane) != nil }
 
     /// Asks the queue what it knows as held, and notes of its answer what is new here.
     func reconcile(_ ask: @Sendable () async throws -> [Delivery]) async throws -> [Delivery] {

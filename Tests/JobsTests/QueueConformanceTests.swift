@@ -308,4 +308,30 @@ struct QueueConformanceTests {
             #expect(claim.deliveries.map(\.jobID) == [last])
         }
     }
+
+    @Test(
+        "a claim that was given up takes nothing when it comes late, nor does an earlier life's join",
+        arguments: Implementation.allCases)
+    func late(_ implementation: Implementation) async throws {
+        try await QueueBench.with(implementation) { bench in
+            let lease = try bench.lease("n1", 2)
+            _ = try await lease.join()
+            try await bench.accept(try bench.submission())
+            #expect(try await lease.held(fence: 5).isEmpty)
+            let error = await #expect(throws: JobQueueError.self) {
+                try await lease.claim(ClaimRequest(most: 1, number: 4))
+            }
+            #expect(error?.code == .unavailable)
+            #expect(try await lease.claim(ClaimRequest(most: 1, number: 5)).deliveries.count == 1)
+            #expect(try await lease.renew().held == 1)
+            let earlier = try bench.lease("n1", 1)
+            let refused = await #expect(throws: JobQueueError.self) { try await earlier.join() }
+            #expect(refused?.code == .replaced)
+            // The later life is not troubled, and the next one begins anew.
+            #expect(try await lease.renew().held == 1)
+            let next = try bench.lease("n1", 3)
+            #expect(try await next.join().count == 1)
+            #expect(try await next.claim(ClaimRequest(most: 1, number: 1)).deliveries.isEmpty)
+        }
+    }
 }

@@ -128,7 +128,8 @@ private struct QueuePair {
             held[try WorkspaceID(name)] = Int.random(in: 0...3, using: &self.random)
         }
         let request = ClaimRequest(
-            most: self.pick([1, 1, 2, 5, 20]), quantum: self.pick([1, 2, 8]), share: self.pick([2, 4, 100]), held: held)
+            most: self.pick([1, 1, 2, 5, 20]), quantum: self.pick([1, 2, 8]), share: self.pick([2, 4, 100]), held: held,
+            number: UInt64(self.pick([1, 5, 9])))
         let now = self.now
         var model = self.model
         let (left, right) = await self.outcomes(
@@ -174,7 +175,14 @@ private struct QueuePair {
     private mutating func join() async throws {
         let name = self.pick(["n1", "n2", "n3"])
         self.incarnations[name, default: 0] += self.pick([0, 1, 1])
-        let node = try self.identity(name, owner: self.pick(["here", "here", "there"]))
+        let current = try self.identity(name, owner: self.pick(["here", "here", "there"]))
+        let isLate = Int.random(in: 0..<8, using: &self.random) == 0 && current.incarnation.value > 0
+        let node =
+            isLate
+            ? NodeIdentity(
+                node: current.node, incarnation: Incarnation(value: current.incarnation.value - 1), owner: current.owner
+            )
+            : current
         let now = self.now
         var model = self.model
         let (left, right) = await self.outcomes(
@@ -185,10 +193,12 @@ private struct QueuePair {
 
     private mutating func held() async throws {
         let node = try self.node()
+        let fence = UInt64(self.pick([0, 0, 4]))
         let now = self.now
         var model = self.model
         let (left, right) = await self.outcomes(
-            { try await self.bench.queue.held(by: node) }, { try model.held(by: node, at: now) })
+            { try await self.bench.queue.held(by: node, fence: fence) },
+            { try model.held(by: node, fence: fence, at: now) })
         self.model = model
         try self.learn("held \(node)", node, left, right, sorted: true)
     }
@@ -201,7 +211,7 @@ private struct QueuePair {
             { try await self.bench.queue.renew(as: node) }, { try model.renew(as: node, at: now) })
         self.model = model
         func ordered(_ renewal: Renewal) -> [String] {
-            renewal.dead + renewal.cancelled.map(\.description).sorted()
+            renewal.dead + renewal.cancelled.map(\.description).sorted() + ["\(renewal.held)"]
         }
         try self.same("renew \(node.node)", left.map(ordered), right.map(ordered))
         let dead = self.pick(["n1", "n2", "n3"])

@@ -224,6 +224,33 @@ struct NodeTreeTests {
         }
     }
 
+    @Test("what the queue says a node holds and the node does not know of is found at its next renewal, and run")
+    func foundAtRenewal() async throws {
+        try await Installation.with { installation in
+            let local = try LocalNode(installation, faults: Faults())
+            try await local.run { node in
+                try await Self.jobs(installation, 1)
+                // A claim in the node's name whose answer the node never sees.
+                let lease = NodeLease(
+                    queue: installation.queue,
+                    identity: NodeIdentity(
+                        node: try NodeID("local"), incarnation: Incarnation(value: 1), owner: "test"))
+                var lost: JobID?
+                try await eventually("such a claim takes a job before the node does") {
+                    let id = try await installation.submit("queue.noop", [:])
+                    guard try await !lease.claim(ClaimRequest(most: 1, share: 8)).deliveries.isEmpty else {
+                        return false
+                    }
+                    lost = id
+                    return true
+                }
+                let id = try #require(lost)
+                #expect(try await installation.record(id).state == .running)
+                #expect(try await installation.ended(id, within: .seconds(40)).state == .completed)
+            }
+        }
+    }
+
     @Test("what a claim gave to a consumer that ended in the middle of it is found and run by the next one")
     func claimCutOff() async throws {
         try await Installation.with { installation in

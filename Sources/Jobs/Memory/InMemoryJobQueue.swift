@@ -126,7 +126,9 @@ package actor InMemoryJobQueue: JobQueue {
         try self.machine.claim(request, as: node, at: self.now())
     }
 
-    package func held(by node: NodeIdentity) throws -> [Delivery] { try self.machine.held(by: node, at: self.now()) }
+    package func held(by node: NodeIdentity, fence: UInt64) throws -> [Delivery] {
+        try self.machine.held(by: node, fence: fence, at: self.now())
+    }
 
     package func renew(as node: NodeIdentity) throws -> Renewal { try self.machine.renew(as: node, at: self.now()) }
 

@@ -37,6 +37,9 @@ extension QueueMachine {
         _ request: ClaimRequest, as node: NodeIdentity, at now: UInt64
     ) throws(JobQueueError) -> Claim {
         try self.check(node)
+        guard self.nodes[node.node.name]?.fence ?? 0 <= request.number else {
+            throw JobQueueError(code: .unavailable, message: "the claim came after it had been given up")
+        }
         var handing = Handing(node: node.node.name, now: now, request: request, held: request.held)
         self.unparkDue(at: now)
         handing.isAlone = self.line.count == 1
@@ -214,18 +217,25 @@ extension QueueMachine {
         if let current = self.nodes[name], current.owner != node.owner, current.expiry > now {
             throw JobQueueError(code: .nameTaken, message: "another machine runs a node of this name")
         }
+        if let current = self.nodes[name], current.incarnation.value > node.incarnation.value, current.expiry > now {
+            throw JobQueueError(code: .replaced, message: "a newer process of this node took over")
+        }
         // A join that is sent again, because its answer was lost, is no second death.
         let countsCrash = self.nodes[name]?.incarnation != node.incarnation
         let held = self.nodes[name]?.held ?? [:]
+        let fence = countsCrash ? 0 : self.nodes[name]?.fence ?? 0
         self.nodes[name] = Node(
-            incarnation: node.incarnation, owner: node.owner, expiry: now + self.term, held: held)
+            incarnation: node.incarnation, owner: node.owner, expiry: now + self.term, held: held, fence: fence)
         return self.redeliver(name, countsCrash: countsCrash, dropsCancelled: true, at: now, isRecovered: true)
     }
 
     private var term: UInt64 { UInt64(clamping: self.limits.lease.milliseconds) }
 
-    package mutating func held(by node: NodeIdentity, at now: UInt64) throws(JobQueueError) -> [Delivery] {
+    package mutating func held(
+        by node: NodeIdentity, fence: UInt64, at now: UInt64
+    ) throws(JobQueueError) -> [Delivery] {
         try self.check(node)
+        if fence > 0 { self.nodes[node.node.name]?.fence = fence }
         // What was cancelled meanwhile its node is told; it stays held until then.
         return self.redeliver(
             node.node.name, countsCrash: false, dropsCancelled: false, at: now, isRecovered: false)
@@ -260,7 +270,8 @@ extension QueueMachine {
         let dead = self.nodes.filter { $0.value.expiry < now }
             .sorted { ($0.value.expiry, $0.key) < ($1.value.expiry, $1.key) }
         return Renewal(
-            dead: dead.prefix(16).map(\.key), cancelled: self.cancelling.filter { held[.job($0)] != nil })
+            dead: dead.prefix(16).map(\.key), cancelled: self.cancelling.filter { held[.job($0)] != nil },
+            held: held.count)
     }
 
     package mutating func rescue(_ dead: String, most: Int, at now: UInt64) -> Int {

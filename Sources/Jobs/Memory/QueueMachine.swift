@@ -39,6 +39,8 @@ package struct QueueMachine: Sendable {
         var owner: String
         var expiry: UInt64
         var held: [LeaseKey: EntryReference] = [:]
+        /// Claims of lower numbers were given up.
+        var fence: UInt64 = 0
     }
 
     struct Tries: Hashable, Sendable {

@@ -206,19 +206,22 @@ extension QueueFunctions {
           return false
         end
 
-        -- node, incarnation, most, quantum of a turn, most of one workspace on this node, then pairs of a workspace and
-        -- what this node holds of it -> deliveries, workspaces in turn
+        -- node, incarnation, most, quantum of a turn, most of one workspace on this node, the claim's number, then pairs
+        -- of a workspace and what this node holds of it -> deliveries, workspaces in turn
         register('claim', DRAIN, function(keys, args)
           local P = prefix(keys)
           local refusal = not_current(P, args[1], args[2])
           if refusal then return refusal end
+          if tonumber(redis.call('HGET', P .. 'node:' .. args[1], 'fence') or 0) > tonumber(args[6]) then
+            return redis.error_reply('ORCLATE the node has given this claim up')
+          end
           local d = begin_delivery(P, args[1])
           local c = {
             now = now_ms(), most = tonumber(args[3]), quantum = tonumber(args[4]), share = tonumber(args[5]), held = {},
             has_limits = exists(P, 'limits'), has_credit = exists(P, 'credit'),
             has_passed = exists(P, 'passed'),
           }
-          for i = 6, #args, 2 do c.held[args[i]] = tonumber(args[i + 1]) end
+          for i = 7, #args, 2 do c.held[args[i]] = tonumber(args[i + 1]) end
           if exists(P, 'parked') then unpark_due(P, c.now) end
           c.is_alone = redis.call('ZCARD', P .. 'ready') == 1
           -- Round by round, until there is no room or a whole round brought nothing. Who keeps its place stands at the
@@ -279,7 +282,12 @@ extension QueueFunctions {
           if before[1] and before[1] ~= owner and expiry > now then
             return redis.error_reply('ORCBUSY another machine runs a node of this name')
           end
+          -- Incarnations rise: a join of an earlier life that comes late must not replace the later.
+          if before[2] and before[2] > inc and expiry > now then
+            return redis.error_reply('ORCSTALE this node was replaced by a newer incarnation')
+          end
           redis.call('HSET', P .. 'node:' .. node, 'inc', inc, 'owner', owner)
+          if before[2] ~= inc then redis.call('HDEL', P .. 'node:' .. node, 'fence') end
           redis.call('ZADD', P .. 'nodes', string.format('%d', now + lease), node)
           redis.call('HSET', P .. 'run:' .. node, SENTINEL, SENTINEL_VALUE)
           local d = begin_delivery(P, node)
@@ -290,12 +298,14 @@ extension QueueFunctions {
           return end_delivery(d)
         end)
 
-        -- What this incarnation holds, so that a claim whose answer was lost loses nothing.
-        -- node, incarnation -> deliveries
+        -- What this incarnation holds, so that a claim whose answer was lost loses nothing. A claim of a lower number that
+        -- is still on its way is refused from now on: nobody would run what it takes.
+        -- node, incarnation, number of the next claim or 0 -> deliveries
         register('held', DRAIN, function(keys, args)
           local P = prefix(keys)
           local refusal = not_current(P, args[1], args[2])
           if refusal then return refusal end
+          if args[3] ~= '0' then redis.call('HSET', P .. 'node:' .. args[1], 'fence', args[3]) end
           local d = begin_delivery(P, args[1])
           -- What was cancelled meanwhile its node is told; it stays held until then.
           d.has_cancels = false
@@ -304,7 +314,7 @@ extension QueueFunctions {
         end)
 
         -- node, incarnation, lease -> names of nodes whose lease is over, jobs of this node that are to be cancelled
-        -- (it was told; should it not have heard, it does now)
+        -- (it was told; should it not have heard, it does now), how many leases it has
         register('renew', DRAIN, function(keys, args)
           local P = prefix(keys)
           local refusal = not_current(P, args[1], args[2])
@@ -315,7 +325,8 @@ extension QueueFunctions {
           for _, job in ipairs(redis.call('SMEMBERS', P .. 'cancelling')) do
             if redis.call('HEXISTS', P .. 'run:' .. args[1], job) == 1 then cancelled[#cancelled + 1] = job end
           end
-          return {redis.call('ZRANGEBYSCORE', P .. 'nodes', '-inf', '(' .. string.format('%d', now), 'LIMIT', 0, 16), cancelled}
+          return {redis.call('ZRANGEBYSCORE', P .. 'nodes', '-inf', '(' .. string.format('%d', now), 'LIMIT', 0, 16), cancelled,
+            held_count(P .. 'run:' .. args[1])}
         end)
 
         -- Puts what a dead node held back in line, at most `most` entries a call.

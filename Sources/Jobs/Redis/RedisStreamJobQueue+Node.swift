@@ -15,6 +15,7 @@ extension RedisStreamJobQueue {
         call.append(request.most)
         call.append(request.quantum)
         call.append(request.share)
+        call.append(request.number)
         for (workspace, count) in request.held {
             call.append(workspace.name)
             call.append(count)
@@ -22,18 +23,21 @@ extension RedisStreamJobQueue {
         return try Self.claim(try await self.send(call), isRecovered: false)
     }
 
-    package func held(by node: NodeIdentity) async throws -> [Delivery] {
-        try Self.claim(try await self.send(self.call("held", node)), isRecovered: false).deliveries
+    package func held(by node: NodeIdentity, fence: UInt64) async throws -> [Delivery] {
+        var call = self.call("held", node)
+        call.append(fence)
+        return try Self.claim(try await self.send(call), isRecovered: false).deliveries
     }
 
     package func renew(as node: NodeIdentity) async throws -> Renewal {
         var call = self.call("renew", node)
         call.append(self.limits.lease.milliseconds)
         let parts = try await self.send(call).elements
-        guard parts.count == 2 else { throw Self.unexpected("renew") }
+        guard parts.count == 3 else { throw Self.unexpected("renew") }
         return Renewal(
             dead: parts[0].elements.compactMap(\.string),
-            cancelled: parts[1].elements.compactMap { UUIDBytes(bytes: $0.bytes).map { JobID(uuid: $0) } })
+            cancelled: parts[1].elements.compactMap { UUIDBytes(bytes: $0.bytes).map { JobID(uuid: $0) } },
+            held: parts[2].integer ?? 0)
     }
 
     package func rescue(_ dead: String, most: Int) async throws -> Int {
