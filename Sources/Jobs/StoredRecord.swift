@@ -34,7 +34,7 @@ struct StoredRecord: Hashable, Sendable {
         bytes += reason
         Self.append(self.action, to: &bytes)
         Self.append(self.node, to: &bytes)
-        Self.append(self.tags.joined(separator: ","), to: &bytes)
+        Self.append(self.tags.isEmpty ? "" : self.tags.joined(separator: ","), to: &bytes)
         bytes += self.result
         return bytes
     }

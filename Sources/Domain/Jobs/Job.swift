@@ -88,13 +88,24 @@ package struct EntryID: Hashable, Sendable, Comparable, CustomStringConvertible 
         self.sequence = sequence
     }
 
-    /// Reads `1700000000000-0`; nil when it is something else.
-    package init?(text: some StringProtocol) {
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, let milliseconds = UInt64(parts[0]), let sequence = UInt64(parts[1]) else {
-            return nil
+    /// Reads `1700000000000-0`; nil when it is something else. By hand, since it is done for every job that arrives.
+    package init?(text: ArraySlice<UInt8>) {
+        var numbers: (UInt64, UInt64) = (0, 0)
+        var hasBar = false
+        var digits = 0
+        for byte in text {
+            if byte == UInt8(ascii: "-"), !hasBar, digits > 0 {
+                (hasBar, digits) = (true, 0)
+                (numbers.1, numbers.0) = (numbers.0, 0)
+                continue
+            }
+            // Nineteen digits always fit.
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte), digits < 19 else { return nil }
+            numbers.0 = numbers.0 * 10 + UInt64(byte - UInt8(ascii: "0"))
+            digits += 1
         }
-        self.init(milliseconds: milliseconds, sequence: sequence)
+        guard hasBar, digits > 0 else { return nil }
+        self.init(milliseconds: numbers.1, sequence: numbers.0)
     }
 
     package var description: String { "\(self.milliseconds)-\(self.sequence)" }

@@ -38,13 +38,13 @@ extension QueueFunctions {
             local suffix, count = args[i], tonumber(args[i + 1])
             i = i + 2
             local ws = workspace_of(suffix)
-            local leases, ids = {}, {}
+            local leases, ids, stretch = {}, {}, suffix .. '|'
             for n = 1, count do leases[n] = args[i + (n - 1) * 5] end
             local tokens = is_current and redis.call('HMGET', run, unpack(leases)) or {}
             for n = 1, count do
               local lease, id, record, event, extra = leases[n], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
               i = i + 5
-              if done[lease] or tokens[n] ~= suffix .. '|' .. id then
+              if done[lease] or tokens[n] ~= stretch .. id then
                 out[#out + 1] = 0
               else
                 out[#out + 1] = 1
@@ -52,7 +52,7 @@ extension QueueFunctions {
                 gone[#gone + 1] = lease
                 ids[#ids + 1] = id
                 local job, letter = job_of(lease), state_of(record)
-                if has_ended(letter) then
+                if ENDED[letter] then
                   record = with_state(record, letter, stamp)
                   if letter == 'd' or letter == 'u' then bury(P, suffix, job, extra, record, letter) end
                   if job ~= '' then ended(P, has, job, letter) end

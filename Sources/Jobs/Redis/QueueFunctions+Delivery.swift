@@ -43,7 +43,8 @@ extension QueueFunctions {
 
         local function emit(d, at, lease, id, value)
           local out = d.out
-          out[at + 1], out[at + 2] = string.find(lease, '#', 17, true) and '!' .. id or id, value
+          -- A lease's key is longer than the job's id when the entry has none, or repeats a held job.
+          out[at + 1], out[at + 2] = #lease ~= 16 and string.find(lease, '#', 17, true) and '!' .. id or id, value
           if not d.has_tries then return at + 2 end
           local f, c = tries_of(d.P, string.sub(value, 1, 16))
           out[at + 3] = f .. ':' .. c
@@ -55,17 +56,21 @@ extension QueueFunctions {
           if d.has_cancels then entries = drop_cancelled(d, suffix, entries) end
           local n = #entries
           if n == 0 then return end
-          local leases, held = {}, {}
-          for i, entry in ipairs(entries) do leases[i] = lease_key(value_of(entry), suffix, entry[1]) end
+          local leases, held, values = {}, {}, {}
+          for i = 1, n do
+            values[i] = value_of(entries[i])
+            leases[i] = lease_key(values[i], suffix, entries[i][1])
+          end
           local known, seen = redis.call('HMGET', d.run, unpack(leases)), {}
           local at = #d.out
           d.out[at + 1], d.out[at + 2] = suffix, n
           at = at + 2
-          for i, entry in ipairs(entries) do
-            local lease, id, value = leases[i], entry[1], value_of(entry)
+          local stretch = suffix .. '|'
+          for i = 1, n do
+            local lease, id, value = leases[i], entries[i][1], values[i]
             if known[i] or seen[lease] then lease = lease_key(value, suffix, id, true) end
             seen[lease] = true
-            held[2 * i - 1], held[2 * i] = lease, suffix .. '|' .. id
+            held[2 * i - 1], held[2 * i] = lease, stretch .. id
             at = emit(d, at, lease, id, value)
           end
           redis.call('HSET', d.run, unpack(held))

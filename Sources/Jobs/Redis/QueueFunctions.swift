@@ -70,7 +70,8 @@ package struct QueueFunctions: Sendable {
         -- the rest is the sealed result. Letters: s a r c x d u, see JobState.
         local NEVER = '\0\0\0\0\0\0'
         local function state_of(record) return string.sub(record, 1, 1) end
-        local function has_ended(letter) return letter == 'c' or letter == 'x' or letter == 'd' or letter == 'u' end
+        local ENDED = {c = true, x = true, d = true, u = true}
+        local function has_ended(letter) return ENDED[letter] end
         local function with_state(record, letter, ended) return letter .. ended .. string.sub(record, 8) end
         local function reason_end(record)
           local a, b = string.byte(record, 14, 15)
@@ -105,11 +106,16 @@ package struct QueueFunctions: Sendable {
         -- Redis does cheapest. Most jobs of a batch share their first bytes, and so their bucket.
         local function new_batch() return {keys = {}, buckets = {}} end
         local function put_record(batch, P, ws, job, record)
-          local memo = ws .. string.sub(job, 1, 5)
-          local key = batch.keys[memo]
+          local keys = batch.keys[ws]
+          if not keys then
+            keys = {}
+            batch.keys[ws] = keys
+          end
+          local memo = string.sub(job, 1, 5)
+          local key = keys[memo]
           if not key then
             key = record_key(P, ws, job)
-            batch.keys[memo] = key
+            keys[memo] = key
           end
           local fields = batch.buckets[key]
           if not fields then
@@ -175,7 +181,10 @@ package struct QueueFunctions: Sendable {
           local job = string.sub(value, 1, 16)
           return is_repeated and job .. '#' .. id or job
         end
-        local function job_of(lease) return string.byte(lease) == 35 and '' or string.sub(lease, 1, 16) end
+        local function job_of(lease)
+          if #lease == 16 then return lease end
+          return string.byte(lease) == 35 and '' or string.sub(lease, 1, 16)
+        end
         -- 'acme:s:2|17-0' -> 'acme:s:2', '17-0'
         local function split_token(token) return string.match(token, '^([^|]*)|([^|]*)$') end
 

@@ -135,9 +135,9 @@ extension RedisStreamJobQueue {
             let (workspace, priority) = try self.stream(suffix)
             index += 2
             for _ in 0..<count {
-                guard let text = parts[index].string,
-                    let id = EntryID(text: text.hasPrefix("!") ? text.dropFirst() : text[...])
-                else { throw self.unexpected("a delivery") }
+                let text = parts[index].bytes
+                let isRepeated = text.first == UInt8(ascii: "!")
+                guard let id = EntryID(text: isRepeated ? text.dropFirst() : text) else { throw self.unexpected("a delivery") }
                 let value = parts[index + 1].bytes
                 let tries =
                     width == 3 ? (parts[index + 2].string ?? "").split(separator: ":").compactMap { Int($0) } : []
@@ -146,7 +146,7 @@ extension RedisStreamJobQueue {
                     Delivery(
                         workspace: workspace, jobID: job,
                         entry: EntryReference(
-                            workspace: workspace, priority: priority, id: id, isRepeated: text.hasPrefix("!")),
+                            workspace: workspace, priority: priority, id: id, isRepeated: isRepeated),
                         envelope: Array(job == nil ? value : value.dropFirst(16)),
                         crashes: tries.count == 2 ? tries[1] : 0, failures: tries.count == 2 ? tries[0] : 0,
                         isRecovered: isRecovered))

@@ -224,7 +224,7 @@ package struct RedisStreamJobQueue: JobQueue {
 
     private func last(of stream: String) async throws -> EntryID {
         let reply = try await self.direct(.streamLast(self.lane.key(stream)))
-        return reply.elements.first?.elements.first?.string.flatMap { EntryID(text: $0) }
+        return reply.elements.first?.elements.first.flatMap { EntryID(text: $0.bytes) }
             ?? EntryID(milliseconds: 0, sequence: 0)
     }
 
@@ -240,7 +240,7 @@ package struct RedisStreamJobQueue: JobQueue {
             for stream in try await blocking.send(command, timeout: timeout + .seconds(1)).elements {
                 let parts = stream.elements
                 guard parts.count == 2,
-                    let last = parts[1].elements.last?.elements.first?.string.flatMap({ EntryID(text: $0) })
+                    let last = parts[1].elements.last?.elements.first.flatMap({ EntryID(text: $0.bytes) })
                 else { continue }
                 if parts[0].string == self.lane.key("bell") {
                     position.bell = last
