@@ -1,11 +1,10 @@
 package import Domain
 
-/// The queue of jobs: what submitters, people and nodes ask of it. Each call is one atomic step.
+/// The queue of jobs as submitters and people see it. Each call is one atomic step.
 ///
-/// `RedisStreamJobQueue` is the one that nodes share; `InMemoryJobQueue` decides alike within a process. All calls
-/// throw `JobQueueError`, or `CancellationError`. After `unavailable` it is unknown whether the step was taken; each may
-/// be taken again without doubling anything, as its own text says.
-package protocol JobQueue: Sendable {
+/// All calls throw `JobQueueError`, or `CancellationError`. After `unavailable` it is unknown whether the step was taken;
+/// each may be taken again without doubling anything, as its own text says.
+package protocol JobStore: Sendable {
     var limits: QueueLimits { get }
 
     // MARK: Submitting
@@ -77,8 +76,12 @@ package protocol JobQueue: Sendable {
     /// The workspaces that have a weight or limits of their own.
     func workspaceLimits() async throws -> [WorkspaceLoad]
 
-    // MARK: The node's side
+}
 
+/// A queue, or a lane of it, as its nodes see it.
+///
+/// `RedisStreamJobQueue` is the one that nodes share; `InMemoryJobQueue` decides alike within a process.
+package protocol JobQueue: JobStore {
     /// Takes the node's name and returns what its earlier life held; each of those counts as a crash. Throws
     /// `nameTaken` while another machine holds the name, `replaced` while a later incarnation does.
     func join(as node: NodeIdentity) async throws -> [Delivery]
@@ -120,7 +123,7 @@ package protocol JobQueue: Sendable {
     func listen(from position: inout QueuePosition, timeout: Duration) async throws -> [JobID]
 }
 
-extension JobQueue {
+extension JobStore {
     /// Seals and stores jobs under their workspaces' keys.
     package func submit(_ submissions: [Submission], keys: WorkspaceKeyring) async throws -> [SubmissionResult] {
         var sealed: [SealedSubmission] = []

@@ -16,6 +16,8 @@ package struct JobQueueError: Error, Hashable, CustomStringConvertible {
         case nameTaken
         /// This process has another master key than the one that first used this Redis.
         case wrongMasterKey
+        /// Others divide this queue into another number of lanes.
+        case wrongLanes
         /// A sealed entry or result cannot be opened or decoded.
         case unreadable
         /// Redis answered something that the queue does not expect.
@@ -36,7 +38,7 @@ package struct JobQueueError: Error, Hashable, CustomStringConvertible {
     package var isPassing: Bool { self.code == .unavailable || self.code == .full }
 
     /// True when this process can never succeed, whatever it tries.
-    package var isPermanent: Bool { [.replaced, .nameTaken, .wrongMasterKey].contains(self.code) }
+    package var isPermanent: Bool { [.replaced, .nameTaken, .wrongMasterKey, .wrongLanes].contains(self.code) }
 
     /// Sorts an error of a call into the queue's own; cancellation passes through.
     static func from(_ error: any Error) -> any Error {

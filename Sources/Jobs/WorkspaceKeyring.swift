@@ -13,7 +13,7 @@ package struct WorkspaceKey: Sendable {
 /// A workspace's first submission makes its key; of two made at once the first stored wins. Destroying
 /// the stored key makes all that was sealed under it unreadable.
 package actor WorkspaceKeyring {
-    private let queue: any JobQueue
+    private let queue: any JobStore
     private let master: SealingKey
     /// Beside the actor, because each job looks a key up twice and a hop costs more than the look.
     private nonisolated let opened = Mutex<[WorkspaceID: [UInt32: WorkspaceKey]]>([:])
@@ -23,7 +23,7 @@ package actor WorkspaceKeyring {
     private static let currentID: UInt32 = 1
 
     /// `queue` keeps the wrapped keys.
-    package init(queue: any JobQueue, master: SealingKey) {
+    package init(queue: any JobStore, master: SealingKey) {
         self.queue = queue
         self.master = master
     }

@@ -82,7 +82,10 @@ package actor RedisClient {
     package func pipeline(_ commands: [RedisCommand], timeout: Duration? = nil) async throws -> [RESPReply] {
         let timeout = timeout ?? self.configuration.commandTimeout
         let connection = try await self.connected(within: timeout)
-        return try await connection.pipeline(commands, timeout: timeout)
+        let replies = try await connection.pipeline(commands, timeout: timeout)
+        // After a fail-over the old connection may lead to a replica, and the slot to another node.
+        if replies.contains(where: { $0.error?.isMisdirected == true }) { await connection.close() }
+        return replies
     }
 
     /// Sends one command and returns its reply; an error reply is thrown.

@@ -1,5 +1,5 @@
 internal import NIOCore
-package import NIOPosix
+internal import NIOPosix
 internal import Synchronization
 internal import TransportSecurity
 
@@ -14,10 +14,10 @@ package final class RedisConnection: Sendable {
         self.handler = handler
     }
 
-    /// Connects, checks the certificate, authenticates, selects the database and names the client.
+    /// Connects to the configuration's endpoint, checks the certificate, authenticates, selects the database and names the client.
     /// Throws `RedisError` `.unreachable`, `.refused` or `.configuration`; nothing stays open then.
-    package static func connect(
-        to configuration: RedisConfiguration, group: MultiThreadedEventLoopGroup
+    static func open(
+        _ configuration: RedisConfiguration, group: MultiThreadedEventLoopGroup
     ) async throws -> RedisConnection {
         if let tls = configuration.tls {
             // Files are judged before a connection is tried, and in words of their own.
@@ -31,7 +31,7 @@ package final class RedisConnection: Sendable {
         let ready = loop.makePromise(of: Void.self)
         let connection: RedisConnection
         do {
-            connection = try await self.open(configuration, loop: loop, ready: ready)
+            connection = try await self.channel(configuration, loop: loop, ready: ready)
         } catch let error as RedisError {
             ready.fail(error)
             throw error
@@ -92,7 +92,7 @@ package final class RedisConnection: Sendable {
         }
     }
 
-    private static func open(
+    private static func channel(
         _ configuration: RedisConfiguration, loop: any EventLoop, ready: EventLoopPromise<Void>
     ) async throws -> RedisConnection {
         // Taken where it is made: a peer that is refused at once removes the handler with its channel.
@@ -130,8 +130,12 @@ package final class RedisConnection: Sendable {
         if let password = configuration.password {
             commands.append(RedisCommand("AUTH", configuration.username ?? "default", password))
         }
-        commands.append(RedisCommand("SELECT", String(configuration.database)))
-        commands.append(RedisCommand("CLIENT", "SETNAME", configuration.clientName))
+        if configuration.isSentinel {
+            commands.append(RedisCommand("PING"))
+        } else {
+            commands.append(RedisCommand("SELECT", String(configuration.database)))
+            commands.append(RedisCommand("CLIENT", "SETNAME", configuration.clientName))
+        }
         let replies = try await self.pipeline(commands, timeout: configuration.connectTimeout)
         for (index, reply) in replies.enumerated() {
             guard let error = reply.error else { continue }

@@ -44,7 +44,16 @@ package struct RedisError: Error, Hashable, CustomStringConvertible {
     /// cluster in between, a disk that is full, too few replicas.
     private static let passingKinds: Set<String> = [
         "LOADING", "BUSY", "MASTERDOWN", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "UNBLOCKED",
+        "MOVED", "ASK",
     ]
+
+    /// Error replies of a server that is not, or no longer, the one to ask: another connection leads to the right one.
+    private static let misdirectedKinds: Set<String> = ["READONLY", "MOVED", "MASTERDOWN", "UNBLOCKED"]
+
+    /// True when the connection leads to a server that somebody else has replaced.
+    var isMisdirected: Bool {
+        if case .server(let kind) = self.code { Self.misdirectedKinds.contains(kind) } else { false }
+    }
 
     /// True when Redis is away or not ready to answer; a retry later may succeed.
     package var isOutage: Bool {

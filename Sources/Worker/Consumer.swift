@@ -25,6 +25,7 @@ package actor Consumer {
 
     /// A blocking read never lasts longer, so that a deaf connection is noticed (its deadline is a second more).
     private static let longestRead = Duration.seconds(2)
+    private static let mostPerClaim = 128
     private static let outagePause = Duration.milliseconds(200)
 
     package init(
@@ -48,7 +49,7 @@ package actor Consumer {
     /// Claims nothing more; what is claimed is not touched.
     package func drain() async {
         self.machine.drained()
-        await self.registry.wake()
+        await self.registry.wake(lane: self.lease.lane.number)
     }
 
     /// Fetches until the task is cancelled. Throws `ChildShutdown` when trying again cannot help: the node's
@@ -87,16 +88,16 @@ package actor Consumer {
                     position = try await self.lease.queue.position(after: heard)
                     heard = position
                     isCurrent = true
-                    await self.registry.wake()
+                    await self.registry.wake(lane: self.lease.lane.number)
                 }
                 let cancelled = try await self.lease.queue.listen(from: &position, timeout: Self.longestRead)
                 heard = position
                 for job in cancelled { await self.registry.cancel(job, .user) }
-                await self.registry.wake()
+                await self.registry.wake(lane: self.lease.lane.number)
             } catch let error as JobQueueError where error.isPassing {
                 isCurrent = false
                 // The other loop finds out for itself, and says why the node does not fetch.
-                await self.registry.wake()
+                await self.registry.wake(lane: self.lease.lane.number)
                 try await self.clock.sleep(for: Self.outagePause)
             }
         }
@@ -131,8 +132,7 @@ package actor Consumer {
     private func fetchNow() async throws -> Bool {
         let reason = self.reluctance()
         if await self.registry.takeDoubt(lane: self.lease.lane.number) { self.machine.failed() }
-        let free = await self.registry.free
-        switch self.machine.next(free: free, isReluctant: reason != nil) {
+        switch self.machine.next(isReluctant: reason != nil) {
         case .wait:
             if let reason { self.problem = reason }
             return false
@@ -142,7 +142,7 @@ package actor Consumer {
         case .askHeld(let fence):
             try await self.takeUnknown(fence: fence)
             return true
-        case .claim(let most, let number): return try await self.claim(most: most, number: number)
+        case .claim(let number): return try await self.claim(number)
         }
     }
 
@@ -178,14 +178,22 @@ package actor Consumer {
     }
 
     /// True when something came, or more may be there.
-    private func claim(most: Int, number: UInt64) async throws -> Bool {
+    private func claim(_ number: UInt64) async throws -> Bool {
+        let reserved = await self.registry.reserve(Self.mostPerClaim, for: self.lease.lane.number)
+        guard reserved > 0 else { return false }
         let request = ClaimRequest(
-            most: most, quantum: ClaimRequest.quantum(for: most), share: self.share,
+            most: reserved, quantum: ClaimRequest.quantum(for: reserved), share: self.share,
             held: await self.registry.countsByWorkspace, number: number)
-        let claim = try await self.lease.claim(request)
+        let claim: Claim
+        do {
+            claim = try await self.lease.claim(request)
+        } catch {
+            _ = await self.registry.admit([], intoReserved: reserved)
+            throw error
+        }
         self.problem = nil
+        let fresh = await self.registry.admit(claim.deliveries, intoReserved: reserved)
         guard !claim.deliveries.isEmpty else { return claim.dropped > 0 }
-        let fresh = await self.registry.admit(claim.deliveries)
         self.metrics.claimed(fresh.count, isRecovered: false)
         await self.dispatch(fresh)
         return true

@@ -5,7 +5,8 @@ struct FetchMachine: Hashable {
         /// What was given in an answer that was lost is known to the queue alone.
         /// Claims below the fence are not to be carried out any more.
         case askHeld(fence: UInt64)
-        case claim(most: Int, number: UInt64)
+        /// Into what slots can be had.
+        case claim(number: UInt64)
         case wait
     }
 
@@ -13,8 +14,6 @@ struct FetchMachine: Hashable {
     private var mayHoldUnknown = false
     private var isDraining = false
     private var claims: UInt64 = 0
-
-    private static let mostPerClaim = 128
 
     /// A claim of the last run may have been cut off.
     mutating func began() { self.mayHoldUnknown = self.hasJoined }
@@ -29,13 +28,13 @@ struct FetchMachine: Hashable {
     /// The queue does not know the node.
     mutating func forgotten() { self.hasJoined = false }
 
-    /// `free` slots; a reluctant node claims nothing.
-    mutating func next(free: Int, isReluctant: Bool) -> Step {
+    /// A reluctant node claims nothing.
+    mutating func next(isReluctant: Bool) -> Step {
         if self.isDraining { return .wait }
         if !self.hasJoined { return .join }
         if self.mayHoldUnknown { return .askHeld(fence: self.claims + 1) }
-        guard !isReluctant, free > 0 else { return .wait }
+        guard !isReluctant else { return .wait }
         self.claims += 1
-        return .claim(most: min(free, Self.mostPerClaim), number: self.claims)
+        return .claim(number: self.claims)
     }
 }

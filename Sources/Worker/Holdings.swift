@@ -22,8 +22,28 @@ struct Holdings {
 
     init(capacity: Int) { self.capacity = capacity }
 
+    /// Slots that claims under way may fill.
+    private var reserved = 0
+    private var refusedLanes: Set<Int> = []
+
     var count: Int { self.held.count }
-    var free: Int { max(0, self.capacity - self.held.count) }
+    var free: Int { max(0, self.capacity - self.held.count - self.reserved) }
+
+    /// Keeps free slots for a lane's claim, at most so many; how many. The same number is to be given back after it.
+    /// Lanes that found none are remembered, and their part of what is free is left to them.
+    mutating func reserve(_ most: Int, for lane: Int) -> Int {
+        self.refusedLanes.remove(lane)
+        let count = min(most, self.free / (1 + self.refusedLanes.count))
+        if count == 0 { self.refusedLanes.insert(lane) }
+        self.reserved += count
+        return count
+    }
+
+    /// The lanes that may find slots now.
+    mutating func giveBack(_ count: Int) -> Set<Int> {
+        self.reserved -= count
+        return self.free > 0 ? self.refusedLanes : []
+    }
 
     func entries(where belongs: (WorkspaceID) -> Bool) -> Set<EntryReference> {
         Set(self.held.keys.filter { belongs($0.workspace) })

@@ -11,7 +11,7 @@ package struct JobPipeline: Sendable {
     package let handlers: ActionHandlers
     package let keys: WorkspaceKeyring
     package let digester: ParamsDigester
-    package let writer: CompletionWriter
+    package let writers: CompletionWriters
     package let registry: RunRegistry
     package let retries: RetryPolicy
     package let clock: any Clock<Duration>
@@ -22,7 +22,7 @@ package struct JobPipeline: Sendable {
 
     package init(
         node: NodeID, policy: PolicyEngine, handlers: ActionHandlers, keys: WorkspaceKeyring, digester: ParamsDigester,
-        writer: CompletionWriter, registry: RunRegistry, retries: RetryPolicy, clock: any Clock<Duration>,
+        writers: CompletionWriters, registry: RunRegistry, retries: RetryPolicy, clock: any Clock<Duration>,
         now: @escaping @Sendable () -> UInt64, metrics: JobMetrics, logger: Logger
     ) {
         self.node = node
@@ -30,7 +30,7 @@ package struct JobPipeline: Sendable {
         self.handlers = handlers
         self.keys = keys
         self.digester = digester
-        self.writer = writer
+        self.writers = writers
         self.registry = registry
         self.retries = retries
         self.clock = clock
@@ -99,7 +99,7 @@ package struct JobPipeline: Sendable {
         }
         let (metrics, logger, now) = (self.metrics, self.logger, self.now)
         // The writer frees the slot.
-        self.writer.write(completion) { isWritten in
+        self.writers.write(completion) { isWritten in
             guard !isWritten else { return metrics.ended(report, end: end, at: now()) }
             logger.warning(
                 "an outcome was not written: the job is another node's now",

@@ -65,7 +65,7 @@ package struct JobRequest: Sendable {
     /// Stores those that the policy allows in one step, with their audit events; an answer for each. Throws
     /// `JobQueueError` when the queue cannot be asked: the same requests may be sent again then.
     package static func submit(
-        _ requests: [JobRequest], to queue: any JobQueue, keys: WorkspaceKeyring, digester: ParamsDigester,
+        _ requests: [JobRequest], to queue: any JobStore, keys: WorkspaceKeyring, digester: ParamsDigester,
         policy: PolicyEngine
     ) async throws -> [Answer] {
         let now = try await queue.time()

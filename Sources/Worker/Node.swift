@@ -13,13 +13,10 @@ package import Supervision
 /// A worker node: the supervision tree of everything that lives as long as the process, and its drain.
 package actor Node {
     private let configuration: NodeConfiguration
-    private let commands: RedisClient
+    private let lanes: [NodeLane]
     private let registry: RunRegistry
-    private let writer: CompletionWriter
-    private let consumer: Consumer
+    private let consumers: [Consumer]
     private let workspaces: WorkspaceSet
-    private let lease: NodeLease
-    private let serverCheck: ServerCheck
     private let stormGuard: StormGuard
     private let supervisors: NodeTree
     private let logger: Logger
@@ -37,14 +34,7 @@ package actor Node {
         now: @escaping @Sendable () -> UInt64,
         adjust: @escaping @Sendable (ChildSpecification) -> ChildSpecification = { $0 }
     ) throws {
-        func client(_ role: String) -> RedisClient {
-            var redis = configuration.redis
-            redis.clientName = role
-            return RedisClient(configuration: redis, group: group, logger: logger, metrics: metrics, clock: clock)
-        }
         self.configuration = configuration
-        self.commands = client("commands")
-        let blocking = client("blocking")
         self.logger = logger
         self.clock = clock
         let stormGuard = StormGuard(limit: configuration.stormLimit, now: elapsed)
@@ -52,15 +42,19 @@ package actor Node {
         let environment = SupervisionEnvironment(
             logger: logger, metrics: metrics, stormGuard: stormGuard, clock: clock, now: elapsed)
         let agents = AgentSupervisors(environment: environment)
-        let queue = RedisStreamJobQueue(client: self.commands, blocking: blocking, limits: configuration.limits)
-        self.lease = NodeLease(
-            queue: queue,
-            identity: NodeIdentity(node: configuration.node, incarnation: incarnation, owner: configuration.owner))
-        self.registry = RunRegistry(capacity: configuration.slots, metrics: metrics)
-        self.writer = CompletionWriter(
-            lease: self.lease, registry: self.registry, logger: logger, clock: clock)
-        let keys = WorkspaceKeyring(queue: queue, master: master)
+        let registry = RunRegistry(capacity: configuration.slots, metrics: metrics)
+        self.registry = registry
         let jobMetrics = JobMetrics(factory: metrics)
+        let identity = NodeIdentity(
+            node: configuration.node, incarnation: incarnation, owner: configuration.owner)
+        self.lanes = (0..<configuration.lanes).map { number in
+            NodeLane(
+                number: number, of: configuration, identity: identity, registry: registry, jobMetrics: jobMetrics,
+                group: group, metrics: metrics, logger: logger, clock: clock, elapsed: elapsed)
+        }
+        let store = try LanedJobStore(
+            clients: self.lanes.map { ($0.commands, $0.blocking) }, limits: configuration.limits)
+        let keys = WorkspaceKeyring(queue: store, master: master)
         let handlers = ActionHandlers(
             bundle: policy.bundle, commands: CommandRunner(configuration: configuration.agents, processID: processID),
             agents: AgentRunner(
@@ -69,26 +63,23 @@ package actor Node {
             workspaces: configuration.agents.workspaces, epoch: max(1, incarnation.value))
         let pipeline = JobPipeline(
             node: configuration.node, policy: policy, handlers: handlers, keys: keys,
-            digester: ParamsDigester(key: try master.derived(for: "orchestra/params-digest/1")), writer: self.writer,
+            digester: ParamsDigester(key: try master.derived(for: "orchestra/params-digest/1")),
+            writers: CompletionWriters(self.lanes.map(\.writer)),
             registry: self.registry, retries: RetryPolicy(), clock: clock, now: now, metrics: jobMetrics, logger: logger
         )
         let workspaces = WorkspaceSet(
             pipeline: pipeline, concurrency: configuration.workspaceConcurrency, capacity: configuration.slots,
             environment: environment, adjust: adjust)
         self.workspaces = workspaces
-        self.consumer = Consumer(
-            lease: self.lease, registry: self.registry, keys: keys,
-            share: configuration.workspaceConcurrency,
-            reluctance: { stormGuard.isStorm ? Self.stormText(stormGuard) : nil },
-            dispatch: { await workspaces.dispatch($0) }, metrics: jobMetrics, logger: logger, clock: clock)
-        self.serverCheck = ServerCheck(client: self.commands, logger: logger)
+        self.consumers = self.lanes.map { lane in
+            Consumer(
+                lease: lane.lease, registry: registry, keys: keys, share: configuration.workspaceConcurrency,
+                reluctance: { stormGuard.isStorm ? Self.stormText(stormGuard) : nil },
+                dispatch: { await workspaces.dispatch($0) }, metrics: jobMetrics, logger: logger, clock: clock)
+        }
         self.supervisors = NodeTree(
-            redis: [("commands", self.commands), ("blocking", blocking)], writer: self.writer,
-            keeper: LeaseKeeper(
-                lease: self.lease, registry: self.registry, metrics: jobMetrics, logger: logger, clock: clock,
-                elapsed: elapsed),
-            serverCheck: self.serverCheck, gauges: QueueGauges(queue: queue, factory: metrics), agents: agents,
-            workspaces: workspaces, consumer: self.consumer, environment: environment, adjust: adjust)
+            lanes: self.lanes, consumers: self.consumers, gauges: QueueGauges(queue: store, factory: metrics),
+            agents: agents, workspaces: workspaces, environment: environment, adjust: adjust)
     }
 
     private static func stormText(_ guardian: StormGuard) -> String {
@@ -104,7 +95,24 @@ package actor Node {
         try await root.run()
         guard !Task.isCancelled else { return }
         throw SupervisionError(
-            code: .gaveUp, message: await self.consumer.problem ?? "the node ended without being told to")
+            code: .gaveUp, message: await self.problem ?? "the node ended without being told to")
+    }
+
+    /// Why some lane is not fetched from now.
+    private var problem: String? {
+        get async {
+            for consumer in self.consumers {
+                if let problem = await consumer.problem { return problem }
+            }
+            return nil
+        }
+    }
+
+    private var hasJoined: Bool {
+        get async {
+            for consumer in self.consumers where await !consumer.hasJoined { return false }
+            return true
+        }
     }
 
     /// The node's stable name.
@@ -125,7 +133,7 @@ package actor Node {
         let grace = grace ?? self.configuration.grace
         let running = await self.registry.count
         self.logger.notice("draining", metadata: ["grace": "\(grace)", "jobs.count": "\(running)"])
-        await self.consumer.drain()
+        for consumer in self.consumers { await consumer.drain() }
         await self.workspaces.drain()
         await self.waitUntilIdle(atMost: grace)
         if await self.registry.count > 0 {
@@ -133,8 +141,10 @@ package actor Node {
             await self.waitUntilIdle(atMost: self.configuration.agents.stopTimeout + .seconds(5))
         }
         let left = await self.registry.count
-        do { try await self.lease.leave() } catch {
-            self.logger.warning("the node could not say good-bye; its lease runs out", error: error)
+        for lane in self.lanes {
+            do { try await lane.lease.leave() } catch {
+                self.logger.warning("the node could not say good-bye; its lease runs out", error: error)
+            }
         }
         self.logger.notice("drained", metadata: ["jobs.left": "\(left)"])
     }
@@ -142,7 +152,9 @@ package actor Node {
     /// Ends the running jobs now; they are handed back. Without Redis there is nothing to wait for then.
     package func hurry() async {
         await self.registry.cancelAll(.drain)
-        if await self.commands.state != .connected { await self.registry.stopWaitingUntilIdle() }
+        for lane in self.lanes where await lane.commands.state != .connected {
+            await self.registry.stopWaitingUntilIdle()
+        }
     }
 
     private func waitUntilIdle(atMost limit: Duration) async {
@@ -166,17 +178,11 @@ extension Node: HealthSource {
     }
 
     package func readiness() async -> [HealthCheck] {
-        let state = await self.commands.state
-        let redis: HealthCheck
-        switch state {
-        case .connected: redis = HealthCheck("redis", isHealthy: true, detail: self.configuration.redis.displayName)
-        case .connecting(let reason):
-            redis = HealthCheck("redis", isHealthy: false, detail: reason ?? "not connected yet")
-        case .stopped: redis = HealthCheck("redis", isHealthy: false, detail: "the connection was closed")
-        }
-        let problem = await self.consumer.problem
-        let hasJoined = await self.consumer.hasJoined
-        let problems = await self.serverCheck.problems
+        let redis = await self.redisCheck
+        let problem = await self.problem
+        let hasJoined = await self.hasJoined
+        var problems: [String] = []
+        for lane in self.lanes { problems += await lane.serverCheck.problems }
         let isStorm = self.stormGuard.isStorm
         let leaked = await self.tree?.leaked ?? []
         return [
@@ -200,8 +206,24 @@ extension Node: HealthSource {
         ]
     }
 
+    /// The first lane's Redis that is away, or that all are there.
+    private var redisCheck: HealthCheck {
+        get async {
+            for lane in self.lanes {
+                switch await lane.commands.state {
+                case .connected: continue
+                case .connecting(let reason):
+                    return HealthCheck("redis", isHealthy: false, detail: reason ?? "not connected yet")
+                case .stopped:
+                    return HealthCheck("redis", isHealthy: false, detail: "the connection was closed")
+                }
+            }
+            return HealthCheck("redis", isHealthy: true, detail: self.configuration.redis.displayName)
+        }
+    }
+
     package func startup() async -> [HealthCheck] {
-        let hasJoined = await self.consumer.hasJoined
+        let hasJoined = await self.hasJoined
         return [
             HealthCheck(
                 "joined", isHealthy: hasJoined,

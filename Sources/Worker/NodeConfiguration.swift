@@ -10,6 +10,8 @@ package struct NodeConfiguration: Sendable {
     package var owner: String
     package var redis: RedisConfiguration
     package var limits: QueueLimits
+    /// Lanes that the queue is divided into; all nodes and submitters must agree on it.
+    package var lanes: Int
     /// Jobs held at once, running or about to.
     package var slots: Int
     /// Jobs of one workspace that run at once.
@@ -23,13 +25,14 @@ package struct NodeConfiguration: Sendable {
     package var stormLimit: Int
 
     package init(
-        node: NodeID, owner: String, redis: RedisConfiguration, limits: QueueLimits, slots: Int,
-        workspaceConcurrency: Int, grace: Duration, agents: AgentConfiguration, stormLimit: Int = 60
+        node: NodeID, owner: String, redis: RedisConfiguration, limits: QueueLimits, lanes: Int = 1,
+        slots: Int, workspaceConcurrency: Int, grace: Duration, agents: AgentConfiguration, stormLimit: Int = 60
     ) {
         self.node = node
         self.owner = owner
         self.redis = redis
         self.limits = limits
+        self.lanes = max(1, lanes)
         self.slots = slots
         self.workspaceConcurrency = workspaceConcurrency
         self.grace = grace

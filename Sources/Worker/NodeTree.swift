@@ -8,14 +8,11 @@ internal import Supervision
 /// The node is rest-for-one over its subsystems: each stands on those before it. Within a subsystem children are
 /// one-for-one, since they share no state that a restart of one could spoil for the others.
 struct NodeTree {
-    let redis: [(id: String, client: RedisClient)]
-    let writer: CompletionWriter
-    let keeper: LeaseKeeper
-    let serverCheck: ServerCheck
+    let lanes: [NodeLane]
+    let consumers: [Consumer]
     let gauges: QueueGauges
     let agents: AgentSupervisors
     let workspaces: WorkspaceSet
-    let consumer: Consumer
     let environment: SupervisionEnvironment
     /// Lets tests make a child fail or hang.
     let adjust: @Sendable (ChildSpecification) -> ChildSpecification
@@ -36,11 +33,11 @@ struct NodeTree {
                 name: "node", strategy: .restForOne, intensity: 3, period: .seconds(600), autoShutdown: .anySignificant),
             children: [
                 self.subsystem("telemetry", intensity: 30, telemetry),
-                self.subsystem("redis", intensity: 10, server + self.redis.map(self.link)),
+                self.subsystem("redis", intensity: 10, server + self.links),
                 self.subsystem("queue", intensity: 10, self.queue),
                 self.agents.child,
                 self.workspaces.child,
-                self.subsystem("consumers", intensity: 10, [self.consumers], isSignificant: true),
+                self.subsystem("consumers", intensity: 10, self.fetching, isSignificant: true),
             ], environment: self.environment)
     }
 
@@ -63,6 +60,12 @@ struct NodeTree {
                 // A give-up, which OTP calls an orderly end, is a failure here: a transient subsystem starts again.
                 throw SubsystemFailure(description: error.message)
             }
+        }
+    }
+
+    private var links: [ChildSpecification] {
+        self.lanes.flatMap { lane in
+            [self.link("commands" + lane.suffix, lane.commands), self.link("blocking" + lane.suffix, lane.blocking)]
         }
     }
 
@@ -89,40 +92,49 @@ struct NodeTree {
     }
 
     private var queue: [ChildSpecification] {
-        let (writer, keeper, check, gauges) = (self.writer, self.keeper, self.serverCheck, self.gauges)
+        let (gauges, clock) = (self.gauges, self.environment.clock)
+        return self.lanes.flatMap(self.queue(of:)) + [
+            ChildSpecification(id: "gauges", backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit) { child in
+                child.ready()
+                try await gauges.run(clock: clock, heartbeat: { child.heartbeat() })
+            }
+        ]
+    }
+
+    private func queue(of lane: NodeLane) -> [ChildSpecification] {
+        let (writer, keeper, check) = (lane.writer, lane.keeper, lane.serverCheck)
         let clock = self.environment.clock
         return [
             ChildSpecification(
-                id: "completions", shutdown: Self.patience, backoff: Self.backoff,
+                id: "completions" + lane.suffix, shutdown: Self.patience, backoff: Self.backoff,
                 heartbeatLimit: Self.heartbeatLimit
             ) { child in
                 child.ready()
                 await writer.run(heartbeat: { child.heartbeat() })
             },
-            ChildSpecification(id: "lease", backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit) { child in
+            ChildSpecification(
+                id: "lease" + lane.suffix, backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit
+            ) { child in
                 child.ready()
                 try await keeper.run(heartbeat: { child.heartbeat() })
             },
             ChildSpecification(
-                id: "server-check", backoff: Self.backoff, heartbeatLimit: ServerCheck.interval * 3
+                id: "server-check" + lane.suffix, backoff: Self.backoff, heartbeatLimit: ServerCheck.interval * 3
             ) { child in
                 child.ready()
                 try await check.run(clock: clock, heartbeat: { child.heartbeat() })
             },
-            ChildSpecification(id: "gauges", backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit) { child in
-                child.ready()
-                try await gauges.run(clock: clock, heartbeat: { child.heartbeat() })
-            },
         ]
     }
 
-    /// Transient: it ends for good, and the node with it, when the node's name or key is not its own.
-    private var consumers: ChildSpecification {
-        let consumer = self.consumer
-        return ChildSpecification(
-            id: "consumer", restart: .transient, isSignificant: true, backoff: Self.backoff,
-            heartbeatLimit: Self.heartbeatLimit
-        ) { child in try await consumer.run(as: child) }
+    /// Transient: one ends for good, and the node with it, when the node's name or key is not its own.
+    private var fetching: [ChildSpecification] {
+        zip(self.lanes, self.consumers).map { lane, consumer in
+            ChildSpecification(
+                id: "consumer" + lane.suffix, restart: .transient, isSignificant: true, backoff: Self.backoff,
+                heartbeatLimit: Self.heartbeatLimit
+            ) { child in try await consumer.run(as: child) }
+        }
     }
 }
 

@@ -3,13 +3,13 @@ package import Jobs
 
 /// Publishes the queue's depth and age every few seconds; a scaler can use them.
 package struct QueueGauges: Sendable {
-    private let queue: any JobQueue
+    private let queue: any JobStore
     private let lag: Gauge
     private let age: Gauge
     private let pending: Gauge
     private let delayed: Gauge
 
-    package init(queue: any JobQueue, factory: any MetricsFactory) {
+    package init(queue: any JobStore, factory: any MetricsFactory) {
         self.queue = queue
         self.lag = Gauge(label: "orchestra_queue_lag", factory: factory)
         self.age = Gauge(label: "orchestra_queue_oldest_age_seconds", factory: factory)

@@ -18,9 +18,18 @@ package actor RunRegistry {
         self.inFlight.record(0)
     }
 
-    package var free: Int { self.holdings.free }
     package var count: Int { self.holdings.count }
     package var countsByWorkspace: [WorkspaceID: Int] { self.holdings.countsByWorkspace }
+
+    /// Keeps free slots for a claim, at most so many: lanes share them, and none may be promised twice. How many.
+    func reserve(_ most: Int, for lane: Int) -> Int { self.holdings.reserve(most, for: lane) }
+
+    /// Notes what the claim brought into the slots that were kept for it.
+    func admit(_ deliveries: [Delivery], intoReserved count: Int) -> [Delivery] {
+        let fresh = self.admit(deliveries)
+        for lane in self.holdings.giveBack(count) { self.listeners[lane]?.yield() }
+        return fresh
+    }
 
     func entries(where belongs: @Sendable (WorkspaceID) -> Bool) -> Set<EntryReference> {
         self.holdings.entries(where: belongs)
@@ -37,7 +46,7 @@ package actor RunRegistry {
     /// The queue may know of more than is held here; the lane's consumer is to ask.
     func doubt(lane: Int) {
         self.doubts.insert(lane)
-        self.wake()
+        self.wake(lane: lane)
     }
 
     func takeDoubt(lane: Int) -> Bool { self.doubts.remove(lane) != nil }
@@ -60,7 +69,7 @@ package actor RunRegistry {
         self.holdings.release(entries)
         for entry in entries { self.runs[entry] = nil }
         self.inFlight.record(self.holdings.count)
-        self.wake()
+        for listener in self.listeners.values { listener.yield() }
         if self.holdings.count == 0, let waiter = self.idleWaiter {
             self.idleWaiter = nil
             waiter.resume()
@@ -76,8 +85,8 @@ package actor RunRegistry {
         return stream
     }
 
-    /// Lets the listeners look again.
-    package func wake() { for listener in self.listeners.values { listener.yield() } }
+    /// Lets a lane's listener look again.
+    func wake(lane: Int) { self.listeners[lane]?.yield() }
 
     // MARK: - Runs
 

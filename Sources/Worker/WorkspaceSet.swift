@@ -97,7 +97,7 @@ extension JobPipeline {
     /// Hands deliveries back to the queue unrun, not counted as attempts; does not wait until that is written.
     package func giveBack(_ deliveries: [Delivery]) async {
         for delivery in deliveries {
-            self.writer.write(
+            self.writers.write(
                 Completion(
                     delivery: delivery, end: .released, action: "", failures: delivery.failures,
                     crashes: delivery.crashes))

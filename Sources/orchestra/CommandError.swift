@@ -39,7 +39,8 @@ struct CommandError: Error, CustomStringConvertible {
             self.init(error.code == .configuration ? .configuration : .unavailable, error.message)
         case let error as JobQueueError:
             self.init(
-                [.nameTaken, .unreadable, .wrongMasterKey].contains(error.code) ? .configuration : .unavailable,
+                [.nameTaken, .unreadable, .wrongMasterKey, .wrongLanes].contains(error.code)
+                    ? .configuration : .unavailable,
                 error.message)
         case let error as SupervisionError: self.init(.gaveUp, error.message)
         case let error as AgentError: self.init(.gaveUp, error.message)

@@ -14,7 +14,7 @@ struct QueueDifferentialTests {
     @Test("the functions in Redis and the machine in memory cannot be told apart")
     func sameAnswers() async throws {
         let environment = ProcessInfo.processInfo.environment
-        let seeds = environment["ORCHESTRA_TEST_SEED"].flatMap { UInt64($0) }.map { $0...$0 } ?? 1...60
+        let seeds = environment["ORCHESTRA_TEST_SEED"].flatMap { UInt64($0) }.map { $0...$0 } ?? 1...40
         let limits = QueueLimits(retention: .seconds(30 * 86_400), streamLength: 12)
         try await QueueBench.with(.redis, limits: limits) { bench in
             let client = try #require(bench.client)

@@ -37,6 +37,7 @@ final class SimulatedNode {
     private var wasRung = false
     private var reconciliation: Holdings.Reconciliation?
     private var askedAtJoin: Set<EntryReference> = []
+    private var reserved = 0
     private var nextCall: UInt64 = 0
     private var openCalls: Set<UInt64> = []
     private var writePause: UInt64 = 20
@@ -68,6 +69,7 @@ final class SimulatedNode {
         self.outbox = []
         self.isWriting = false
         self.isFetching = false
+        self.reserved = 0
         self.isTicking = false
         self.wasRung = false
         self.writePause = 20
@@ -174,7 +176,7 @@ final class SimulatedNode {
 
     private func fetch() {
         guard !self.isFetching else { return }
-        switch self.fetching.next(free: self.holdings.free, isReluctant: false) {
+        switch self.fetching.next(isReluctant: false) {
         case .wait: return
         case .join:
             self.reconciliation = self.holdings.beginReconciliation()
@@ -185,7 +187,10 @@ final class SimulatedNode {
             self.reconciliation = self.holdings.beginReconciliation()
             self.isFetching = true
             self.call(.held(self.reconciliation, asked: [], fence: fence))
-        case .claim(let most, let number):
+        case .claim(let number):
+            let most = self.holdings.reserve(128, for: 0)
+            guard most > 0 else { return }
+            self.reserved = most
             self.isFetching = true
             self.call(
                 .claim(
@@ -197,6 +202,8 @@ final class SimulatedNode {
 
     private func fetched(_ call: Simulation.Call, _ answer: Simulation.Answer) throws {
         self.isFetching = false
+        _ = self.holdings.giveBack(self.reserved)
+        self.reserved = 0
         let question = self.reconciliation
         self.reconciliation = nil
         switch (call, answer) {

@@ -137,7 +137,9 @@ extension RedisStreamJobQueue {
             for _ in 0..<count {
                 let text = parts[index].bytes
                 let isRepeated = text.first == UInt8(ascii: "!")
-                guard let id = EntryID(text: isRepeated ? text.dropFirst() : text) else { throw self.unexpected("a delivery") }
+                guard let id = EntryID(text: isRepeated ? text.dropFirst() : text) else {
+                    throw self.unexpected("a delivery")
+                }
                 let value = parts[index + 1].bytes
                 let tries =
                     width == 3 ? (parts[index + 2].string ?? "").split(separator: ":").compactMap { Int($0) } : []

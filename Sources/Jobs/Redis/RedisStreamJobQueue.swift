@@ -85,10 +85,19 @@ package struct RedisStreamJobQueue: JobQueue {
 
     private func keyring(of workspace: WorkspaceID) -> String { self.lane.key("w:\(workspace.name):k") }
 
-    package func masterFingerprint(own: [UInt8]) async throws -> [UInt8] {
-        let name = self.lane.key("master")
+    package func masterFingerprint(own: [UInt8]) async throws -> [UInt8] { try await self.agreed("master", own: own) }
+
+    /// Into how many lanes the queue is divided: `own` when nobody said so before.
+    func laneCount(own: Int) async throws -> Int {
+        let stored = try await self.agreed("lanes", own: Array(String(own).utf8))
+        return Int(String(decoding: stored, as: UTF8.self)) ?? 0
+    }
+
+    /// What the first to come stored under the name.
+    private func agreed(_ name: String, own: [UInt8]) async throws -> [UInt8] {
+        let key = self.lane.key(name)
         do {
-            let replies = try await self.client.pipeline([.setIfAbsent(name, value: own), .get(name)])
+            let replies = try await self.client.pipeline([.setIfAbsent(key, value: own), .get(key)])
             _ = try replies.first?.checked()
             guard let stored = try replies.last?.checked() else { throw Self.unexpected("GET") }
             return Array(stored.bytes)

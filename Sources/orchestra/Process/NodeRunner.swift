@@ -126,7 +126,8 @@ struct NodeRunner: Sendable {
         let settings = self.context.settings
         return NodeConfiguration(
             node: try self.context.node(), owner: try self.owner(), redis: try self.context.redis(),
-            limits: try self.context.limits(), slots: try settings.integer("worker.slots"),
+            limits: try self.context.limits(), lanes: try self.context.lanes().count,
+            slots: try settings.integer("worker.slots"),
             workspaceConcurrency: try settings.integer("worker.workspace-concurrency"),
             grace: try settings.seconds("worker.grace"), agents: try self.context.agents())
     }

@@ -66,6 +66,9 @@ struct Context: Sendable {
     func redis() throws -> RedisConfiguration {
         var redis = try RedisConfiguration(url: try self.settings.required("redis.url"))
         if let user = self.settings.text("redis.username") { redis.username = user }
+        if let password = self.settings.secret("redis.sentinel.password") {
+            redis.sentinelPassword = password.expose { $0 }
+        }
         if let password = self.settings.secret("redis.password") { redis.password = password.expose { $0 } }
         if var tls = redis.tls {
             tls.authorityFile = self.settings.text("redis.tls.ca-file")
@@ -95,6 +98,9 @@ struct Context: Sendable {
             streamLength: try self.settings.integer("queue.stream-limit"),
             lease: try self.settings.seconds("queue.lease"))
     }
+
+    /// The lanes that the queue is divided into.
+    func lanes() throws -> [Lane] { (0..<(try self.settings.integer("queue.lanes"))).map { Lane(number: $0) } }
 
     func masterKey() throws -> SealingKey {
         guard let secret = self.settings.secret("master-key") else {
@@ -142,7 +148,7 @@ struct Context: Sendable {
 
 /// A client of the queue for one command: connects, runs the body, disconnects.
 struct QueueSession: Sendable {
-    let queue: any JobQueue
+    let queue: any JobStore
     let keys: WorkspaceKeyring
     let master: SealingKey
 
@@ -158,18 +164,21 @@ struct QueueSession: Sendable {
         let probe = try await RedisConnection.connect(to: redis, group: group)
         await probe.close()
         let quiet = Logger(label: "orchestra") { _ in SwiftLogNoOpLogHandler() }
-        let client = RedisClient(configuration: redis, group: group, logger: quiet)
-        let blocking = RedisClient(configuration: redis, group: group, logger: quiet)
-        let queue = RedisStreamJobQueue(client: client, blocking: blocking, limits: limits)
+        let clients = try context.lanes().map { lane in
+            let aimed = redis.serving(hashTag: lane.hashTag)
+            return (
+                commands: RedisClient(configuration: aimed, group: group, logger: quiet),
+                blocking: RedisClient(configuration: aimed, group: group, logger: quiet)
+            )
+        }
+        let queue = try LanedJobStore(clients: clients, limits: limits)
         let session = QueueSession(queue: queue, keys: WorkspaceKeyring(queue: queue, master: master), master: master)
         return try await withThrowingTaskGroup(of: Result?.self) { group in
-            group.addTask {
-                await client.run()
-                return nil
-            }
-            group.addTask {
-                await blocking.run()
-                return nil
+            for client in clients.flatMap({ [$0.commands, $0.blocking] }) {
+                group.addTask {
+                    await client.run()
+                    return nil
+                }
             }
             group.addTask { try await body(session) }
             defer { group.cancelAll() }

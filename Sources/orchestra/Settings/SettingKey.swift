@@ -39,9 +39,15 @@ struct SettingKey: Sendable {
     }
 
     static let all: [SettingKey] = [
-        SettingKey("redis.url", "REDIS_URL", .text, "redis://127.0.0.1:6379/0", "redis://, rediss:// or unix:// URL."),
+        SettingKey(
+            "redis.url", "REDIS_URL", .text, "redis://127.0.0.1:6379/0",
+            "redis://, rediss:// or unix:// URL; redis+sentinel://host:port,…/master and redis+cluster://host:port,… too."
+        ),
         SettingKey("redis.username", "REDIS_USERNAME", .text, nil, "User of Redis' access list."),
         SettingKey("redis.password", "REDIS_PASSWORD", .text, nil, isSecret: true, "That user's password."),
+        SettingKey(
+            "redis.sentinel.password", "REDIS_SENTINEL_PASSWORD", .text, nil, isSecret: true,
+            "Password of the sentinels, where they have one."),
         SettingKey(
             "redis.tls.ca-file", "REDIS_TLS_CA_FILE", .text, nil, "PEM authorities to trust; else the system's."),
         SettingKey("redis.tls.certificate-file", "REDIS_TLS_CERTIFICATE_FILE", .text, nil, "PEM client certificate."),
@@ -82,6 +88,9 @@ struct SettingKey: Sendable {
         SettingKey(
             "queue.lease", "ORCHESTRA_QUEUE_LEASE", .seconds(2...3600), "30",
             "How long a node may be silent before others take its jobs, and an agent may be without its node."),
+        SettingKey(
+            "queue.lanes", "ORCHESTRA_QUEUE_LANES", .integer(1...64), "1",
+            "Lanes that spread the workspaces over a Redis Cluster; the same everywhere, from the first use on."),
         SettingKey(
             "queue.retention", "ORCHESTRA_QUEUE_RETENTION", .seconds(60...2_592_000), "86400",
             "How long a finished job's record and result are kept."),

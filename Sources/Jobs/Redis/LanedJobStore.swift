@@ -1,0 +1,132 @@
+package import Domain
+package import Redis
+
+/// The lanes of a queue as one, for submitters and people: each workspace's calls go to its lane.
+package struct LanedJobStore: JobStore {
+    package let lanes: [RedisStreamJobQueue]
+    package let limits: QueueLimits
+    private let first: RedisStreamJobQueue
+
+    /// One lane for each pair of clients; a lane's clients lead to the Redis that serves its slot.
+    package init(clients: [(commands: RedisClient, blocking: RedisClient)], limits: QueueLimits) throws {
+        let lanes = clients.enumerated().map { number, pair in
+            RedisStreamJobQueue(
+                client: pair.commands, blocking: pair.blocking, limits: limits, lane: Lane(number: number))
+        }
+        guard let first = lanes.first else {
+            throw JobQueueError(code: .failed, message: "a queue needs one lane at least")
+        }
+        self.lanes = lanes
+        self.first = first
+        self.limits = limits
+    }
+
+    private func lane(of workspace: WorkspaceID) -> RedisStreamJobQueue {
+        self.lanes[Lane.of(workspace, among: self.lanes.count).number]
+    }
+
+    package func submit(_ submissions: [SealedSubmission]) async throws -> [SubmissionResult] {
+        guard self.lanes.count > 1 else { return try await self.first.submit(submissions) }
+        var places: [Int: [Int]] = [:]
+        for (index, submission) in submissions.enumerated() {
+            places[Lane.of(submission.workspace, among: self.lanes.count).number, default: []].append(index)
+        }
+        var results: [Int: SubmissionResult] = [:]
+        for (lane, indices) in places.sorted(by: { $0.key < $1.key }) {
+            let answers = try await self.lanes[lane].submit(indices.map { submissions[$0] })
+            for (index, answer) in zip(indices, answers) { results[index] = answer }
+        }
+        return try submissions.indices.map { index in
+            guard let result = results[index] else { throw RedisStreamJobQueue.unexpected("submit") }
+            return result
+        }
+    }
+
+    package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID) async throws {
+        try await self.lane(of: workspace).appendAudit(event, of: workspace)
+    }
+
+    package func time() async throws -> UInt64 { try await self.first.time() }
+
+    package func wrappedKey(_ id: UInt32, of workspace: WorkspaceID) async throws -> [UInt8]? {
+        try await self.lane(of: workspace).wrappedKey(id, of: workspace)
+    }
+
+    package func storeKey(_ wrapped: [UInt8], id: UInt32, of workspace: WorkspaceID) async throws {
+        try await self.lane(of: workspace).storeKey(wrapped, id: id, of: workspace)
+    }
+
+    /// Also sees that all who use this queue divide it into as many lanes: else a workspace would have two.
+    package func masterFingerprint(own: [UInt8]) async throws -> [UInt8] {
+        let count = try await self.first.laneCount(own: self.lanes.count)
+        guard count == self.lanes.count else {
+            throw JobQueueError(
+                code: .wrongLanes,
+                message:
+                    "this queue has \(count) lanes; expected that number in ORCHESTRA_QUEUE_LANES instead of \(self.lanes.count)"
+            )
+        }
+        return try await self.first.masterFingerprint(own: own)
+    }
+
+    package func job(_ id: JobID, in workspace: WorkspaceID) async throws -> JobRecord? {
+        try await self.lane(of: workspace).job(id, in: workspace)
+    }
+
+    package func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag?) async throws -> [JobRecord] {
+        try await self.lane(of: workspace).jobs(in: workspace, limit: limit, tag: tag)
+    }
+
+    package func waitForEnd(of id: JobID, in workspace: WorkspaceID, timeout: Duration) async throws -> JobState? {
+        try await self.lane(of: workspace).waitForEnd(of: id, in: workspace, timeout: timeout)
+    }
+
+    package func statistics() async throws -> QueueStatistics {
+        var sum = QueueStatistics()
+        for lane in self.lanes { sum = sum + (try await lane.statistics()) }
+        return sum
+    }
+
+    package func cancel(
+        _ id: JobID, in workspace: WorkspaceID, request: [UInt8], outcome: [UInt8]
+    ) async throws -> JobState? {
+        try await self.lane(of: workspace).cancel(id, in: workspace, request: request, outcome: outcome)
+    }
+
+    package func deadLetters(in workspace: WorkspaceID, limit: Int) async throws -> [DeadLetter] {
+        try await self.lane(of: workspace).deadLetters(in: workspace, limit: limit)
+    }
+
+    package func deadLetter(_ id: JobID, in workspace: WorkspaceID) async throws -> DeadLetter? {
+        try await self.lane(of: workspace).deadLetter(id, in: workspace)
+    }
+
+    package func requeue(
+        _ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]
+    ) async throws -> LetterAnswer {
+        try await self.lane(of: workspace).requeue(id, in: workspace, auditEvent: auditEvent)
+    }
+
+    package func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> LetterAnswer {
+        try await self.lane(of: workspace).drop(id, in: workspace, auditEvent: auditEvent)
+    }
+
+    package func resolve(
+        _ id: JobID, in workspace: WorkspaceID, as resolution: Resolution, reason: String, auditEvent: [UInt8]
+    ) async throws -> Bool {
+        try await self.lane(of: workspace).resolve(
+            id, in: workspace, as: resolution, reason: reason, auditEvent: auditEvent)
+    }
+
+    package func setLimits(
+        _ limits: WorkspaceLimits?, of workspace: WorkspaceID, auditEvent: [UInt8]
+    ) async throws {
+        try await self.lane(of: workspace).setLimits(limits, of: workspace, auditEvent: auditEvent)
+    }
+
+    package func workspaceLimits() async throws -> [WorkspaceLoad] {
+        var all: [WorkspaceLoad] = []
+        for lane in self.lanes { all += try await lane.workspaceLimits() }
+        return all.sorted { $0.workspace < $1.workspace }
+    }
+}
