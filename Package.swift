@@ -110,7 +110,7 @@ let package = Package(
         // Tests: helpers, then one suite a module; the system tests start real processes.
         .target(
             name: "TestSupport",
-            dependencies: ["Redis", nioPosix, logging, subprocess, systemPackage], path: "Tests/TestSupport",
+            dependencies: ["Redis", nioCore, nioPosix, logging, subprocess, systemPackage], path: "Tests/TestSupport",
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-fuzz", dependencies: ["Domain", "Redis", "ShimProtocol", nioCore], path: "Tests/Fuzz",
@@ -143,7 +143,11 @@ let package = Package(
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
         tests(
-            "WorkerTests", ["Worker", "Workspaces", "Domain", "Jobs", "Redaction", "Telemetry", logging, coreMetrics]),
+            "WorkerTests",
+            [
+                "Worker", "Workspaces", "Domain", "Jobs", "Redaction", "Telemetry", "Audit", "Cryptography", "Policy",
+                logging, coreMetrics,
+            ]),
         tests(
             "SystemTests",
             [

@@ -19,6 +19,10 @@ package protocol JobStore: Sendable {
     /// The queue's clock in milliseconds since the epoch; all nodes share it.
     func time() async throws -> UInt64
 
+    /// The time of a schedule's last tick that became a job; the queue's time now for one that it did not know, whose
+    /// ticks begin with this.
+    func lastTick(of schedule: ScheduleTick) async throws -> UInt64
+
     // MARK: Keys
 
     /// A workspace's wrapped key, nil when there is none of this id.

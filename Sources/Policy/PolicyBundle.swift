@@ -35,6 +35,7 @@ package struct PolicyBundle: Sendable {
     package let agents: [DefinitionName: AgentDefinition]
     package let profiles: [DefinitionName: SandboxProfile]
     package let roles: [DefinitionName: Set<String>]
+    package let schedules: [DefinitionName: ScheduleDefinition]
 
     /// An action with its compiled schema.
     package struct Action: Sendable {
@@ -42,7 +43,9 @@ package struct PolicyBundle: Sendable {
         package let schema: JSONSchema
     }
 
-    package static let folders = ["actions", "agents", "roles", "sandbox"]
+    package static let folders = ["actions", "agents", "roles", "sandbox", "schedules"]
+    /// Folders that need not be there.
+    package static let optionalFolders: Set<String> = ["schedules"]
 
     /// Reads and cross-checks all files; throws `PolicyError` for the first that is wrong, and then nothing
     /// of the bundle is used.
@@ -51,6 +54,7 @@ package struct PolicyBundle: Sendable {
         var agents: [DefinitionName: AgentDefinition] = [:]
         var profiles: [DefinitionName: SandboxProfile] = [:]
         var roles: [DefinitionName: Set<String>] = [:]
+        var schedules: [DefinitionName: ScheduleDefinition] = [:]
         for file in files {
             let value: JSONValue
             do throws(DomainError) {
@@ -79,6 +83,10 @@ package struct PolicyBundle: Sendable {
                 name = role.name
                 roles[role] = Set(try reader.strings("scopes"))
                 _ = try reader.optionalString("summary")
+            case "schedules":
+                let schedule = try Self.schedule(&reader)
+                name = schedule.name.name
+                schedules[schedule.name] = schedule
             default: throw .invalid(file.path, "expected one of the folders \(Self.folders.joined(separator: ", "))")
             }
             try reader.finish()
@@ -90,6 +98,7 @@ package struct PolicyBundle: Sendable {
         self.agents = agents
         self.profiles = profiles
         self.roles = roles
+        self.schedules = schedules
         try self.checkReferences()
     }
 
@@ -108,6 +117,13 @@ package struct PolicyBundle: Sendable {
             for name in needed where !action.schema.hasRequiredString(name) {
                 throw .invalid(file, "its handler uses the param '\(name)': expected a required string in its schema")
             }
+        }
+        for schedule in self.schedules.values {
+            let file = "schedules/\(schedule.name).json"
+            guard let action = self.actions[schedule.action] else {
+                throw .invalid(file, "there is no action '\(schedule.action)'")
+            }
+            if let problem = action.schema.problem(with: schedule.params) { throw .invalid(file, problem) }
         }
         for agent in self.agents.values where self.profiles[agent.sandbox] == nil {
             throw .invalid("agents/\(agent.name).json", "there is no sandbox profile '\(agent.sandbox)'")
@@ -176,6 +192,29 @@ package struct PolicyBundle: Sendable {
             sandbox: sandbox, closing: try reader.strings("closing", default: []),
             restartIntensity: try reader.integer("restart_intensity", in: 0...100, default: 3),
             restartPeriod: .seconds(try reader.integer("restart_period_seconds", in: 1...86_400, default: 60)))
+    }
+
+    private static func schedule(_ reader: inout DefinitionReader) throws(PolicyError) -> ScheduleDefinition {
+        let priorities: [String: Priority] = ["high": .high, "normal": .normal, "low": .low]
+        guard let priority = priorities[try reader.optionalString("priority") ?? "normal"] else {
+            throw reader.fail("'priority' must be one of high, normal, low")
+        }
+        guard let missed = ScheduleDefinition.MissedTicks(rawValue: try reader.string("missed")) else {
+            throw reader.fail(
+                "'missed' must be one of skip, latest, all: what becomes of ticks that no node was there for")
+        }
+        let name = try reader.name()
+        let (workspace, action, cron) = (
+            try reader.string("workspace"), try reader.string("action"), try reader.string("cron")
+        )
+        let (summary, params) = (try reader.string("summary"), try reader.object("params"))
+        do throws(DomainError) {
+            return ScheduleDefinition(
+                name: name, summary: summary, workspace: try WorkspaceID(workspace), action: try ActionName(action),
+                params: params, cron: try CronExpression(cron), missed: missed, priority: priority)
+        } catch {
+            throw reader.fail(error.message)
+        }
     }
 
     private static func profile(_ reader: inout DefinitionReader) throws(PolicyError) -> SandboxProfile {

@@ -28,6 +28,10 @@ package actor RedisClient {
     /// How often a connection was made; rises by one with every reconnect.
     private(set) package var generation = 0
 
+    /// How many connections in a row broke soon after they were made.
+    private var shortLives = 0
+
+    private static let steadyTime = TimeAmount.seconds(5)
     package static let firstBackoff = Duration.milliseconds(50)
     package static let longestBackoff = Duration.seconds(1)
 
@@ -56,7 +60,7 @@ package actor RedisClient {
         while !Task.isCancelled {
             do {
                 let connection = try await RedisConnection.connect(to: self.configuration, group: self.group)
-                backoff = Self.firstBackoff
+                let since = NIODeadline.now()
                 self.becomeConnected(connection)
                 await withTaskCancellationHandler {
                     await connection.closed()
@@ -64,6 +68,10 @@ package actor RedisClient {
                     Task { await connection.close() }  // not awaited: `closed()` above is what waits for it
                 }
                 if Task.isCancelled { break }
+                // One that breaks as soon as it stands is no better than none.
+                let isShort = NIODeadline.now() - since < Self.steadyTime
+                self.shortLives = isShort ? self.shortLives + 1 : 0
+                if !isShort { backoff = Self.firstBackoff }
                 self.becomeDisconnected(reason: "the connection ended")
             } catch {
                 if Task.isCancelled { break }
@@ -137,8 +145,8 @@ package actor RedisClient {
         self.state = .connected
         self.generation += 1
         self.up.record(1)
-        if self.generation > 1 {
-            self.reconnects.increment()
+        if self.generation > 1 { self.reconnects.increment() }
+        if self.generation > 1, self.isSaid {
             self.logger.notice("Redis is back", metadata: ["redis.endpoint": "\(self.configuration.displayName)"])
         }
         let waiters = self.waiters
@@ -148,7 +156,7 @@ package actor RedisClient {
 
     private func becomeDisconnected(reason: String) {
         // Said once an outage, not once an attempt: an outage of hours must not fill a disk.
-        let isNews = self.connection != nil || self.state == .connecting(lastError: nil)
+        let isNews = (self.connection != nil || self.state == .connecting(lastError: nil)) && self.isSaid
         self.connection = nil
         self.state = .connecting(lastError: reason)
         self.up.record(0)
@@ -157,6 +165,9 @@ package actor RedisClient {
             "Redis is away; work goes on when it is back",
             metadata: ["redis.endpoint": "\(self.configuration.displayName)", "reason": "\(reason)"])
     }
+
+    /// Of connections that break again and again the first ones are told, then every second, fourth, eighth…
+    private var isSaid: Bool { self.shortLives & (self.shortLives - 1) == 0 }
 
     private func stop() {
         self.connection = nil

@@ -26,6 +26,16 @@ package enum MetricCatalogue {
         "orchestra_queue_oldest_age_seconds": Entry(kind: .gauge, help: "Age of the oldest entry of the lane."),
         "orchestra_queue_pending": Entry(kind: .gauge, help: "Entries that nodes hold now."),
         "orchestra_queue_delayed": Entry(kind: .gauge, help: "Jobs that wait for their time."),
+        "orchestra_queue_workspaces_at_limit": Entry(
+            kind: .gauge, help: "Workspaces with work that wait for their limits."),
+        "orchestra_queue_idempotency_hits": Entry(
+            kind: .gauge, help: "Requests answered with an earlier job, since Redis was empty."),
+        "orchestra_queue_refused": Entry(
+            kind: .gauge, help: "Requests refused because a workspace had too many waiting jobs, since Redis was empty."
+        ),
+        "orchestra_queue_dead_letters_dropped": Entry(
+            kind: .gauge, help: "Dead letters let go because a workspace had too many, since Redis was empty."),
+        "orchestra_job_retries_total": Entry(kind: .counter, help: "Runs that ended with another try to come."),
         "orchestra_claims_total": Entry(kind: .counter, help: "Entries claimed, by reason."),
         "orchestra_dead_letters_total": Entry(kind: .counter, help: "Jobs given up on by this node, by reason."),
         "orchestra_audit_rows_total": Entry(kind: .counter, help: "Audit rows written together with an outcome."),

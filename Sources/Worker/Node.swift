@@ -77,9 +77,13 @@ package actor Node {
                 reluctance: { stormGuard.isStorm ? Self.stormText(stormGuard) : nil },
                 dispatch: { await workspaces.dispatch($0) }, metrics: jobMetrics, logger: logger, clock: clock)
         }
+        let scheduler = Scheduler(
+            queue: store, keys: keys,
+            digester: ParamsDigester(key: try master.derived(for: "orchestra/params-digest/1")),
+            policy: policy, clock: clock, logger: logger)
         self.supervisors = NodeTree(
             lanes: self.lanes, consumers: self.consumers, gauges: QueueGauges(queue: store, factory: metrics),
-            agents: agents, workspaces: workspaces, environment: environment, adjust: adjust)
+            scheduler: scheduler, agents: agents, workspaces: workspaces, environment: environment, adjust: adjust)
     }
 
     private static func stormText(_ guardian: StormGuard) -> String {

@@ -11,6 +11,7 @@ struct NodeTree {
     let lanes: [NodeLane]
     let consumers: [Consumer]
     let gauges: QueueGauges
+    let scheduler: Scheduler
     let agents: AgentSupervisors
     let workspaces: WorkspaceSet
     let environment: SupervisionEnvironment
@@ -92,13 +93,19 @@ struct NodeTree {
     }
 
     private var queue: [ChildSpecification] {
-        let (gauges, clock) = (self.gauges, self.environment.clock)
+        let (gauges, scheduler, clock) = (self.gauges, self.scheduler, self.environment.clock)
+        let schedules = ChildSpecification(
+            id: "schedules", backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit
+        ) { child in
+            child.ready()
+            try await scheduler.run(heartbeat: { child.heartbeat() })
+        }
         return self.lanes.flatMap(self.queue(of:)) + [
             ChildSpecification(id: "gauges", backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit) { child in
                 child.ready()
                 try await gauges.run(clock: clock, heartbeat: { child.heartbeat() })
             }
-        ]
+        ] + (scheduler.isNeeded ? [schedules] : [])
     }
 
     private func queue(of lane: NodeLane) -> [ChildSpecification] {

@@ -8,6 +8,10 @@ package struct QueueGauges: Sendable {
     private let age: Gauge
     private let pending: Gauge
     private let delayed: Gauge
+    private let parked: Gauge
+    private let duplicates: Gauge
+    private let refused: Gauge
+    private let buried: Gauge
 
     package init(queue: any JobStore, factory: any MetricsFactory) {
         self.queue = queue
@@ -15,6 +19,10 @@ package struct QueueGauges: Sendable {
         self.age = Gauge(label: "orchestra_queue_oldest_age_seconds", factory: factory)
         self.pending = Gauge(label: "orchestra_queue_pending", factory: factory)
         self.delayed = Gauge(label: "orchestra_queue_delayed", factory: factory)
+        self.parked = Gauge(label: "orchestra_queue_workspaces_at_limit", factory: factory)
+        self.duplicates = Gauge(label: "orchestra_queue_idempotency_hits", factory: factory)
+        self.refused = Gauge(label: "orchestra_queue_refused", factory: factory)
+        self.buried = Gauge(label: "orchestra_queue_dead_letters_dropped", factory: factory)
     }
 
     package func run(clock: any Clock<Duration> = ContinuousClock(), heartbeat: @Sendable () -> Void = {}) async throws
@@ -27,6 +35,10 @@ package struct QueueGauges: Sendable {
                 self.age.record(Double(statistics.oldestAge.milliseconds) / 1000)
                 self.pending.record(statistics.running)
                 self.delayed.record(statistics.delayed)
+                self.parked.record(statistics.parked)
+                self.duplicates.record(statistics.duplicates)
+                self.refused.record(statistics.refused)
+                self.buried.record(statistics.buried)
             } catch let error as JobQueueError where error.isPassing {
                 // The last values stay; orchestra_redis_up says that they are old.
             }

@@ -7,7 +7,7 @@ import Testing
 @Suite("Policy")
 struct PolicyTests {
     static func shipped() throws -> [PolicyFile] {
-        try PolicyBundle.folders.flatMap { folder in
+        try PolicyBundle.folders.filter { !PolicyBundle.optionalFolders.contains($0) }.flatMap { folder in
             try FileManager.default.contentsOfDirectory(atPath: "\(packageRoot)/Policies/\(folder)").sorted().map {
                 name in
                 let data = try #require(

@@ -44,6 +44,8 @@ package actor InMemoryJobQueue: JobQueue {
 
     package func time() -> UInt64 { self.now() }
 
+    package func lastTick(of schedule: ScheduleTick) -> UInt64 { self.machine.lastTick(of: schedule, at: self.now()) }
+
     // MARK: - Keys
 
     package func wrappedKey(_ id: UInt32, of workspace: WorkspaceID) -> [UInt8]? { self.keys["\(workspace)/\(id)"] }

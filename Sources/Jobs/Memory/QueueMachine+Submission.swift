@@ -59,6 +59,12 @@ extension QueueMachine {
         if list.count > Self.newestLimit * 11 / 10 { list.removeFirst(list.count - Self.newestLimit) }
     }
 
+    package mutating func lastTick(of schedule: ScheduleTick, at now: UInt64) -> UInt64 {
+        let last = self.ticks[schedule.name] ?? now
+        self.ticks[schedule.name] = last
+        return last
+    }
+
     package mutating func appendAudit(_ event: [UInt8]) { self.audit.append(event) }
 
     /// The events so far; they are gone from here then.

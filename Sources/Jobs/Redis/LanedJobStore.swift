@@ -48,6 +48,10 @@ package struct LanedJobStore: JobStore {
 
     package func time() async throws -> UInt64 { try await self.first.time() }
 
+    package func lastTick(of schedule: ScheduleTick) async throws -> UInt64 {
+        try await self.lane(of: schedule.workspace).lastTick(of: schedule)
+    }
+
     package func wrappedKey(_ id: UInt32, of workspace: WorkspaceID) async throws -> [UInt8]? {
         try await self.lane(of: workspace).wrappedKey(id, of: workspace)
     }

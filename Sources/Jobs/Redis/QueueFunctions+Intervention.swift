@@ -117,6 +117,13 @@ extension QueueFunctions {
           return 1
         end)
 
+        -- schedule -> ms of its last tick; now for one that is new
+        register('tick', {}, function(keys, args)
+          local P = prefix(keys)
+          redis.call('HSETNX', P .. 'ticks', args[1], string.format('%d', now_ms()))
+          return redis.call('HGET', P .. 'ticks', args[1])
+        end)
+
         -- workspace, 'weight:concurrency:rate:period' or '' for none, audit event
         register('limit', DRAIN, function(keys, args)
           local P = prefix(keys)

@@ -72,6 +72,13 @@ package struct RedisStreamJobQueue: JobQueue {
         return UInt64(clamping: seconds) * 1000 + UInt64(clamping: microseconds / 1000)
     }
 
+    package func lastTick(of schedule: ScheduleTick) async throws -> UInt64 {
+        var call = self.call("tick")
+        call.append(schedule.name)
+        guard let time = try await self.send(call).integer else { throw Self.unexpected("tick") }
+        return UInt64(clamping: time)
+    }
+
     // MARK: - Keys
 
     package func wrappedKey(_ id: UInt32, of workspace: WorkspaceID) async throws -> [UInt8]? {

@@ -23,7 +23,8 @@ struct Orchestra: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             DevCommand.self, WorkerCommand.self, StatusCommand.self, SubmitCommand.self, JobsCommand.self,
-            DeadCommand.self, AgentsCommand.self, DoctorCommand.self, ConfigCommand.self, PolicyCommand.self,
+            DeadCommand.self, WorkspacesCommand.self, AgentsCommand.self, DoctorCommand.self, ConfigCommand.self,
+            PolicyCommand.self,
         ])
 }
 

@@ -107,6 +107,7 @@ enum PolicyFiles {
         var files: [PolicyFile] = []
         for folder in PolicyBundle.folders {
             let path = "\(directory)/\(folder)"
+            if PolicyBundle.optionalFolders.contains(folder), !FileManager.default.fileExists(atPath: path) { continue }
             let names: [String]
             do {
                 names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()

@@ -1,0 +1,182 @@
+/// When a schedule is due: the five fields of crontab(5), minute hour day-of-month month day-of-week, in UTC, so that no
+/// change of a clock skips or doubles a tick.
+package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
+    package let text: String
+    private let minutes: Set<Int>
+    private let hours: Set<Int>
+    private let days: Set<Int>
+    private let months: Set<Int>
+    /// 0 is Sunday.
+    private let weekdays: Set<Int>
+    /// As in cron: when both the day of the month and of the week are given, either suffices.
+    private let eitherDay: Bool
+
+    private static let names: [String: String] = [
+        "@hourly": "0 * * * *", "@daily": "0 0 * * *", "@weekly": "0 0 * * 0", "@monthly": "0 0 1 * *",
+    ]
+    private static let monthNames = [
+        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+    ]
+    private static let weekdayNames = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
+
+    /// Reads `*`, numbers, `a-b`, lists and steps (`*/5`, `8-18/2`), names of months and weekdays, and @hourly, @daily,
+    /// @weekly, @monthly. Throws `DomainError` for anything else, and for a day that never comes.
+    package init(_ text: String) throws(DomainError) {
+        let fields = (Self.names[text] ?? text).split(separator: " ").map { $0.lowercased() }
+        guard fields.count == 5 else {
+            throw .invalidValue(
+                "the schedule '\(Printable.text(text))' has not five fields: expected such as '30 3 * * 1'")
+        }
+        self.text = text
+        self.minutes = try Self.values(fields[0], 0...59)
+        self.hours = try Self.values(fields[1], 0...23)
+        self.days = try Self.values(fields[2], 1...31)
+        self.months = try Self.values(fields[3], 1...12, names: Self.monthNames, firstName: 1)
+        self.weekdays = Set(
+            try Self.values(fields[4], 0...7, names: Self.weekdayNames, firstName: 0).map { $0 % 7 })
+        self.eitherDay = fields[2] != "*" && fields[4] != "*"
+        guard self.next(after: 0) != nil else {
+            throw .invalidValue("the schedule '\(Printable.text(text))' names a day that never comes")
+        }
+    }
+
+    package var description: String { self.text }
+
+    private static func values(
+        _ field: String, _ range: ClosedRange<Int>, names: [String] = [], firstName: Int = 0
+    ) throws(DomainError) -> Set<Int> {
+        func wrong() -> DomainError {
+            .invalidValue(
+                "'\(Printable.text(field))' in a schedule: expected numbers from \(range.lowerBound) to \(range.upperBound), such as *, 5, 1-5, */10 or 1,15"
+            )
+        }
+        func number(_ text: Substring) -> Int? {
+            if let index = names.firstIndex(of: String(text)) { return index + firstName }
+            return Int(text).flatMap { range.contains($0) ? $0 : nil }
+        }
+        var values: Set<Int> = []
+        for part in field.split(separator: ",", omittingEmptySubsequences: false) {
+            let pieces = part.split(separator: "/", omittingEmptySubsequences: false)
+            guard pieces.count <= 2 else { throw wrong() }
+            var step = 1
+            if pieces.count == 2 {
+                guard let given = Int(pieces[1]), (1...range.upperBound).contains(given) else { throw wrong() }
+                step = given
+            }
+            var first = range.lowerBound
+            var last = range.upperBound
+            if pieces[0] != "*" {
+                let ends = pieces[0].split(separator: "-", omittingEmptySubsequences: false)
+                guard ends.count <= 2, let from = number(ends[0]) else { throw wrong() }
+                first = from
+                // `5/10` means from 5 on.
+                last = pieces.count == 2 && ends.count == 1 ? range.upperBound : from
+                if ends.count == 2 {
+                    guard let to = number(ends[1]), to >= from else { throw wrong() }
+                    last = to
+                }
+            }
+            values.formUnion(stride(from: first, through: last, by: step))
+        }
+        return values
+    }
+
+    /// The first tick later than `time`, in milliseconds since the epoch; nil when none comes within five years.
+    package func next(after time: UInt64) -> UInt64? {
+        let minute = Int(clamping: time / 60_000) + 1
+        var day = minute / 1440
+        var from = minute % 1440
+        for _ in 0..<(366 * 5) {
+            if self.isDue(day: day), let found = self.minuteOfDay(from: from) {
+                return UInt64(day * 1440 + found) * 60_000
+            }
+            day += 1
+            from = 0
+        }
+        return nil
+    }
+
+    private func minuteOfDay(from first: Int) -> Int? {
+        for hour in self.hours.sorted() where hour * 60 + 59 >= first {
+            if let minute = self.minutes.sorted().first(where: { hour * 60 + $0 >= first }) {
+                return hour * 60 + minute
+            }
+        }
+        return nil
+    }
+
+    private func isDue(day: Int) -> Bool {
+        let (month, dayOfMonth) = Self.date(day)
+        guard self.months.contains(month) else { return false }
+        let isDay = self.days.contains(dayOfMonth)
+        let isWeekday = self.weekdays.contains((day + 4) % 7)  // 1970-01-01 was a Thursday
+        return self.eitherDay ? isDay || isWeekday : isDay && isWeekday
+    }
+
+    /// Month and day of the month of a day since the epoch (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+    /// civil_from_days).
+    private static func date(_ day: Int) -> (month: Int, day: Int) {
+        let shifted = day + 719_468
+        let dayOfEra = shifted % 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let part = (5 * dayOfYear + 2) / 153
+        return (part < 10 ? part + 3 : part - 9, dayOfYear - (153 * part + 2) / 5 + 1)
+    }
+}
+
+/// What is asked again and again: one file under `Policies/schedules/`.
+package struct ScheduleDefinition: Hashable, Sendable {
+    /// What becomes of ticks that nobody was there for.
+    package enum MissedTicks: String, Hashable, Sendable, CaseIterable {
+        /// They are passed over; a tick of the last minute is not yet missed.
+        case skip
+        /// The last of them is made up for.
+        case latest
+        /// All of them, the oldest first, up to a hundred.
+        case all
+    }
+
+    package let name: DefinitionName
+    package let summary: String
+    package let workspace: WorkspaceID
+    package let action: ActionName
+    package let params: JSONValue
+    package let cron: CronExpression
+    package let missed: MissedTicks
+    package let priority: Priority
+
+    package init(
+        name: DefinitionName, summary: String, workspace: WorkspaceID, action: ActionName, params: JSONValue,
+        cron: CronExpression, missed: MissedTicks, priority: Priority
+    ) {
+        self.name = name
+        self.summary = summary
+        self.workspace = workspace
+        self.action = action
+        self.params = params
+        self.cron = cron
+        self.missed = missed
+        self.priority = priority
+    }
+
+    private static let grace: UInt64 = 60_000
+    private static let most = 100
+
+    /// The ticks later than `last` that are to be acted on at `now`, the oldest first.
+    package func ticks(after last: UInt64, until now: UInt64) -> [UInt64] {
+        // What is missed for long is not counted up from its beginning: a hundred are never more than the newest.
+        var ticks: [UInt64] = []
+        var time = last
+        while let next = self.cron.next(after: time), next <= now {
+            ticks.append(next)
+            if ticks.count > Self.most { ticks.removeFirst() }
+            time = next
+        }
+        switch self.missed {
+        case .all: return ticks
+        case .latest: return Array(ticks.suffix(1))
+        case .skip: return ticks.suffix(1).filter { $0 + Self.grace > now }
+        }
+    }
+}

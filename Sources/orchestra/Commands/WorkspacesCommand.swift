@@ -1,0 +1,114 @@
+import ArgumentParser
+import Audit
+import Domain
+import Foundation
+import Jobs
+
+struct WorkspacesCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "workspaces", abstract: "Weights and limits of workspaces, held over all nodes.",
+        subcommands: [List.self, Set.self, Clear.self], defaultSubcommand: List.self)
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lists the workspaces that have a weight or limits of their own.",
+            discussion: "EXAMPLE\n  orchestra workspaces list --json")
+
+        @OptionGroup var scope: WorkspaceScope
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            try await reporting {
+                let json = self.output.json
+                try await self.scope.withSession { session, _ in
+                    let loads = try await session.queue.workspaceLimits()
+                    if !json, loads.isEmpty { show("all workspaces have weight 1 and no limits") }
+                    for load in loads { show(json ? Self.json(load).text : Self.line(load)) }
+                }
+            }
+        }
+
+        private static func line(_ load: WorkspaceLoad) -> String {
+            let limits = load.limits
+            let rate = limits.rate.map { "\($0.count) in \($0.period.components.seconds) s" } ?? "any"
+            return
+                "\(load.workspace)  weight \(limits.weight)  at once \(limits.concurrency.map(String.init) ?? "any")  "
+                + "starts \(rate)  running \(load.running)"
+        }
+
+        private static func json(_ load: WorkspaceLoad) -> JSONValue {
+            [
+                "workspace": .string(load.workspace), "weight": .integer(Int64(load.limits.weight)),
+                "concurrency": load.limits.concurrency.map { .integer(Int64($0)) } ?? .null,
+                "rate": load.limits.rate.map { .integer(Int64($0.count)) } ?? .null,
+                "period_seconds": load.limits.rate.map { .integer($0.period.components.seconds) } ?? .null,
+                "running": .integer(Int64(load.running)),
+            ]
+        }
+    }
+
+    struct Set: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Sets a workspace's weight and limits; what is left out is no limit.",
+            discussion: """
+                They lie in Redis beside the jobs and hold from the next claim on: after Redis was emptied they are to
+                be set again.
+
+                EXAMPLES
+                  orchestra workspaces set acme --weight 3
+                  orchestra workspaces set acme --concurrency 10 --rate 100 --period 60
+                """)
+
+        @OptionGroup var scope: WorkspaceScope
+        @Argument(help: "The workspace's name.") var name: String
+        @Option(help: "Its part of the nodes beside others that have work too, 1 to 100.") var weight = 1
+        @Option(help: "Jobs that run at once on all nodes.") var concurrency: Int?
+        @Option(help: "Jobs that may start in each period.") var rate: Int?
+        @Option(help: "The period in seconds, 1 to 86400.") var period: Int64 = 60
+
+        func run() async throws {
+            try await reporting {
+                let workspace = try WorkspaceID(self.name)
+                var rate: WorkspaceLimits.Rate?
+                if let count = self.rate {
+                    rate = WorkspaceLimits.Rate(count: count, period: .seconds(self.period))
+                    guard rate != nil else {
+                        throw CommandError(.usage, "expected --rate from 1 to 1000000 and --period from 1 to 86400")
+                    }
+                }
+                guard let limits = WorkspaceLimits(weight: self.weight, concurrency: self.concurrency, rate: rate)
+                else {
+                    throw CommandError(.usage, "expected --weight from 1 to 100 and --concurrency from 1 to 1000000")
+                }
+                try await set(limits, of: workspace, self.scope, "set")
+            }
+        }
+    }
+
+    struct Clear: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Takes a workspace's weight and limits away.",
+            discussion: "EXAMPLE\n  orchestra workspaces clear acme")
+
+        @OptionGroup var scope: WorkspaceScope
+        @Argument(help: "The workspace's name.") var name: String
+
+        func run() async throws {
+            try await reporting { try await set(nil, of: try WorkspaceID(self.name), self.scope, "cleared") }
+        }
+    }
+}
+
+private func set(
+    _ limits: WorkspaceLimits?, of workspace: WorkspaceID, _ scope: WorkspaceScope, _ done: String
+) async throws {
+    try await scope.withSession { session, _ in
+        let event = AuditEvent(
+            kind: .limitsSet, workspace: workspace, actor: "cli:\(NSUserName())", action: "", jobID: nil, status: done,
+            rule: "operator", duration: .zero, errorReason: "", paramsDigest: [], node: "",
+            time: try await session.queue.time()
+        ).encoded
+        try await session.queue.setLimits(limits, of: workspace, auditEvent: event)
+        show("the limits of '\(workspace)' are \(done)")
+    }
+}
