@@ -18,11 +18,14 @@ package struct CommandRunner: Sendable {
 
     /// Runs to the end and returns the record. Throws `AgentError.launchFailed` when the sandbox could not be
     /// set up. When the task is cancelled the command's whole tree is ended before this throws.
+    ///
+    /// `progress` hears what the command says of its progress, a percentage and a text.
     package func run(
-        _ argv: [String], input: [UInt8], profile: SandboxProfile, workspacePath: String
+        _ argv: [String], input: [UInt8], environment: [String: String] = [:], profile: SandboxProfile,
+        workspacePath: String, progress: @escaping @Sendable (Int, String) -> Void = { _, _ in }
     ) async throws -> ExitRecord {
         let spec = self.configuration.plan.command(
-            argv, input: input, profile: profile, workspace: workspacePath, outputLimit: self.configuration.outputLimit,
+            argv, input: input, environment: environment, profile: profile, workspace: workspacePath, outputLimit: self.configuration.outputLimit,
             ownerPID: self.processID)
         var options = PlatformOptions()
         // A session of its own: ^C at the node's terminal asks the node to drain, not the commands to die.
@@ -32,12 +35,27 @@ package struct CommandRunner: Sendable {
             .path(FilePath(self.configuration.shim)), arguments: ["command"],
             environment: .custom(["SWIFT_BACKTRACE": "enable=no"]), platformOptions: options,
             input: .array(spec.encoded), output: .bytes(limit: 4 * self.configuration.outputLimit + 4096),
-            error: .string(limit: 4096))
+            error: .sequence
+        ) { execution in
+            var complaints = ""
+            do {
+                for try await line in execution.standardError.strings() {
+                    if let said = ShimProgress.parse(line) {
+                        progress(said.percent, said.text)
+                    } else if complaints.utf8.count < 4096 {
+                        complaints += line
+                    }
+                }
+            } catch {
+                // It ends with its process, whose record says the rest.
+            }
+            return complaints
+        }
         guard result.terminationStatus.isSuccess else {
             try Task.checkCancellation()
             throw AgentError(
                 code: .launchFailed,
-                message: "the command's shim failed (\(result.terminationStatus)): \(result.standardError)")
+                message: "the command's shim failed (\(result.terminationStatus)): \(result.closureResult)")
         }
         let record = try ExitRecord(decoding: Array(result.standardOutput))
         // A command that ended by itself has had its effects, whatever was asked of it meanwhile.

@@ -34,14 +34,14 @@ package struct SandboxPlan: Sendable {
             orphanGrace: UInt32(clamping: orphanGrace.components.seconds), token: token)
     }
 
-    /// The launch of a command with pipes; descriptor 3 is for its result.
+    /// The launch of a command with pipes; descriptor 3 is for its result, 4 for lines of its progress.
     package func command(
-        _ argv: [String], input: [UInt8], profile: SandboxProfile, workspace: String, outputLimit: Int, ownerPID: Int32
+        _ argv: [String], input: [UInt8], environment: [String: String] = [:], profile: SandboxProfile, workspace: String, outputLimit: Int, ownerPID: Int32
     ) -> LaunchSpec {
         LaunchSpec(
             mode: .command, executable: self.launcher,
-            arguments: self.arguments(profile, environment: [:], workspace: workspace, isTerminal: false),
-            command: self.guarded(argv, profile: profile, keeping: 3), outputLimit: UInt32(clamping: outputLimit),
+            arguments: self.arguments(profile, environment: environment, workspace: workspace, isTerminal: false),
+            command: self.guarded(argv, profile: profile, keeping: 4), outputLimit: UInt32(clamping: outputLimit),
             input: input, ownerPID: ownerPID)
     }
 

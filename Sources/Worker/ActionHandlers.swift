@@ -1,5 +1,6 @@
 package import Agents
 package import Domain
+package import Jobs
 internal import Foundation
 package import Policy
 internal import ShimProtocol
@@ -11,13 +12,17 @@ package struct ActionHandlers: Sendable {
     private let agents: AgentRunner
     private let workspaces: String
     private let epoch: UInt64
+    private let report: @Sendable (JobProgress, Job) async -> Void
 
     private static let resultLimit = 64 * 1024
 
-    /// `workspaces` is the directory of the workspaces' directories; `epoch` is the node's incarnation.
+    /// `workspaces` is the directory of the workspaces' directories; `epoch` is the node's incarnation; `report` notes
+    /// how far a job says it is.
     package init(
-        bundle: PolicyBundle, commands: CommandRunner, agents: AgentRunner, workspaces: String, epoch: UInt64
+        bundle: PolicyBundle, commands: CommandRunner, agents: AgentRunner, workspaces: String, epoch: UInt64,
+        report: @escaping @Sendable (JobProgress, Job) async -> Void = { _, _ in }
     ) {
+        self.report = report
         self.bundle = bundle
         self.commands = commands
         self.agents = agents
@@ -61,8 +66,20 @@ package struct ActionHandlers: Sendable {
             case .params: job.params
             case .param(let name): Array((params[name]?.string ?? "").utf8)
             }
-        let record = try await self.commands.run(
-            argv, input: bytes, profile: profile, workspacePath: try self.workspacePath(job.workspace))
+        let workspacePath = try self.workspacePath(job.workspace)
+        // The request id is what another service knows a repeated effect by.
+        let environment = [
+            "ORCHESTRA_JOB_ID": job.id.description, "ORCHESTRA_REQUEST_ID": job.requestID.description,
+        ]
+        let (steps, step) = AsyncStream<JobProgress>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        let (commands, report) = (self.commands, self.report)
+        async let reported: Void = { for await progress in steps { await report(progress, job) } }()
+        defer { step.finish() }
+        let record = try await commands.run(
+            argv, input: bytes, environment: environment, profile: profile, workspacePath: workspacePath,
+            progress: { step.yield(JobProgress(percent: $0, text: $1)) })
+        step.finish()
+        await reported
         let result = Self.result(of: record)
         if record.isSuccess { return .completed(result: result) }
         return .failed(Failure(reason: "the command failed: \(record.summary)", isRetryable: true, detail: result))

@@ -60,7 +60,8 @@ package actor Node {
             agents: AgentRunner(
                 configuration: configuration.agents, group: group, environment: environment, supervisors: agents,
                 census: AgentCensus(metrics: metrics), token: { try Digests.randomBytes(count: 32) }),
-            workspaces: configuration.agents.workspaces, epoch: max(1, incarnation.value))
+            workspaces: configuration.agents.workspaces, epoch: max(1, incarnation.value),
+            report: Self.reporter(self.lanes))
         let pipeline = JobPipeline(
             node: configuration.node, policy: policy, handlers: handlers, keys: keys,
             digester: ParamsDigester(key: try master.derived(for: "orchestra/params-digest/1")),
@@ -84,6 +85,16 @@ package actor Node {
         self.supervisors = NodeTree(
             lanes: self.lanes, consumers: self.consumers, gauges: QueueGauges(queue: store, factory: metrics),
             scheduler: scheduler, agents: agents, workspaces: workspaces, environment: environment, adjust: adjust)
+    }
+
+    /// Notes how far jobs are, each in its lane. Nobody waits for it, and what cannot be noted now is not.
+    private static func reporter(
+        _ lanes: [NodeLane]
+    ) -> @Sendable (JobProgress, Job) async -> Void {
+        { progress, job in
+            let lease = lanes[Lane.of(job.workspace, among: lanes.count).number].lease
+            do { try await lease.noteProgress(progress, of: job.id) } catch { return }
+        }
     }
 
     private static func stormText(_ guardian: StormGuard) -> String {

@@ -17,7 +17,16 @@ struct CommandSession {
     private var exit: orc_exit?
     private var exitSeenAt: UInt64 = 0
 
+    /// What the program said of its progress and is not handed on yet: the newest whole line, and the begun one.
+    private var newestProgress: [UInt8] = []
+    private var begunProgress: [UInt8] = []
+    private var progressAt: UInt64 = 0
+
     private static let drainMilliseconds: UInt64 = 1000
+    /// Progress is handed on at most so often, and cut at so many bytes a line.
+    private static let progressInterval: UInt64 = 100
+    private static let progressLimit = 512
+    private static let progressIndex = 3
 
     /// Reads the launch file from standard input and runs it; the exit status says only whether the shim
     /// itself could do its work.
@@ -38,17 +47,19 @@ struct CommandSession {
         guard Launcher.becomeReaper() else { return fail("orphans could not be adopted: errno \(errno)") }
         let signals = orc_signal_descriptor()
         guard signals >= 0, let input = POSIX.pipe(), let output = POSIX.pipe(), let errors = POSIX.pipe(),
-            let result = POSIX.pipe()
+            let result = POSIX.pipe(), let progress = POSIX.pipe()
         else { return fail("no pipes can be had: errno \(errno)") }
-        let stdio = [input.reader, output.writer, errors.writer, result.writer]
+        let stdio = [input.reader, output.writer, errors.writer, result.writer, progress.writer]
         switch Launcher.start(spec, pty: -1, stdio: stdio) {
         case .failure(let error): return fail(error.message)
         case .success(let launcher):
             for fd in stdio { close(fd) }
-            for fd in [input.writer, output.reader, errors.reader, result.reader] { _ = orc_set_nonblocking(fd) }
+            for fd in [input.writer, output.reader, errors.reader, result.reader, progress.reader] {
+                _ = orc_set_nonblocking(fd)
+            }
             var session = CommandSession(
                 spec: spec, signals: signals, owner: owner, launcher: launcher, inputPipe: input.writer,
-                outputs: [output.reader, errors.reader, result.reader])
+                outputs: [output.reader, errors.reader, result.reader, progress.reader])
             return POSIX.writeAll(STDOUT_FILENO, session.loop().encoded) ? 0 : 70
         }
     }
@@ -72,13 +83,14 @@ struct CommandSession {
                     (self.signals, POSIX.readable), (self.owner, POSIX.readable),
                     (self.launcher.pollDescriptor, POSIX.readable),
                     (self.inputPipe, POSIX.writable),
-                ] + self.outputs.map { ($0.fd, POSIX.readable) }, milliseconds: self.exit == nil ? 1000 : 50)
+                ] + self.outputs.map { ($0.fd, POSIX.readable) }, milliseconds: self.exit == nil ? self.newestProgress.isEmpty ? 1000 : 100 : 50)
             if events[0] != 0 { self.handleSignals() }
             if events[1] != 0 { self.end(.orphaned) }
             if events[2] != 0 { self.launcher.readReports() }
             if events[3] != 0 { self.feed() }
             for index in self.outputs.indices where events[4 + index] != 0 { self.collect(index) }
             self.reapProgram()
+            self.handOnProgress()
         }
         self.launcher.readReports()
         guard let exit = self.exit else { return ExitRecord(endedBy: .launchFailed, code: -1, signal: 0) }
@@ -138,6 +150,7 @@ struct CommandSession {
     /// Keeps the first bytes up to the limit and reads on, so that the program is never blocked by us.
     private mutating func collect(_ index: Int) {
         switch POSIX.read(self.outputs[index].fd) {
+        case .bytes(let bytes) where index == Self.progressIndex: self.takeProgress(bytes)
         case .bytes(let bytes):
             let room = Int(self.spec.outputLimit) - self.outputs[index].kept.count
             self.outputs[index].kept += bytes.prefix(max(0, room))
@@ -147,5 +160,27 @@ struct CommandSession {
             close(self.outputs[index].fd)
             self.outputs[index].fd = -1
         }
+    }
+
+    /// Lines of `percent text`; of several at once only the newest counts.
+    private mutating func takeProgress(_ bytes: [UInt8]) {
+        for byte in bytes {
+            guard byte == UInt8(ascii: "\n") else {
+                if self.begunProgress.count < Self.progressLimit { self.begunProgress.append(byte) }
+                continue
+            }
+            self.newestProgress = self.begunProgress
+            self.begunProgress = []
+        }
+    }
+
+    /// To the node, by standard error: a line each, and no more often than anybody looks.
+    private mutating func handOnProgress() {
+        let now = orc_monotonic_milliseconds()
+        guard !self.newestProgress.isEmpty, now - self.progressAt >= Self.progressInterval else { return }
+        self.progressAt = now
+        let line = Array(ShimProgress.mark.utf8) + self.newestProgress + [UInt8(ascii: "\n")]
+        self.newestProgress = []
+        _ = POSIX.writeAll(STDERR_FILENO, line)
     }
 }

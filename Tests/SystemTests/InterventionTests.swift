@@ -158,4 +158,34 @@ struct InterventionTests {
             #expect(try await installation.ended(cut).reason == "its time was up")
         }
     }
+
+    @Test("a command says how far it is, and knows its request id; a flood of such lines costs nobody anything")
+    func progress() async throws {
+        try await Installation.with { installation in
+            let node = installation.node("n1")
+            try await installation.start(node)
+            let script = """
+                echo '40 half way' >&4
+                until [ -e go ]; do sleep 0.05; done
+                for i in $(seq 20000); do echo "$((i % 100)) step $i" >&4; done
+                echo nonsense >&4; echo '101 too far' >&4
+                echo "$ORCHESTRA_REQUEST_ID $ORCHESTRA_JOB_ID"
+                """
+            let id = try await installation.submit("shell.run", ["command": .string(script)])
+            try await eventually("its progress is shown") {
+                try await installation.record(id).progress?.percent == 40
+            }
+            let shown = try await installation.command(
+                ["jobs", "show", id.description], change: ["ORCHESTRA_WORKSPACE": "acme"])
+            #expect(shown.output.contains("40 % half way"))
+            try Data().write(to: URL(filePath: installation.directory + "/n1/workspaces/acme/go"))
+            let record = try await installation.ended(id)
+            #expect(record.state == .completed && record.progress == nil)
+            let output = try await installation.result(record)["stdout"]?.string ?? ""
+            let words = output.split(whereSeparator: \.isWhitespace)
+            #expect(words.count == 2 && words.last == "\(id)" && words.first?.count == 36)
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+        }
+    }
 }
