@@ -25,7 +25,8 @@ package struct CommandRunner: Sendable {
         workspacePath: String, progress: @escaping @Sendable (Int, String) -> Void = { _, _ in }
     ) async throws -> ExitRecord {
         let spec = self.configuration.plan.command(
-            argv, input: input, environment: environment, profile: profile, workspace: workspacePath, outputLimit: self.configuration.outputLimit,
+            argv, input: input, environment: environment, profile: profile, workspace: workspacePath,
+            outputLimit: self.configuration.outputLimit,
             ownerPID: self.processID)
         var options = PlatformOptions()
         // A session of its own: ^C at the node's terminal asks the node to drain, not the commands to die.

@@ -184,8 +184,10 @@ package struct ClaimRequest: Sendable {
 /// What a claim brought.
 package struct Claim: Sendable {
     package let deliveries: [Delivery]
-    /// Cancelled entries that it found and let go of: there may be more behind them.
+    /// Cancelled entries that it found and let go of.
     package let dropped: Int
+    /// Workspaces stand in line yet, for other slots or other nodes. When none does, the bell will tell.
+    package let hasMore: Bool
 }
 
 /// What a renewal tells.

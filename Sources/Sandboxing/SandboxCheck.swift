@@ -32,7 +32,7 @@ package struct SandboxCheck: Sendable {
             else say read-only-root ok 'the root cannot be written'; fi
             if touch /workspace/.check 2>/dev/null && rm /workspace/.check; then say workspace ok 'the workspace can be written'
             else say workspace no 'the workspace cannot be written'; fi
-            own descriptors "$(ls /proc/self/fd | grep -vcE '^[0-3]$|^255$')" 1 'none is inherited beyond 0 to 3'
+            own descriptors "$(ls /proc/self/fd | grep -vcE '^[0-4]$|^255$')" 1 'none is inherited beyond 0 to 4'
             own core-files "$(ulimit -c)" 0 'no core file can be written'
             """
         return ["/bin/bash", "--noprofile", "--norc", "-c", script, "check", self.canary]

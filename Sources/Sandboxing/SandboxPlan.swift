@@ -36,7 +36,8 @@ package struct SandboxPlan: Sendable {
 
     /// The launch of a command with pipes; descriptor 3 is for its result, 4 for lines of its progress.
     package func command(
-        _ argv: [String], input: [UInt8], environment: [String: String] = [:], profile: SandboxProfile, workspace: String, outputLimit: Int, ownerPID: Int32
+        _ argv: [String], input: [UInt8], environment: [String: String] = [:], profile: SandboxProfile,
+        workspace: String, outputLimit: Int, ownerPID: Int32
     ) -> LaunchSpec {
         LaunchSpec(
             mode: .command, executable: self.launcher,

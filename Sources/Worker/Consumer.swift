@@ -88,15 +88,19 @@ package actor Consumer {
                     position = try await self.lease.queue.position(after: heard)
                     heard = position
                     isCurrent = true
+                    self.machine.rang()
                     await self.registry.wake(lane: self.lease.lane.number)
                 }
                 let cancelled = try await self.lease.queue.listen(from: &position, timeout: Self.longestRead)
                 heard = position
                 for job in cancelled { await self.registry.cancel(job, .user) }
+                self.machine.rang()
                 await self.registry.wake(lane: self.lease.lane.number)
             } catch let error as JobQueueError where error.isPassing {
                 isCurrent = false
-                // The other loop finds out for itself, and says why the node does not fetch.
+                // The other loop asks what is held when Redis is back, which may be another one then; until that it says
+                // why the node does not fetch.
+                self.machine.failed()
                 await self.registry.wake(lane: self.lease.lane.number)
                 try await self.clock.sleep(for: Self.outagePause)
             }
@@ -134,7 +138,7 @@ package actor Consumer {
         if await self.registry.takeDoubt(lane: self.lease.lane.number) { self.machine.failed() }
         switch self.machine.next(isReluctant: reason != nil) {
         case .wait:
-            if let reason { self.problem = reason }
+            self.problem = reason
             return false
         case .join:
             try await self.join()
@@ -192,6 +196,7 @@ package actor Consumer {
             throw error
         }
         self.problem = nil
+        self.machine.claimed(hasMore: claim.hasMore)
         let fresh = await self.registry.admit(claim.deliveries, intoReserved: reserved)
         guard !claim.deliveries.isEmpty else { return claim.dropped > 0 }
         self.metrics.claimed(fresh.count, isRecovered: false)

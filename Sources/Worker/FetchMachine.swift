@@ -14,17 +14,31 @@ struct FetchMachine: Hashable {
     private var mayHoldUnknown = false
     private var isDraining = false
     private var claims: UInt64 = 0
+    /// Nobody stood in line when the last claim was answered, and the bell has not rung since it was sent.
+    private var isLineEmpty = false
+    private var hasRungSince = false
 
     /// A claim of the last run may have been cut off.
-    mutating func began() { self.mayHoldUnknown = self.hasJoined }
+    mutating func began() { self.failed() }
     mutating func drained() { self.isDraining = true }
     mutating func joined() {
         self.hasJoined = true
+        self.isLineEmpty = false
         self.mayHoldUnknown = false
     }
     mutating func heardHeld() { self.mayHoldUnknown = false }
     /// A call got no answer.
-    mutating func failed() { self.mayHoldUnknown = self.hasJoined }
+    mutating func failed() {
+        self.mayHoldUnknown = self.hasJoined
+        self.isLineEmpty = false
+    }
+    /// Something may have come in line.
+    mutating func rang() {
+        self.isLineEmpty = false
+        self.hasRungSince = true
+    }
+    /// A claim was answered.
+    mutating func claimed(hasMore: Bool) { self.isLineEmpty = !hasMore && !self.hasRungSince }
     /// The queue does not know the node.
     mutating func forgotten() { self.hasJoined = false }
 
@@ -33,8 +47,9 @@ struct FetchMachine: Hashable {
         if self.isDraining { return .wait }
         if !self.hasJoined { return .join }
         if self.mayHoldUnknown { return .askHeld(fence: self.claims + 1) }
-        guard !isReluctant else { return .wait }
+        guard !isReluctant, !self.isLineEmpty else { return .wait }
         self.claims += 1
+        self.hasRungSince = false
         return .claim(number: self.claims)
     }
 }

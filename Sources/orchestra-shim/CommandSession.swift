@@ -83,7 +83,8 @@ struct CommandSession {
                     (self.signals, POSIX.readable), (self.owner, POSIX.readable),
                     (self.launcher.pollDescriptor, POSIX.readable),
                     (self.inputPipe, POSIX.writable),
-                ] + self.outputs.map { ($0.fd, POSIX.readable) }, milliseconds: self.exit == nil ? self.newestProgress.isEmpty ? 1000 : 100 : 50)
+                ] + self.outputs.map { ($0.fd, POSIX.readable) },
+                milliseconds: self.exit == nil ? self.newestProgress.isEmpty ? 1000 : 100 : 50)
             if events[0] != 0 { self.handleSignals() }
             if events[1] != 0 { self.end(.orphaned) }
             if events[2] != 0 { self.launcher.readReports() }

@@ -135,7 +135,9 @@ private struct QueuePair {
         let (left, right) = await self.outcomes(
             { try await self.bench.queue.claim(request, as: node) }, { try model.claim(request, as: node, at: now) })
         self.model = model
-        try self.same("claim \(node.node) \(request)", left.map(\.dropped), right.map(\.dropped))
+        try self.same(
+            "claim \(node.node) \(request)", left.map { "\($0.dropped) \($0.hasMore)" },
+            right.map { "\($0.dropped) \($0.hasMore)" })
         try self.learn("claim", node, left.map(\.deliveries), right.map(\.deliveries), sorted: false)
     }
 

@@ -127,12 +127,16 @@ final class SimulatedNode {
         guard self.isAlive, life == self.life else { return }
         switch wake {
         case .fetch:
+            if self.wasRung { self.fetching.rang() }
             self.wasRung = false
             self.fetch()
         case .tick:
             self.simulation.schedule(.wake(node: self.index, life: self.life, .tick), in: 500)
             // The blocking read's limit: it looks at least this often.
-            if self.simulation.random(0...3) == 0 { self.fetch() }
+            if self.simulation.random(0...3) == 0 {
+                self.fetching.rang()
+                self.fetch()
+            }
             guard !self.isTicking else { return }
             self.isTicking = true
             self.call(.moveDue)
@@ -215,6 +219,7 @@ final class SimulatedNode {
             self.fetching.heardHeld()
             try self.begin(self.holdings.admit(deliveries, answering: question))
         case (.claim, .claim(let claim)):
+            self.fetching.claimed(hasMore: claim.hasMore)
             try self.begin(self.holdings.admit(claim.deliveries))
             // Nothing came: it waits for the bell.
             if claim.deliveries.isEmpty, claim.dropped == 0 { return }

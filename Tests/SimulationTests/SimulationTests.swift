@@ -9,7 +9,7 @@ struct SimulationTests {
 
     /// A few beside all the other tests; `ops/test` has a thousand run before them.
     private static let seeds =
-        replayedSeed.map { $0...$0 } ?? 1...(environment["ORCHESTRA_SIMULATION_SEEDS"].flatMap { UInt64($0) } ?? 60)
+        replayedSeed.map { $0...$0 } ?? 1...(environment["ORCHESTRA_SIMULATION_SEEDS"].flatMap { UInt64($0) } ?? 20)
 
     /// Runs seeds on threads of their own, since they leave no pause for others; what went wrong first, with what led to
     /// it.

@@ -60,7 +60,8 @@ struct InterventionTests {
     @Test("a queued job is cancelled at once and never runs; the queue moves on")
     func cancelQueued() async throws {
         try await Self.withNodes(["n1"], change: ["ORCHESTRA_WORKER_SLOTS": "1"]) { installation in
-            let first = try await installation.submit("shell.run", ["command": "sleep 1.5"])
+            let blocker = "until [ -e go ]; do sleep 0.05; done"
+            let first = try await installation.submit("shell.run", ["command": .string(blocker)])
             try await eventually("it runs") { try await installation.record(first).state == .running }
             let mark = installation.directory + "/ran"
             let queued = try await installation.submit("shell.run", ["command": .string("touch \(mark)")])
@@ -68,6 +69,7 @@ struct InterventionTests {
             let answer = try await Self.command(installation, ["jobs", "cancel", queued.description])
             #expect(answer.output.contains("is cancelled"))
             #expect(try await installation.record(queued).state == .cancelled)
+            try Data().write(to: URL(filePath: installation.directory + "/n1/workspaces/acme/go"))
             #expect(try await installation.ended(last).state == .completed)
             #expect(try await installation.record(queued).state == .cancelled)
             #expect(try await installation.auditCounts("job.outcome")[queued.description] == 1)

@@ -105,7 +105,7 @@ private struct LocalNode {
         clock: any Clock<Duration> = ContinuousClock(),
         elapsed: @escaping @Sendable () -> Duration = SupervisionEnvironment.monotonicNow
     ) throws {
-        let files = try PolicyBundle.folders.flatMap { folder in
+        let files = try PolicyBundle.folders.filter { !PolicyBundle.optionalFolders.contains($0) }.flatMap { folder in
             let path = "\(packageRoot)/Policies/\(folder)"
             return try FileManager.default.contentsOfDirectory(atPath: path).map { name in
                 PolicyFile(
@@ -114,9 +114,12 @@ private struct LocalNode {
         }
         self.faults = faults
         self.clock = clock
+        // A node's own patience, not that of the tests.
+        var address = redis ?? installation.redis.configuration
+        address.commandTimeout = min(address.commandTimeout, .seconds(3))
         self.node = try Node(
             configuration: NodeConfiguration(
-                node: try NodeID("local"), owner: "test", redis: redis ?? installation.redis.configuration,
+                node: try NodeID("local"), owner: "test", redis: address,
                 limits: QueueLimits(), slots: 16, workspaceConcurrency: 8, grace: .seconds(5),
                 agents: AgentConfiguration(
                     root: installation.directory + "/agents", workspaces: installation.directory + "/workspaces",

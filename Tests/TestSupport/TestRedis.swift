@@ -45,7 +45,7 @@ package func withRedis<Result>(
     _ body: (TestRedis) async throws -> Result
 ) async throws -> Result {
     var configuration = RedisConfiguration(
-        endpoint: .unix(path: directory + "/redis.sock"), connectTimeout: .seconds(2), commandTimeout: .seconds(5))
+        endpoint: .unix(path: directory + "/redis.sock"), connectTimeout: .seconds(10), commandTimeout: .seconds(20))
     configure(&configuration)
     let process = ManagedProcess(
         "/usr/bin/redis-server",

@@ -55,7 +55,7 @@ extension QueueMachine {
         } while !handing.isFull && handing.read != before
         self.depth -= handing.read
         self.countActive(handing.active)
-        return Claim(deliveries: handing.deliveries, dropped: handing.dropped)
+        return Claim(deliveries: handing.deliveries, dropped: handing.dropped, hasMore: !self.line.isEmpty)
     }
 
     /// A workspace's turn: deficit round robin. Each turn is worth its weight times the quantum; what a node without

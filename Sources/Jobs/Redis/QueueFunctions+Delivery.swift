@@ -2,7 +2,8 @@ extension QueueFunctions {
     /// To the nodes: claims, leases, take-overs, what is due.
     static let delivery = #"""
         -- Deliveries under way: what one call hands to a node, and what it has to note at its end.
-        -- `out` is what the client reads: 1 when tries follow each value, how many cancelled entries were dropped, then
+        -- `out` is what the client reads: 1 when tries follow each value, and 2 more when workspaces stand in line yet; how
+        -- many cancelled entries were dropped; then
         -- for each stretch of a stream: suffix, count, and entry id, value (and tries) each. The id of an entry whose
         -- lease has a key of its own begins with '!'.
         local function begin_delivery(P, node)
@@ -15,6 +16,7 @@ extension QueueFunctions {
         local function end_delivery(d)
           if d.read > 0 then redis.call('DECRBY', d.P .. 'depth', d.read) end
           count_active(d.P, d.active)
+          if redis.call('EXISTS', d.P .. 'ready') == 1 then d.out[1] = d.out[1] + 2 end
           d.out[2] = d.dropped
           return d.out
         end

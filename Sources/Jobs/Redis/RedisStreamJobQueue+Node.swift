@@ -122,11 +122,11 @@ extension RedisStreamJobQueue {
     /// The flat answer of a call that delivers: see the functions' `begin_delivery`.
     private static func claim(_ reply: RESPValue, isRecovered: Bool) throws -> Claim {
         let parts = reply.elements
-        guard parts.count >= 2, let hasTries = parts[0].integer, let dropped = parts[1].integer else {
+        guard parts.count >= 2, let flags = parts[0].integer, let dropped = parts[1].integer else {
             throw self.unexpected("a claim")
         }
         var deliveries: [Delivery] = []
-        let width = hasTries == 1 ? 3 : 2
+        let width = flags & 1 == 1 ? 3 : 2
         var index = 2
         while index < parts.count {
             guard index + 1 < parts.count, let suffix = parts[index].string, let count = parts[index + 1].integer,
@@ -155,7 +155,7 @@ extension RedisStreamJobQueue {
                 index += width
             }
         }
-        return Claim(deliveries: deliveries, dropped: dropped)
+        return Claim(deliveries: deliveries, dropped: dropped, hasMore: flags & 2 == 2)
     }
 
     /// Reads `acme:s:2`.

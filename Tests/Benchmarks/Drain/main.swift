@@ -7,6 +7,8 @@ import TestSupport
 
 // orchestra-bench [--jobs N] [--rounds N] [--aof]
 //
+// orchestra-bench latency [--rate N] [--seconds N] | bytes | scale [--jobs N] [--rounds N]
+//
 // Drains N no-op jobs through a real node with every guarantee on (seal, decision, lease, fencing, record,
 // sealed result, audit event, acknowledgement), and in the same round makes a C program do a careful worker's
 // Redis work for as many entries. Prints medians and their ratio; absolute numbers are this machine's, now.
@@ -43,58 +45,98 @@ func processorTime(of pid: Int32) -> Double {
 
 func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
-/// One drain by the node, which is held still while the queue is filled.
-func drainByNode(_ directory: String, _ redis: TestRedis, jobs: Int) async throws -> Figures {
+/// Settings of one measurement.
+struct Setting {
+    var jobs = 50_000
+    /// Workspaces that the jobs are spread over, and those that are there besides with nothing to do.
+    var workspaces = 1
+    var idleWorkspaces = 0
+    var nodes = 1
+    /// Redis' options.
+    var options = ["--appendonly", "no"]
+    /// Bytes of a param.
+    var payload = 250
+}
+
+func submission(_ workspace: WorkspaceID, at now: UInt64, payload: Int) throws -> Submission {
+    let id = JobID(milliseconds: now, randomHigh: .random(in: 0...(.max)), randomLow: .random(in: 0...(.max)))
+    let params = JSONValue.object([JSONMember("note", .string(String(repeating: "x", count: payload)))]).bytes
+    return Submission(
+        job: Job(
+            id: id, workspace: workspace, action: try ActionName("queue.noop"), requestID: RequestID(uuid: id.uuid),
+            actor: "bench", submittedAt: now, params: params),
+        auditEvent: Array(#"{"kind":"job.submitted"}"#.utf8))
+}
+
+func node(_ name: String, _ directory: String, url: String, slots: Int = 512, extra: [String: String] = [:])
+    -> ManagedProcess
+{
+    ManagedProcess(
+        buildDirectory + "/orchestra", ["worker"],
+        environment: [
+            "HOME": directory, "REDIS_URL": url, "ORCHESTRA_MASTER_KEY": String(repeating: "5a", count: 32),
+            "ALLOW_ACTIONS_DEFAULT": "queue.noop", "ORCHESTRA_NODE_NAME": name, "ORCHESTRA_PROBE_PORT": "0",
+            "ORCHESTRA_STATE_DIRECTORY": "\(directory)/\(name)",
+            "ORCHESTRA_POLICIES_DIRECTORY": packageRoot + "/Policies", "ORCHESTRA_QUEUE_LEASE": "600",
+            "ORCHESTRA_WORKER_SLOTS": String(slots), "ORCHESTRA_WORKER_WORKSPACE_CONCURRENCY": String(slots),
+        ].merging(extra) { $1 }, log: "\(directory)/\(name).log")
+}
+
+/// One drain by nodes, which are held still while the queue is filled.
+func drainByNodes(_ directory: String, _ redis: TestRedis, _ setting: Setting) async throws -> Figures {
     try await withClient(redis.configuration) { client in
-        let queue = RedisStreamJobQueue(client: client, limits: QueueLimits())
+        let queue = RedisStreamJobQueue(client: client, limits: QueueLimits(streamLength: 10_000_000))
         let keys = WorkspaceKeyring(
             queue: queue, master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)))
-        let node = ManagedProcess(
-            buildDirectory + "/orchestra", ["worker"],
-            environment: [
-                "HOME": directory, "REDIS_URL": redis.url, "ORCHESTRA_MASTER_KEY": String(repeating: "5a", count: 32),
-                "ALLOW_ACTIONS_DEFAULT": "queue.noop", "ORCHESTRA_NODE_NAME": "bench", "ORCHESTRA_PROBE_PORT": "0",
-                "ORCHESTRA_STATE_DIRECTORY": directory + "/state",
-                "ORCHESTRA_POLICIES_DIRECTORY": packageRoot + "/Policies",
-                "ORCHESTRA_QUEUE_LEASE": "600", "ORCHESTRA_WORKER_SLOTS": "512",
-                "ORCHESTRA_WORKER_WORKSPACE_CONCURRENCY": "512",
-            ], log: directory + "/node.log")
-        try await node.start()
-        try await eventually("the node is up") { await node.output.contains("the node is up") }
-        await node.signal(SIGSTOP)
-        let params = JSONValue.object([JSONMember("note", .string(String(repeating: "x", count: 250)))]).bytes
-        let now = try await queue.time()
-        for start in stride(from: 0, to: jobs, by: 200) {
-            var batch: [Submission] = []
-            for _ in start..<min(start + 200, jobs) {
-                let id = JobID(
-                    milliseconds: now, randomHigh: .random(in: 0...(.max)), randomLow: .random(in: 0...(.max)))
-                batch.append(
-                    Submission(
-                        job: Job(
-                            id: id, workspace: try WorkspaceID("bench"), action: try ActionName("queue.noop"),
-                            requestID: RequestID(uuid: id.uuid), actor: "bench", submittedAt: now, params: params),
-                        auditEvent: Array(#"{"kind":"job.submitted"}"#.utf8)))
-            }
-            _ = try await queue.submit(batch, keys: keys)
+        let nodes = (0..<setting.nodes).map { node("bench\($0)", directory, url: redis.url) }
+        for node in nodes {
+            try await node.start()
+            try await eventually("the node is up") { await node.output.contains("the node is up") }
         }
-        let pid = await node.processID
-        let cpu = processorTime(of: pid)
-        let redisCPU = processorTime(of: await redis.process.processID)
+        func fill(_ workspaces: Range<Int>, _ jobs: Int) async throws {
+            let now = try await queue.time()
+            for start in stride(from: 0, to: jobs, by: 200) {
+                let batch = try (start..<min(start + 200, jobs)).map { number in
+                    try submission(
+                        try WorkspaceID("w\(workspaces.lowerBound + number % workspaces.count)"), at: now,
+                        payload: setting.payload)
+                }
+                _ = try await queue.submit(batch, keys: keys)
+            }
+        }
+        func drained() async throws {
+            try await eventually(within: .seconds(600), "the queue is empty") {
+                let statistics = try await queue.statistics()
+                return statistics.waiting == 0 && statistics.running == 0
+            }
+        }
+        // Those that have nothing to do had something once: their streams and groups are there.
+        if setting.idleWorkspaces > 0 {
+            try await fill(100_000..<100_000 + setting.idleWorkspaces, setting.idleWorkspaces)
+            try await drained()
+        }
+        for node in nodes { await node.signal(SIGSTOP) }
+        try await fill(0..<setting.workspaces, setting.jobs)
+        var pids: [Int32] = []
+        for node in nodes { pids.append(await node.processID) }
+        let cpu = pids.map(processorTime).reduce(0, +)
+        let redisPID = await redis.process.processID
+        let redisCPU = processorTime(of: redisPID)
         let callsBefore = try await calls(of: "fcall", client)
         let begin = ContinuousClock.now
-        await node.signal(SIGCONT)
-        try await eventually("the queue is empty") {
-            let waiting = try await client.send(RedisCommand("XLEN", "orc:{l0}:w:bench:s:2")).integer
-            return waiting == 0
-        }
+        for node in nodes { await node.signal(SIGCONT) }
+        try await drained()
         let wall = (ContinuousClock.now - begin) / .microseconds(1)
+        let jobs = Double(setting.jobs)
         let figures = Figures(
-            jobsPerSecond: Double(jobs) * 1e6 / wall, workerMicroseconds: (processorTime(of: pid) - cpu) / Double(jobs),
-            redisMicroseconds: (processorTime(of: await redis.process.processID) - redisCPU) / Double(jobs),
-            jobsPerCall: Double(jobs) / (try await calls(of: "fcall", client) - callsBefore))
-        await node.signal(SIGTERM)
-        _ = try await node.wait()
+            jobsPerSecond: jobs * 1e6 / wall,
+            workerMicroseconds: (pids.map(processorTime).reduce(0, +) - cpu) / jobs,
+            redisMicroseconds: (processorTime(of: redisPID) - redisCPU) / jobs,
+            jobsPerCall: jobs / (try await calls(of: "fcall", client) - callsBefore))
+        for node in nodes {
+            await node.signal(SIGTERM)
+            _ = try await node.wait()
+        }
         return figures
     }
 }
@@ -113,34 +155,213 @@ func drainByBaseline(_ redis: TestRedis, jobs: Int) async throws -> Figures {
         redisMicroseconds: (processorTime(of: await redis.process.processID) - redisCPU) / Double(jobs))
 }
 
-let jobs = option("--jobs", 50_000) / 200 * 200
-let rounds = option("--rounds", 5)
-let options = CommandLine.arguments.contains("--aof") ? [] : ["--appendonly", "no"]
-var node: [Figures] = []
-var baseline: [Figures] = []
-for round in 1...rounds {
-    try await withDirectory { directory in
-        try await withRedis(in: directory, options: options) { redis in
-            baseline.append(try await drainByBaseline(redis, jobs: jobs))
-        }
-    }
-    try await withDirectory { directory in
-        try await withRedis(in: directory, options: options) { redis in
-            node.append(try await drainByNode(directory, redis, jobs: jobs))
-        }
-    }
-    FileHandle.standardError.write(Data("round \(round) of \(rounds)\n".utf8))
+func percentile(_ values: [Double], _ part: Double) -> Double {
+    let sorted = values.sorted()
+    return sorted[min(sorted.count - 1, Int(Double(sorted.count) * part))]
 }
+
+/// What a process holds in memory, in MiB.
+func resident(_ pid: Int32) -> Double {
+    let text = String(decoding: FileManager.default.contents(atPath: "/proc/\(pid)/status") ?? Data(), as: UTF8.self)
+    let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") } ?? ""
+    return (line.split(whereSeparator: { !$0.isNumber }).first.flatMap { Double($0) } ?? 0) / 1024
+}
+
+/// Jobs at a steady rate, one request each; the time from before its submission until its outcome, record, audit event
+/// and acknowledgement included, has reached a reader of the audit trail.
+func latency(rate: Int, seconds: Int) async throws {
+    try await withDirectory { directory in
+        try await withRedis(in: directory, options: ["--appendonly", "no"]) { redis in
+            try await withClient(redis.configuration) { client in
+                try await withClient(redis.configuration) { reader in
+                    let queue = RedisStreamJobQueue(client: client, limits: QueueLimits())
+                    let keys = WorkspaceKeyring(
+                        queue: queue, master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)))
+                    let worker = node("bench", directory, url: redis.url)
+                    try await worker.start()
+                    try await eventually("the node is up") { await worker.output.contains("the node is up") }
+                    let workspace = try WorkspaceID("acme")
+                    let total = rate * seconds
+                    let times = try await withThrowingTaskGroup(of: [Double].self) { group in
+                        let book = Book()
+                        group.addTask {
+                            var seen: [Double] = []
+                            var last = "0-0"
+                            while seen.count < total {
+                                let command = RedisCommand.streamRead(
+                                    [("orc:{l0}:audit", last)], count: 1000, waiting: 1000)
+                                for stream in try await reader.send(command, timeout: .seconds(3)).elements {
+                                    let now = ContinuousClock.now
+                                    for entry in stream.elements[1].elements {
+                                        last = entry.elements[0].string ?? last
+                                        for field in entry.elements[1].elements {
+                                            guard let text = field.string, text.contains(#""kind":"job.outcome""#),
+                                                let id = text.firstRange(of: #""job_id":""#)
+                                            else { continue }
+                                            let job = String(text[id.upperBound...].prefix(36))
+                                            if let begin = await book.take(job) {
+                                                seen.append((now - begin) / .milliseconds(1))
+                                            }
+                                        }
+                                    }
+                                }
+                            }
+                            return seen
+                        }
+                        let start = ContinuousClock.now
+                        for number in 0..<total {
+                            try await ContinuousClock().sleep(
+                                until: start + .seconds(1) * number / rate, tolerance: .zero)
+                            let job = try submission(
+                                workspace, at: UInt64(Date().timeIntervalSince1970 * 1000), payload: 250)
+                            await book.note("\(job.job.id)", .now)
+                            _ = try await queue.submit([job], keys: keys)
+                        }
+                        return try await group.next() ?? []
+                    }
+                    let pid = await worker.processID
+                    print(
+                        String(
+                            format:
+                                "%d jobs/s for %d s: submit to outcome seen p50 %.2f ms, p99 %.2f ms; node RSS %.1f MiB",
+                            rate, seconds, percentile(times, 0.5), percentile(times, 0.99), resident(pid)))
+                    await worker.signal(SIGTERM)
+                    _ = try await worker.wait()
+                }
+            }
+        }
+    }
+}
+
+actor Book {
+    private var begins: [String: ContinuousClock.Instant] = [:]
+    func note(_ job: String, _ begin: ContinuousClock.Instant) { self.begins[job] = begin }
+    func take(_ job: String) -> ContinuousClock.Instant? { self.begins.removeValue(forKey: job) }
+}
+
+/// What stays in Redis of finished jobs, by MEMORY USAGE of all keys of a kind.
+func bytes() async throws {
+    try await withDirectory { directory in
+        try await withRedis(in: directory, options: ["--appendonly", "no"]) { redis in
+            try await withClient(redis.configuration) { client in
+                let queue = RedisStreamJobQueue(client: client, limits: QueueLimits())
+                let keys = WorkspaceKeyring(
+                    queue: queue, master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)))
+                let lease = NodeLease(
+                    queue: queue,
+                    identity: NodeIdentity(node: try NodeID("n1"), incarnation: Incarnation(value: 1), owner: "x"))
+                _ = try await lease.join()
+                let workspace = try WorkspaceID("acme")
+                let total = 50_000
+                for _ in 0..<total / 100 {
+                    let now = try await queue.time()
+                    let batch = try (0..<100).map { _ in try submission(workspace, at: now, payload: 250) }
+                    _ = try await queue.submit(batch, keys: keys)
+                    let deliveries = try await lease.claim(ClaimRequest(most: 100, quantum: 100)).deliveries
+                    _ = try await lease.finish(
+                        deliveries.map { delivery in
+                            Completion(
+                                delivery: delivery, end: .completed, action: "queue.noop", runTime: .milliseconds(1),
+                                failures: 0, crashes: 0, sealedResult: [UInt8](repeating: 1, count: 90))
+                        })
+                }
+                func usage(_ pattern: String) async throws -> Double {
+                    var sum = 0
+                    for key in try await client.send(RedisCommand("KEYS", pattern)).elements {
+                        var command = RedisCommand("MEMORY", "USAGE")
+                        command.append(key.bytes)
+                        command.append("SAMPLES")
+                        command.append(0)
+                        sum += try await client.send(command).integer ?? 0
+                    }
+                    return Double(sum) / Double(total)
+                }
+                print(
+                    String(
+                        format:
+                            "bytes in Redis a finished job: idempotency %.0f, record with a sealed result of 90 bytes %.0f, stream %.1f, list of newest %.1f",
+                        try await usage("orc:*:i:*"), try await usage("orc:*:r:*"), try await usage("orc:*:s:*"),
+                        try await usage("orc:*:n")))
+            }
+        }
+    }
+}
+
+func measure(_ name: String, _ setting: Setting, rounds: Int) async throws {
+    var all: [Figures] = []
+    for _ in 0..<rounds {
+        try await withDirectory { directory in
+            try await withRedis(in: directory, options: setting.options) { redis in
+                all.append(try await drainByNodes(directory, redis, setting))
+            }
+        }
+    }
+    print(row(name, all))
+}
+
 func row(_ name: String, _ figures: [Figures]) -> String {
     String(
-        format: "%@ %10.0f %14.2f %14.2f", name.padding(toLength: 28, withPad: " ", startingAt: 0),
+        format: "%@ %10.0f %14.2f %14.2f", name.padding(toLength: 40, withPad: " ", startingAt: 0),
         median(figures.map(\.jobsPerSecond)), median(figures.map(\.workerMicroseconds)),
         median(figures.map(\.redisMicroseconds)))
 }
-print("\(jobs) jobs a round, \(rounds) rounds, medians, append-only file \(options.isEmpty ? "everysec" : "off")")
-print("                                 jobs/s  worker CPU-µs   Redis CPU-µs   (each a job)")
-print(row("C, careful Redis work only", baseline))
-print(row("orchestra, all guarantees", node))
-print(String(format: "jobs for each call of a server function: %.0f", median(node.map(\.jobsPerCall))))
-let ratios = zip(node, baseline).map { $0.jobsPerSecond / $1.jobsPerSecond }
-print(String(format: "ratio of the rates, median of rounds: %.2f", median(ratios)))
+
+let heading = "                                             jobs/s  worker CPU-µs   Redis CPU-µs   (each a job)"
+
+/// The cost of a job by how many there are of everything.
+func scale(jobs: Int, rounds: Int) async throws {
+    print(heading)
+    var setting = Setting(jobs: jobs)
+    try await measure("1 workspace", setting, rounds: rounds)
+    for count in [10, 100, 10_000] {
+        setting.workspaces = count
+        try await measure("\(count) busy workspaces", setting, rounds: rounds)
+    }
+    setting.workspaces = 10
+    setting.idleWorkspaces = 9_990
+    try await measure("10 busy of 10,000 workspaces", setting, rounds: rounds)
+    setting = Setting(jobs: jobs, workspaces: 10)
+    for count in [2, 4] {
+        setting.nodes = count
+        try await measure("\(count) nodes, 10 workspaces", setting, rounds: rounds)
+    }
+    for count in [10, 1_000, 400_000] {
+        try await measure("backlog of \(count)", Setting(jobs: count), rounds: rounds)
+    }
+    for sync in ["everysec", "always"] {
+        let options = ["--appendonly", "yes", "--appendfsync", sync]
+        try await measure("append-only file, \(sync)", Setting(jobs: jobs, options: options), rounds: rounds)
+    }
+}
+
+let rounds = option("--rounds", 5)
+let jobs = option("--jobs", 50_000) / 200 * 200
+switch CommandLine.arguments.dropFirst().first {
+case "latency": try await latency(rate: option("--rate", 500), seconds: option("--seconds", 20))
+case "bytes": try await bytes()
+case "scale": try await scale(jobs: jobs, rounds: rounds)
+default:
+    let options = CommandLine.arguments.contains("--aof") ? [] : ["--appendonly", "no"]
+    var nodes: [Figures] = []
+    var baseline: [Figures] = []
+    for round in 1...rounds {
+        try await withDirectory { directory in
+            try await withRedis(in: directory, options: options) { redis in
+                baseline.append(try await drainByBaseline(redis, jobs: jobs))
+            }
+        }
+        try await withDirectory { directory in
+            try await withRedis(in: directory, options: options) { redis in
+                nodes.append(try await drainByNodes(directory, redis, Setting(jobs: jobs)))
+            }
+        }
+        FileHandle.standardError.write(Data("round \(round) of \(rounds)\n".utf8))
+    }
+    print("\(jobs) jobs a round, \(rounds) rounds, medians, append-only file \(options.isEmpty ? "everysec" : "off")")
+    print(heading)
+    print(row("C, careful Redis work only", baseline))
+    print(row("orchestra, all guarantees", nodes))
+    print(String(format: "jobs for each call of a server function: %.0f", median(nodes.map(\.jobsPerCall))))
+    let ratios = zip(nodes, baseline).map { $0.jobsPerSecond / $1.jobsPerSecond }
+    print(String(format: "ratio of the rates, median of rounds: %.2f", median(ratios)))
+}
