@@ -284,6 +284,10 @@ struct CommandLineTests {
                 try lines.output.split(separator: "\n").allSatisfy {
                     try JSONParser.parse(Array($0.utf8))["level"]?.string == "ok"
                 })
+            let plan = try await installation.command(["doctor", "--capacity", "100", "--json"])
+            // Request ids alone: 98 bytes for a day and a quarter.
+            #expect(try JSONParser.parse(Array(plan.output.utf8))["request ids"]?.integer == 1_058_400_000)
+            #expect(try await installation.command(["doctor", "--capacity", "0"]).code == 64)
             let doctor = try await installation.command(["doctor"])
             #expect(doctor.code == 0, "\(doctor.output)")
             for layer in ["pid-namespace", "network", "environment", "nested-namespaces", "files", "descriptors"] {

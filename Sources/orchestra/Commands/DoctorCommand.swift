@@ -3,6 +3,7 @@ import ArgumentParser
 import Credentials
 import Domain
 import Foundation
+import Jobs
 import NIOPosix
 import Policy
 import Redis
@@ -21,13 +22,20 @@ struct DoctorCommand: AsyncParsableCommand {
             EXAMPLES
               orchestra doctor
               orchestra doctor --json
+              orchestra doctor --capacity 100 --result-size 2000
             """)
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var output: OutputOptions
+    @Option(
+        help: ArgumentHelp(
+            "Checks nothing, but says how much memory Redis needs for so many jobs a second.", valueName: "jobs/s"))
+    var capacity: Int?
+    @Option(help: ArgumentHelp("With --capacity: bytes of a job's result.", valueName: "bytes")) var resultSize = 200
 
     func run() async throws {
         try await reporting {
+            if let rate = self.capacity { return try self.showCapacity(rate) }
             try Host.refuseRoot()
             let context = try self.common.context()
             var findings = await Doctor.programs()
@@ -40,6 +48,32 @@ struct DoctorCommand: AsyncParsableCommand {
                 throw ExitCode(CommandError.Status.unavailable.rawValue)
             }
         }
+    }
+}
+
+extension DoctorCommand {
+    private func showCapacity(_ rate: Int) throws {
+        guard (1...1_000_000).contains(rate), (0...65_536).contains(self.resultSize) else {
+            throw CommandError(.usage, "expected --capacity from 1 to 1000000 and --result-size from 0 to 65536")
+        }
+        let limits = try self.common.context().limits()
+        let plan = CapacityPlan(rate: rate, resultSize: self.resultSize, limits: limits)
+        if self.output.json {
+            var members = plan.items.map { JSONMember($0.name, .integer(Int64($0.bytes))) }
+            members.append(JSONMember("total", .integer(Int64(plan.total))))
+            members.append(JSONMember("recommended_maxmemory", .integer(Int64(plan.recommended))))
+            members.append(JSONMember("audit_per_day", .integer(Int64(plan.auditPerDay))))
+            return show(JSONValue.object(members).text)
+        }
+        func line(_ name: String, _ bytes: Int) -> String {
+            String(
+                format: "%@ %10.1f MiB", name.padding(toLength: 24, withPad: " ", startingAt: 0),
+                Double(bytes) / 1_048_576)
+        }
+        for item in plan.items { show(line(item.name, item.bytes)) }
+        show(line("in all", plan.total))
+        show(line("maxmemory of Redis", plan.recommended) + "   with half again for its own copies")
+        show(line("audit trail a day", plan.auditPerDay) + "   more, until it is archived")
     }
 }
 
