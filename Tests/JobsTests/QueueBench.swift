@@ -45,7 +45,7 @@ struct QueueBench: Sendable {
     }
 
     static let clockKey = "orc:{l0}:clock"
-    static let functions = QueueFunctions(now: "return tonumber(redis.call('GET', '\(clockKey)'))", suffix: "test")
+    static let functions = QueueFunctions(now: "return tonumber(redis.call('GET', '\(clockKey)'))")
 
     static func with(
         _ implementation: Implementation, limits: QueueLimits = QueueLimits(),

@@ -493,4 +493,19 @@ struct QueueTests {
             #expect(try await bench.queue.job(far.job.id, in: far.job.workspace)?.state == .cancelled)
         }
     }
+
+    @Test("functions that another build left in Redis under this version are not called")
+    func otherBuild() async throws {
+        try await Self.withBench { bench in
+            // As a build whose functions differ by a word.
+            let other = QueueFunctions(now: "return redis_ms() + 0")
+            #expect(other.name("renew") != QueueFunctions.standard.name("renew"))
+            try await other.library.load(into: bench.client)
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            #expect(try await lease.renew().held == 0)
+            let names = try await bench.client.send(RedisCommand("FUNCTION", "LIST")).elements.count
+            #expect(names == 2)
+        }
+    }
 }

@@ -6,8 +6,8 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Real nodes whose Redis, network and own processes go wrong, one fault after the other; effects are counted by files
-/// that the jobs append to, outside the nodes. `ops/faults` runs it at 10,000 jobs.
+/// Real nodes whose Redis, network and own processes go wrong, one fault after the other; outcomes are counted in the
+/// audit trail, effects outside in a file that the job appends to. `ops/faults` runs it at 10,000 jobs.
 @Suite("Faults", .serialized, .enabled(if: !isRoot, "the node refuses to run as root"))
 struct FaultTests {
     /// Jobs for each fault that is tried under load.
@@ -54,9 +54,8 @@ struct FaultTests {
 
     /// All are completed, each with one outcome in the audit trail, and nothing is left behind.
     private static func checkAllDone(_ installation: Installation, _ jobs: [JobID], within: Duration) async throws {
-        let statistics = installation.queue
         try await eventually(within: within, "nothing waits or runs") {
-            let now = try await statistics.statistics()
+            let now = try await installation.queue.statistics()
             return now.waiting == 0 && now.running == 0 && now.delayed == 0
         }
         let outcomes = try await installation.auditCounts("job.outcome")
@@ -169,8 +168,6 @@ struct FaultTests {
     @Test("a node that stood still beyond its lease writes nothing of what another has taken; effects are the other's")
     func stoodStill() async throws {
         try await Installation.with { installation in
-            let sink = installation.directory + "/sink"
-            try FileManager.default.createDirectory(atPath: sink, withIntermediateDirectories: true)
             let first = installation.node("n1", lease: 4)
             try await installation.start(first)
             let job = try await installation.submit("shell.run", ["command": .string("sleep 3; echo done")])

@@ -5,7 +5,8 @@ internal import Redis
 ///
 /// What they decide is `QueueMachine`'s in Swift too; the tests drive both through the same random sequences.
 ///
-/// `@V@` is the version in every name: two releases can share a Redis while nodes are replaced.
+/// Every name carries the version of what lies in Redis and a digest of the functions' own text. So two builds can share
+/// a Redis while nodes are replaced, and none ever calls functions that another one loaded under its name.
 package struct QueueFunctions: Sendable {
     let library: RedisFunctionLibrary
     /// What each function's name begins with.
@@ -14,17 +15,24 @@ package struct QueueFunctions: Sendable {
     private static let version = "3"
 
     /// With Redis' own clock.
-    package static let standard = QueueFunctions(now: "return redis_ms()", suffix: "")
+    package static let standard = QueueFunctions(now: "return redis_ms()")
 
-    /// `now` is the body of a Lua function that returns milliseconds since the epoch, `suffix` tells the library of
-    /// another clock apart; tests use both.
-    package init(now: String, suffix: String) {
+    /// `now` is the body of a Lua function that returns milliseconds since the epoch; tests give one of their own.
+    package init(now: String) {
         let parts =
             Self.common + Self.submission + Self.delivery + Self.completion + Self.intervention + Self.inspection
-        self.prefix = "orc\(Self.version)\(suffix)_"
+        let source = parts.replacing("@NOW@", with: now)
+        let version = Self.version + "_" + Self.digest(of: source)
+        self.prefix = "orc\(version)_"
         self.library = RedisFunctionLibrary(
-            name: "orchestra_\(Self.version)\(suffix)",
-            source: parts.replacing("@V@", with: Self.version + suffix).replacing("@NOW@", with: now))
+            name: "orchestra_\(version)", source: source.replacing("@V@", with: version))
+    }
+
+    /// FNV-1a in hexadecimal: it tells builds apart, and guards nothing.
+    private static func digest(of text: String) -> String {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        return String(hash, radix: 16)
     }
 
     func name(_ function: String) -> String { self.prefix + function }
