@@ -113,7 +113,8 @@ let package = Package(
             dependencies: ["Redis", nioCore, nioPosix, logging, subprocess, systemPackage], path: "Tests/TestSupport",
             swiftSettings: swiftSettings),
         .executableTarget(
-            name: "orchestra-fuzz", dependencies: ["Domain", "Redis", "ShimProtocol", nioCore], path: "Tests/Fuzz",
+            name: "orchestra-fuzz", dependencies: ["Domain", "Redis", "ShimProtocol", "TestSupport", nioCore],
+            path: "Tests/Fuzz",
             exclude: ["Seeds"], swiftSettings: swiftSettings),
         .target(
             name: "ConformanceSupport", dependencies: ["Domain", "Supervision", logging],

@@ -3,6 +3,7 @@ import Foundation
 import NIOCore
 import Redis
 import ShimProtocol
+import TestSupport
 
 // orchestra-fuzz TARGET SEEDS [--runs N] [--seed S]
 //
@@ -10,19 +11,7 @@ import ShimProtocol
 // it may not trap, hang or read out of bounds (build with --sanitize address to see the last). The seed is
 // printed, so that a finding can be replayed.
 
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9e37_79b9_7f4a_7c15
-        var value = self.state
-        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
-        return value ^ (value >> 31)
-    }
-}
-
-func mutate(_ seed: [UInt8], tokens: [[UInt8]], random: inout SplitMix) -> [UInt8] {
+func mutate(_ seed: [UInt8], tokens: [[UInt8]], random: inout SeededRandom) -> [UInt8] {
     var bytes = seed
     for _ in 0..<Int.random(in: 1...4, using: &random) {
         let position = bytes.isEmpty ? 0 : Int.random(in: 0..<bytes.count, using: &random)
@@ -38,7 +27,7 @@ func mutate(_ seed: [UInt8], tokens: [[UInt8]], random: inout SplitMix) -> [UInt
     return bytes
 }
 
-func feedRESP(_ bytes: [UInt8], random: inout SplitMix) {
+func feedRESP(_ bytes: [UInt8], random: inout SeededRandom) {
     do {
         var reader = try RESPReader(limits: RESPReader.Limits(values: 1000, bytes: 64 * 1024))
         var rest = bytes[...]
@@ -82,7 +71,7 @@ func number(_ name: String, in options: ArraySlice<String>, default fallback: UI
 }
 let runs = number("--runs", in: options, default: 100_000)
 let seed = number("--seed", in: options, default: UInt64.random(in: 0...UInt64.max))
-var random = SplitMix(state: seed)
+var random = SeededRandom(seed: seed)
 let names = ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).sorted()
 let seeds = names.compactMap { FileManager.default.contents(atPath: "\(directory)/\($0)").map { Array($0) } }
 guard !seeds.isEmpty else {

@@ -29,13 +29,14 @@ struct QueueBench: Sendable {
         private let time: Mutex<UInt64>
         init(_ start: UInt64) { self.time = Mutex(start) }
         var now: UInt64 { self.time.withLock { $0 } }
-        func advance(_ milliseconds: UInt64) { self.time.withLock { $0 += milliseconds } }
+        func advance(_ milliseconds: Int64) { self.time.withLock { $0 = UInt64(clamping: Int64($0) + milliseconds) } }
     }
 
     var now: UInt64 { self.clock.now }
 
+    /// Backwards by a negative duration.
     func advance(_ duration: Duration) async throws {
-        self.clock.advance(UInt64(duration.milliseconds))
+        self.clock.advance(duration.milliseconds)
         try await self.tellClock()
     }
 

@@ -334,4 +334,39 @@ struct QueueConformanceTests {
             #expect(try await next.claim(ClaimRequest(most: 1, number: 1)).deliveries.isEmpty)
         }
     }
+
+    @Test(
+        "a clock that goes back an hour keeps nobody's lease for an hour, holds no workspace back, and doubles no request",
+        arguments: Implementation.allCases)
+    func clockBack(_ implementation: Implementation) async throws {
+        try await QueueBench.with(implementation) { bench in
+            // Just behind the edge of a period of request ids.
+            let period: UInt64 = 43_200_000
+            try await bench.advance(.milliseconds(Int64(period - bench.now % period) + 500))
+            let (dead, alive) = (try bench.lease("n1"), try bench.lease("n2"))
+            _ = try await dead.join()
+            _ = try await alive.join()
+            let rate = try #require(WorkspaceLimits.Rate(count: 1, period: .seconds(60)))
+            try await bench.queue.setLimits(
+                WorkspaceLimits(rate: rate), of: try WorkspaceID("slow"), auditEvent: [])
+            for _ in 0..<2 { try await bench.accept(try bench.submission("slow")) }
+            let request = UUID().uuidString
+            let job = try await bench.accept(try bench.submission(request: request))
+            _ = try await bench.queue.moveDue(most: 1)
+            #expect(try await dead.claim(ClaimRequest(most: 9)).deliveries.count == 2)
+            #expect(try await bench.queue.statistics().parked == 1)
+
+            try await bench.advance(.seconds(-3600))
+            #expect(
+                try await bench.submit(try bench.submission(request: request)) == .duplicate(job, state: .available))
+            _ = try await bench.queue.moveDue(most: 1)
+            #expect(try await alive.claim(ClaimRequest(most: 9)).deliveries.map(\.workspace.name) == ["slow"])
+            try await bench.advance(.seconds(29))
+            #expect(try await bench.queue.rescue("n1", most: 9) == 0)
+            _ = try await alive.renew()
+            try await bench.advance(.seconds(2))
+            #expect(try await alive.renew().dead == ["n1"])
+            #expect(try await bench.queue.rescue("n1", most: 9) == 2)
+        }
+    }
 }

@@ -323,7 +323,7 @@ private struct QueuePair {
     }
 
     private mutating func wait() async throws {
-        try await self.bench.advance(.milliseconds(self.pick([1, 900, 7000, 31_000])))
+        try await self.bench.advance(.milliseconds(self.pick([1, 900, 7000, 31_000, -600, -50_000])))
         self.now = self.bench.now
         self.history.append("now \(self.now)")
     }

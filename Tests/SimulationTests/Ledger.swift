@@ -84,6 +84,9 @@ struct Ledger {
             envelope: [UInt8(index)], auditEvent: self.event("submitted", id))
     }
 
+    /// Rates begin anew.
+    mutating func clockWasSet() { self.starts = [:] }
+
     mutating func submitted(_ index: Int, _ result: SubmissionResult) throws {
         switch result {
         case .accepted(let job):

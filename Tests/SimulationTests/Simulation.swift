@@ -56,6 +56,8 @@ final class Simulation {
         case drain(Int)
         case stall(UInt64)
         case vanish(Int)
+        /// The queue's clock is set, forward or back.
+        case setClock(Int64)
         case snapshot
         case setBack
         case empty
@@ -98,6 +100,10 @@ final class Simulation {
     var random: SeededRandom
     private(set) var now: UInt64 = 1_800_000_000_000
     private let begin: UInt64 = 1_800_000_000_000
+    /// What the queue's clock shows more or less.
+    private var clockOffset: Int64 = 0
+    /// The time by the queue's clock.
+    var queueTime: UInt64 { UInt64(clamping: Int64(self.now) + self.clockOffset) }
     private var agenda = Heap<Scheduled>()
     private var scheduled: UInt64 = 0
     private(set) var queue: QueueMachine
@@ -183,6 +189,9 @@ final class Simulation {
             case 1...3: self.schedule(.kill(node), in: time)
             case 4...6: self.schedule(.stop(node, self.random(100...15_000)), in: time)
             case 7: self.schedule(.drain(node), in: time)
+            case 8:
+                let by = Int64(self.random(1...300_000))
+                self.schedule(.setClock(self.random(0...1) == 0 ? by : -by), in: time)
             default: self.schedule(.stall(self.random(100...12_000)), in: time)
             }
         }
@@ -206,13 +215,13 @@ final class Simulation {
         case .cancel(let job, let workspace):
             let outcome = self.ledger.event("outcome", job)
             let state = self.queue.cancel(
-                job, in: workspace, request: self.ledger.event("asked", job), outcome: outcome, at: self.now)
+                job, in: workspace, request: self.ledger.event("asked", job), outcome: outcome, at: self.queueTime)
             self.note("cancel \(job) -> \(state.map { "\($0)" } ?? "none")")
         case .resolve(let job, let workspace):
             let resolution: Resolution = self.ledger.tookEffect(job) ? .done : .retry
             let event = self.ledger.event(resolution == .retry ? "retried" : "resolved", job)
             let isResolved = self.queue.resolve(
-                job, in: workspace, as: resolution, reason: "seen", auditEvent: event, at: self.now)
+                job, in: workspace, as: resolution, reason: "seen", auditEvent: event, at: self.queueTime)
             self.note("resolve \(job) as \(resolution) -> \(isResolved)")
         case .arrive(let node, let life, let call, let number, let isAnswered):
             guard self.now >= self.stalledUntil else {
@@ -244,6 +253,10 @@ final class Simulation {
             guard node > 0 else { return self.schedule(.kill(node), in: 0) }
             self.note("n\(node) is killed for good")
             self.nodes[node].vanish()
+        case .setClock(let by):
+            self.note("the queue's clock is set by \(by)")
+            self.clockOffset += by
+            self.ledger.clockWasSet()
         case .snapshot: self.snapshot = self.queue
         case .setBack:
             guard let snapshot = self.snapshot else { return }
@@ -292,14 +305,18 @@ final class Simulation {
     /// Asks until an answer comes, under one request id, with a job id of its own each time.
     private func submit(_ index: Int) throws {
         let request = self.ledger.requests[index]
-        let submission = try self.ledger.submission(index, at: self.now, &self.random)
+        let submission = try self.ledger.submission(index, at: self.queueTime, &self.random)
         if self.options.sabotage == .forgetsRequests { self.queue.forgetRequests() }
         let isCarriedOut = !self.isFaulty || self.random(0...9) > 0
         let isAnswered = !self.isFaulty || self.random(0...9) > 1
         if isCarriedOut {
-            let result = self.queue.submit([submission], at: self.now)[0]
+            let result = self.queue.submit([submission], at: self.queueTime)[0]
             self.note("request \(index) -> \(result)\(isAnswered ? "" : ", lost")")
             try self.ledger.submitted(index, result)
+            // What a person decided may be lost with the rest: who hears that it waits asks for it again.
+            if case .duplicate(let job, .unresolved) = result {
+                self.schedule(.resolve(job, request.workspace), in: self.random(1000...20_000))
+            }
             if case .accepted(let job) = result, request.isCancelled {
                 self.schedule(.cancel(job, request.workspace), in: self.random(0...20_000))
             }
@@ -342,24 +359,24 @@ final class Simulation {
         let identity = node.identity(life: life)
         do throws(JobQueueError) {
             switch call {
-            case .join: return .deliveries(try self.queue.join(as: identity, at: self.now))
+            case .join: return .deliveries(try self.queue.join(as: identity, at: self.queueTime))
             case .held(_, _, let fence):
-                return .deliveries(try self.queue.held(by: identity, fence: fence, at: self.now))
+                return .deliveries(try self.queue.held(by: identity, fence: fence, at: self.queueTime))
             case .claim(let request):
-                let claim = try self.queue.claim(request, as: identity, at: self.now)
+                let claim = try self.queue.claim(request, as: identity, at: self.queueTime)
                 self.ledger.claimed(claim.deliveries, at: self.now)
                 return .claim(claim)
-            case .renew: return .renewal(try self.queue.renew(as: identity, at: self.now))
+            case .renew: return .renewal(try self.queue.renew(as: identity, at: self.queueTime))
             case .moveDue:
-                _ = self.queue.moveDue(most: 500, at: self.now)
+                _ = self.queue.moveDue(most: 500, at: self.queueTime)
                 return .done
             case .rescue(let name):
                 if self.options.sabotage == .rescuesNobody { return .done }
-                _ = self.queue.rescue(name, most: 200, at: self.now)
+                _ = self.queue.rescue(name, most: 200, at: self.queueTime)
                 return .done
             case .finish(let completions):
                 if self.options.sabotage == .unfenced { self.queue.unfence(completions, as: identity) }
-                let written = self.queue.finish(completions, as: identity, at: self.now)
+                let written = self.queue.finish(completions, as: identity, at: self.queueTime)
                 for (completion, isWritten) in zip(completions, written) where isWritten {
                     guard completion.end == .unresolved, let job = completion.delivery.jobID else { continue }
                     self.schedule(.resolve(job, completion.delivery.workspace), in: self.random(1000...20_000))

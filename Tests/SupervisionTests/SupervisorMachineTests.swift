@@ -1,18 +1,7 @@
+import TestSupport
 import Testing
 
 @testable import Supervision
-
-/// xorshift64*: a fixed seed gives the same steps on every machine.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        self.state ^= self.state >> 12
-        self.state ^= self.state << 25
-        self.state ^= self.state >> 27
-        return self.state &* 2_685_821_657_736_338_717
-    }
-}
 
 @Suite("The supervisor's decisions")
 struct SupervisorMachineTests {
@@ -98,7 +87,7 @@ struct SupervisorMachineTests {
 
     @Test("10,000 random steps: never two instances, never an orphan, intensities exact to the tick", arguments: 1...8)
     func randomSteps(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed &* 0x9e37_79b9)
+        var random = SeededRandom(seed: seed)
         var steps = 0
         while steps < 10_000 {
             let strategy = [RestartStrategy.oneForOne, .oneForAll, .restForOne][Int.random(in: 0..<3, using: &random)]

@@ -83,6 +83,15 @@ struct FaultTests {
                 if fault == .refuse { proxy.resetAll() }
                 jobs += try await Self.submit(installation, Self.count / 2)
                 try await ContinuousClock().sleep(for: .seconds(fault == .blackHole ? 7 : 3))
+                if fault == .blackHole {
+                    try await eventually("the nodes say that they are not ready") {
+                        for name in ["n1", "n2"] {
+                            let status = try await installation.command(["status"], node: name)
+                            guard status.output.contains("not ready") else { return false }
+                        }
+                        return true
+                    }
+                }
                 proxy.set(.none)
                 try await Self.checkAllDone(installation, jobs, within: .seconds(60))
                 // And what comes now is done at once.
@@ -143,15 +152,23 @@ struct FaultTests {
         }
     }
 
-    @Test("an emptied Redis is consumed from again within three seconds; what was lost with it is asked again")
-    func emptied() async throws {
+    @Test(
+        "an emptied Redis is consumed from again by itself; what was lost with it is asked again",
+        arguments: [false, true])
+    func emptied(isRestarted: Bool) async throws {
         try await Installation.with { installation in
             let node = installation.node("n1")
             try await installation.start(node)
             _ = try await Self.submit(installation, Self.count)
-            _ = try await installation.client.send(RedisCommand("FLUSHALL"))
+            if isRestarted {
+                await installation.redis.process.kill9()
+                try FileManager.default.removeItem(atPath: installation.directory + "/appendonlydir")
+                try await installation.redis.start()
+            } else {
+                // Its functions stay; its keys, its node and its groups do not.
+                _ = try await installation.client.send(RedisCommand("FLUSHALL"))
+            }
             installation.keys.forget()
-            // Its functions are there; its keys, its node and its groups are not.
             let begin = ContinuousClock.now
             let jobs = try await Self.submit(installation, 20)
             for job in jobs { #expect(try await installation.ended(job, within: .seconds(20)).state == .completed) }
@@ -232,6 +249,57 @@ struct FaultTests {
             #expect(try await installation.auditCounts("job.resolved")[job.description] == 1)
             await node.signal(SIGTERM)
             #expect(try await node.wait().code == 0)
+        }
+    }
+
+    @Test("however nodes die, an effect outside happens at most once for each request, and no job is forgotten")
+    func externalEffectsUnderDeaths() async throws {
+        try await Installation.with { installation in
+            let policies = installation.directory + "/Policies"
+            try FileManager.default.copyItem(atPath: packageRoot + "/Policies", toPath: policies)
+            let action = """
+                {"name":"mail.send","summary":"x","effect":"external","sandbox":"default","max_attempts":5,
+                "handler":{"kind":"command","argv":["/bin/bash","-c",
+                "sleep 0.$((RANDOM % 3)); echo $ORCHESTRA_REQUEST_ID >>/workspace/effects; sleep 0.$((RANDOM % 3))"]},
+                "params":{"type":"object","properties":{},"additionalProperties":false}}
+                """
+            try Data(action.utf8).write(to: URL(filePath: policies + "/actions/mail.send.json"))
+            let nodes = ["n1", "n2"].map { name in
+                var environment = installation.environment(node: name, lease: 4)
+                environment["ORCHESTRA_POLICIES_DIRECTORY"] = policies
+                environment["ALLOW_ACTIONS_DEFAULT"] = "mail.send"
+                return ManagedProcess(
+                    buildDirectory + "/orchestra", ["worker"], environment: environment,
+                    log: "\(installation.directory)/\(name).log")
+            }
+            for node in nodes { try await installation.start(node) }
+            var jobs: [JobID] = []
+            for _ in 0..<60 { jobs.append(try await installation.submit("mail.send", .object([]))) }
+            for round in 0..<4 {
+                let before = try await installation.auditCounts("job.outcome").count
+                try await eventually("some more have ended") {
+                    try await installation.auditCounts("job.outcome").count >= min(before + 5, jobs.count)
+                }
+                await nodes[round % 2].kill9()
+                try await installation.start(nodes[round % 2])
+            }
+            var states: [JobState: Int] = [:]
+            for job in jobs { states[try await installation.ended(job).state, default: 0] += 1 }
+            // The sink's own count, over both nodes' workspaces.
+            var effects: [Substring] = []
+            for name in ["n1", "n2"] {
+                let path = "\(installation.directory)/\(name)/workspaces/acme/effects"
+                let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+                effects += text.split(separator: "\n")
+            }
+            #expect(Set(effects).count == effects.count)
+            let (completed, unresolved) = (states[.completed] ?? 0, states[.unresolved] ?? 0)
+            #expect(completed + unresolved == jobs.count, "\(states)")
+            #expect(completed <= effects.count && effects.count <= completed + unresolved)
+            for node in nodes {
+                await node.signal(SIGTERM)
+                #expect(try await node.wait().code == 0)
+            }
         }
     }
 

@@ -227,28 +227,30 @@ struct NodeTreeTests {
         }
     }
 
+    /// A job that a claim in the node's name took, whose answer the node never sees.
+    private static func lostClaim(_ installation: Installation) async throws -> JobID {
+        let lease = NodeLease(
+            queue: installation.queue,
+            identity: NodeIdentity(node: try NodeID("local"), incarnation: Incarnation(value: 1), owner: "test"))
+        var lost: JobID?
+        try await eventually("such a claim takes a job before the node does") {
+            let id = try await installation.submit("queue.noop", [:])
+            guard try await !lease.claim(ClaimRequest(most: 1, share: 8)).deliveries.isEmpty else { return false }
+            lost = id
+            return true
+        }
+        let id = try #require(lost)
+        #expect(try await installation.record(id).state == .running)
+        return id
+    }
+
     @Test("what the queue says a node holds and the node does not know of is found at its next renewal, and run")
     func foundAtRenewal() async throws {
         try await Installation.with { installation in
             let local = try LocalNode(installation, faults: Faults())
             try await local.run { node in
                 try await Self.jobs(installation, 1)
-                // A claim in the node's name whose answer the node never sees.
-                let lease = NodeLease(
-                    queue: installation.queue,
-                    identity: NodeIdentity(
-                        node: try NodeID("local"), incarnation: Incarnation(value: 1), owner: "test"))
-                var lost: JobID?
-                try await eventually("such a claim takes a job before the node does") {
-                    let id = try await installation.submit("queue.noop", [:])
-                    guard try await !lease.claim(ClaimRequest(most: 1, share: 8)).deliveries.isEmpty else {
-                        return false
-                    }
-                    lost = id
-                    return true
-                }
-                let id = try #require(lost)
-                #expect(try await installation.record(id).state == .running)
+                let id = try await Self.lostClaim(installation)
                 #expect(try await installation.ended(id, within: .seconds(40)).state == .completed)
             }
         }
@@ -260,22 +262,7 @@ struct NodeTreeTests {
             let local = try LocalNode(installation, faults: Faults())
             try await local.run { node in
                 try await Self.jobs(installation, 1)
-                // A claim in the node's name whose answer the node never sees.
-                let lease = NodeLease(
-                    queue: installation.queue,
-                    identity: NodeIdentity(
-                        node: try NodeID("local"), incarnation: Incarnation(value: 1), owner: "test"))
-                var lost: JobID?
-                try await eventually("such a claim takes a job before the node does") {
-                    let id = try await installation.submit("queue.noop", [:])
-                    guard try await !lease.claim(ClaimRequest(most: 1, share: 8)).deliveries.isEmpty else {
-                        return false
-                    }
-                    lost = id
-                    return true
-                }
-                let id = try #require(lost)
-                #expect(try await installation.record(id).state == .running)
+                let id = try await Self.lostClaim(installation)
                 local.faults.strike("consumer", .fail)
                 #expect(try await installation.ended(id).state == .completed)
             }

@@ -32,7 +32,10 @@ struct TopologyTests {
             for (process, port) in zip(self.processes, self.ports) {
                 try await process.start()
                 try await eventually("the server at \(port) answers") {
-                    try await Self.cli(port, "PING").contains("PONG")
+                    guard kill(await process.processID, 0) == 0 else {
+                        throw TestFailure("the server ended: \(await process.output)")
+                    }
+                    return try await Self.cli(port, "PING").contains("PONG")
                 }
             }
         }
@@ -44,13 +47,14 @@ struct TopologyTests {
         }
     }
 
-    /// Ports that nobody listens at now, with room for a cluster's second port.
+    /// Ports that are free now, below those that the system gives to outgoing connections: one of these at a cluster's
+    /// second port would keep its server from starting.
     private static func ports(_ count: Int) -> [Int] {
-        let start = Int.random(in: 20_000...32_000)
-        return Array((start...).lazy.filter { !Self.isOpen($0) && !Self.isOpen($0 + 10_000) }.prefix(count))
+        let start = Int.random(in: 16_000...31_000)
+        return Array((start...).lazy.filter(Self.isFree).prefix(count))
     }
 
-    private static func isOpen(_ port: Int) -> Bool {
+    private static func isFree(_ port: Int) -> Bool {
         let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(fd) }
         var address = sockaddr_in()
@@ -59,7 +63,7 @@ struct TopologyTests {
         address.sin_addr.s_addr = INADDR_LOOPBACK.bigEndian
         return unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe connect(fd, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                unsafe bind(fd, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
     }
@@ -178,11 +182,13 @@ struct TopologyTests {
     @Test("lanes spread over a cluster, each workspace in its own; a master's death moves its lanes to its replica")
     func cluster() async throws {
         try await withDirectory { directory in
-            let ports = Self.ports(6)
-            let servers = try Servers(directory, ports: ports) { _ in
+            let free = Self.ports(12)
+            let ports = Array(free.prefix(6))
+            let second = Dictionary(uniqueKeysWithValues: zip(ports, free.suffix(6)))
+            let servers = try Servers(directory, ports: ports) { port in
                 [
                     "--appendonly", "yes", "--cluster-enabled", "yes", "--cluster-node-timeout", "1500",
-                    "--repl-diskless-sync-delay", "0",
+                    "--repl-diskless-sync-delay", "0", "--cluster-port", String(second[port, default: 0]),
                 ]
             }
             let seeds = ports.prefix(2).map { "127.0.0.1:\($0)" }.joined(separator: ",")
@@ -192,7 +198,7 @@ struct TopologyTests {
                 try await servers.start()
                 let made = try await runProgram(
                     "/usr/bin/redis-cli",
-                    ["--cluster", "create"] + ports.map { "127.0.0.1:\($0)" } + [
+                    ["--cluster", "create"] + ports.map { "127.0.0.1:\($0)@\(second[$0, default: 0])" } + [
                         "--cluster-replicas", "1", "--cluster-yes",
                     ])
                 try #require(made.code == 0, "\(made.output)")

@@ -299,7 +299,21 @@ extension QueueMachine {
         self.nodes[node.node.name] = nil
     }
 
+    /// The clock stands earlier than it did. What was noted by the old one would last too long.
+    private mutating func setClockBack(to now: UInt64) {
+        let latest = now + self.term
+        for (name, node) in self.nodes where node.expiry > latest { self.nodes[name]?.expiry = latest }
+        self.rates = [:]
+        let waiting = self.parked.filter { $0.value < Self.forever }
+        for (workspace, _) in waiting.sorted(by: { ($0.value, $0.key.name) < ($1.value, $1.key.name) }) {
+            self.unpark(workspace)
+        }
+    }
+
     package mutating func moveDue(most: Int, at now: UInt64) -> Int {
+        // A little back is what every clock does that is kept right.
+        if now + 1000 < self.clock { self.setClockBack(to: now) }
+        self.clock = now
         self.unparkDue(at: now)
         let due = self.due.filter { $0.time <= now }.sorted { $0.order < $1.order }.prefix(most)
         for delayed in due {

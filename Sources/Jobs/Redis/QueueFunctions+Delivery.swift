@@ -383,10 +383,25 @@ extension QueueFunctions {
           return 1
         end)
 
-        -- Puts jobs whose time has come in line, and workspaces whose rate lets them go on. most -> jobs moved
+        -- The clock stands earlier than it did: another machine's after a fail-over, or somebody set it. What was noted by
+        -- the old one would last too long: leases, and the waits and buckets of rates. Jobs keep the times they have.
+        local function set_clock_back(P, now, lease)
+          for _, node in ipairs(redis.call('ZRANGEBYSCORE', P .. 'nodes', '(' .. string.format('%d', now + lease), '+inf')) do
+            redis.call('ZADD', P .. 'nodes', string.format('%d', now + lease), node)
+          end
+          redis.call('DEL', P .. 'rate')
+          local last = string.format('%d', FOREVER)
+          for _, ws in ipairs(redis.call('ZRANGEBYSCORE', P .. 'parked', '-inf', '(' .. last)) do unpark(P, ws) end
+        end
+
+        -- Puts jobs whose time has come in line, and workspaces whose rate lets them go on. most, lease -> jobs moved
         register('due', DRAIN, function(keys, args)
           local P = prefix(keys)
           local now = now_ms()
+          local before = tonumber(redis.call('GET', P .. 'time') or 0)
+          -- A little back is what every clock does that is kept right.
+          if now < before - 1000 then set_clock_back(P, now, tonumber(args[2])) end
+          redis.call('SET', P .. 'time', string.format('%d', now))
           if exists(P, 'parked') then unpark_due(P, now) end
           local due = redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, tonumber(args[1]))
           for _, member in ipairs(due) do

@@ -27,7 +27,8 @@ extension QueueFunctions {
           end
           for ws, digests in pairs(asked) do
             prior[ws] = {}
-            for back = 2, 0, -1 do
+            -- The next period too: after a fail-over the clock may stand a little earlier than before.
+            for back = 2, -1, -1 do
               local found = redis.call('HMGET', idem_key(ws, back), unpack(digests))
               for n, value in ipairs(found) do
                 if value and millis(value) > now - ttl then prior[ws][digests[n]] = value end

@@ -50,6 +50,7 @@ extension RedisStreamJobQueue {
     package func moveDue(most: Int) async throws -> Int {
         var call = self.call("due")
         call.append(most)
+        call.append(self.limits.lease.milliseconds)
         return try await self.send(call).integer ?? 0
     }
 
