@@ -105,7 +105,9 @@ let package = Package(
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
-            name: "orchestra-shim", dependencies: ["CLinux", "Domain", "ShimProtocol"], swiftSettings: swiftSettings),
+            name: "orchestra-shim", dependencies: ["CLinux", "Domain", "ShimProtocol"], swiftSettings: swiftSettings,
+            // Seen from inside every sandbox, where there is nothing of the host's Swift.
+            linkerSettings: [.unsafeFlags(["-static-executable"])]),
 
         // Tests: helpers, then one suite a module; the system tests start real processes.
         .target(
@@ -153,7 +155,7 @@ let package = Package(
             "SystemTests",
             [
                 "TestSupport", "Domain", "Jobs", "Redis", "Cryptography", "Audit", "Agents", "Sandboxing",
-                "ShimProtocol", "Supervision", "Policy", "Worker", "orchestra", "orchestra-shim", nioPosix, logging,
+                "ShimProtocol", "Supervision", "Policy", "Worker", "orchestra", nioPosix, logging,
                 coreMetrics,
             ]),
     ],

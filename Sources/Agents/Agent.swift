@@ -154,12 +154,19 @@ package actor Agent {
         self.views = 0
         self.hasConnected = false
         let directory = self.task.directory
+        try await self.configuration.gate?.pass()
         do {
             try directory.make(generation: generation)
-            let spec = self.configuration.plan.terminal(
-                self.task.definition.argv, environment: self.task.definition.environment, profile: self.task.profile,
-                workspace: self.task.workspacePath, token: try self.token(),
-                orphanGrace: self.configuration.orphanGrace)
+            let token = try self.token()
+            let spec: LaunchSpec
+            do throws(SandboxError) {
+                spec = try self.configuration.plan.launch(
+                    self.task.definition.argv, environment: self.task.definition.environment,
+                    profile: self.task.profile, workspace: self.task.workspacePath,
+                    connection: .terminal(token: token, orphanGrace: self.configuration.orphanGrace))
+            } catch {
+                throw AgentError(code: .launchFailed, message: error.message)
+            }
             try directory.write(ShimFiles.launch, spec.encoded, generation: generation)
             try directory.write("tmux.conf", Array(TmuxServer.configurationText.utf8), generation: generation)
             try await self.openView(with: "agent")

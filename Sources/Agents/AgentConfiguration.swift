@@ -18,6 +18,8 @@ package struct AgentConfiguration: Sendable {
     package var stopTimeout: Duration
     /// Bytes kept of each output of a command.
     package var outputLimit: Int
+    /// What every new program waits for, where there is one.
+    package var gate: SandboxGate?
 
     package init(
         root: String, workspaces: String, shim: String, tmux: String, plan: SandboxPlan, orphanGrace: Duration,

@@ -24,10 +24,40 @@ package struct CommandRunner: Sendable {
         _ argv: [String], input: [UInt8], environment: [String: String] = [:], profile: SandboxProfile,
         workspacePath: String, progress: @escaping @Sendable (Int, String) -> Void = { _, _ in }
     ) async throws -> ExitRecord {
-        let spec = self.configuration.plan.command(
-            argv, input: input, environment: environment, profile: profile, workspace: workspacePath,
-            outputLimit: self.configuration.outputLimit,
-            ownerPID: self.processID)
+        try await self.configuration.gate?.pass()
+        return try await self.run(
+            try self.launch(
+                argv, input: input, environment: environment, profile: profile, workspacePath: workspacePath),
+            progress: progress)
+    }
+
+    /// What the guard sees of a sandbox of this profile, at the configured tier. Throws as `run` does.
+    package func report(profile: SandboxProfile, workspacePath: String) async throws -> SandboxReport {
+        let spec = try self.launch(
+            ["/bin/true"], input: [], environment: [:], profile: profile, workspacePath: workspacePath, isReport: true)
+        let record = try await self.run(spec)
+        return SandboxReport(String(decoding: record.output, as: UTF8.self))
+    }
+
+    private func launch(
+        _ argv: [String], input: [UInt8], environment: [String: String], profile: SandboxProfile,
+        workspacePath: String, isReport: Bool = false
+    ) throws -> LaunchSpec {
+        do throws(SandboxError) {
+            return try self.configuration.plan.launch(
+                argv, environment: environment, profile: profile, workspace: workspacePath,
+                connection: .command(
+                    input: input, outputLimit: self.configuration.outputLimit, ownerPID: self.processID),
+                isReport: isReport)
+        } catch {
+            throw AgentError(code: .launchFailed, message: error.message)
+        }
+    }
+
+    /// The same for a launch that is made already, in command mode.
+    package func run(
+        _ spec: LaunchSpec, progress: @escaping @Sendable (Int, String) -> Void = { _, _ in }
+    ) async throws -> ExitRecord {
         var options = PlatformOptions()
         // A session of its own: ^C at the node's terminal asks the node to drain, not the commands to die.
         options.createSession = true

@@ -74,6 +74,12 @@ int orc_pty_resize(int master, uint16_t columns, uint16_t rows) {
     return ioctl(master, TIOCSWINSZ, &size) < 0 ? -errno : 0;
 }
 
+int orc_pty_copy_size(int from, int master) {
+    struct winsize size;
+    if (ioctl(from, TIOCGWINSZ, &size) < 0) return -errno;
+    return ioctl(master, TIOCSWINSZ, &size) < 0 ? -errno : 0;
+}
+
 // Runs in the child of the fork: only async-signal-safe calls, and no return.
 static void start_child(const char *path, char *const *argv, const char *terminal, const int *fds, size_t fd_count) {
     char *const environment[] = {NULL};
@@ -209,14 +215,21 @@ int orc_harden_process(void) {
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-int orc_lock_file(const char *path) {
+static int lock_file(const char *path, int flags) {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return -errno;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+    int locked;
+    do locked = flock(fd, LOCK_EX | flags);
+    while (locked < 0 && errno == EINTR);
+    if (locked == 0) return fd;
     int error = errno;
     close(fd);
     return -error;
 }
+
+int orc_lock_file(const char *path) { return lock_file(path, LOCK_NB); }
+
+int orc_wait_for_file(const char *path) { return lock_file(path, 0); }
 
 int orc_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ? -errno : 0; }
 

@@ -221,6 +221,7 @@ package struct PolicyBundle: Sendable {
         let mebibyte = 1024 * 1024
         let profile = SandboxProfile(
             name: try reader.name(), summary: try reader.string("summary"),
+            lowestTier: SandboxTier(rawValue: try reader.integer("lowest_tier", in: 1...3, default: 2)) ?? .namespaces,
             processLimit: try reader.integer("processes", in: 2...65_536, default: 256),
             openFileLimit: try reader.integer("open_files", in: 16...65_536, default: 1024),
             fileSizeLimit: try reader.integer("file_size_mib", in: 1...65_536, default: 1024) * mebibyte,

@@ -5,6 +5,8 @@ package import Domain
 package struct SandboxProfile: Hashable, Sendable {
     package let name: DefinitionName
     package let summary: String
+    /// The weakest sandbox that will do; on a host that gives less, nothing of this profile is run.
+    package let lowestTier: SandboxTier
     /// Processes and threads inside, the sandbox's own first process included.
     package let processLimit: Int
     package let openFileLimit: Int
@@ -17,11 +19,13 @@ package struct SandboxProfile: Hashable, Sendable {
     package let readOnlyPaths: [String]
 
     package init(
-        name: DefinitionName, summary: String, processLimit: Int, openFileLimit: Int, fileSizeLimit: Int,
+        name: DefinitionName, summary: String, lowestTier: SandboxTier, processLimit: Int, openFileLimit: Int,
+        fileSizeLimit: Int,
         temporarySize: Int, homeSize: Int, environment: [String: String], readOnlyPaths: [String]
     ) {
         self.name = name
         self.summary = summary
+        self.lowestTier = lowestTier
         self.processLimit = processLimit
         self.openFileLimit = openFileLimit
         self.fileSizeLimit = fileSizeLimit

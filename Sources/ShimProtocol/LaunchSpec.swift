@@ -8,6 +8,8 @@ package struct LaunchSpec: Hashable, Sendable {
         case terminal = 1
         /// By pipes: params in, standard output, standard error and result out; the shim prints one record.
         case command = 2
+        /// With the shim's own descriptors 0 to 2; the shim ends as the program does.
+        case direct = 3
     }
 
     /// An argument of the sandbox's launcher.
@@ -17,15 +19,48 @@ package struct LaunchSpec: Hashable, Sendable {
         case data([UInt8])
         /// The number of the descriptor on which the launcher reports its child.
         case statusDescriptor
+        /// The number of the descriptor on which the launcher waits until its users are mapped.
+        case mappingDescriptor
+    }
+
+    /// A range of users that the host gives to the sandbox.
+    package struct Mapping: Hashable, Sendable {
+        package let inside: UInt32
+        package let outside: UInt32
+        package let count: UInt32
+
+        package init(inside: UInt32, outside: UInt32, count: UInt32) {
+            self.inside = inside
+            self.outside = outside
+            self.count = count
+        }
+    }
+
+    /// Programs and ranges that give the sandbox users of its own.
+    package struct UserMap: Hashable, Sendable {
+        /// The absolute paths of `newuidmap` and `newgidmap`.
+        package let userMapper: String
+        package let groupMapper: String
+        package let users: [Mapping]
+        package let groups: [Mapping]
+
+        package init(userMapper: String, groupMapper: String, users: [Mapping], groups: [Mapping]) {
+            self.userMapper = userMapper
+            self.groupMapper = groupMapper
+            self.users = users
+            self.groups = groups
+        }
     }
 
     package var mode: Mode
     /// The absolute path of the launcher; its name becomes argument 0.
     package var executable: String
-    /// Handed to the launcher by descriptor, so that they show in no process list.
+    /// Handed to the launcher by descriptor, so that they show in no process list. Empty when the executable is no
+    /// launcher but the command itself.
     package var arguments: [Argument]
     /// What runs inside.
-    package var command: [String]
+    package var command: [Argument]
+    package var userMap: UserMap?
     package var columns: UInt16
     package var rows: UInt16
     /// Seconds without an owner after which the shim ends its program.
@@ -42,8 +77,8 @@ package struct LaunchSpec: Hashable, Sendable {
     package var ownerPID: Int32
 
     package init(
-        mode: Mode, executable: String, arguments: [Argument], command: [String], columns: UInt16 = 220,
-        rows: UInt16 = 50,
+        mode: Mode, executable: String, arguments: [Argument], command: [Argument], userMap: UserMap? = nil,
+        columns: UInt16 = 220, rows: UInt16 = 50,
         orphanGrace: UInt32 = 30, logQuota: UInt64 = 256 * 1024 * 1024, outputLimit: UInt32 = 64 * 1024,
         token: [UInt8] = [], input: [UInt8] = [], ownerPID: Int32 = 0
     ) {
@@ -51,6 +86,7 @@ package struct LaunchSpec: Hashable, Sendable {
         self.executable = executable
         self.arguments = arguments
         self.command = command
+        self.userMap = userMap
         self.columns = columns
         self.rows = rows
         self.orphanGrace = orphanGrace
@@ -61,27 +97,28 @@ package struct LaunchSpec: Hashable, Sendable {
         self.ownerPID = ownerPID
     }
 
-    private static let version: UInt8 = 1
+    private static let version: UInt8 = 2
 
     package var encoded: [UInt8] {
         var writer = ByteWriter()
         writer.write(Self.version)
         writer.write(self.mode.rawValue)
         writer.write(text: self.executable)
-        writer.write(UInt32(self.arguments.count))
-        for argument in self.arguments {
-            switch argument {
-            case .text(let text):
-                writer.write(UInt8(1))
-                writer.write(text: text)
-            case .data(let bytes):
-                writer.write(UInt8(2))
-                writer.write(block: bytes)
-            case .statusDescriptor: writer.write(UInt8(3))
+        Self.write(self.arguments, to: &writer)
+        Self.write(self.command, to: &writer)
+        writer.write(UInt8(self.userMap == nil ? 0 : 1))
+        if let map = self.userMap {
+            writer.write(text: map.userMapper)
+            writer.write(text: map.groupMapper)
+            for ranges in [map.users, map.groups] {
+                writer.write(UInt32(ranges.count))
+                for range in ranges {
+                    writer.write(range.inside)
+                    writer.write(range.outside)
+                    writer.write(range.count)
+                }
             }
         }
-        writer.write(UInt32(self.command.count))
-        for text in self.command { writer.write(text: text) }
         writer.write(self.columns)
         writer.write(self.rows)
         writer.write(self.orphanGrace)
@@ -104,23 +141,61 @@ package struct LaunchSpec: Hashable, Sendable {
             throw DomainError.invalidValue("the launch file names an unknown mode")
         }
         let executable = try reader.text()
+        let arguments = try Self.arguments(&reader)
+        let command = try Self.arguments(&reader)
+        var userMap: UserMap?
+        if try reader.number(UInt8.self) == 1 {
+            let (userMapper, groupMapper) = (try reader.text(), try reader.text())
+            userMap = UserMap(
+                userMapper: userMapper, groupMapper: groupMapper, users: try Self.mappings(&reader),
+                groups: try Self.mappings(&reader))
+        }
+        self.init(
+            mode: mode, executable: executable, arguments: arguments, command: command, userMap: userMap,
+            columns: try reader.number(),
+            rows: try reader.number(), orphanGrace: try reader.number(), logQuota: try reader.number(),
+            outputLimit: try reader.number(), token: try reader.block(), input: try reader.block(),
+            ownerPID: Int32(bitPattern: try reader.number()))
+        guard reader.isAtEnd else { throw DomainError.invalidValue("the launch file is longer than expected") }
+    }
+
+    private static func write(_ arguments: [Argument], to writer: inout ByteWriter) {
+        writer.write(UInt32(arguments.count))
+        for argument in arguments {
+            switch argument {
+            case .text(let text):
+                writer.write(UInt8(1))
+                writer.write(text: text)
+            case .data(let bytes):
+                writer.write(UInt8(2))
+                writer.write(block: bytes)
+            case .statusDescriptor: writer.write(UInt8(3))
+            case .mappingDescriptor: writer.write(UInt8(4))
+            }
+        }
+    }
+
+    private static func arguments(_ reader: inout ByteReader) throws(DomainError) -> [Argument] {
         var arguments: [Argument] = []
         for _ in 0..<(try Self.count(&reader)) {
             switch try reader.number(UInt8.self) {
             case 1: arguments.append(.text(try reader.text()))
             case 2: arguments.append(.data(try reader.block()))
             case 3: arguments.append(.statusDescriptor)
+            case 4: arguments.append(.mappingDescriptor)
             default: throw DomainError.invalidValue("the launch file holds an unknown argument")
             }
         }
-        var command: [String] = []
-        for _ in 0..<(try Self.count(&reader)) { command.append(try reader.text()) }
-        self.init(
-            mode: mode, executable: executable, arguments: arguments, command: command, columns: try reader.number(),
-            rows: try reader.number(), orphanGrace: try reader.number(), logQuota: try reader.number(),
-            outputLimit: try reader.number(), token: try reader.block(), input: try reader.block(),
-            ownerPID: Int32(bitPattern: try reader.number()))
-        guard reader.isAtEnd else { throw DomainError.invalidValue("the launch file is longer than expected") }
+        return arguments
+    }
+
+    private static func mappings(_ reader: inout ByteReader) throws(DomainError) -> [Mapping] {
+        var mappings: [Mapping] = []
+        for _ in 0..<(try Self.count(&reader)) {
+            mappings.append(
+                Mapping(inside: try reader.number(), outside: try reader.number(), count: try reader.number()))
+        }
+        return mappings
     }
 
     private static func count(_ reader: inout ByteReader) throws(DomainError) -> UInt32 {

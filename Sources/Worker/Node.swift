@@ -200,7 +200,9 @@ extension Node: HealthSource {
         for lane in self.lanes { problems += await lane.serverCheck.problems }
         let isStorm = self.stormGuard.isStorm
         let leaked = await self.tree?.leaked ?? []
-        return [
+        var checks: [HealthCheck] = []
+        if let gate = self.configuration.agents.gate { checks.append(await gate.check) }
+        return checks + [
             HealthCheck(
                 "children", isHealthy: leaked.isEmpty,
                 detail: leaked.isEmpty

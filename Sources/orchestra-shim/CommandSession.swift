@@ -97,7 +97,7 @@ struct CommandSession {
         guard let exit = self.exit else { return ExitRecord(endedBy: .launchFailed, code: -1, signal: 0) }
         let hasFailed =
             self.endedBy == .itself
-            && (!self.launcher.hasReadInit || exit.code == 1 && self.outputs[1].kept.starts(with: "bwrap: ".utf8))
+            && (!self.launcher.hasReadInit || Launcher.hasRefused(exit.code, words: self.outputs[1].kept))
         return ExitRecord(
             endedBy: hasFailed ? .launchFailed : self.endedBy, code: exit.code, signal: exit.signal,
             userMicroseconds: exit.user_microseconds, systemMicroseconds: exit.system_microseconds,

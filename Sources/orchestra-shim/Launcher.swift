@@ -10,57 +10,101 @@ struct Launcher {
     let statusDescriptor: Int32
     private var reports: [UInt8] = []
     private var initDescriptor: Int32 = -1
+    private var initNumber: Int32 = 0
+    /// True where there is no launcher, and so no process whose end ends all others.
+    private let isDirect: Bool
     /// True once the launcher reported the sandbox's first process; without that nothing ever ran.
-    private(set) var hasReadInit = false
+    private(set) var hasReadInit: Bool
     private var isStatusOpen = true
 
     /// What to poll for reports: -1 after the end, where a poll would return at once for ever.
     var pollDescriptor: Int32 { self.isStatusOpen ? self.statusDescriptor : -1 }
 
-    /// Builds the launcher's argument file and starts it. `pty` is a terminal's master or -1; `stdio` are
+    /// Starts the launcher, or the command itself where there is none. `pty` is a terminal's master or -1; `stdio` are
     /// the descriptors for 0, 1, 2 (unused with a terminal) and any more that the program keeps.
-    /// Returns the errno as a negative number in `failure` when nothing was started.
     static func start(_ spec: LaunchSpec, pty: Int32, stdio: [Int32]) -> Result<Launcher, DomainError> {
-        guard let status = POSIX.pipe() else { return .failure(DomainError.invalidValue("no pipe: \(errno)")) }
-        var descriptors = stdio
-        let argumentNumber = descriptors.count
-        descriptors.append(-1)
-        let statusNumber = descriptors.count
-        descriptors.append(status.writer)
-        var text: [UInt8] = []
-        for argument in spec.arguments {
-            switch argument {
-            case .text(let value): text += Array(value.utf8)
-            case .statusDescriptor: text += Array(String(statusNumber).utf8)
-            case .data(let bytes):
-                text += Array(String(descriptors.count).utf8)
-                let file = unsafe orc_memfd_with(bytes, bytes.count)
-                guard file >= 0 else { return .failure(DomainError.invalidValue("no memory file: \(-file)")) }
-                descriptors.append(file)
-            }
-            text.append(0)
+        guard let status = POSIX.pipe(), let mapping = POSIX.pipe() else {
+            return .failure(DomainError.invalidValue("no pipe can be had: errno \(errno)"))
         }
-        let arguments = unsafe orc_memfd_with(text, text.count)
-        guard arguments >= 0 else { return .failure(DomainError.invalidValue("no memory file: \(-arguments)")) }
-        descriptors[argumentNumber] = arguments
-
+        var handed = HandedDescriptors(keeping: stdio, status: status.writer, mapping: mapping.reader)
+        defer { handed.closeOwn() }
         let name = spec.executable.split(separator: "/").last.map(String.init) ?? spec.executable
-        let argv = [name, "--args", String(argumentNumber), "--"] + spec.command
-        let pid = unsafe withCStrings(argv) { argv in
-            unsafe orc_spawn(spec.executable, argv, pty, descriptors, descriptors.count)
+        var argv = [name]
+        do throws(DomainError) {
+            if !spec.arguments.isEmpty {
+                var text: [UInt8] = []
+                for argument in try handed.texts(of: spec.arguments) { text += Array(argument.utf8) + [0] }
+                argv += ["--args", String(try handed.add(text)), "--"]
+            }
+            argv += try handed.texts(of: spec.command)
+        } catch {
+            return .failure(error)
         }
-        for descriptor in descriptors[argumentNumber...] { close(descriptor) }
+        let pid = unsafe withCStrings(argv) { argv in
+            unsafe orc_spawn(spec.executable, argv, pty, handed.descriptors, handed.descriptors.count)
+        }
         guard pid > 0 else {
             close(status.reader)
+            close(mapping.writer)
             return .failure(DomainError.invalidValue("the launcher could not be started: errno \(-pid)"))
         }
         _ = orc_set_nonblocking(status.reader)
-        return .success(Launcher(pid: pid, statusDescriptor: status.reader))
+        var launcher = Launcher(pid: pid, statusDescriptor: status.reader, isDirect: spec.arguments.isEmpty)
+        defer { close(mapping.writer) }
+        guard let map = spec.userMap else { return .success(launcher) }
+        if let problem = launcher.mapUsers(map) {
+            launcher.killTree()
+            return .failure(DomainError.invalidValue(problem))
+        }
+        guard POSIX.writeAll(mapping.writer, [1]) else {
+            return .failure(DomainError.invalidValue("the launcher ended while its users were mapped"))
+        }
+        return .success(launcher)
     }
 
-    private init(pid: Int32, statusDescriptor: Int32) {
+    /// Gives the sandbox its users, for which the launcher waits; what went wrong, or nil.
+    private mutating func mapUsers(_ map: LaunchSpec.UserMap) -> String? {
+        let deadline = orc_monotonic_milliseconds() + 5000
+        while !self.hasReadInit {
+            guard self.isStatusOpen, orc_monotonic_milliseconds() < deadline else {
+                return "the launcher did not name its process"
+            }
+            _ = POSIX.poll([(self.statusDescriptor, POSIX.readable)], milliseconds: 100)
+            self.readReports()
+        }
+        for (mapper, ranges) in [(map.userMapper, map.users), (map.groupMapper, map.groups)] {
+            let numbers = ranges.flatMap { [String($0.inside), String($0.outside), String($0.count)] }
+            if let problem = Self.runToEnd(mapper, [String(self.initNumber)] + numbers) { return problem }
+        }
+        return nil
+    }
+
+    /// Runs a small program; what it complained of when it failed, or nil.
+    private static func runToEnd(_ path: String, _ arguments: [String]) -> String? {
+        let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
+        guard null >= 0, let errors = POSIX.pipe() else { return "\(path) could not be started: errno \(errno)" }
+        defer {
+            close(null)
+            close(errors.reader)
+        }
+        let pid = unsafe withCStrings([path] + arguments) { argv in
+            unsafe orc_spawn(path, argv, -1, [null, null, errors.writer], 3)
+        }
+        close(errors.writer)
+        guard pid > 0 else { return "\(path) could not be started: errno \(-pid)" }
+        let words = POSIX.untilEnd(of: errors.reader, limit: 4096) ?? []
+        var status: Int32 = 0
+        guard unsafe orc_wait_change(pid, &status) == 1, status == 0 else {
+            return "\(path) failed: \(String(decoding: words, as: UTF8.self))"
+        }
+        return nil
+    }
+
+    private init(pid: Int32, statusDescriptor: Int32, isDirect: Bool) {
         self.pid = pid
         self.statusDescriptor = statusDescriptor
+        self.isDirect = isDirect
+        self.hasReadInit = isDirect
     }
 
     /// Reads the launcher's report. Only the first `child-pid` counts: what comes later could be forged
@@ -75,6 +119,7 @@ struct Launcher {
                 .prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
             self.hasReadInit = true
             if let number = Int32(String(decoding: digits, as: UTF8.self)), number > 1 {
+                self.initNumber = number
                 self.initDescriptor = orc_pidfd_open(number)
             }
             self.reports = []
@@ -90,6 +135,7 @@ struct Launcher {
     /// Kills the sandbox's first process, with which the kernel ends everything in its pid namespace, and
     /// the launcher itself, whose end alone would do the same.
     mutating func killTree() {
+        if self.isDirect { return Self.endDescendants() }
         self.readReports()
         if self.initDescriptor >= 0 { _ = orc_pidfd_send_signal(self.initDescriptor, SIGKILL) }
         _ = kill(self.pid, SIGKILL)
@@ -108,21 +154,95 @@ struct Launcher {
 }
 
 extension Launcher {
+    /// True when the launcher or the guard ended without a program: each says so by its status and first words. A program
+    /// that forges them forges its own end.
+    static func hasRefused(_ code: Int32, words: [UInt8]) -> Bool {
+        code == 1 && words.starts(with: "bwrap: ".utf8)
+            || code == GuardWords.refusal && words.starts(with: GuardWords.prefix.utf8)
+    }
+
     /// Makes this process the parent of what its descendants leave behind; once, before the first launch.
     static func becomeReaper() -> Bool { orc_become_subreaper() == 0 }
 
+    /// Stops every descendant, again until no new one is found, so that none can fork away from its end; then kills all.
+    private static func endDescendants() {
+        var stopped: Set<Int32> = []
+        while true {
+            let new = self.descendants().subtracting(stopped)
+            if new.isEmpty { break }
+            for process in new { _ = kill(process, SIGSTOP) }
+            stopped.formUnion(new)
+        }
+        for process in stopped { _ = kill(process, SIGKILL) }
+    }
+
+    private static func descendants() -> Set<Int32> {
+        var found: Set<Int32> = []
+        var pending = self.children(of: getpid())
+        while let process = pending.popLast() {
+            if found.insert(process).inserted { pending += self.children(of: process) }
+        }
+        return found
+    }
+
+    /// The children of all threads of a process.
+    private static func children(of process: Int32) -> [Int32] {
+        POSIX.names(in: "/proc/\(process)/task").flatMap { thread in
+            let listed = POSIX.wholeFile("/proc/\(process)/task/\(thread)/children") ?? []
+            return String(decoding: listed, as: UTF8.self).split(separator: " ").compactMap { Int32($0) }
+        }
+    }
+
     /// Kills and reaps every child that there is; true when there is none any more.
     private static func endOrphans() -> Bool {
-        let listed = POSIX.wholeFile("/proc/self/task/\(getpid())/children") ?? []
-        let children = String(decoding: listed, as: UTF8.self).split(separator: " ").compactMap { Int32($0) }
         var areGone = true
-        for child in children {
+        for child in self.children(of: getpid()) {
+            if !self.children(of: child).isEmpty { self.endDescendants() }
             _ = kill(child, SIGKILL)
             var ended = orc_exit()
             if unsafe orc_reap(child, &ended) == 0 { areGone = false }
         }
         return areGone
     }
+}
+
+/// The descriptors that a launch hands on, each at the number of its place.
+private struct HandedDescriptors {
+    private(set) var descriptors: [Int32]
+    private let kept: Int
+    private let statusNumber: Int
+    private let mappingNumber: Int
+
+    init(keeping stdio: [Int32], status: Int32, mapping: Int32) {
+        self.descriptors = stdio + [status, mapping]
+        self.kept = stdio.count
+        self.statusNumber = stdio.count
+        self.mappingNumber = stdio.count + 1
+    }
+
+    /// Adds a file in memory; its number.
+    mutating func add(_ bytes: [UInt8]) throws(DomainError) -> Int {
+        let file = unsafe orc_memfd_with(bytes, bytes.count)
+        guard file >= 0 else { throw DomainError.invalidValue("no memory file: errno \(-file)") }
+        self.descriptors.append(file)
+        return self.descriptors.count - 1
+    }
+
+    mutating func texts(of arguments: [LaunchSpec.Argument]) throws(DomainError) -> [String] {
+        var texts: [String] = []
+        for argument in arguments {
+            switch argument {
+            case .text(let text): texts.append(text)
+            case .data(let bytes): texts.append(String(try self.add(bytes)))
+            case .statusDescriptor: texts.append(String(self.statusNumber))
+            case .mappingDescriptor: texts.append(String(self.mappingNumber))
+            }
+        }
+        return texts
+    }
+
+    /// Closes what is the child's alone.
+    func closeOwn() { for descriptor in self.descriptors[self.kept...] { close(descriptor) } }
 }
 
 /// Gives C a NULL-terminated array of strings for the time of the call.

@@ -349,8 +349,7 @@ struct TerminalSession {
     private func hasFailedToLaunch(_ exit: orc_exit) -> Bool {
         guard self.endedBy == .itself else { return false }
         if !self.launcher.hasReadInit { return true }
-        guard exit.code == 1 else { return false }
-        return POSIX.read(self.log, at: 0, limit: 7) == Array("bwrap: ".utf8)
+        return Launcher.hasRefused(exit.code, words: POSIX.read(self.log, at: 0, limit: 64))
     }
 }
 

@@ -3,6 +3,7 @@ import Domain
 import Jobs
 import Policy
 import Redis
+import Sandboxing
 import Supervision
 import TransportSecurity
 
@@ -44,6 +45,7 @@ struct CommandError: Error, CustomStringConvertible {
                 error.message)
         case let error as SupervisionError: self.init(.gaveUp, error.message)
         case let error as AgentError: self.init(.gaveUp, error.message)
+        case let error as SandboxError: self.init(.unavailable, error.message)
         default: self.init(.gaveUp, "\(error)")
         }
     }

@@ -43,7 +43,11 @@ struct ShimProtocolTests {
     func launchSpec() throws {
         let spec = LaunchSpec(
             mode: .command, executable: "/usr/bin/bwrap", arguments: [.text("--a"), .data([1, 2]), .statusDescriptor],
-            command: ["/bin/true", ""], token: [9], input: [0], ownerPID: -1)
+            command: [.text("/bin/true"), .text(""), .mappingDescriptor],
+            userMap: LaunchSpec.UserMap(
+                userMapper: "/usr/bin/newuidmap", groupMapper: "/usr/bin/newgidmap",
+                users: [LaunchSpec.Mapping(inside: 0, outside: 7, count: 1)], groups: []), token: [9], input: [0],
+            ownerPID: -1)
         #expect(try LaunchSpec(decoding: spec.encoded) == spec)
         for length in 0..<spec.encoded.count {
             #expect(throws: DomainError.self) { try LaunchSpec(decoding: Array(spec.encoded.prefix(length))) }

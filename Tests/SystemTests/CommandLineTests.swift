@@ -290,7 +290,8 @@ struct CommandLineTests {
             #expect(try await installation.command(["doctor", "--capacity", "0"]).code == 64)
             let doctor = try await installation.command(["doctor"])
             #expect(doctor.code == 0, "\(doctor.output)")
-            for layer in ["pid-namespace", "network", "environment", "nested-namespaces", "files", "descriptors"] {
+            for layer in ["namespaces", "network", "environment", "refused-calls", "mounts", "descriptors", "landlock"]
+            {
                 #expect(doctor.output.contains("sandbox: \(layer)"))
             }
             #expect(!doctor.output.contains("fail"))
@@ -301,7 +302,8 @@ struct CommandLineTests {
         "every command explains itself",
         arguments: [
             [], ["dev"], ["worker"], ["submit"], ["jobs", "list"], ["jobs", "show"], ["agents", "list"],
-            ["agents", "logs"], ["agents", "attach"], ["doctor"], ["config"], ["policy"],
+            ["agents", "logs"], ["agents", "attach"], ["sandbox", "exec"], ["selftest", "escape"], ["doctor"],
+            ["config"], ["policy"],
         ])
     func help(command: [String]) async throws {
         let result = try await runProgram(buildDirectory + "/orchestra", command + ["--help"])

@@ -52,6 +52,8 @@ struct Installation: Sendable {
             "ALLOW_ACTIONS_DEFAULT": "shell.run,agent.run,queue.noop", "ORCHESTRA_NODE_NAME": node,
             "ORCHESTRA_STATE_DIRECTORY": "\(self.directory)/\(node)", "ORCHESTRA_PROBE_PORT": "0",
             "ORCHESTRA_POLICIES_DIRECTORY": packageRoot + "/Policies", "ORCHESTRA_QUEUE_LEASE": String(lease),
+            // Tried by tests of its own.
+            "ORCHESTRA_SANDBOX_SELFTEST": "never",
         ]
     }
 

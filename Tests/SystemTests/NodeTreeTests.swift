@@ -124,8 +124,7 @@ private struct LocalNode {
                 agents: AgentConfiguration(
                     root: installation.directory + "/agents", workspaces: installation.directory + "/workspaces",
                     shim: buildDirectory + "/orchestra-shim", tmux: "/usr/bin/tmux",
-                    plan: SandboxPlan(
-                        launcher: "/usr/bin/bwrap", exists: { FileManager.default.fileExists(atPath: $0) }),
+                    plan: TestSandbox.plan(.namespaces, directory: installation.directory),
                     orphanGrace: .seconds(10)), stormLimit: stormLimit),
             policy: PolicyEngine(
                 bundle: try PolicyBundle(files: files), allowed: try AllowList("queue.noop,shell.run")),

@@ -1,3 +1,4 @@
+import Agents
 import Domain
 import Foundation
 import Sandboxing
@@ -12,10 +13,7 @@ struct ShimTests {
         arguments: ["agent", "command"])
     func stoppedWhileLaunching(verb: String) async throws {
         try await withDirectory { directory in
-            let plan = SandboxPlan(launcher: "/usr/bin/bwrap", exists: { FileManager.default.fileExists(atPath: $0) })
-            let profile = SandboxProfile(
-                name: try DefinitionName("test"), summary: "", processLimit: 64, openFileLimit: 256,
-                fileSizeLimit: 1 << 20, temporarySize: 1 << 20, homeSize: 1 << 20, environment: [:], readOnlyPaths: [])
+            let plan = TestSandbox.plan(.namespaces, directory: directory)
             let marker = directory.split(separator: "/").last.map(String.init) ?? ""
             try FileManager.default.createDirectory(atPath: directory + "/w", withIntermediateDirectories: false)
             var shims: [ManagedProcess] = []
@@ -23,14 +21,11 @@ struct ShimTests {
                 let path = "\(directory)/\(round)"
                 try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
                 let argv = ["/bin/sleep", "600", marker]
-                let spec =
-                    verb == "agent"
-                    ? plan.terminal(
-                        argv, environment: [:], profile: profile, workspace: directory + "/w", token: [1],
-                        orphanGrace: .seconds(1))
-                    : plan.command(
-                        argv, input: [], profile: profile, workspace: directory + "/w", outputLimit: 1024,
-                        ownerPID: getpid())
+                let spec = try plan.launch(
+                    argv, profile: .measured, workspace: directory + "/w",
+                    connection: verb == "agent"
+                        ? .terminal(token: [1], orphanGrace: .seconds(1))
+                        : .command(input: [], outputLimit: 1024, ownerPID: getpid()))
                 let file = path + "/" + ShimFiles.launch
                 try Data(spec.encoded).write(to: URL(fileURLWithPath: file))
                 let shim = ManagedProcess(

@@ -81,6 +81,7 @@ struct TopologyTests {
                 "ALLOW_ACTIONS_DEFAULT": "queue.noop", "ORCHESTRA_NODE_NAME": "n1", "ORCHESTRA_PROBE_PORT": "0",
                 "ORCHESTRA_STATE_DIRECTORY": directory + "/state", "ORCHESTRA_QUEUE_LANES": String(lanes),
                 "ORCHESTRA_POLICIES_DIRECTORY": packageRoot + "/Policies", "ORCHESTRA_QUEUE_LEASE": "5",
+                "ORCHESTRA_SANDBOX_SELFTEST": "never",
             ]
             self.environment = environment
             self.node = ManagedProcess(

@@ -4,7 +4,7 @@
 
 # shellcheck disable=SC2034  # the lists are used by the scripts that source this
 # What the build links and what the product starts. `prometheus` brings promtool for the tests.
-ORC_RUNTIME_PACKAGES=(redis-server tmux bubblewrap util-linux)
+ORC_RUNTIME_PACKAGES=(redis-server tmux bubblewrap uidmap util-linux)
 # shellcheck disable=SC2034
 ORC_BUILD_PACKAGES=(libhiredis-dev libssl-dev libargon2-dev pkg-config gcc libc6-dev)
 # shellcheck disable=SC2034
@@ -70,6 +70,7 @@ orc_drop_root() {
         # git refuses to clone from package mirrors on this machine that belong to another user.
         printf '[safe]\n\tdirectory = *\n' > "$ORC_SERVICE_HOME/.gitconfig"
     fi
+    orc_give_users
     local name copy
     name=$(printf '%s' "$root" | sha256sum | cut -c1-8)
     copy="$ORC_SERVICE_HOME/checkout-$name"
@@ -86,6 +87,16 @@ orc_drop_root() {
             mkdir -p "$1"
             rsync -a --delete --exclude="/.build*" --exclude=/Package.resolved "$fresh/" "$1/"' bash "$copy"
     orc_as_service_user --exec bash -c 'cd "$1" && exec bash "./$2" "${@:3}"' bash "$copy" "$@"
+}
+
+# Gives the service user a range of users for its sandboxes, behind all ranges that are given already.
+orc_give_users() {
+    local first
+    grep -q "^$ORC_SERVICE_USER:" /etc/subuid 2>/dev/null && grep -q "^$ORC_SERVICE_USER:" /etc/subgid 2>/dev/null \
+        && return 0
+    first=$(cat /etc/subuid /etc/subgid 2>/dev/null \
+        | awk -F: 'BEGIN { m = 200000 } $2 + $3 > m { m = $2 + $3 } END { print m }')
+    usermod --add-subuids "$first-$((first + 65535))" --add-subgids "$first-$((first + 65535))" "$ORC_SERVICE_USER"
 }
 
 # Runs a command as the service user with that user's environment and a few variables of ours. Nothing is

@@ -20,6 +20,8 @@ int orc_memfd_with(const void *_Nullable bytes, size_t count);
 // Opens a pseudo terminal of the given size; the master is close-on-exec and non-blocking.
 int orc_pty_open(uint16_t columns, uint16_t rows);
 int orc_pty_resize(int master, uint16_t columns, uint16_t rows);
+// Gives the terminal the size that another one has.
+int orc_pty_copy_size(int from, int master);
 
 // Starts `path` with an empty environment in a session of its own, default signals and an empty mask.
 // With `pty_master` >= 0 its terminal becomes the child's controlling terminal and descriptors 0 to 2;
@@ -55,6 +57,8 @@ int orc_set_nonblocking(int fd);
 int orc_harden_process(void);
 // Locks the file exclusively without waiting; -EWOULDBLOCK when another process holds it.
 int orc_lock_file(const char *path);
+// The same, but waits for its turn.
+int orc_wait_for_file(const char *path);
 // Makes orphaned descendants children of this process (PR_SET_CHILD_SUBREAPER, Linux 3.4).
 int orc_become_subreaper(void);
 // Milliseconds of the monotonic clock.

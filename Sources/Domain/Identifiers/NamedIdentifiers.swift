@@ -69,6 +69,11 @@ package struct DefinitionName: Hashable, Sendable, CustomStringConvertible {
             expected: "1 to 63 of a-z, 0-9, - and _, beginning and ending with a letter or digit")
     }
 
+    private init(known name: String) { self.name = name }
+
+    /// What the node's own trials of a sandbox are called.
+    package static let measured = DefinitionName(known: "measured")
+
     package var description: String { self.name }
 }
 

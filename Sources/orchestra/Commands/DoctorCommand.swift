@@ -167,36 +167,48 @@ enum Doctor {
         }
     }
 
-    /// Runs the real launcher with a program inside that looks for each layer.
+    /// Runs the real launcher at each tier; the guard inside looks at every layer.
     static func sandbox(_ context: Context) async -> [Finding] {
         do {
             let configuration = try context.agents()
-            let policy = try context.policy()
-            guard let profile = policy.bundle.profiles[try DefinitionName("default")] else {
-                return [Finding(level: .fail, name: "sandbox", detail: "there is no sandbox profile 'default'")]
-            }
-            let scratch = NSTemporaryDirectory() + "/orchestra-doctor-\(getpid())"
-            _ = try Host.privateDirectory(scratch + "/workspace")
-            defer { try? FileManager.default.removeItem(atPath: scratch) }
-            try Host.writePrivate(scratch + "/canary", "this must not be readable inside\n")
-            let check = SandboxCheck(canary: scratch + "/canary")
-            let record = try await CommandRunner(configuration: configuration, processID: getpid()).run(
-                check.argv, input: [], profile: profile, workspacePath: scratch + "/workspace")
-            let layers = SandboxCheck.layers(from: String(decoding: record.output, as: UTF8.self))
-            return SandboxCheck.expectedNames.map { name in
-                guard let layer = layers.first(where: { $0.name == name }) else {
-                    return Finding(level: .fail, name: "sandbox: \(name)", detail: "the check inside did not report it")
-                }
-                return Finding(level: layer.holds ? .ok : .fail, name: "sandbox: \(name)", detail: layer.detail)
-            }
-        } catch {
-            return [
+            let measure = try await context.measure(configuration, all: true)
+            var findings = measure.trials.map { trial in
                 Finding(
-                    level: .fail, name: "sandbox",
-                    detail:
-                        "\(CommandError(error).message); unprivileged user namespaces must be allowed (sysctl kernel.unprivileged_userns_clone=1)"
-                )
-            ]
+                    level: trial.problem == nil
+                        ? .ok : measure.tier > trial.tier || measure.tier > .none ? .warn : .fail,
+                    name: "sandbox tier \(trial.tier.rawValue)",
+                    detail: trial.problem.map { "no: \($0). \(Self.fix(trial.tier))" } ?? "yes: \(trial.tier.summary)")
+            }
+            guard let best = measure.trials.first(where: { $0.tier == measure.tier }) else {
+                return findings + [
+                    Finding(level: .fail, name: "sandbox", detail: "tier 0: no program is run on this host")
+                ]
+            }
+            findings.append(Finding(level: .ok, name: "sandbox", detail: "tier \(best.tier.rawValue) is used"))
+            findings += best.layers.map { layer in
+                Finding(level: layer.holds ? .ok : .fail, name: "sandbox: \(layer.name)", detail: layer.detail)
+            }
+            findings += try context.policy().bundle.profiles.values.filter { $0.lowestTier > best.tier }
+                .sorted { $0.name.name < $1.name.name }.map { profile in
+                    Finding(
+                        level: .fail, name: "sandbox profile",
+                        detail:
+                            "'\(profile.name)' asks for tier \(profile.lowestTier.rawValue): nothing of it is run here")
+                }
+            return findings
+        } catch {
+            return [Finding(level: .fail, name: "sandbox", detail: CommandError(error).message)]
+        }
+    }
+
+    private static func fix(_ tier: SandboxTier) -> String {
+        switch tier {
+        case .none: ""
+        case .landlock: "It needs a kernel with Landlock (5.13, and lsm=landlock among its parameters)"
+        case .namespaces:
+            "It needs bubblewrap (apt-get install bubblewrap) and user namespaces for everyone (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0)"
+        case .ownUser:
+            "It needs newuidmap (apt-get install uidmap), users to give away (usermod --add-subuids 200000-265535 --add-subgids 200000-265535 \(NSUserName())), and no NoNewPrivileges= in the unit"
         }
     }
 

@@ -23,7 +23,9 @@ struct Orchestra: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             DevCommand.self, WorkerCommand.self, StatusCommand.self, SubmitCommand.self, JobsCommand.self,
-            DeadCommand.self, WorkspacesCommand.self, AgentsCommand.self, DoctorCommand.self, ConfigCommand.self,
+            DeadCommand.self, WorkspacesCommand.self, AgentsCommand.self, SandboxCommand.self, SelftestCommand.self,
+            DoctorCommand.self,
+            ConfigCommand.self,
             PolicyCommand.self,
         ])
 }

@@ -8,12 +8,15 @@ import Sandboxing
 enum Host {
     /// The absolute path of a program in `PATH`; throws status 69 that names the package to install.
     static func program(_ name: String, package: String) throws -> String {
-        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
-        for directory in path.split(separator: ":") + ["/usr/bin", "/usr/sbin"] {
-            let candidate = "\(directory)/\(name)"
-            if FileManager.default.isExecutableFile(atPath: candidate) { return candidate }
-        }
+        if let found = self.find(name) { return found }
         throw CommandError(.unavailable, "\(name) was not found in PATH; install it with: apt-get install \(package)")
+    }
+
+    /// The absolute path of a program in `PATH`, nil when there is none.
+    static func find(_ name: String) -> String? {
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
+        return (path.split(separator: ":") + ["/usr/bin", "/usr/sbin"]).lazy.map { "\($0)/\(name)" }
+            .first { FileManager.default.isExecutableFile(atPath: $0) }
     }
 
     /// The directory of this executable, where the shim lies too.

@@ -1,3 +1,4 @@
+import Agents
 import CoreMetrics
 import Cryptography
 import Domain
@@ -5,6 +6,7 @@ import Foundation
 import Logging
 import NIOPosix
 import Policy
+import Sandboxing
 import Supervision
 import Synchronization
 import Telemetry
@@ -27,8 +29,9 @@ struct NodeRunner: Sendable {
         let metrics = MetricsRegistry()
         metrics.makeRecorder(label: "orchestra_build_info", dimensions: [("version", Version.text)], aggregate: false)
             .record(Int64(1))
+        let configuration = try await self.nodeConfiguration(metrics)
         let node = try Node(
-            configuration: try self.nodeConfiguration(), policy: self.policy, master: self.master,
+            configuration: configuration, policy: self.policy, master: self.master,
             incarnation: try self.incarnation(), processID: getpid(), group: .singleton, metrics: metrics,
             logger: self.logger, now: { Host.wallMilliseconds() })
         let port = PortBox()
@@ -40,6 +43,7 @@ struct NodeRunner: Sendable {
             tasks.addTask {
                 await withDiscardingTaskGroup { announcing in
                     announcing.addTask { await self.announce(node, port) }
+                    announcing.addTask { await self.selftest(configuration.agents, metrics) }
                     await port.finished()
                     announcing.cancelAll()
                 }
@@ -111,6 +115,48 @@ struct NodeRunner: Sendable {
         }
     }
 
+    /// Tries every known way out of the sandbox, and opens the gate for programs when none works.
+    private func selftest(_ agents: AgentConfiguration, _ metrics: MetricsRegistry) async {
+        guard let gate = agents.gate else { return }
+        let tier = agents.plan.tier
+        do {
+            guard try self.context.settings.required("sandbox.selftest") == "start" else {
+                self.logger.warning("the escape test is switched off", metadata: ["setting": "sandbox.selftest"])
+                return await gate.open("tier \(tier.rawValue), not tested: sandbox.selftest is never")
+            }
+            let results = try await EscapeTest(
+                configuration: agents, profile: .measured,
+                directory: try Host.privateDirectory(self.context.stateDirectory + "/selftest/node"),
+                processID: getpid()
+            ).run()
+            let escapes = results.filter { !$0.holds }
+            metrics.makeRecorder(label: "orchestra_escape_attempts", dimensions: [("result", "held")], aggregate: false)
+                .record(Int64(results.count - escapes.count))
+            metrics.makeRecorder(
+                label: "orchestra_escape_attempts", dimensions: [("result", "escaped")], aggregate: false
+            ).record(Int64(escapes.count))
+            for escape in escapes {
+                self.logger.critical(
+                    "a way out of the sandbox works",
+                    metadata: [
+                        "attempt": "\(escape.attempt.name)", "evidence": "\(Printable.text(escape.evidence ?? ""))",
+                    ])
+            }
+            guard let first = escapes.first else {
+                self.logger.notice(
+                    "no known way out of the sandbox works",
+                    metadata: ["attempts": "\(results.count)", "sandbox.tier": "\(tier.rawValue)"])
+                return await gate.open("tier \(tier.rawValue), \(results.count) attempts to leave it held")
+            }
+            await gate.close(
+                "\(escapes.count) of \(results.count) attempts got out of the sandbox, such as '\(first.attempt.name)'; no program is run (see: orchestra selftest escape)"
+            )
+        } catch {
+            if !Task.isCancelled { self.logger.error("the escape test could not be run", error: error) }
+            await gate.close("the escape test could not be run: \(Printable.text("\(error)", limit: 300))")
+        }
+    }
+
     private func announce(_ node: Node, _ port: PortBox) async {
         do {
             while await !node.startup().allSatisfy(\.isHealthy) {
@@ -122,14 +168,35 @@ struct NodeRunner: Sendable {
         }
     }
 
-    private func nodeConfiguration() throws -> NodeConfiguration {
+    private func nodeConfiguration(_ metrics: MetricsRegistry) async throws -> NodeConfiguration {
         let settings = self.context.settings
+        var (agents, measure) = try await self.context.measuredAgents()
+        let lowest = self.policy.bundle.profiles.values.map(\.lowestTier).min() ?? .namespaces
+        guard measure.tier >= lowest else {
+            let reasons = measure.trials.map { "tier \($0.tier.rawValue): \($0.problem ?? $0.tier.summary)" }
+            throw CommandError(
+                .unavailable,
+                "this host gives sandbox tier \(measure.tier.rawValue), and every profile asks for \(lowest.rawValue) or more. \(reasons.joined(separator: "; "))"
+            )
+        }
+        agents.gate = SandboxGate()
+        metrics.makeRecorder(label: "orchestra_sandbox_tier", dimensions: [], aggregate: false)
+            .record(Int64(measure.tier.rawValue))
+        for trial in measure.trials {
+            guard let problem = trial.problem else { continue }
+            self.logger.warning(
+                "this host does not give a sandbox tier",
+                metadata: ["sandbox.tier": "\(trial.tier.rawValue)", "reason": "\(problem)"])
+        }
+        self.logger.notice(
+            "the sandbox was tried",
+            metadata: ["sandbox.tier": "\(measure.tier.rawValue)", "layers": "\(measure.tier.summary)"])
         return NodeConfiguration(
             node: try self.context.node(), owner: try self.owner(), redis: try self.context.redis(),
             limits: try self.context.limits(), lanes: try self.context.lanes().count,
             slots: try settings.integer("worker.slots"),
             workspaceConcurrency: try settings.integer("worker.workspace-concurrency"),
-            grace: try settings.seconds("worker.grace"), agents: try self.context.agents())
+            grace: try settings.seconds("worker.grace"), agents: agents)
     }
 
     /// The machine and the state directory: together they tell two nodes of one name apart.

@@ -127,9 +127,40 @@ struct Context: Sendable {
         return AgentConfiguration(
             root: root, workspaces: self.stateDirectory + "/workspaces", shim: try Host.shim(),
             tmux: try Host.program("tmux", package: "tmux"),
-            plan: SandboxPlan(
-                launcher: try Host.program("bwrap", package: "bubblewrap"), exists: { Host.exists($0) }),
-            orphanGrace: try self.settings.seconds("queue.lease"))
+            plan: try self.sandbox(), orphanGrace: try self.settings.seconds("queue.lease"))
+    }
+
+    /// The agents' configuration with the tier that this host was found to give.
+    func measuredAgents() async throws -> (AgentConfiguration, SandboxMeasure) {
+        var configuration = try self.agents()
+        let measure = try await self.measure(configuration)
+        configuration.plan = configuration.plan.at(measure.tier)
+        return (configuration, measure)
+    }
+
+    /// Tries the tier that is set, or each from the strongest down; with `all` every one of them.
+    func measure(_ configuration: AgentConfiguration, all: Bool = false) async throws -> SandboxMeasure {
+        let isSet = try self.settings.required("sandbox.tier") != "auto"
+        let workspace = try Host.privateDirectory(self.stateDirectory + "/sandbox-check")
+        return await SandboxMeasure.run(
+            configuration, tiers: isSet ? [configuration.plan.tier] : [.ownUser, .namespaces, .landlock],
+            workspace: workspace, processID: getpid(), all: all)
+    }
+
+    /// The sandbox at the tier that is set, or at the highest that this host may give; what it gives is measured later.
+    private func sandbox() throws -> SandboxPlan {
+        let host = SandboxHost(launcher: Host.find("bwrap"), shim: try Host.shim(), program: Host.find)
+        let tier: SandboxTier
+        switch try self.settings.required("sandbox.tier") {
+        case "auto": tier = .ownUser
+        case let text:
+            guard let number = Int(text), let set = SandboxTier(rawValue: number), set > .none else {
+                throw CommandError.configuration(
+                    "sandbox.tier: expected auto, 1, 2 or 3, not '\(Printable.text(text))'")
+            }
+            tier = set
+        }
+        return SandboxPlan(host: host, tier: tier, slots: UserSlots(path: self.stateDirectory + "/users"))
     }
 
     func logger(write: @escaping @Sendable ([UInt8]) -> Void) throws -> Logger {

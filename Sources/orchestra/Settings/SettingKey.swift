@@ -78,6 +78,12 @@ struct SettingKey: Sendable {
         SettingKey("probe.host", "ORCHESTRA_PROBE_HOST", .text, "127.0.0.1", "Address of the probe port."),
         SettingKey(
             "probe.port", "ORCHESTRA_PROBE_PORT", .integer(0...65535), "9464", "The probe port; 0 chooses a free one."),
+        SettingKey(
+            "sandbox.tier", "ORCHESTRA_SANDBOX_TIER", .oneOf(["auto", "1", "2", "3"]), "auto",
+            "How strong the sandboxes are: the strongest that this host gives, or exactly this one."),
+        SettingKey(
+            "sandbox.selftest", "ORCHESTRA_SANDBOX_SELFTEST", .oneOf(["start", "never"]), "start",
+            "Whether a node tries every known way out of its sandbox before it runs a program."),
         SettingKey("worker.slots", "ORCHESTRA_WORKER_SLOTS", .integer(1...10_000), "16", "Jobs held at once."),
         SettingKey(
             "worker.workspace-concurrency", "ORCHESTRA_WORKER_WORKSPACE_CONCURRENCY", .integer(1...10_000), "8",

@@ -75,7 +75,8 @@ func node(_ name: String, _ directory: String, url: String, slots: Int = 512, ex
         buildDirectory + "/orchestra", ["worker"],
         environment: [
             "HOME": directory, "REDIS_URL": url, "ORCHESTRA_MASTER_KEY": String(repeating: "5a", count: 32),
-            "ALLOW_ACTIONS_DEFAULT": "queue.noop", "ORCHESTRA_NODE_NAME": name, "ORCHESTRA_PROBE_PORT": "0",
+            "ALLOW_ACTIONS_DEFAULT": "queue.noop", "ORCHESTRA_NODE_NAME": name,
+            "ORCHESTRA_SANDBOX_SELFTEST": "never", "ORCHESTRA_PROBE_PORT": "0",
             "ORCHESTRA_STATE_DIRECTORY": "\(directory)/\(name)",
             "ORCHESTRA_POLICIES_DIRECTORY": packageRoot + "/Policies", "ORCHESTRA_QUEUE_LEASE": "600",
             "ORCHESTRA_WORKER_SLOTS": String(slots), "ORCHESTRA_WORKER_WORKSPACE_CONCURRENCY": String(slots),

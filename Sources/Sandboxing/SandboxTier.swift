@@ -1,0 +1,31 @@
+/// How strong a sandbox a host can give; what each one leaves open is in the operations guide.
+package enum SandboxTier: Int, Hashable, Sendable, Comparable, CaseIterable {
+    /// Nothing: no program is run.
+    case none = 0
+    /// Landlock and a strict filter of system calls, where user namespaces are not to be had.
+    case landlock = 1
+    /// Namespaces of every kind, a root of its own, the filter, and Landlock as a second lock.
+    case namespaces = 2
+    /// The same, as a user of the host's that is nobody else's.
+    case ownUser = 3
+
+    package static func < (left: SandboxTier, right: SandboxTier) -> Bool { left.rawValue < right.rawValue }
+
+    package var summary: String {
+        switch self {
+        case .none: "no sandbox"
+        case .landlock: "Landlock and a strict system call filter, no namespaces"
+        case .namespaces: "own namespaces and root, system call filter, Landlock"
+        case .ownUser: "own namespaces and root, own user of the host, system call filter, Landlock"
+        }
+    }
+}
+
+/// Why a sandbox could not be planned.
+package struct SandboxError: Error, Hashable, CustomStringConvertible {
+    package let message: String
+
+    package init(message: String) { self.message = message }
+
+    package var description: String { self.message }
+}

@@ -1,0 +1,79 @@
+import Agents
+import ArgumentParser
+import CLinux
+import Domain
+import Foundation
+import Policy
+import Sandboxing
+import ShimProtocol
+
+struct SandboxCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sandbox", abstract: "Runs programs as agents are run.", subcommands: [Exec.self])
+
+    struct Exec: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Runs a program in a sandbox, with this one's input and output.",
+            discussion: """
+                The same launcher, filter, namespaces, limits and environment as an agent or a command action of that
+                profile has. The workspace is /workspace inside (at tier 1 its own path). Ends with the program's status;
+                125 says that a layer did not hold and nothing ran.
+
+                EXAMPLES
+                  orchestra sandbox exec --workspace . -- /bin/bash -c 'id; ls /'
+                  orchestra sandbox exec --workspace . --tty -- /bin/bash -i
+                """)
+
+        @OptionGroup var common: CommonOptions
+        @Option(help: "The profile, a file under Policies/sandbox.") var profile = "default"
+        @Option(help: "The directory that the program may write.") var workspace: String
+        @Flag(help: "Gives the program a terminal, joined to this one.") var tty = false
+        @Option(help: "The tier, 1 to 3; else the one that the node would use.") var tier: Int?
+        @Argument(parsing: .postTerminator, help: "The program's absolute path, and its arguments.")
+        var command: [String] = []
+
+        func run() async throws {
+            try await reporting {
+                try Host.refuseRoot()
+                guard let program = self.command.first, program.hasPrefix("/") else {
+                    throw CommandError(.usage, "expected -- and the absolute path of a program inside the sandbox")
+                }
+                let context = try self.common.context()
+                guard let profile = try context.policy().bundle.profiles[try DefinitionName(self.profile)] else {
+                    throw CommandError(.usage, "there is no sandbox profile '\(Printable.text(self.profile))'")
+                }
+                let launch = try await self.plan(context, profile).launch(
+                    self.command, profile: profile, workspace: try self.directory(),
+                    connection: .direct(terminal: self.tty ? (columns: 80, rows: 24) : nil))
+                let bytes = launch.encoded
+                let file = unsafe orc_memfd_with(bytes, bytes.count)
+                guard file >= 0, fcntl(file, F_SETFD, 0) == 0 else {
+                    throw CommandError(.gaveUp, "the launch file could not be made: error \(file)")
+                }
+                let shim = try Host.shim()
+                let result = replaceProcess(
+                    shim, arguments: ["orchestra-shim", "direct", String(file)],
+                    environment: ["SWIFT_BACKTRACE": "enable=no"])
+                throw CommandError(.unavailable, "\(shim) could not be started: error \(result)")
+            }
+        }
+
+        private func plan(_ context: Context, _ profile: SandboxProfile) async throws -> SandboxPlan {
+            _ = try Host.privateDirectory(context.stateDirectory)
+            guard let number = self.tier else { return try await context.measuredAgents().0.plan }
+            guard let tier = SandboxTier(rawValue: number), tier > .none else {
+                throw CommandError(.usage, "expected --tier 1, 2 or 3, not \(number)")
+            }
+            return try context.agents().plan.at(tier)
+        }
+
+        private func directory() throws -> String {
+            let url = URL(fileURLWithPath: self.workspace).standardizedFileURL.resolvingSymlinksInPath()
+            var isDirectory: ObjCBool = false
+            guard unsafe FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory),
+                isDirectory.boolValue
+            else { throw CommandError(.usage, "there is no directory \(Printable.text(self.workspace))") }
+            return url.path
+        }
+    }
+}

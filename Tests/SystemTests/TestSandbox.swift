@@ -1,0 +1,15 @@
+import Agents
+import Foundation
+import Sandboxing
+import TestSupport
+
+/// The real sandbox of the build, for tests.
+enum TestSandbox {
+    static func plan(_ tier: SandboxTier, directory: String) -> SandboxPlan {
+        SandboxPlan(
+            host: SandboxHost(
+                launcher: "/usr/bin/bwrap", shim: buildDirectory + "/orchestra-shim",
+                program: { isInstalled($0) ? "/usr/bin/\($0)" : nil }),
+            tier: tier, slots: UserSlots(path: directory + "/users"))
+    }
+}
