@@ -131,6 +131,12 @@ let package = Package(
             name: "orchestra-bench", dependencies: ["TestSupport", "Domain", "Jobs", "Redis", "Cryptography"],
             path: "Tests/Benchmarks/Drain", swiftSettings: swiftSettings),
         .executableTarget(
+            name: "orchestra-bench-agents",
+            dependencies: [
+                "Agents", "CLinux", "Domain", "Sandboxing", "ShimProtocol", nioPosix, logging, subprocess,
+                systemPackage,
+            ], path: "Tests/Benchmarks/Agents", swiftSettings: swiftSettings),
+        .executableTarget(
             name: "orchestra-bench-supervision", dependencies: ["CLinux", "Supervision", logging],
             path: "Tests/Benchmarks/Supervision", swiftSettings: swiftSettings),
         tests("PackageTests", ["TestSupport"]),

@@ -78,11 +78,11 @@ package actor Agent {
     package func run(ready: @Sendable () -> Void) async throws -> ExitRecord {
         self.machine = AgentMachine(
             inputs: PromptText.inputs(prompt: self.task.prompt, closing: self.task.definition.closing))
-        await self.report(.starting)
+        await self.tell(.starting, "it is being launched")
         ready()
         do {
             let record = try await self.runToEnd()
-            await self.report(record.isSuccess ? .exited : .crashed)
+            await self.tell(AgentState(of: record), "its exit record: \(record.summary)")
             guard record.isSuccess else { throw self.failure(record) }
             return record
         } catch  where error is CancellationError || _Concurrency.Task.isCancelled {
@@ -90,6 +90,12 @@ package actor Agent {
             await _Concurrency.Task { await self.stopProgram() }.value
             throw CancellationError()
         }
+    }
+
+    /// Reports the state, and keeps it with its evidence for whoever looks at the agent's directory.
+    private func tell(_ state: AgentState, _ evidence: String) async {
+        self.task.directory.note(AgentCondition(state: state, evidence: evidence))
+        await self.report(state)
     }
 
     private func failure(_ record: ExitRecord) -> AgentError {
@@ -252,13 +258,16 @@ package actor Agent {
             case .refused(let reason): .refused(reason: reason)
             case .inputRefused(_, let reason): .inputRefused(reason: reason)
             case .exited(let record): .exited(record)
-            case .hello, .input, .resize, .stop, .reap, .watch: nil
+            case .event(let event): .said(event.line)
+            case .receipt, .done: nil
+            case .hello, .input, .resize, .stop, .reap, .watch, .message, .freeze, .thaw, .follow: nil
             }
         guard let event else { return nil }
         var result: ExitRecord?
         for action in self.machine.handle(event) {
             switch action {
             case .watch(let offset): try await connection.send(.watch(offset: offset))
+            case .follow(let number): try await connection.send(.follow(after: number))
             case .type(let inputs):
                 for input in inputs { try await connection.send(.input(id: input.id, bytes: input.bytes)) }
             case .openView: await self.reopenView()
@@ -270,7 +279,7 @@ package actor Agent {
             case .fail(let error): throw error
             }
         }
-        if result == nil, self.machine.state != before { await self.report(self.machine.state) }
+        if result == nil, self.machine.state != before { await self.tell(self.machine.state, self.machine.evidence) }
         return result
     }
 

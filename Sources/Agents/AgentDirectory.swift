@@ -91,6 +91,23 @@ package struct AgentDirectory: Sendable {
         self.read(ShimFiles.exit, generation: generation).flatMap { try? ExitRecord(decoding: $0) }
     }
 
+    /// What the agent said beside its terminal after this number: `{"n":…,"ms":…,"event":{…}}`. A line that is no JSON
+    /// is left out.
+    package func events(_ generation: Int, after number: UInt64) -> [JSONValue] {
+        let bytes = self.read(ShimFiles.events, generation: generation) ?? []
+        return bytes.split(separator: UInt8(ascii: "\n")).compactMap { line in
+            guard let value = try? JSONParser.parse(Array(line)), let n = value["n"]?.integer,
+                n > Int64(clamping: number)
+            else { return nil }
+            return value
+        }
+    }
+
+    /// When the bytes of a generation's log came: milliseconds since the launch and how many.
+    package func timing(_ generation: Int) -> [(milliseconds: UInt64, count: Int)] {
+        LogTiming.pairs(self.read(ShimFiles.timing, generation: generation) ?? [])
+    }
+
     /// The last bytes of a generation's terminal log.
     package func logTail(_ generation: Int, limit: Int) -> [UInt8] {
         guard let handle = FileHandle(forReadingAtPath: self.logPath(generation)) else { return [] }
@@ -104,5 +121,47 @@ package struct AgentDirectory: Sendable {
         }
     }
 
+    /// Keeps what the agent does, for people; a file that cannot be written is only less to see.
+    func note(_ condition: AgentCondition) {
+        let value: JSONValue = [
+            "state": .string(condition.state.rawValue), "evidence": .string(condition.evidence),
+        ]
+        _ = FileManager.default.createFile(
+            atPath: "\(self.path)/\(ShimFiles.state)", contents: Data(value.bytes),
+            attributes: [.posixPermissions: 0o600])
+    }
+
+    /// What the agent does: as its node noted it, unless its last launch says otherwise.
+    package var condition: AgentCondition {
+        guard let generation = self.generations.last else {
+            return AgentCondition(state: .unknown, evidence: "it has no launch on this machine")
+        }
+        let bytes = FileManager.default.contents(atPath: "\(self.path)/\(ShimFiles.state)").map { Array($0) } ?? []
+        let noted = (try? JSONParser.parse(bytes)).flatMap { value in
+            (value["state"]?.string).flatMap(AgentState.init(rawValue:)).map {
+                AgentCondition(state: $0, evidence: value["evidence"]?.string ?? "")
+            }
+        }
+        if noted?.state == .quarantined, let noted { return noted }
+        if let record = self.exitRecord(generation) {
+            return AgentCondition(state: AgentState(of: record), evidence: "its exit record: \(record.summary)")
+        }
+        guard self.isAlive(generation) else {
+            return AgentCondition(state: .unknown, evidence: "its shim does not answer and left no exit record")
+        }
+        return noted ?? AgentCondition(state: .unknown, evidence: "its node has not said")
+    }
+
     package func remove() throws { try FileManager.default.removeItem(atPath: self.path) }
+}
+
+/// What an agent does, and what that is concluded from.
+package struct AgentCondition: Hashable, Sendable {
+    package let state: AgentState
+    package let evidence: String
+
+    package init(state: AgentState, evidence: String) {
+        self.state = state
+        self.evidence = evidence
+    }
 }

@@ -1,14 +1,26 @@
+internal import Domain
 internal import ShimProtocol
 
-/// What an agent is doing, as far as the shim's events tell.
+/// What an agent is doing. Where it comes from is told with it: `AgentMachine.evidence`.
 package enum AgentState: String, Hashable, Sendable, CaseIterable {
     case starting
     /// The program has shown something and waits for its prompt.
     case ready
     /// The prompt has been typed.
     case busy
+    /// It says that it waits for somebody.
+    case waiting
+    /// It says that a service it needs lets it go on later.
+    case throttled
     case exited
     case crashed
+    /// It failed as often as its definition allows, and is not launched again.
+    case quarantined
+    /// Its shim cannot be asked.
+    case unknown
+
+    /// An agent that was asked to end has not crashed.
+    init(of record: ExitRecord) { self = record.isSuccess || record.endedBy == .stop ? .exited : .crashed }
 }
 
 /// The life of one launch of an agent: events of its shim in, actions out. No clock, no IO.
@@ -20,6 +32,8 @@ struct AgentMachine {
         case output
         case written(id: UInt64)
         case viewLost
+        /// What the program says beside its terminal.
+        case said([UInt8])
         case inputRefused(reason: String)
         case refused(reason: String)
         case exited(ExitRecord)
@@ -30,6 +44,7 @@ struct AgentMachine {
 
     enum Action: Equatable {
         case watch(offset: UInt64)
+        case follow(after: UInt64)
         case type([TypedInput])
         case openView
         case stop
@@ -45,6 +60,8 @@ struct AgentMachine {
 
     private let inputs: [TypedInput]
     private(set) var state = AgentState.starting
+    /// What the state is concluded from.
+    private(set) var evidence = "it was launched"
     private var lastWritten: UInt64 = 0
     private var isStopping = false
 
@@ -52,28 +69,33 @@ struct AgentMachine {
 
     mutating func handle(_ event: Event) -> [Action] {
         switch (event, self.state) {
-        case (_, .exited), (_, .crashed): return []
+        case (_, .exited), (_, .crashed), (_, .unknown): return []
         case (.welcomed(let length), _):
-            if length > 0 { return self.becomeReady() }
-            return [.watch(offset: 0)]
+            if length > 0 { return self.becomeReady() + [.follow(after: 0)] }
+            return [.watch(offset: 0), .follow(after: 0)]
         case (.output, .starting): return self.becomeReady()
         case (.output, _): return []
         case (.written(let id), _):
             self.lastWritten = max(self.lastWritten, id)
-            if self.state == .ready, self.lastWritten == self.inputs.last?.id { self.state = .busy }
+            if self.state == .ready, self.lastWritten == self.inputs.last?.id {
+                self.conclude(.busy, "its prompt was typed")
+            }
+            return []
+        case (.said(let line), _):
+            if let (state, evidence) = AgentSaying.state(line) { self.conclude(state, evidence) }
             return []
         case (.viewLost, _): return [.openView]
         case (.inputRefused(let reason), _):
-            self.state = .crashed
+            self.conclude(.crashed, "its prompt could not be typed")
             return [.fail(AgentError(code: .failed, message: "the agent's prompt could not be typed: \(reason)"))]
         case (.refused(let reason), _):
-            self.state = .crashed
+            self.conclude(.unknown, "its shim has another owner")
             return [.fail(AgentError(code: .replaced, message: "the agent's shim refused this node: \(reason)"))]
         case (.exited(let record), _), (.disconnected(let record?), _):
-            self.state = record.isSuccess ? .exited : .crashed
+            self.conclude(AgentState(of: record), "its exit record: \(record.summary)")
             return [.finish(record)]
         case (.disconnected(nil), _):
-            self.state = .crashed
+            self.conclude(.crashed, "its shim ended without an exit record")
             return [.fail(AgentError(code: .crashed, message: "the agent's shim ended without an exit record"))]
         case (.stopRequested, _):
             guard !self.isStopping else { return [] }
@@ -82,9 +104,27 @@ struct AgentMachine {
         }
     }
 
+    private mutating func conclude(_ state: AgentState, _ evidence: String) {
+        self.state = state
+        self.evidence = evidence
+    }
+
     private mutating func becomeReady() -> [Action] {
-        self.state = self.inputs.isEmpty ? .busy : .ready
+        self.conclude(self.inputs.isEmpty ? .busy : .ready, "its terminal shows something")
         return [.watch(offset: .max), .type(self.inputs)]
+    }
+}
+
+/// What agents say beside their terminals that this version understands.
+enum AgentSaying {
+    /// `{"type":"state","state":"ready|busy|waiting|throttled","detail":"…"}`; nil for anything else.
+    static func state(_ line: [UInt8]) -> (AgentState, String)? {
+        guard let value = try? JSONParser.parse(line), value["type"]?.string == "state",
+            let state = value["state"]?.string.flatMap(AgentState.init(rawValue:)),
+            [.ready, .busy, .waiting, .throttled].contains(state)
+        else { return nil }
+        let detail = value["detail"]?.string.map { ": \(Printable.text($0, limit: 200))" } ?? ""
+        return (state, "it said so\(detail)")
     }
 }
 
@@ -93,17 +133,8 @@ enum PromptText {
     /// The text as one bracketed paste and Enter, then each closing line and Enter. Control characters
     /// are dropped, so that no text can end the paste early or drive the terminal.
     static func inputs(prompt: String, closing: [String]) -> [AgentMachine.TypedInput] {
-        var parts = [Array("\u{1b}[200~".utf8) + self.cleaned(prompt) + Array("\u{1b}[201~\r".utf8)]
-        parts += closing.map { self.cleaned($0) + [0x0d] }
+        var parts = [Array("\u{1b}[200~".utf8) + TypedText.cleaned(prompt) + Array("\u{1b}[201~\r".utf8)]
+        parts += closing.map { TypedText.cleaned($0) + [0x0d] }
         return parts.enumerated().map { AgentMachine.TypedInput(id: UInt64($0.offset + 1), bytes: $0.element) }
-    }
-
-    static func cleaned(_ text: String) -> [UInt8] {
-        var result = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars {
-            let isControl = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
-            if !isControl || scalar == "\n" || scalar == "\t" { result.append(scalar) }
-        }
-        return Array(String(result).utf8)
     }
 }

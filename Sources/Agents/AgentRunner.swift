@@ -59,7 +59,10 @@ package struct AgentRunner: Sendable {
             return Result(record: record, tail: tail, launches: launches)
         }
         try Task.checkCancellation()
-        if case .failure(let error) = outcome { throw AgentFailure(message: "\(error)", tail: tail) }
+        if case .failure(let error) = outcome {
+            task.directory.note(AgentCondition(state: .quarantined, evidence: "\(error)"))
+            throw AgentFailure(message: "\(error)", tail: tail)
+        }
         guard case .failure(let error) = await last.current, !(error is CancellationError) else {
             throw CancellationError()
         }

@@ -22,6 +22,12 @@ package struct AuditEvent: Hashable, Sendable {
         case dropped = "job.dropped"
         /// Somebody said what became of a job whose outcome was unknown.
         case resolved = "job.resolved"
+        /// Somebody typed into an agent's terminal.
+        case typed = "agent.input"
+        /// Somebody stopped an agent's processes where they stood.
+        case frozen = "agent.frozen"
+        /// Somebody let them go on.
+        case thawed = "agent.thawed"
         /// Somebody changed a workspace's weight or limits.
         case limitsSet = "workspace.limits"
     }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,25 @@ int orc_pty_copy_size(int from, int master) {
     struct winsize size;
     if (ioctl(from, TIOCGWINSZ, &size) < 0) return -errno;
     return ioctl(master, TIOCSWINSZ, &size) < 0 ? -errno : 0;
+}
+
+int orc_pty_unread(int master) {
+    // Only the other end tells, and only for a moment: while it is open nobody learns that the program has closed it.
+    int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (slave < 0) return -errno;
+    // Waits for what is on its way from the master: n_tty_poll flushes the port's work where no input is there yet.
+    struct pollfd waiting = {.fd = slave, .events = POLLIN};
+    poll(&waiting, 1, 0);
+    int unread = 0;
+    int result = ioctl(slave, FIONREAD, &unread) < 0 ? -errno : unread;
+    close(slave);
+    return result;
+}
+
+int orc_pty_is_in_line_mode(int master) {
+    struct termios settings;
+    if (tcgetattr(master, &settings) < 0) return -errno;
+    return (settings.c_lflag & ICANON) != 0;
 }
 
 // Runs in the child of the fork: only async-signal-safe calls, and no return.

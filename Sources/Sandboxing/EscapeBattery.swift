@@ -194,14 +194,14 @@ package struct EscapeAttempt: Hashable, Sendable {
     private static let lifetimes = Self.made(
         "lifetime",
         [
-            ("a session of its own", #"setsid sleep 600."$MARK" & exit 0"#),
-            ("an orphan's orphan", #"( ( trap '' HUP TERM INT; sleep 600."$MARK" ) & ) ; exit 0"#),
-            ("deaf to signals", #"trap '' HUP TERM INT QUIT; nohup sleep 600."$MARK" >/dev/null 2>&1 & exit 0"#),
-            ("stopped", #"sleep 600."$MARK" & kill -STOP $!; exit 0"#),
+            ("a session of its own", #"setsid sleep 599."$MARK" & exit 0"#),
+            ("an orphan's orphan", #"( ( trap '' HUP TERM INT; sleep 599."$MARK" ) & ) ; exit 0"#),
+            ("deaf to signals", #"trap '' HUP TERM INT QUIT; nohup sleep 599."$MARK" >/dev/null 2>&1 & exit 0"#),
+            ("stopped", #"sleep 599."$MARK" & kill -STOP $!; exit 0"#),
             (
                 "many at once",
-                #"export MARK; timeout --foreground -s KILL 1 bash -c 'for i in $(seq 1 400); do sleep 600.$MARK & done' 2>/dev/null; exit 0"#
+                #"export MARK; timeout --foreground -s KILL 1 bash -c 'for i in $(seq 1 400); do sleep 599.$MARK & done' 2>/dev/null; exit 0"#
             ),
-            ("forks without end", #"f() { f | f & }; f 2>/dev/null; sleep 0.3; sleep 600."$MARK" & exit 0"#),
+            ("forks without end", #"f() { f | f & }; f 2>/dev/null; sleep 0.3; sleep 599."$MARK" & exit 0"#),
         ])
 }

@@ -33,7 +33,7 @@ package struct SandboxPlan: Sendable {
 
     /// How a program is connected.
     package enum Connection: Sendable {
-        /// A terminal of its own, recorded; `token` is what an owner must show.
+        /// A terminal of its own, recorded; `token` is what an owner must show. Descriptor 3 is for events.
         case terminal(token: [UInt8], orphanGrace: Duration)
         /// Pipes; descriptor 3 is for its result, 4 for lines of its progress.
         case command(input: [UInt8], outputLimit: Int, ownerPID: Int32)
@@ -50,7 +50,8 @@ package struct SandboxPlan: Sendable {
 
         var lastDescriptor: UInt8 {
             switch self {
-            case .terminal, .direct: 2
+            case .terminal: 3
+            case .direct: 2
             case .command: 4
             }
         }
@@ -144,6 +145,7 @@ package struct SandboxPlan: Sendable {
         let home = isNamespaced ? Self.home : workspace + "/.home"
         var variables = ["PATH": "/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8", "USER": "agent"]
         if connection.isTerminal { variables["TERM"] = "xterm-256color" }
+        if case .terminal = connection { variables["ORCHESTRA_EVENTS_FD"] = "3" }
         if !isNamespaced {
             variables["TMPDIR"] = home + "/tmp"
             // It may not look at the host's, and would give up.

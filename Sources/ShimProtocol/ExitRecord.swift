@@ -118,5 +118,11 @@ package enum ShimFiles {
     package static let launch = "launch"
     package static let socket = "s"
     package static let log = "output.log"
+    /// When each part of the log came.
+    package static let timing = "output.timing"
+    /// What the agent said beside its terminal: an object a line, `{"n":…,"ms":…,"event":{…}}`.
+    package static let events = "events.jsonl"
+    /// What the agent does, as its node saw it last.
+    package static let state = "state"
     package static let exit = "exit"
 }

@@ -13,6 +13,14 @@ package enum ShimFrame: Hashable, Sendable {
     case stop
     /// The exit has been recorded elsewhere; the shim may go.
     case reap
+    /// Text for the agent under a key of its own; answered by receipts, the first at once. Anyone who shows the token may
+    /// send it: the key makes it harmless twice.
+    case message(key: [UInt8], text: String)
+    /// Stops every process of the program where it stands, or lets all go on.
+    case freeze
+    case thaw
+    /// Sends what the agent said beside its terminal after this number, and what it will say.
+    case follow(after: UInt64)
     /// Sends terminal output from `offset` of the log on; an offset past its end means none for now.
     case watch(offset: UInt64)
 
@@ -24,6 +32,10 @@ package enum ShimFrame: Hashable, Sendable {
     case inputRefused(id: UInt64, reason: String)
     case output(offset: UInt64, bytes: [UInt8])
     case exited(ExitRecord)
+    case receipt(MessageLedger.Receipt)
+    case event(EventLog.Event)
+    /// What was asked is done: as many processes as were stopped or continued.
+    case done(count: UInt32)
     /// The pane is gone, with its tmux server or without; the program goes on.
     case viewLost
 
@@ -50,6 +62,15 @@ package enum ShimFrame: Hashable, Sendable {
         case .watch(let offset):
             body.write(UInt8(6))
             body.write(offset)
+        case .message(let key, let text):
+            body.write(UInt8(7))
+            body.write(block: key)
+            body.write(text: text)
+        case .freeze: body.write(UInt8(8))
+        case .thaw: body.write(UInt8(9))
+        case .follow(let number):
+            body.write(UInt8(10))
+            body.write(number)
         case .welcome(let pid, let length):
             body.write(UInt8(65))
             body.write(UInt32(bitPattern: pid))
@@ -72,6 +93,20 @@ package enum ShimFrame: Hashable, Sendable {
             body.write(UInt8(71))
             body.write(id)
             body.write(text: reason)
+        case .receipt(let receipt):
+            body.write(UInt8(72))
+            body.write(block: receipt.key)
+            body.write(receipt.stage.rawValue)
+            body.write(receipt.offset)
+            body.write(text: receipt.reason)
+        case .event(let event):
+            body.write(UInt8(73))
+            body.write(event.number)
+            body.write(event.time)
+            body.write(block: event.line)
+        case .done(let count):
+            body.write(UInt8(74))
+            body.write(count)
         }
         var frame = ByteWriter()
         frame.write(block: body.bytes)
@@ -87,6 +122,10 @@ package enum ShimFrame: Hashable, Sendable {
         case 4: self = .stop
         case 5: self = .reap
         case 6: self = .watch(offset: try reader.number())
+        case 7: self = .message(key: try reader.block(), text: try reader.text())
+        case 8: self = .freeze
+        case 9: self = .thaw
+        case 10: self = .follow(after: try reader.number())
         case 65: self = .welcome(launcherPID: Int32(bitPattern: try reader.number()), logLength: try reader.number())
         case 66: self = .refused(reason: try reader.text())
         case 67: self = .written(id: try reader.number())
@@ -94,6 +133,17 @@ package enum ShimFrame: Hashable, Sendable {
         case 69: self = .exited(try ExitRecord(decoding: try reader.block()))
         case 70: self = .viewLost
         case 71: self = .inputRefused(id: try reader.number(), reason: try reader.text())
+        case 72:
+            let key = try reader.block()
+            guard let stage = MessageLedger.Stage(rawValue: try reader.number()) else {
+                throw DomainError.invalidValue("a receipt names an unknown stage")
+            }
+            self = .receipt(
+                MessageLedger.Receipt(key: key, stage: stage, offset: try reader.number(), reason: try reader.text()))
+        case 73:
+            self = .event(
+                EventLog.Event(number: try reader.number(), time: try reader.number(), line: try reader.block()))
+        case 74: self = .done(count: try reader.number())
         case let kind: throw DomainError.invalidValue("unknown frame kind \(kind)")
         }
         guard reader.isAtEnd else { throw DomainError.invalidValue("a frame is longer than its kind") }

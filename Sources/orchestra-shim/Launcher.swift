@@ -168,7 +168,7 @@ extension Launcher {
     private static func endDescendants() {
         var stopped: Set<Int32> = []
         while true {
-            let new = self.descendants().subtracting(stopped)
+            let new = self.descendants().filter { !stopped.contains($0) }
             if new.isEmpty { break }
             for process in new { _ = kill(process, SIGSTOP) }
             stopped.formUnion(new)
@@ -176,13 +176,48 @@ extension Launcher {
         for process in stopped { _ = kill(process, SIGKILL) }
     }
 
-    private static func descendants() -> Set<Int32> {
-        var found: Set<Int32> = []
-        var pending = self.children(of: getpid())
-        while let process = pending.popLast() {
-            if found.insert(process).inserted { pending += self.children(of: process) }
+    /// All processes below this one, parents before their children.
+    private static func descendants() -> [Int32] {
+        var found = self.children(of: getpid())
+        var next = 0
+        while next < found.count {
+            found += self.children(of: found[next])
+            next += 1
         }
         return found
+    }
+
+    /// Stops the whole tree where it stands, from the top, so that nobody is left to continue what was stopped; how many
+    /// processes there are.
+    func freeze() -> Int {
+        var stopped: Set<Int32> = []
+        while true {
+            let new = Self.descendants().filter { !stopped.contains($0) }
+            if new.isEmpty { return stopped.count }
+            for process in new {
+                _ = kill(process, SIGSTOP)
+                Self.waitUntilStopped(process)
+            }
+            stopped.formUnion(new)
+        }
+    }
+
+    /// A parent that waits in the kernel would still learn that its child was stopped, and a shell print so.
+    private static func waitUntilStopped(_ process: Int32) {
+        for _ in 0..<200 {
+            let fields = POSIX.wholeFile("/proc/\(process)/stat").map { String(decoding: $0, as: UTF8.self) } ?? ""
+            // The name in parentheses may hold anything.
+            let state = fields.split(separator: ")").last?.split(separator: " ").first
+            if state == nil || state == "T" || state == "Z" { return }
+            _ = POSIX.poll([], milliseconds: 1)
+        }
+    }
+
+    /// Lets all go on.
+    func thaw() -> Int {
+        let all = Self.descendants()
+        for process in all.reversed() { _ = kill(process, SIGCONT) }
+        return all.count
     }
 
     /// The children of all threads of a process.

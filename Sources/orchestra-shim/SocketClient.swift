@@ -8,6 +8,7 @@ struct SocketClient {
         /// Has not shown the token yet.
         case stranger
         case owner
+        /// Has shown the token, and neither owns the agent nor keeps it alive.
         case viewer
     }
 
@@ -15,6 +16,8 @@ struct SocketClient {
     var role = Role.stranger
     /// Where in the log this connection reads next, nil when it does not watch.
     var watchOffset: UInt64?
+    /// Set once the connection asked for what the agent says beside its terminal.
+    var followsEvents = false
     /// Set once the connection was told of the program's end.
     var knowsEnd = false
     private(set) var inbound: [UInt8] = []

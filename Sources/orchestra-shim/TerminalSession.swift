@@ -11,13 +11,19 @@ struct TerminalSession {
     private let master: Int32
     private let listener: Int32
     private let signals: Int32
-    private let log: Int32
+    private let eventPipe: Int32
+    private let eventFile: Int32
+    private let startedAt: UInt64
+    private var recorder: Recorder
     private var launcher: Launcher
 
     private var clients: [SocketClient] = []
     private var epoch: UInt64 = 0
-    private var logLength: UInt64 = 0
-    private var isLogBroken = false
+    private var ledger = MessageLedger()
+    private var pasteMode = PasteModeScanner()
+    private var events = EventLog()
+    private var isEventPipeOpen = true
+    private var eventBytes = 0
     private var paneOffset: UInt64 = 0
     private var isPaneOpen = true {
         didSet {
@@ -27,7 +33,7 @@ struct TerminalSession {
             }
         }
     }
-    private var input: [(id: UInt64, bytes: ArraySlice<UInt8>)] = []
+    private var input: [(source: InputSource, bytes: ArraySlice<UInt8>)] = []
     private var inputCount = 0
     /// The largest input id taken so far; an owner that comes back may repeat what it sent.
     private var lastInputID: UInt64 = 0
@@ -39,7 +45,18 @@ struct TerminalSession {
     private var ownerSeenAt = orc_monotonic_milliseconds()
     private var isReaped = false
 
+    private enum InputSource {
+        /// Of the owner, known by its number.
+        case prompt(UInt64)
+        /// Of anyone, known by its key.
+        case message([UInt8])
+    }
+
     private static let inputLimit = 1024 * 1024
+    /// How often it is looked whether the program has read what was written.
+    private static let consumptionMilliseconds: Int32 = 5
+    /// Bytes of events that are kept in their file.
+    private static let eventFileLimit = 16 * 1024 * 1024
     /// How long output is awaited after the program's end, should a descriptor of it stay open.
     private static let drainMilliseconds: UInt64 = 2000
 
@@ -60,31 +77,43 @@ struct TerminalSession {
         guard Launcher.becomeReaper() else { return fail("orphans could not be adopted: errno \(errno)") }
         let signals = orc_signal_descriptor()
         guard signals >= 0 else { return fail("signals cannot be read: errno \(-signals)") }
-        let log = POSIX.openLog("\(directory)/\(ShimFiles.log)")
-        guard log >= 0 else { return fail("the log cannot be opened: errno \(errno)") }
+        let start = orc_monotonic_milliseconds()
+        guard let recorder = Recorder(directory: directory, start: start) else {
+            return fail("the log cannot be opened: errno \(errno)")
+        }
+        let eventFile = POSIX.openLog("\(directory)/\(ShimFiles.events)")
+        guard eventFile >= 0, let events = POSIX.pipe() else {
+            return fail("no pipe for events can be had: errno \(errno)")
+        }
+        _ = orc_set_nonblocking(events.reader)
         let master = orc_pty_open(spec.columns, spec.rows)
         guard master >= 0 else { return fail("no terminal can be had: errno \(-master)") }
         let listener = unsafe orc_listen_unix("\(directory)/\(ShimFiles.socket)")
         guard listener >= 0 else { return fail("the socket cannot be made: errno \(-listener)") }
-        switch Launcher.start(spec, pty: master, stdio: [-1, -1, -1]) {
+        switch Launcher.start(spec, pty: master, stdio: [-1, -1, -1, events.writer]) {
         case .failure(let error): return fail(error.message)
         case .success(let launcher):
+            close(events.writer)
             return TerminalSession(
-                spec: spec, directory: directory, master: master, listener: listener, signals: signals, log: log,
-                launcher: launcher)
+                spec: spec, directory: directory, master: master, listener: listener, signals: signals,
+                eventPipe: events.reader, eventFile: eventFile, startedAt: start, recorder: recorder, launcher: launcher
+            )
         }
     }
 
     private init(
-        spec: LaunchSpec, directory: String, master: Int32, listener: Int32, signals: Int32, log: Int32,
-        launcher: Launcher
+        spec: LaunchSpec, directory: String, master: Int32, listener: Int32, signals: Int32, eventPipe: Int32,
+        eventFile: Int32, startedAt: UInt64, recorder: Recorder, launcher: Launcher
     ) {
         self.spec = spec
         self.directory = directory
         self.master = master
         self.listener = listener
         self.signals = signals
-        self.log = log
+        self.eventPipe = eventPipe
+        self.eventFile = eventFile
+        self.startedAt = startedAt
+        self.recorder = recorder
         self.launcher = launcher
         _ = orc_set_nonblocking(STDOUT_FILENO)
         _ = orc_set_nonblocking(STDIN_FILENO)
@@ -93,15 +122,19 @@ struct TerminalSession {
 
     mutating func run() {
         while !self.isOver {
-            let events = POSIX.poll(self.interests(), milliseconds: 250)
+            let events = POSIX.poll(
+                self.interests(),
+                milliseconds: self.ledger.isWaitingForReader ? Self.consumptionMilliseconds : 250)
             if events[0] != 0 { self.handleSignals() }
             if events[1] != 0 { self.launcher.readReports() }
             if events[2] != 0 { self.handleTerminal(events[2]) }
             if events[3] != 0 { self.accept() }
             if events[4] & POSIX.ended != 0 { self.isPaneOpen = false }
             if events[4] & POSIX.readable != 0 { self.discardPaneInput() }
+            if events[6] != 0 { self.readEvents() }
+            self.lookForConsumption()
             // A connection accepted just now has no event yet.
-            for index in self.clients.indices where 6 + index < events.count && events[6 + index] != 0 {
+            for index in self.clients.indices where 7 + index < events.count && events[7 + index] != 0 {
                 self.serve(index)
             }
             self.pumpViews()
@@ -123,7 +156,7 @@ struct TerminalSession {
 
     private func interests() -> [(fd: Int32, events: Int16)] {
         let isTerminalPolled = self.isTerminalOpen
-        let paneWants = self.isPaneOpen && self.paneOffset < self.logLength
+        let paneWants = self.isPaneOpen && self.paneOffset < self.recorder.length
         return [
             (self.signals, POSIX.readable),
             (self.launcher.pollDescriptor, POSIX.readable),
@@ -131,6 +164,7 @@ struct TerminalSession {
             (self.listener, self.clients.count < 16 ? POSIX.readable : 0),
             (self.isPaneOpen ? STDIN_FILENO : -1, POSIX.readable),
             (paneWants ? STDOUT_FILENO : -1, POSIX.writable),
+            (self.isEventPipeOpen ? self.eventPipe : -1, POSIX.readable),
         ] + self.clients.map { ($0.fd, POSIX.readable | ($0.wantsToWrite ? POSIX.writable : 0)) }
     }
 
@@ -173,16 +207,13 @@ struct TerminalSession {
     }
 
     private mutating func append(_ bytes: [UInt8]) {
-        guard !self.isLogBroken else { return }
-        guard POSIX.writeAll(self.log, bytes) else {
-            // The disk is full: an agent that cannot be recorded must not go on. Part may have been written.
-            self.isLogBroken = true
-            self.logLength = POSIX.length(of: self.log)
-            self.end(.logFailed)
-            return
-        }
-        self.logLength += UInt64(bytes.count)
-        if self.logLength > self.spec.logQuota { self.end(.logQuota) }
+        guard !self.recorder.isBroken else { return }
+        self.recorder.append(bytes, at: orc_monotonic_milliseconds())
+        self.pasteMode.scan(bytes)
+        self.lookForConsumption()
+        self.tell(self.ledger.output(at: self.recorder.length))
+        if self.recorder.isBroken { return self.end(.logFailed) }  // what cannot be recorded must not go on
+        if self.recorder.length > self.spec.logQuota { self.end(.logQuota) }
     }
 
     private mutating func writeInput() {
@@ -190,14 +221,51 @@ struct TerminalSession {
             guard let count = POSIX.write(self.master, first.bytes), count > 0 else { return }
             first.bytes = first.bytes.dropFirst(count)
             self.inputCount -= count
-            if first.bytes.isEmpty {
-                self.input.removeFirst()
-                if let index = self.clients.firstIndex(where: { $0.role == .owner }) {
-                    self.clients[index].send(.written(id: first.id))
-                }
-            } else {
+            guard first.bytes.isEmpty else {
                 self.input[0] = first
+                continue
             }
+            self.input.removeFirst()
+            switch first.source {
+            case .prompt(let id):
+                if let index = self.clients.firstIndex(where: { $0.role == .owner }) {
+                    self.clients[index].send(.written(id: id))
+                }
+            case .message(let key): self.tell([self.ledger.written(key, at: self.recorder.length)].compactMap { $0 })
+            }
+        }
+    }
+
+    /// A program has read its input when the terminal holds none of it any more.
+    private mutating func lookForConsumption() {
+        guard self.ledger.isWaitingForReader, self.exit == nil, self.isTerminalOpen, orc_pty_unread(self.master) == 0
+        else { return }
+        self.tell(self.ledger.inputIsEmpty(at: self.recorder.length))
+    }
+
+    private mutating func tell(_ receipts: [MessageLedger.Receipt]) {
+        for receipt in receipts {
+            for index in self.clients.indices where self.clients[index].role != .stranger {
+                self.clients[index].send(.receipt(receipt))
+            }
+        }
+    }
+
+    private mutating func readEvents() {
+        switch POSIX.read(self.eventPipe) {
+        case .bytes(let bytes):
+            for event in self.events.take(bytes, at: orc_monotonic_milliseconds() - self.startedAt) {
+                let line =
+                    Array("{\"n\":\(event.number),\"ms\":\(event.time),\"event\":".utf8) + event.line
+                    + Array("}\n".utf8)
+                self.eventBytes += line.count
+                if self.eventBytes <= Self.eventFileLimit { _ = POSIX.writeAll(self.eventFile, line) }
+                for index in self.clients.indices where self.clients[index].followsEvents {
+                    self.clients[index].send(.event(event))
+                }
+            }
+        case .wouldBlock: break
+        case .end: self.isEventPipeOpen = false
         }
     }
 
@@ -223,6 +291,14 @@ struct TerminalSession {
         case (.input(let id, let bytes), .owner): self.enqueue(id, bytes, from: index)
         case (.resize(let columns, let rows), .owner): _ = orc_pty_resize(self.master, columns, rows)
         case (.stop, .owner): self.end(.stop)
+        case (.message(let key, let text), .owner), (.message(let key, let text), .viewer):
+            self.clients[index].send(.receipt(self.take(key, text)))
+        case (.freeze, .owner), (.freeze, .viewer):
+            self.clients[index].send(.done(count: UInt32(self.launcher.freeze())))
+        case (.thaw, .owner), (.thaw, .viewer): self.clients[index].send(.done(count: UInt32(self.launcher.thaw())))
+        case (.follow(let number), .owner), (.follow(let number), .viewer):
+            self.clients[index].followsEvents = true
+            for event in self.events.after(number) { self.clients[index].send(.event(event)) }
         case (.reap, .owner): self.isReaped = self.record != nil
         default: self.refuse(index, "this connection may not ask for that")
         }
@@ -240,7 +316,7 @@ struct TerminalSession {
             }
             self.clients[index].role = .owner
         }
-        self.clients[index].send(.welcome(launcherPID: self.launcher.pid, logLength: self.logLength))
+        self.clients[index].send(.welcome(launcherPID: self.launcher.pid, logLength: self.recorder.length))
         if !self.isPaneOpen, epoch > 0 { self.clients[index].send(.viewLost) }
         self.tellEnd(index)
     }
@@ -253,24 +329,55 @@ struct TerminalSession {
 
     private mutating func enqueue(_ id: UInt64, _ bytes: [UInt8], from index: Int) {
         guard self.exit == nil else { return }  // the end itself is told in a moment
+        if let problem = self.lineProblem(bytes) {
+            return self.clients[index].send(.inputRefused(id: id, reason: problem))
+        }
         guard self.inputCount + bytes.count <= Self.inputLimit else {
             return self.clients[index].send(.inputRefused(id: id, reason: "the input queue is full"))
         }
         guard id > self.lastInputID else {
-            if !self.input.contains(where: { $0.id == id }) { self.clients[index].send(.written(id: id)) }
+            let isQueued = self.input.contains { if case .prompt(id) = $0.source { true } else { false } }
+            if !isQueued { self.clients[index].send(.written(id: id)) }
             return
         }
         self.lastInputID = id
         self.inputCount += bytes.count
-        self.input.append((id, bytes[...]))
+        self.input.append((.prompt(id), bytes[...]))
+    }
+
+    /// Puts a message in line; the receipt of what is known of it.
+    private mutating func take(_ key: [UInt8], _ text: String) -> MessageLedger.Receipt {
+        if let known = self.ledger.known(key) { return known }
+        let offset = self.recorder.length
+        func refused(_ reason: String) -> MessageLedger.Receipt {
+            MessageLedger.Receipt(key: key, stage: .refused, offset: offset, reason: reason)
+        }
+        guard self.exit == nil, self.isTerminalOpen else { return refused("the agent has ended") }
+        let bytes = TypedText.bytes(TypedText.cleaned(text), isPasteMarked: self.pasteMode.isMarked)
+        guard self.inputCount + bytes.count <= Self.inputLimit else { return refused("the input queue is full") }
+        if let problem = self.lineProblem(bytes) { return refused(problem) }
+        guard let receipt = self.ledger.queue(key, at: offset) else {
+            return refused("\(MessageLedger.limit) messages wait for the agent already")
+        }
+        self.inputCount += bytes.count
+        self.input.append((.message(key), bytes[...]))
+        return receipt
+    }
+
+    /// A line that the terminal would cut without a word.
+    private func lineProblem(_ bytes: [UInt8]) -> String? {
+        let longest = TypedText.longestLine(of: bytes)
+        guard longest > TypedText.longestLine, orc_pty_is_in_line_mode(self.master) == 1 else { return nil }
+        return
+            "a line of \(longest) bytes: the terminal is in line mode and takes \(TypedText.longestLine); expected shorter lines, or a program that reads every byte"
     }
 
     // MARK: - Views
 
     /// Feeds the pane and the watchers from the log, as far as each can take it now.
     private mutating func pumpViews() {
-        while self.isPaneOpen, self.paneOffset < self.logLength {
-            let bytes = POSIX.read(self.log, at: self.paneOffset, limit: 32 * 1024)
+        while self.isPaneOpen, self.paneOffset < self.recorder.length {
+            let bytes = POSIX.read(self.recorder.log, at: self.paneOffset, limit: 32 * 1024)
             guard let count = POSIX.write(STDOUT_FILENO, bytes[...]) else {
                 self.isPaneOpen = false
                 break
@@ -279,10 +386,10 @@ struct TerminalSession {
             self.paneOffset += UInt64(count)
         }
         for index in self.clients.indices {
-            while let offset = self.clients[index].watchOffset, offset < self.logLength,
+            while let offset = self.clients[index].watchOffset, offset < self.recorder.length,
                 self.clients[index].outbound.count < SocketClient.outboundLimit, !self.clients[index].isGone
             {
-                let bytes = POSIX.read(self.log, at: offset, limit: 32 * 1024)
+                let bytes = POSIX.read(self.recorder.log, at: offset, limit: 32 * 1024)
                 if bytes.isEmpty { break }
                 self.clients[index].send(.output(offset: offset, bytes: bytes))
                 self.clients[index].watchOffset = offset + UInt64(bytes.count)
@@ -298,7 +405,7 @@ struct TerminalSession {
         guard let record = self.record, self.clients[index].role != .stranger, !self.clients[index].knowsEnd else {
             return
         }
-        if let offset = self.clients[index].watchOffset, offset < self.logLength { return }
+        if let offset = self.clients[index].watchOffset, offset < self.recorder.length { return }
         if self.clients[index].role == .viewer, self.clients[index].watchOffset == nil { return }
         self.clients[index].knowsEnd = true
         self.clients[index].send(.exited(record))
@@ -338,8 +445,9 @@ struct TerminalSession {
         let record = ExitRecord(
             endedBy: self.hasFailedToLaunch(exit) ? .launchFailed : self.endedBy, code: exit.code, signal: exit.signal,
             userMicroseconds: exit.user_microseconds, systemMicroseconds: exit.system_microseconds,
-            maxRSSKiB: exit.max_rss_kib, logLength: self.logLength)
-        _ = fsync(self.log)
+            maxRSSKiB: exit.max_rss_kib, logLength: self.recorder.length)
+        self.readEvents()
+        self.recorder.finish()
         _ = POSIX.replaceFile("\(self.directory)/\(ShimFiles.exit)", with: record.encoded)
         self.record = record
         self.pumpViews()
@@ -349,7 +457,7 @@ struct TerminalSession {
     private func hasFailedToLaunch(_ exit: orc_exit) -> Bool {
         guard self.endedBy == .itself else { return false }
         if !self.launcher.hasReadInit { return true }
-        return Launcher.hasRefused(exit.code, words: POSIX.read(self.log, at: 0, limit: 64))
+        return Launcher.hasRefused(exit.code, words: POSIX.read(self.recorder.log, at: 0, limit: 64))
     }
 }
 

@@ -12,6 +12,8 @@ private final class AgentMachineBox {
 
     var state: AgentState { self.machine.state }
 
+    var evidence: String { self.machine.evidence }
+
     func handle(_ event: AgentMachine.Event) -> [AgentMachine.Action] { self.machine.handle(event) }
 }
 
@@ -26,7 +28,7 @@ struct AgentMachineTests {
     @Test("a fresh agent gets its prompt only after it has shown something")
     func promptWaits() {
         let machine = AgentMachineBox(inputs: Self.inputs)
-        #expect(machine.handle(.welcomed(logLength: 0)) == [.watch(offset: 0)])
+        #expect(machine.handle(.welcomed(logLength: 0)) == [.watch(offset: 0), .follow(after: 0)])
         #expect(machine.state == .starting)
         #expect(machine.handle(.output) == [.watch(offset: .max), .type(Self.inputs)])
         #expect(machine.state == .ready)
@@ -41,7 +43,31 @@ struct AgentMachineTests {
     @Test("an adopted agent gets the same inputs by the same ids, which the shim does not type twice")
     func adoption() {
         let machine = AgentMachineBox(inputs: Self.inputs)
-        #expect(machine.handle(.welcomed(logLength: 100)) == [.watch(offset: .max), .type(Self.inputs)])
+        #expect(
+            machine.handle(.welcomed(logLength: 100))
+                == [.watch(offset: .max), .type(Self.inputs), .follow(after: 0)])
+    }
+
+    @Test("what it says of itself is its state, with that as evidence; other words change nothing")
+    func saying() {
+        let machine = AgentMachineBox(inputs: [])
+        _ = machine.handle(.welcomed(logLength: 1))
+        #expect(machine.state == .busy)
+        _ = machine.handle(.said(Array(#"{"type":"state","state":"throttled","detail":"until noon"}"#.utf8)))
+        #expect(machine.state == .throttled && machine.evidence == "it said so: until noon")
+        for words in [
+            #"{"type":"state","state":"exited"}"#, #"{"type":"state","state":"quarantined"}"#, "{}", "[", "",
+            #"{"state":"busy"}"#,
+        ] {
+            _ = machine.handle(.said(Array(words.utf8)))
+            #expect(machine.state == .throttled)
+        }
+    }
+
+    @Test("an agent that was asked to end has not crashed")
+    func stopped() {
+        #expect(AgentState(of: ExitRecord(endedBy: .stop, code: 137, signal: 0)) == .exited)
+        #expect(AgentState(of: ExitRecord(endedBy: .orphaned, code: 137, signal: 0)) == .crashed)
     }
 
     @Test("a socket that closes means the record on disk, or a crash")

@@ -8,7 +8,9 @@ struct ShimProtocolTests {
         .hello(token: [1, 2, 3], epoch: .max), .input(id: 7, bytes: Array("text\r".utf8)),
         .resize(columns: 80, rows: 24), .stop,
         .reap, .watch(offset: 9), .welcome(launcherPID: 42, logLength: 1), .refused(reason: "no"), .written(id: 7),
-        .output(offset: 3, bytes: [0, 255]), .viewLost,
+        .output(offset: 3, bytes: [0, 255]), .viewLost, .message(key: [1], text: "é"), .freeze, .thaw,
+        .follow(after: 3), .event(EventLog.Event(number: 1, time: 2, line: [3])), .done(count: 9),
+        .receipt(MessageLedger.Receipt(key: [1], stage: .refused, offset: 7, reason: "no")),
         .exited(
             ExitRecord(endedBy: .itself, code: 3, signal: 0, logLength: 10, output: [1], errorOutput: [2], result: [3])),
     ]

@@ -20,6 +20,10 @@ int orc_memfd_with(const void *_Nullable bytes, size_t count);
 // Opens a pseudo terminal of the given size; the master is close-on-exec and non-blocking.
 int orc_pty_open(uint16_t columns, uint16_t rows);
 int orc_pty_resize(int master, uint16_t columns, uint16_t rows);
+// Bytes in the terminal's input that no program has read; in line mode those of whole lines.
+int orc_pty_unread(int master);
+// 1 when the terminal takes whole lines, 0 when it takes every byte at once.
+int orc_pty_is_in_line_mode(int master);
 // Gives the terminal the size that another one has.
 int orc_pty_copy_size(int from, int master);
 

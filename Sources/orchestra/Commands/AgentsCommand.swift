@@ -6,8 +6,11 @@ import ShimProtocol
 
 struct AgentsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "agents", abstract: "Shows the agents of this machine.",
-        subcommands: [List.self, Logs.self, Attach.self], defaultSubcommand: List.self)
+        commandName: "agents", abstract: "Starts agents, shows them, and talks to those of this machine.",
+        subcommands: [
+            Start.self, List.self, Show.self, Attach.self, Send.self, Events.self, Logs.self, Replay.self, Stop.self,
+            Freeze.self, Thaw.self,
+        ], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -23,20 +26,11 @@ struct AgentsCommand: AsyncParsableCommand {
                 if agents.isEmpty, !self.output.json { show("no agents under \(context.stateDirectory)/agents") }
                 for agent in agents {
                     guard let generation = agent.generations.last else { continue }
-                    let record = agent.exitRecord(generation)
-                    let state =
-                        record.map { $0.isSuccess ? "exited" : "crashed" }
-                        ?? (agent.isAlive(generation) ? "running" : "unknown")
+                    let condition = agent.condition
                     if self.output.json {
-                        let line: JSONValue = [
-                            "agent_id": .string(agent.id.description), "state": .string(state),
-                            "launches": .integer(Int64(generation)), "log": .string(agent.logPath(generation)),
-                            "exit_status": record.map { .integer(Int64($0.code)) } ?? .null,
-                        ]
-                        show(line.text)
+                        show(AgentText.json(agent, generation).text)
                     } else {
-                        let detail = record.map { ", \($0.summary)" } ?? ""
-                        show("\(agent.id)  \(state)  launch \(generation)\(detail)")
+                        show("\(agent.id)  \(condition.state.rawValue)  launch \(generation)  (\(condition.evidence))")
                     }
                 }
             }
@@ -103,7 +97,7 @@ struct AgentsCommand: AsyncParsableCommand {
     }
 }
 
-private func findAgent(_ text: String, in context: Context, launch: Int?) throws -> (AgentDirectory, Int) {
+func findAgent(_ text: String, in context: Context, launch: Int?) throws -> (AgentDirectory, Int) {
     let id = try JobID(text)
     let agent = AgentDirectory(root: context.stateDirectory + "/agents", id: id)
     guard let last = agent.generations.last else {

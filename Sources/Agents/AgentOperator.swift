@@ -1,0 +1,114 @@
+package import Domain
+internal import Foundation
+package import NIOPosix
+package import ShimProtocol
+
+/// What a person does to one launch of a living agent on this machine, beside its node: the shim serves anyone of the
+/// node's user who shows the launch's token. Nothing here takes the agent from its node.
+package struct AgentOperator: Sendable {
+    private let directory: AgentDirectory
+    private let generation: Int
+    private let group: MultiThreadedEventLoopGroup
+
+    package init(directory: AgentDirectory, generation: Int, group: MultiThreadedEventLoopGroup) {
+        self.directory = directory
+        self.generation = generation
+        self.group = group
+    }
+
+    /// Sends a message and gives each of its receipts to `told`, until `stage` is reached, it is refused, or the time is
+    /// over; the last receipt. Sent again with the same key it is not typed again. Throws `AgentError` when there is no
+    /// shim, or none answers.
+    package func send(
+        _ text: String, key: [UInt8], until stage: MessageLedger.Stage, timeout: Duration,
+        told: @escaping @Sendable (MessageLedger.Receipt) -> Void
+    ) async throws -> MessageLedger.Receipt {
+        let last = Last<MessageLedger.Receipt>()
+        try await self.converse(timeout: timeout) { connection in
+            try await connection.send(.message(key: key, text: text))
+        } receive: { frame in
+            guard case .receipt(let receipt) = frame, receipt.key == key else {
+                if case .exited = frame { return true }
+                return false
+            }
+            await last.set(receipt)
+            told(receipt)
+            return receipt.stage == .refused || receipt.stage.rawValue >= stage.rawValue
+        }
+        guard let receipt = await last.value else {
+            throw AgentError(
+                code: .crashed, message: "the agent's shim gave no receipt; send it again with the same key")
+        }
+        return receipt
+    }
+
+    /// Stops every process of the agent where it stands; how many there are.
+    package func freeze() async throws -> Int { try await self.ask(.freeze) }
+
+    /// Lets all go on.
+    package func thaw() async throws -> Int { try await self.ask(.thaw) }
+
+    private func ask(_ frame: ShimFrame) async throws -> Int {
+        let count = Last<Int>()
+        try await self.converse(timeout: .seconds(10)) {
+            try await $0.send(frame)
+        } receive: { frame in
+            guard case .done(let number) = frame else { return false }
+            await count.set(Int(number))
+            return true
+        }
+        guard let result = await count.value else {
+            throw AgentError(code: .crashed, message: "the agent's shim did not answer")
+        }
+        return result
+    }
+
+    /// What the agent said beside its terminal after this number, as lines `{"n":…,"ms":…,"event":{…}}`. Where there is
+    /// nothing yet it is waited for, at most for `wait`.
+    package func events(after number: UInt64, wait: Duration) async throws -> [JSONValue] {
+        let found = self.directory.events(self.generation, after: number)
+        guard found.isEmpty, wait > .zero else { return found }
+        try await self.converse(timeout: wait) {
+            try await $0.send(.follow(after: number))
+        } receive: { frame in
+            switch frame {
+            case .event, .exited: true
+            default: false
+            }
+        }
+        return self.directory.events(self.generation, after: number)
+    }
+
+    /// Shows the token and talks until `receive` says that it is enough, the shim ends, or the time is over.
+    private func converse(
+        timeout: Duration, opened: @escaping @Sendable (ShimConnection) async throws -> Void,
+        receive: @escaping @Sendable (ShimFrame) async -> Bool
+    ) async throws {
+        guard let bytes = self.directory.read(ShimFiles.launch, generation: self.generation),
+            let spec = try? LaunchSpec(decoding: bytes)
+        else { throw AgentError(code: .crashed, message: "the agent's launch file cannot be read") }
+        let (path, group) = (self.directory.socketPath(self.generation), self.group)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask {
+                _ = try await ShimConnection.with(path: path, group: group) { connection in
+                    try await connection.send(.hello(token: spec.token, epoch: 0))
+                    try await opened(connection)
+                } receive: { frame, _ in
+                    if case .refused(let reason) = frame {
+                        throw AgentError(code: .replaced, message: "the agent's shim refused: \(reason)")
+                    }
+                    return await receive(frame) ? true : nil
+                }
+            }
+            tasks.addTask { try await ContinuousClock().sleep(for: timeout) }
+            defer { tasks.cancelAll() }
+            try await tasks.next()
+        }
+    }
+}
+
+private actor Last<Value: Sendable> {
+    private(set) var value: Value?
+
+    func set(_ value: Value) { self.value = value }
+}

@@ -1,0 +1,367 @@
+import Agents
+import ArgumentParser
+import Audit
+import Domain
+import Foundation
+import Jobs
+import NIOPosix
+import ShimProtocol
+import Worker
+
+extension AgentsCommand {
+    struct Start: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Asks for an agent to be run, on whatever node has room.",
+            discussion: """
+                The same as submitting agent.run: decided by the policy, audited, kept until a node takes it. Its id is the
+                job's.
+
+                EXAMPLES
+                  orchestra agents start shell --prompt 'ls -la' --follow
+                """)
+
+        @OptionGroup var scope: WorkspaceScope
+        @Argument(help: "The agent, a file under Policies/agents.") var agent: String
+        @Option(help: "What it is asked to do.") var prompt: String
+        @Option(help: "The idempotency key, a UUID; a new one when it is left out.") var requestID: String?
+        @Flag(help: "Waits for its end, and shows its terminal while it runs on this machine.") var follow = false
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            try await reporting {
+                let context = try self.scope.context()
+                let params: JSONValue = ["agent": .string(self.agent), "prompt": .string(self.prompt)]
+                let request = JobRequest(
+                    workspace: try context.workspace(), action: try ActionName("agent.run"),
+                    requestID: try RequestID(self.requestID ?? UUID().uuidString), params: params.bytes,
+                    actor: "cli:\(NSUserName())")
+                let (json, follows) = (self.output.json, self.follow)
+                try await QueueSession.with(context) { session in
+                    let answers = try await session.submit([request], policy: try context.policy())
+                    guard let answer = answers.first else { throw CommandError(.gaveUp, "the queue did not answer") }
+                    let (id, isDuplicate) = try answer.accepted()
+                    let line: JSONValue = ["agent_id": .string(id.description), "duplicate": .bool(isDuplicate)]
+                    show(json ? line.text : isDuplicate ? "agent \(id) (this request id came before)" : "agent \(id)")
+                    guard follows else { return }
+                    let job = try await JobWatcher(
+                        session: session, workspace: request.workspace, agents: context.stateDirectory + "/agents",
+                        json: json
+                    ).watch(id)
+                    guard job.state == .completed else { throw ExitCode(CommandError.Status.jobFailed.rawValue) }
+                }
+            }
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Shows what an agent of this machine does, and how that is known.",
+            discussion: "EXAMPLE\n  orchestra agents show 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11")
+
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var output: OutputOptions
+        @Argument(help: "The agent's id, which is its job's.") var id: String
+
+        func run() async throws {
+            try await reporting {
+                let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: nil)
+                let value = AgentText.json(agent, generation)
+                guard !self.output.json else { return show(value.text) }
+                guard case .object(let members) = value else { return }
+                for member in members { show("\(member.name): \(member.value.string ?? member.value.text)") }
+            }
+        }
+    }
+
+    struct Send: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Types a message into an agent's terminal, and says how far it came.",
+            discussion: """
+                queued: taken by its shim. written: in the terminal's input. consumed: the agent has read it. answered: it
+                wrote something afterwards. refused: with the reason, and nothing was typed. The same --message-id is
+                never typed twice. Status 0 when the awaited stage was reached, 1 when not in time, 65 when refused. The
+                message is in the audit trail, as a keyed digest, before it is typed.
+
+                EXAMPLE
+                  orchestra agents send 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11 'echo hello' --until answered
+                """)
+
+        @OptionGroup var scope: WorkspaceScope
+        @OptionGroup var output: OutputOptions
+        @Argument(help: "The agent's id, which is its job's.") var id: String
+        @Argument(help: "The message; - is standard input.") var message: String
+        @Option(help: "Its idempotency key, a UUID; a new one when it is left out.") var messageID: String?
+        @Option(help: "Waits for this stage: queued, written, consumed or answered.") var until = "consumed"
+        @Option(help: ArgumentHelp("How long to wait, in seconds.", valueName: "seconds")) var timeout = 10
+
+        func run() async throws {
+            try await reporting {
+                let (text, key, stage) = (
+                    try self.text(), try RequestID(self.messageID ?? UUID().uuidString), try self.stage()
+                )
+                let context = try self.scope.context()
+                let (agent, generation) = try findAgent(self.id, in: context, launch: nil)
+                let (json, wait) = (self.output.json, Duration.seconds(self.timeout))
+                try await self.scope.withSession { session, workspace in
+                    try await session.audit(.typed, agent.id, in: workspace, content: Array(text.utf8), key: key)
+                    let last = try await AgentOperator(directory: agent, generation: generation, group: .singleton)
+                        .send(text, key: Array(key.description.utf8), until: stage, timeout: wait) { receipt in
+                            show(AgentText.receipt(receipt, key, json: json))
+                        }
+                    if last.stage == .refused { throw CommandError(.data, "the message was refused: \(last.reason)") }
+                    guard last.stage.rawValue >= stage.rawValue else {
+                        throw CommandError(
+                            .jobFailed,
+                            "the message is \(last.stage.name), and was not \(stage.name) within \(wait); ask again with --message-id \(key)"
+                        )
+                    }
+                }
+            }
+        }
+
+        private func text() throws -> String {
+            guard self.message == "-" else { return self.message }
+            let data = try FileHandle.standardInput.read(upToCount: 1 << 20) ?? Data()
+            guard let text = String(validating: data, as: UTF8.self) else {
+                throw CommandError(.data, "standard input is not UTF-8")
+            }
+            return text
+        }
+
+        private func stage() throws -> MessageLedger.Stage {
+            guard let stage = MessageLedger.Stage.allCases.first(where: { $0.name == self.until }), stage != .refused
+            else {
+                throw CommandError(.usage, "--until: expected queued, written, consumed or answered")
+            }
+            return stage
+        }
+    }
+
+    struct Events: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Prints what an agent said beside its terminal.",
+            discussion: """
+                Agents write lines of JSON to their descriptor 3 (ORCHESTRA_EVENTS_FD). Each has a number; --after and --wait
+                go on from there. The agent's word, not to be trusted more than its terminal.
+
+                EXAMPLE
+                  orchestra agents events 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11 --after 17 --wait 30
+                """)
+
+        @OptionGroup var common: CommonOptions
+        @Argument(help: "The agent's id, which is its job's.") var id: String
+        @Option(help: "Only events with a higher number.") var after: UInt64 = 0
+        @Option(help: ArgumentHelp("Waits for the next one, in seconds.", valueName: "seconds")) var wait = 0
+
+        func run() async throws {
+            try await reporting {
+                let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: nil)
+                let wait = agent.exitRecord(generation) == nil ? Duration.seconds(self.wait) : .zero
+                let events = try await AgentOperator(directory: agent, generation: generation, group: .singleton)
+                    .events(after: self.after, wait: wait)
+                for event in events { show(event.text) }
+            }
+        }
+    }
+
+    struct Replay: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Plays an agent's terminal as it was, at its own pace.",
+            discussion: """
+                Your terminal obeys what the agent wrote: play only what you trust, or look at `agents logs`. --cast prints a
+                recording (asciicast v2) instead.
+
+                EXAMPLES
+                  orchestra agents replay 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11 --speed 4
+                  orchestra agents replay 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11 --cast > agent.cast
+                """)
+
+        @OptionGroup var common: CommonOptions
+        @Argument(help: "The agent's id, which is its job's.") var id: String
+        @Option(help: "Which launch; the last one when it is left out.") var launch: Int?
+        @Option(help: "How much faster than it was.") var speed = 1.0
+        @Flag(help: "Prints an asciicast.") var cast = false
+
+        func run() async throws {
+            try await reporting {
+                guard self.speed > 0, self.speed.isFinite else {
+                    throw CommandError(.usage, "--speed \(self.speed): expected more than 0")
+                }
+                let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: self.launch)
+                guard let log = FileManager.default.contents(atPath: agent.logPath(generation)) else {
+                    throw CommandError(.data, "launch \(generation) of agent \(agent.id) has no log")
+                }
+                var recording = Recording(log: Array(log), timing: agent.timing(generation))
+                if self.cast {
+                    for line in recording.asciicast(columns: 220, rows: 50) { show(line) }
+                    return
+                }
+                var played: UInt64 = 0
+                while let (time, bytes) = recording.next() {
+                    let pause = Double(time - min(played, time)) / self.speed
+                    played = time
+                    try await ContinuousClock().sleep(for: .milliseconds(Int64(min(pause, 60_000))))
+                    try FileHandle.standardOutput.write(contentsOf: Data(bytes))
+                }
+            }
+        }
+    }
+
+    struct Stop: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Ends an agent wherever it runs, with its whole tree.",
+            discussion:
+                "The same as cancelling its job.\n\nEXAMPLE\n  orchestra agents stop 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11"
+        )
+
+        @OptionGroup var scope: WorkspaceScope
+        @Argument(help: "The agent's id, which is its job's.") var id: String
+
+        func run() async throws {
+            var cancel = JobsCommand.Cancel()
+            cancel.scope = self.scope
+            cancel.id = self.id
+            cancel.wait = true
+            try await cancel.run()
+        }
+    }
+
+    struct Freeze: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Stops every process of an agent of this machine where it stands.",
+            discussion:
+                "Its terminal, its files and its memory stay; its job's time runs on.\n\nEXAMPLE\n  orchestra agents freeze 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11"
+        )
+
+        @OptionGroup var scope: WorkspaceScope
+        @Argument(help: "The agent's id, which is its job's.") var id: String
+
+        func run() async throws {
+            try await AgentsCommand.hold(self.id, self.scope, .frozen) { try await $0.freeze() }
+        }
+    }
+
+    struct Thaw: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lets a frozen agent go on.",
+            discussion: "EXAMPLE\n  orchestra agents thaw 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11")
+
+        @OptionGroup var scope: WorkspaceScope
+        @Argument(help: "The agent's id, which is its job's.") var id: String
+
+        func run() async throws {
+            try await AgentsCommand.hold(self.id, self.scope, .thawed) { try await $0.thaw() }
+        }
+    }
+
+    fileprivate static func hold(
+        _ id: String, _ scope: WorkspaceScope, _ kind: AuditEvent.Kind,
+        _ body: @escaping @Sendable (AgentOperator) async throws -> Int
+    ) async throws {
+        try await reporting {
+            let (agent, generation) = try findAgent(id, in: try scope.context(), launch: nil)
+            try await scope.withSession { session, workspace in
+                try await session.audit(kind, agent.id, in: workspace, content: [], key: nil)
+                let count = try await body(AgentOperator(directory: agent, generation: generation, group: .singleton))
+                show("agent \(agent.id): \(count) processes \(kind == .frozen ? "stand still" : "go on")")
+            }
+        }
+    }
+}
+
+extension QueueSession {
+    /// Writes down what a person does to an agent before it is done. Throws status 65 when the agent is not this
+    /// workspace's: the queue's record decides, not the directory.
+    fileprivate func audit(
+        _ kind: AuditEvent.Kind, _ id: JobID, in workspace: WorkspaceID, content: [UInt8], key: RequestID?
+    ) async throws {
+        guard try await self.queue.job(id, in: workspace) != nil else {
+            throw CommandError(.data, "there is no job \(id) in workspace '\(workspace)'")
+        }
+        let digest = content.isEmpty ? [] : try ParamsDigester(key: try await self.keys.digestKey()).digest(content)
+        let event = AuditEvent(
+            kind: kind, workspace: workspace, actor: "cli:\(NSUserName())", action: key?.description ?? "", jobID: id,
+            status: "asked", rule: "operator", duration: .zero, errorReason: "", paramsDigest: digest, node: "",
+            time: try await self.queue.time())
+        try await self.queue.appendAudit(event.encoded, of: workspace)
+    }
+}
+
+enum AgentText {
+    static func json(_ agent: AgentDirectory, _ generation: Int) -> JSONValue {
+        let record = agent.exitRecord(generation)
+        let condition = agent.condition
+        return [
+            "agent_id": .string(agent.id.description), "state": .string(condition.state.rawValue),
+            "evidence": .string(condition.evidence), "launches": .integer(Int64(generation)),
+            "log": .string(agent.logPath(generation)),
+            "exit_status": record.map { .integer(Int64($0.code)) } ?? .null,
+            "log_bytes": record.map { .integer(Int64(clamping: $0.logLength)) } ?? .null,
+        ]
+    }
+
+    static func receipt(_ receipt: MessageLedger.Receipt, _ key: RequestID, json: Bool) -> String {
+        let line: JSONValue = [
+            "message_id": .string(key.description), "stage": .string(receipt.stage.name),
+            "log_offset": .integer(Int64(clamping: receipt.offset)), "reason": .string(Printable.text(receipt.reason)),
+        ]
+        return json
+            ? line.text : "\(receipt.stage.name)\(receipt.reason.isEmpty ? "" : ": \(Printable.text(receipt.reason))")"
+    }
+}
+
+/// A terminal's log together with when its bytes came.
+struct Recording {
+    private var log: ArraySlice<UInt8>
+    private var timing: ArraySlice<(milliseconds: UInt64, count: Int)>
+
+    init(log: [UInt8], timing: [(milliseconds: UInt64, count: Int)]) {
+        self.log = log[...]
+        self.timing = timing[...]
+    }
+
+    /// The next bytes and when they came; what has no time comes at the end, with the last one's.
+    mutating func next() -> (UInt64, ArraySlice<UInt8>)? {
+        guard !self.log.isEmpty else { return nil }
+        guard let part = self.timing.popFirst() else {
+            defer { self.log = [] }
+            return (0, self.log)
+        }
+        let bytes = self.log.prefix(part.count)
+        self.log = self.log.dropFirst(part.count)
+        return (part.milliseconds, bytes)
+    }
+
+    /// asciicast v2: a header and a line `[seconds, "o", text]` for each part. A character that is cut between two parts goes
+    /// whole into the later one.
+    mutating func asciicast(columns: Int, rows: Int) -> [String] {
+        let header: JSONValue = [
+            "version": .integer(2), "width": .integer(Int64(columns)), "height": .integer(Int64(rows)),
+        ]
+        var lines = [header.text]
+        var last: UInt64 = 0
+        var begun: [UInt8] = []
+        while let (time, bytes) = self.next() {
+            last = max(last, time)
+            begun += bytes
+            let cut = self.log.isEmpty ? 0 : Self.unfinished(begun)
+            let text = String(decoding: begun.dropLast(cut), as: UTF8.self)
+            begun = Array(begun.suffix(cut))
+            if !text.isEmpty {
+                lines.append(
+                    "[\(last / 1000).\(String(1000 + last % 1000).dropFirst()), \"o\", \(JSONValue.string(text).text)]")
+            }
+        }
+        return lines
+    }
+
+    /// Bytes at the end that begin a UTF-8 character and do not end it.
+    private static func unfinished(_ bytes: [UInt8]) -> Int {
+        for (back, byte) in bytes.reversed().prefix(3).enumerated() {
+            if byte & 0xC0 == 0x80 { continue }
+            let length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1
+            return length > back + 1 ? back + 1 : 0
+        }
+        return 0
+    }
+}

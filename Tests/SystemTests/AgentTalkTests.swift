@@ -1,0 +1,159 @@
+import Agents
+import Domain
+import Foundation
+import Jobs
+import TestSupport
+import Testing
+
+/// What people do to living agents, on real nodes and terminals.
+@Suite("Talking to agents", .serialized, .enabled(if: !isRoot, "the node refuses to run as root"))
+struct AgentTalkTests {
+    /// A node whose policies know a shell that stays, and one such agent.
+    private static func withAgent(
+        _ body: @escaping @Sendable (Installation, ManagedProcess, String) async throws -> Void
+    ) async throws {
+        try await Installation.with { installation in
+            let policies = installation.directory + "/p"
+            try FileManager.default.copyItem(atPath: packageRoot + "/Policies", toPath: policies)
+            let definition = """
+                {"name": "session", "summary": "a shell that stays", "argv": ["/bin/bash", "--noprofile", "--norc", "-i"],
+                "environment": {"HISTFILE": ""}, "closing": []}
+                """
+            try Data(definition.utf8).write(to: URL(fileURLWithPath: policies + "/agents/session.json"))
+            let node = ManagedProcess(
+                buildDirectory + "/orchestra", ["worker"],
+                environment: installation.environment(node: "n1").merging(Self.change(installation)) { $1 },
+                log: installation.directory + "/n1.log")
+            try await installation.start(node)
+            let started = try await Self.command(
+                installation, ["agents", "start", "session", "--prompt", "echo begun", "--json"])
+            let id = try #require(try JSONParser.parse(Array(started.output.utf8))["agent_id"]?.string)
+            try await eventually("the agent has read its prompt") {
+                try await Self.command(installation, ["agents", "logs", id]).output.contains("\nbegun")
+            }
+            try await body(installation, node, id)
+        }
+    }
+
+    private static func change(_ installation: Installation) -> [String: String] {
+        ["ORCHESTRA_WORKSPACE": "acme", "ORCHESTRA_POLICIES_DIRECTORY": installation.directory + "/p"]
+    }
+
+    private static func command(
+        _ installation: Installation, _ arguments: [String], change: [String: String] = [:]
+    ) async throws -> (code: Int32, output: String, errors: String) {
+        try await installation.command(arguments, change: Self.change(installation).merging(change) { $1 })
+    }
+
+    private static func stages(_ output: String) throws -> [String] {
+        try output.split(separator: "\n").compactMap { try JSONParser.parse(Array($0.utf8))["stage"]?.string }
+    }
+
+    @Test("a message is typed once, with a receipt for each step, whatever becomes of the node")
+    func receipts() async throws {
+        try await Self.withAgent { installation, node, id in
+            func send(_ text: String, _ key: String) async throws -> (code: Int32, output: String, errors: String) {
+                try await Self.command(
+                    installation, ["agents", "send", id, text, "--message-id", key, "--until", "answered", "--json"])
+            }
+            let (first, second) = (UUID().uuidString, UUID().uuidString)
+            let answer = try await send("echo one-$((1+1)) >> typed", first)
+            #expect(answer.code == 0, "\(answer.errors)")
+            #expect(try Self.stages(answer.output) == ["queued", "written", "consumed", "answered"])
+            // Again, as one does who has not heard the answer; also while the node is dead.
+            #expect(try Self.stages(try await send("echo one-$((1+1)) >> typed", first).output) == ["answered"])
+            await node.kill9()
+            #expect(try Self.stages(try await send("echo one-$((1+1)) >> typed", first).output) == ["answered"])
+            #expect(try await send("echo two-$((1+1)) >> typed", second).code == 0)
+            try await installation.start(node)
+            #expect(try Self.stages(try await send("echo two-$((1+1)) >> typed", second).output) == ["answered"])
+            let read = try await Self.command(
+                installation, ["agents", "send", id, "cat typed; echo end-$((1+1))", "--until", "answered"])
+            #expect(read.code == 0)
+            try await eventually("it has read the file") {
+                let log = try await Self.command(installation, ["agents", "logs", id]).output
+                return log.contains("end-2") && log.ranges(of: "\none-2").count == 1
+                    && log.ranges(of: "\ntwo-2").count == 1
+            }
+            // One launch still: the new node took the agent back.
+            #expect(try await Self.command(installation, ["agents", "list"]).output.contains("launch 1"))
+            #expect(try await installation.auditCounts("agent.input")[id] == 6)
+        }
+    }
+
+    @Test("what cannot be typed whole is refused with its reason, and another workspace's agent is out of reach")
+    func refused() async throws {
+        try await Self.withAgent { installation, _, id in
+            // In line mode a terminal would cut it without a word; bash itself reads every byte.
+            #expect(try await Self.command(installation, ["agents", "send", id, "cat"]).code == 0)
+            try await eventually("cat reads lines") {
+                let answer = try await Self.command(
+                    installation, ["agents", "send", id, String(repeating: "a", count: 5000), "--timeout", "5"])
+                return answer.code == 65 && answer.errors.contains("line of 5000 bytes")
+            }
+            let log = try await Self.command(installation, ["agents", "logs", id]).output
+            let foreign = try await Self.command(
+                installation, ["agents", "send", id, "echo foreign"], change: ["ORCHESTRA_WORKSPACE": "other"])
+            #expect(foreign.code == 65 && foreign.errors.contains("no job"))
+            #expect(try await Self.command(installation, ["agents", "logs", id]).output == log)
+        }
+    }
+
+    @Test("a frozen agent stands still and goes on as if nothing had been; its state is told with its evidence")
+    func frozen() async throws {
+        try await Self.withAgent { installation, _, id in
+            func send(_ text: String, until: String = "answered", timeout: String = "10") async throws -> Int32 {
+                try await Self.command(
+                    installation, ["agents", "send", id, text, "--until", until, "--timeout", timeout]
+                ).code
+            }
+            let marker = "sleep 7\(Int.random(in: 1000...9999))"
+            #expect(try await send(marker) == 0)
+            try await eventually("it sleeps") { !ProcessTable().matching(marker).isEmpty }
+            let frozen = try await Self.command(installation, ["agents", "freeze", id])
+            #expect(frozen.code == 0 && frozen.output.contains("stand still"), "\(frozen)")
+            #expect(try await send("echo later", until: "consumed", timeout: "1") == 1)
+            #expect(try await Self.command(installation, ["agents", "thaw", id]).code == 0)
+            let log = try await Self.command(installation, ["agents", "logs", id]).output
+            #expect(!log.contains("Stopped"))
+            #expect(try await Self.command(installation, ["agents", "stop", id]).code == 0)
+            #expect(ProcessTable().matching(marker).isEmpty)
+            let shown = try await Self.command(installation, ["agents", "show", id, "--json"])
+            let value = try JSONParser.parse(Array(shown.output.utf8))
+            #expect(value["state"]?.string == "exited" && value["evidence"]?.string?.contains("stopped") == true)
+            #expect(try await installation.auditCounts("agent.frozen") == [id: 1])
+            #expect(try await installation.auditCounts("agent.thawed") == [id: 1])
+        }
+    }
+
+    @Test("what an agent says beside its terminal is numbered, waited for, and tells its state; its record plays back")
+    func saying() async throws {
+        try await Self.withAgent { installation, _, id in
+            func events(_ arguments: String...) async throws -> [JSONValue] {
+                try await Self.command(installation, ["agents", "events", id] + arguments).output
+                    .split(separator: "\n").map { try JSONParser.parse(Array($0.utf8)) }
+            }
+            #expect(try await events("--wait", "1").isEmpty)
+            async let next = events("--wait", "30")
+            let words = #"echo '{"type":"state","state":"waiting","detail":"for you"}' >&$ORCHESTRA_EVENTS_FD"#
+            #expect(try await Self.command(installation, ["agents", "send", id, words]).code == 0)
+            let event = try #require(try await next.first)
+            #expect(event["n"]?.integer == 1 && event["event"]?["state"]?.string == "waiting")
+            #expect(try await events("--after", "1").isEmpty)
+            try await eventually("its state is known") {
+                let shown = try await Self.command(installation, ["agents", "show", id])
+                return shown.output.contains("state: waiting") && shown.output.contains("it said so: for you")
+            }
+            #expect(
+                try await Self.command(
+                    installation, ["agents", "send", id, "printf 'caf\\303\\251\\n'", "--until", "answered"]
+                )
+                .code == 0)
+            #expect(try await Self.command(installation, ["agents", "stop", id]).code == 0)
+            let cast = try await Self.command(installation, ["agents", "replay", id, "--cast"]).output
+            let lines = try cast.split(separator: "\n").map { try JSONParser.parse(Array($0.utf8)) }
+            #expect(lines.first?["version"]?.integer == 2)
+            #expect(cast.contains("café") && lines.count > 3)
+        }
+    }
+}
