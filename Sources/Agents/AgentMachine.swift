@@ -130,10 +130,11 @@ enum AgentSaying {
 
 /// Prepares a person's or program's text for a terminal.
 enum PromptText {
-    /// The text as one bracketed paste and Enter, then each closing line and Enter. Control characters
+    /// The text, unless it is empty, as one bracketed paste and Enter, then each closing line and Enter. Control characters
     /// are dropped, so that no text can end the paste early or drive the terminal.
     static func inputs(prompt: String, closing: [String]) -> [AgentMachine.TypedInput] {
-        var parts = [Array("\u{1b}[200~".utf8) + TypedText.cleaned(prompt) + Array("\u{1b}[201~\r".utf8)]
+        var parts =
+            prompt.isEmpty ? [] : [Array("\u{1b}[200~".utf8) + TypedText.cleaned(prompt) + Array("\u{1b}[201~\r".utf8)]
         parts += closing.map { TypedText.cleaned($0) + [0x0d] }
         return parts.enumerated().map { AgentMachine.TypedInput(id: UInt64($0.offset + 1), bytes: $0.element) }
     }

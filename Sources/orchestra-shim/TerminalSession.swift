@@ -122,9 +122,7 @@ struct TerminalSession {
 
     mutating func run() {
         while !self.isOver {
-            let events = POSIX.poll(
-                self.interests(),
-                milliseconds: self.ledger.isWaitingForReader ? Self.consumptionMilliseconds : 250)
+            let events = POSIX.poll(self.interests(), milliseconds: self.patience)
             if events[0] != 0 { self.handleSignals() }
             if events[1] != 0 { self.launcher.readReports() }
             if events[2] != 0 { self.handleTerminal(events[2]) }
@@ -143,6 +141,13 @@ struct TerminalSession {
         }
         for client in self.clients { close(client.fd) }
         _ = unsafe unlink("\(self.directory)/\(ShimFiles.socket)")
+    }
+
+    /// How long nothing may happen until it is looked again, in milliseconds.
+    private var patience: Int32 {
+        // The end of the tree is seen only by looking.
+        if self.exit != nil, self.record == nil { return 1 }
+        return self.ledger.isWaitingForReader ? Self.consumptionMilliseconds : 250
     }
 
     private var isOver: Bool {

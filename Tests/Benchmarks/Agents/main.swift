@@ -24,6 +24,9 @@ func option(_ name: String, _ fallback: Int) -> Int {
     return Int(CommandLine.arguments[index + 1]) ?? fallback
 }
 
+/// A line at once, also into a file.
+func say(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
+
 func milliseconds(_ duration: Duration) -> Double { duration / .milliseconds(1) }
 
 struct Percentiles: CustomStringConvertible {
@@ -134,14 +137,15 @@ enum Processes {
         }
     }
 
-    /// Proportional set size in KiB; another user's process, which cannot be read, counts by its resident size.
+    /// Proportional set size in KiB. Of a process that hides its memory, as the shim does, what is its alone: its file pages
+    /// are those of all shims.
     static func memory(of pid: Int32) -> Int {
         func field(_ path: String, _ name: String) -> Int? {
             let text = FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
             return text.split(separator: "\n").first { $0.hasPrefix(name) }?.split(separator: " ").dropFirst().first
                 .flatMap { Int($0) }
         }
-        return field("/proc/\(pid)/smaps_rollup", "Pss:") ?? field("/proc/\(pid)/status", "VmRSS:") ?? 0
+        return field("/proc/\(pid)/smaps_rollup", "Pss:") ?? field("/proc/\(pid)/status", "RssAnon:") ?? 0
     }
 }
 
@@ -175,10 +179,10 @@ struct Bench: Sendable {
             _ = try await Subprocess.run(.path("/bin/true"), output: .discarded, error: .discarded)
             plain.append(milliseconds(.now - third))
         }
-        print("launch of an agent (tmux, shim, sandbox, first byte)   \(Percentiles(whole))")
-        print("a command in a sandbox, start to end                   \(Percentiles(sandboxed))")
-        print("a plain command, start to end                          \(Percentiles(plain))")
-        print(
+        say("launch of an agent (tmux, shim, sandbox, first byte)   \(Percentiles(whole))")
+        say("a command in a sandbox, start to end                   \(Percentiles(sandboxed))")
+        say("a plain command, start to end                          \(Percentiles(plain))")
+        say(
             String(
                 format: "ratio of a sandboxed command to a plain one            %.1f",
                 Percentiles(sandboxed).median / Percentiles(plain).median))
@@ -212,7 +216,7 @@ struct Bench: Sendable {
             for try await isExact in group where isExact { exact += 1 }
         }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        print(
+        say(
             "\(count) agents of 20,000 lines\(killingTmux ? ", tmux servers killed" : ""): \(exact) exact logs and statuses, "
                 + String(format: "%.1f s", seconds))
         guard exact == count else { throw BenchFailure("\(count - exact) logs or statuses were not exact") }
@@ -238,19 +242,21 @@ struct Bench: Sendable {
                 || servers.contains(pid) || shims.contains(pid)
         }
         let memory = own.reduce(0) { $0 + Processes.memory(of: $1) }
-        print(
+        say(
             "memory of an agent outside the agent itself             \(memory / max(1, shims.count)) KiB (proportional)"
         )
 
         try self.messages(runners)
         try await self.drawing(runners, own)
+        // Until the last of them has drawn.
+        try await Task.sleep(for: .seconds(8))
         try await self.adoption(runners)
         try await self.crashes(runners)
         for runner in runners { await runner.stop() }
         try await Task.sleep(for: .milliseconds(300))
         let left = Processes.all().filter { process in runners.contains { process.line.contains("\($0.directory.id)") }
         }
-        print("processes left after the stop                           \(left.count)")
+        say("processes left after the stop                           \(left.count)")
         guard left.isEmpty else { throw BenchFailure("left: \(left.map(\.line))") }
     }
 
@@ -287,7 +293,7 @@ struct Bench: Sendable {
                 times.append(milliseconds(.now - start))
             }
         }
-        print("message to one of \(runners.count) agents, until it is in its terminal  \(Percentiles(times))")
+        say("message to one of \(runners.count) agents, until it is in its terminal  \(Percentiles(times))")
     }
 
     private func drawing(_ runners: [Runner], _ own: Set<Int32>) async throws {
@@ -300,7 +306,7 @@ struct Bench: Sendable {
         let start = ContinuousClock.now
         try await Task.sleep(for: .seconds(6))
         let share = (Processes.time(of: own) - before) / ((ContinuousClock.now - start) / .microseconds(1)) * 100
-        print(
+        say(
             String(
                 format:
                     "%d agents that draw ten times a second                %.0f %% of a core, the agents themselves not counted",
@@ -313,7 +319,7 @@ struct Bench: Sendable {
         let start = ContinuousClock.now
         for owner in owners { owner.start() }
         for owner in owners { _ = await owner.ready.wait() }
-        print(
+        say(
             String(
                 format: "%d agents taken back by a new owner                   %.0f ms", runners.count,
                 milliseconds(.now - start)))
@@ -342,7 +348,7 @@ struct Bench: Sendable {
             _ = try? await runner.end()
             times.append(milliseconds(.now - start))
         }
-        print("a crash, until its owner has the exit record            \(Percentiles(times))")
+        say("a crash, until its owner has the exit record            \(Percentiles(times))")
     }
 }
 
@@ -365,9 +371,14 @@ let tier = await SandboxMeasure.run(
 ).tier
 guard tier > .none else { throw BenchFailure("this host does not give the tier") }
 configuration.plan = configuration.plan.at(tier)
-print("tier \(tier.rawValue), \(option("--agents", 100)) agents")
+say("tier \(tier.rawValue), \(option("--agents", 100)) agents")
 let bench = Bench(configuration: configuration, workspace: directory + "/w")
-try await bench.spawn(rounds: option("--rounds", 30))
-try await bench.crowd(option("--agents", 100))
-try await bench.bytes(count: option("--logs", 200), killingTmux: false)
-try await bench.bytes(count: option("--logs", 200), killingTmux: true)
+do {
+    try await bench.spawn(rounds: option("--rounds", 30))
+    try await bench.crowd(option("--agents", 100))
+    try await bench.bytes(count: option("--logs", 200), killingTmux: false)
+    try await bench.bytes(count: option("--logs", 200), killingTmux: true)
+} catch {
+    say("failed: \(error)")
+    exit(1)
+}
