@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Foundation
 package import Domain
 package import Logging
 internal import NIOCore
@@ -16,6 +17,7 @@ package actor Agent {
         package let definition: AgentDefinition
         package let profile: SandboxProfile
         package let workspacePath: String
+        package let workspace: WorkspaceID?
         package let prompt: String
         /// This node held the job in an earlier life, so the last launch on disk is this delivery's own.
         package let isRecovered: Bool
@@ -24,12 +26,13 @@ package actor Agent {
 
         package init(
             directory: AgentDirectory, definition: AgentDefinition, profile: SandboxProfile, workspacePath: String,
-            prompt: String, isRecovered: Bool, epoch: UInt64
+            workspace: WorkspaceID? = nil, prompt: String, isRecovered: Bool, epoch: UInt64
         ) {
             self.directory = directory
             self.definition = definition
             self.profile = profile
             self.workspacePath = workspacePath
+            self.workspace = workspace
             self.prompt = prompt
             self.isRecovered = isRecovered
             self.epoch = epoch
@@ -164,18 +167,22 @@ package actor Agent {
         do {
             try directory.make(generation: generation)
             let token = try self.token()
-            let spec: LaunchSpec
+            var spec: LaunchSpec
+            let secrets = try self.secrets()
             do throws(SandboxError) {
                 spec = try self.configuration.plan.launch(
-                    self.task.definition.argv, environment: self.task.definition.environment,
+                    self.task.definition.argv, environment: self.task.definition.environment, secrets: secrets,
                     profile: self.task.profile, workspace: self.task.workspacePath,
                     connection: .terminal(token: token, orphanGrace: self.configuration.orphanGrace))
             } catch {
                 throw AgentError(code: .launchFailed, message: error.message)
             }
+            spec.secrets = []
             try directory.write(ShimFiles.launch, spec.encoded, generation: generation)
+            if !secrets.isEmpty { try directory.makePipe(ShimFiles.secrets, generation: generation) }
             try directory.write("tmux.conf", Array(TmuxServer.configurationText.utf8), generation: generation)
             try await self.openView(with: "agent")
+            if !secrets.isEmpty { try await self.handOver(secrets) }
         } catch {
             try _Concurrency.Task.checkCancellation()
             // What the shim left says more than that its pane is gone.
@@ -183,6 +190,37 @@ package actor Agent {
             if let error = error as? AgentError { throw error }
             throw AgentError(code: .launchFailed, message: "the agent's terminal could not be started: \(error)")
         }
+    }
+
+    private func secrets() throws -> [LaunchSpec.Secret] {
+        let names = self.task.definition.secrets
+        guard !names.isEmpty else { return [] }
+        guard let workspace = self.task.workspace else {
+            throw AgentError(code: .launchFailed, message: "the agent asks for secrets and belongs to no workspace")
+        }
+        return try self.configuration.secrets.secrets(names, of: workspace)
+    }
+
+    /// Gives the shim the secrets by a pipe that is gone afterwards: no file ever holds them.
+    private func handOver(_ secrets: [LaunchSpec.Secret]) async throws {
+        let path = "\(self.task.directory.generationPath(self.generation))/\(ShimFiles.secrets)"
+        defer { _ = unsafe unlink(path) }
+        let deadline = ContinuousClock.now + self.configuration.launchTimeout
+        while ContinuousClock.now < deadline {
+            // Without a reader yet it is refused.
+            let pipe = unsafe open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
+            if pipe >= 0 {
+                defer { close(pipe) }
+                let bytes = LaunchSpec.Secret.encoded(secrets)
+                guard unsafe write(pipe, bytes, bytes.count) == bytes.count else {
+                    throw AgentError(
+                        code: .launchFailed, message: "the secrets are longer than a pipe: expected 64 KiB in all")
+                }
+                return
+            }
+            try await self.clock.sleep(for: .milliseconds(2))
+        }
+        throw AgentError(code: .launchFailed, message: "the agent's shim did not ask for its secrets")
     }
 
     /// Starts a tmux server whose pane runs the shim: as `agent` for the launch, as `view` afterwards.

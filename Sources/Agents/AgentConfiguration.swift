@@ -18,12 +18,14 @@ package struct AgentConfiguration: Sendable {
     package var stopTimeout: Duration
     /// Bytes kept of each output of a command.
     package var outputLimit: Int
+    package var secrets: SecretStore
     /// What every new program waits for, where there is one.
     package var gate: SandboxGate?
 
     package init(
         root: String, workspaces: String, shim: String, tmux: String, plan: SandboxPlan, orphanGrace: Duration,
-        launchTimeout: Duration = .seconds(15), stopTimeout: Duration = .seconds(5), outputLimit: Int = 64 * 1024
+        launchTimeout: Duration = .seconds(15), stopTimeout: Duration = .seconds(5), outputLimit: Int = 64 * 1024,
+        secrets: SecretStore? = nil
     ) {
         self.root = root
         self.workspaces = workspaces
@@ -34,5 +36,6 @@ package struct AgentConfiguration: Sendable {
         self.launchTimeout = launchTimeout
         self.stopTimeout = stopTimeout
         self.outputLimit = outputLimit
+        self.secrets = secrets ?? SecretStore(root: root + "/../secrets")
     }
 }

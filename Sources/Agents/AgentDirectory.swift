@@ -81,6 +81,12 @@ package struct AgentDirectory: Sendable {
         }
     }
 
+    func makePipe(_ name: String, generation: Int) throws {
+        guard unsafe mkfifo("\(self.generationPath(generation))/\(name)", 0o600) == 0 else {
+            throw AgentError(code: .launchFailed, message: "the pipe '\(name)' cannot be made: error \(errno)")
+        }
+    }
+
     /// The file's bytes, nil when there is none.
     func read(_ name: String, generation: Int) -> [UInt8]? {
         FileManager.default.contents(atPath: "\(self.generationPath(generation))/\(name)").map { Array($0) }

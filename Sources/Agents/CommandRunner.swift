@@ -21,13 +21,15 @@ package struct CommandRunner: Sendable {
     ///
     /// `progress` hears what the command says of its progress, a percentage and a text.
     package func run(
-        _ argv: [String], input: [UInt8], environment: [String: String] = [:], profile: SandboxProfile,
-        workspacePath: String, progress: @escaping @Sendable (Int, String) -> Void = { _, _ in }
+        _ argv: [String], input: [UInt8], environment: [String: String] = [:], secrets: [LaunchSpec.Secret] = [],
+        profile: SandboxProfile, workspacePath: String,
+        progress: @escaping @Sendable (Int, String) -> Void = { _, _ in }
     ) async throws -> ExitRecord {
         try await self.configuration.gate?.pass()
         return try await self.run(
             try self.launch(
-                argv, input: input, environment: environment, profile: profile, workspacePath: workspacePath),
+                argv, input: input, environment: environment, secrets: secrets, profile: profile,
+                workspacePath: workspacePath),
             progress: progress)
     }
 
@@ -40,12 +42,12 @@ package struct CommandRunner: Sendable {
     }
 
     private func launch(
-        _ argv: [String], input: [UInt8], environment: [String: String], profile: SandboxProfile,
-        workspacePath: String, isReport: Bool = false
+        _ argv: [String], input: [UInt8], environment: [String: String], secrets: [LaunchSpec.Secret] = [],
+        profile: SandboxProfile, workspacePath: String, isReport: Bool = false
     ) throws -> LaunchSpec {
         do throws(SandboxError) {
             return try self.configuration.plan.launch(
-                argv, environment: environment, profile: profile, workspace: workspacePath,
+                argv, environment: environment, secrets: secrets, profile: profile, workspace: workspacePath,
                 connection: .command(
                     input: input, outputLimit: self.configuration.outputLimit, ownerPID: self.processID),
                 isReport: isReport)

@@ -152,7 +152,8 @@ package struct PolicyBundle: Sendable {
                 name: name, summary: try reader.string("summary"), params: params, handler: try self.handler(&reader),
                 effect: effect,
                 timeout: .seconds(try reader.integer("timeout_seconds", in: 1...86_400, default: 60)),
-                maxAttempts: try reader.integer("max_attempts", in: 1...25, default: 1), sandbox: sandbox),
+                maxAttempts: try reader.integer("max_attempts", in: 1...25, default: 1), sandbox: sandbox,
+                secrets: try self.secrets(&reader)),
             schema: schema)
     }
 
@@ -189,9 +190,17 @@ package struct PolicyBundle: Sendable {
         do throws(DomainError) { sandbox = try DefinitionName(sandboxText) } catch { throw reader.fail(error.message) }
         return AgentDefinition(
             name: name, summary: try reader.string("summary"), argv: argv, environment: try reader.texts("environment"),
-            sandbox: sandbox, closing: try reader.strings("closing", default: []),
+            sandbox: sandbox, secrets: try self.secrets(&reader), closing: try reader.strings("closing", default: []),
             restartIntensity: try reader.integer("restart_intensity", in: 0...100, default: 3),
             restartPeriod: .seconds(try reader.integer("restart_period_seconds", in: 1...86_400, default: 60)))
+    }
+
+    private static func secrets(_ reader: inout DefinitionReader) throws(PolicyError) -> [DefinitionName] {
+        var names: [DefinitionName] = []
+        for text in try reader.strings("secrets", default: []) {
+            do throws(DomainError) { names.append(try DefinitionName(text)) } catch { throw reader.fail(error.message) }
+        }
+        return names
     }
 
     private static func schedule(_ reader: inout DefinitionReader) throws(PolicyError) -> ScheduleDefinition {

@@ -60,9 +60,15 @@ package struct SandboxPlan: Sendable {
     /// The launch of a program, or with `isReport` of the guard's look at all layers. Throws `SandboxError` when the host
     /// gives less than the profile asks for, and when there is no user left to run as.
     package func launch(
-        _ argv: [String], environment: [String: String] = [:], profile: SandboxProfile, workspace: String,
-        connection: Connection, isReport: Bool = false
+        _ argv: [String], environment: [String: String] = [:], secrets: [LaunchSpec.Secret] = [],
+        profile: SandboxProfile, workspace: String, connection: Connection, isReport: Bool = false
     ) throws(SandboxError) -> LaunchSpec {
+        guard secrets.isEmpty || self.tier >= .namespaces else {
+            throw SandboxError(
+                message:
+                    "secrets are files that only the sandbox sees: they need tier 2, and this one is \(self.tier.rawValue)"
+            )
+        }
         guard self.tier > .none, self.tier >= profile.lowestTier || isReport else {
             throw SandboxError(
                 message:
@@ -73,6 +79,7 @@ package struct SandboxPlan: Sendable {
         var spec = try self.guardSpec(
             argv, environment: environment, profile: profile, workspace: workspace, connection: connection,
             user: user?.spec)
+        spec.mounts += secrets.map { Self.path(ofSecret: $0.name) }
         if isReport { spec.task = .report }
         var launch: LaunchSpec
         if self.tier >= .namespaces {
@@ -81,7 +88,8 @@ package struct SandboxPlan: Sendable {
             }
             launch = LaunchSpec(
                 mode: .direct, executable: launcher,
-                arguments: try self.arguments(profile, workspace: workspace, connection: connection),
+                arguments: try self.arguments(
+                    profile, workspace: workspace, connection: connection, secrets: secrets.map(\.name)),
                 command: [.text(Self.guardPath), .text("guard"), .data(spec.encoded)], userMap: user?.map)
         } else {
             launch = LaunchSpec(
@@ -89,6 +97,7 @@ package struct SandboxPlan: Sendable {
                 command: [.text("guard"), .data(spec.encoded)])
         }
         Self.connect(&launch, connection)
+        launch.secrets = secrets
         return launch
     }
 
@@ -219,7 +228,7 @@ package struct SandboxPlan: Sendable {
     // MARK: - What the launcher is told
 
     private func arguments(
-        _ profile: SandboxProfile, workspace: String, connection: Connection
+        _ profile: SandboxProfile, workspace: String, connection: Connection, secrets: [String]
     ) throws(SandboxError) -> [LaunchSpec.Argument] {
         var list = ArgumentList()
         for namespace in ["user", "pid", "ipc", "uts", "net", "cgroup"] { list.add("--unshare-\(namespace)") }
@@ -252,6 +261,13 @@ package struct SandboxPlan: Sendable {
         list.add("--perms", "0755", "--size", String(Self.runSize), "--tmpfs", "/run")
         list.add("--perms", "0755", "--dir", "/run/orch", "--ro-bind", self.host.shim, Self.guardPath)
         list.add("--perms", "0755", "--dir", "/home")
+        if !secrets.isEmpty { list.add("--perms", "0755", "--dir", "/run/secrets") }
+        for name in secrets {
+            // Everyone inside may read it: inside there is nobody else.
+            list.add("--perms", "0444", "--ro-bind-data")
+            list.arguments.append(.secret(name))
+            list.add(Self.path(ofSecret: name))
+        }
         list.add("--perms", "0700", "--size", String(profile.homeSize), "--tmpfs", Self.home)
         list.add("--bind", workspace, Self.workspacePath, "--remount-ro", "/", "--seccomp")
         list.arguments.append(.data(try Self.filter(.namespaced)))
@@ -259,6 +275,8 @@ package struct SandboxPlan: Sendable {
         list.arguments.append(.statusDescriptor)
         return list.arguments
     }
+
+    private static func path(ofSecret name: String) -> String { "/run/secrets/\(name)" }
 
     private func addRoot(to list: inout ArgumentList) {
         list.add("--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/sbin", "/sbin")

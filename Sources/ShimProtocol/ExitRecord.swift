@@ -118,6 +118,8 @@ package enum ShimFiles {
     package static let launch = "launch"
     package static let socket = "s"
     package static let log = "output.log"
+    /// A pipe by which the node hands over secrets; it exists only during the launch.
+    package static let secrets = "secrets"
     /// When each part of the log came.
     package static let timing = "output.timing"
     /// What the agent said beside its terminal: an object a line, `{"n":…,"ms":…,"event":{…}}`.

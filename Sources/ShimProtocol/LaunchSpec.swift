@@ -19,8 +19,47 @@ package struct LaunchSpec: Hashable, Sendable {
         case data([UInt8])
         /// The number of the descriptor on which the launcher reports its child.
         case statusDescriptor
+        /// The number of a descriptor that reads the secret of this name.
+        case secret(String)
         /// The number of the descriptor on which the launcher waits until its users are mapped.
         case mappingDescriptor
+    }
+
+    /// What only the program is to know. Never in a file of the node's.
+    package struct Secret: Hashable, Sendable {
+        package let name: String
+        package let bytes: [UInt8]
+
+        package init(name: String, bytes: [UInt8]) {
+            self.name = name
+            self.bytes = bytes
+        }
+
+        /// What goes through the pipe between node and shim.
+        package static func encoded(_ secrets: [Secret]) -> [UInt8] {
+            var writer = ByteWriter()
+            writer.write(UInt32(secrets.count))
+            for secret in secrets {
+                writer.write(text: secret.name)
+                writer.write(block: secret.bytes)
+            }
+            return writer.bytes
+        }
+
+        package static func list(decoding bytes: [UInt8]) throws(DomainError) -> [Secret] {
+            var reader = ByteReader(bytes[...])
+            let secrets = try self.list(&reader)
+            guard reader.isAtEnd else { throw DomainError.invalidValue("the secrets are longer than expected") }
+            return secrets
+        }
+
+        fileprivate static func list(_ reader: inout ByteReader) throws(DomainError) -> [Secret] {
+            var secrets: [Secret] = []
+            for _ in 0..<(try LaunchSpec.count(&reader)) {
+                secrets.append(Secret(name: try reader.text(), bytes: try reader.block()))
+            }
+            return secrets
+        }
     }
 
     /// A range of users that the host gives to the sandbox.
@@ -61,6 +100,9 @@ package struct LaunchSpec: Hashable, Sendable {
     /// What runs inside.
     package var command: [Argument]
     package var userMap: UserMap?
+    /// Filled where the spec itself is handed over by a pipe; else the shim reads them from the pipe
+    /// `ShimFiles.secrets`.
+    package var secrets: [Secret] = []
     package var columns: UInt16
     package var rows: UInt16
     /// Seconds without an owner after which the shim ends its program.
@@ -119,6 +161,7 @@ package struct LaunchSpec: Hashable, Sendable {
                 }
             }
         }
+        for byte in Secret.encoded(self.secrets) { writer.write(byte) }
         writer.write(self.columns)
         writer.write(self.rows)
         writer.write(self.orphanGrace)
@@ -128,6 +171,11 @@ package struct LaunchSpec: Hashable, Sendable {
         writer.write(block: self.input)
         writer.write(UInt32(bitPattern: self.ownerPID))
         return writer.bytes
+    }
+
+    /// True when the shim has to get the secrets by the pipe.
+    package var lacksSecrets: Bool {
+        self.secrets.isEmpty && self.arguments.contains { if case .secret = $0 { true } else { false } }
     }
 
     /// Reads what `encoded` wrote; throws `DomainError` for anything else.
@@ -150,12 +198,14 @@ package struct LaunchSpec: Hashable, Sendable {
                 userMapper: userMapper, groupMapper: groupMapper, users: try Self.mappings(&reader),
                 groups: try Self.mappings(&reader))
         }
+        let secrets = try Secret.list(&reader)
         self.init(
             mode: mode, executable: executable, arguments: arguments, command: command, userMap: userMap,
             columns: try reader.number(),
             rows: try reader.number(), orphanGrace: try reader.number(), logQuota: try reader.number(),
             outputLimit: try reader.number(), token: try reader.block(), input: try reader.block(),
             ownerPID: Int32(bitPattern: try reader.number()))
+        self.secrets = secrets
         guard reader.isAtEnd else { throw DomainError.invalidValue("the launch file is longer than expected") }
     }
 
@@ -171,6 +221,9 @@ package struct LaunchSpec: Hashable, Sendable {
                 writer.write(block: bytes)
             case .statusDescriptor: writer.write(UInt8(3))
             case .mappingDescriptor: writer.write(UInt8(4))
+            case .secret(let name):
+                writer.write(UInt8(5))
+                writer.write(text: name)
             }
         }
     }
@@ -183,6 +236,7 @@ package struct LaunchSpec: Hashable, Sendable {
             case 2: arguments.append(.data(try reader.block()))
             case 3: arguments.append(.statusDescriptor)
             case 4: arguments.append(.mappingDescriptor)
+            case 5: arguments.append(.secret(try reader.text()))
             default: throw DomainError.invalidValue("the launch file holds an unknown argument")
             }
         }
@@ -198,7 +252,7 @@ package struct LaunchSpec: Hashable, Sendable {
         return mappings
     }
 
-    private static func count(_ reader: inout ByteReader) throws(DomainError) -> UInt32 {
+    fileprivate static func count(_ reader: inout ByteReader) throws(DomainError) -> UInt32 {
         let count = try reader.number(UInt32.self)
         guard count <= 4096 else { throw DomainError.invalidValue("the launch file lists \(count) values") }
         return count

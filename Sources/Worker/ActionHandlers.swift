@@ -76,7 +76,9 @@ package struct ActionHandlers: Sendable {
         async let reported: Void = { for await progress in steps { await report(progress, job) } }()
         defer { step.finish() }
         let record = try await commands.run(
-            argv, input: bytes, environment: environment, profile: profile, workspacePath: workspacePath,
+            argv, input: bytes, environment: environment,
+            secrets: try self.agents.configuration.secrets.secrets(action.secrets, of: job.workspace), profile: profile,
+            workspacePath: workspacePath,
             progress: { step.yield(JobProgress(percent: $0, text: $1)) })
         step.finish()
         await reported
@@ -99,7 +101,7 @@ package struct ActionHandlers: Sendable {
         let result = try await self.agents.run(
             Agent.Task(
                 directory: AgentDirectory(root: self.agents.configuration.root, id: job.id), definition: definition,
-                profile: profile, workspacePath: try self.workspacePath(job.workspace),
+                profile: profile, workspacePath: try self.workspacePath(job.workspace), workspace: job.workspace,
                 prompt: params[promptParam]?.string ?? "", isRecovered: isRecovered, epoch: self.epoch),
             of: job.workspace)
         let value: JSONValue = [

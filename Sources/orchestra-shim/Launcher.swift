@@ -26,7 +26,8 @@ struct Launcher {
         guard let status = POSIX.pipe(), let mapping = POSIX.pipe() else {
             return .failure(DomainError.invalidValue("no pipe can be had: errno \(errno)"))
         }
-        var handed = HandedDescriptors(keeping: stdio, status: status.writer, mapping: mapping.reader)
+        var handed = HandedDescriptors(
+            keeping: stdio, status: status.writer, mapping: mapping.reader, secrets: spec.secrets)
         defer { handed.closeOwn() }
         let name = spec.executable.split(separator: "/").last.map(String.init) ?? spec.executable
         var argv = [name]
@@ -247,8 +248,10 @@ private struct HandedDescriptors {
     private let kept: Int
     private let statusNumber: Int
     private let mappingNumber: Int
+    private let secrets: [LaunchSpec.Secret]
 
-    init(keeping stdio: [Int32], status: Int32, mapping: Int32) {
+    init(keeping stdio: [Int32], status: Int32, mapping: Int32, secrets: [LaunchSpec.Secret]) {
+        self.secrets = secrets
         self.descriptors = stdio + [status, mapping]
         self.kept = stdio.count
         self.statusNumber = stdio.count
@@ -269,6 +272,11 @@ private struct HandedDescriptors {
             switch argument {
             case .text(let text): texts.append(text)
             case .data(let bytes): texts.append(String(try self.add(bytes)))
+            case .secret(let name):
+                guard let secret = self.secrets.first(where: { $0.name == name }) else {
+                    throw DomainError.invalidValue("the secret '\(name)' was not handed over")
+                }
+                texts.append(String(try self.add(secret.bytes)))
             case .statusDescriptor: texts.append(String(self.statusNumber))
             case .mappingDescriptor: texts.append(String(self.mappingNumber))
             }

@@ -63,7 +63,7 @@ struct TerminalSession {
     /// Starts the program; nil with the reason printed when that fails, after an exit record was left.
     static func start(directory: String) -> TerminalSession? {
         guard let bytes = POSIX.wholeFile("\(directory)/\(ShimFiles.launch)"),
-            let spec = try? LaunchSpec(decoding: bytes), spec.mode == .terminal
+            var spec = try? LaunchSpec(decoding: bytes), spec.mode == .terminal
         else {
             report("the launch file of \(directory) cannot be read")
             return nil
@@ -73,6 +73,12 @@ struct TerminalSession {
             let record = ExitRecord(endedBy: .launchFailed, code: -1, signal: 0, errorOutput: Array(reason.utf8))
             _ = POSIX.replaceFile("\(directory)/\(ShimFiles.exit)", with: record.encoded)
             return nil
+        }
+        if spec.lacksSecrets {
+            guard let secrets = Self.secrets(in: directory) else {
+                return fail("the node did not hand over the secrets")
+            }
+            spec.secrets = secrets
         }
         guard Launcher.becomeReaper() else { return fail("orphans could not be adopted: errno \(errno)") }
         let signals = orc_signal_descriptor()
@@ -94,11 +100,32 @@ struct TerminalSession {
         case .failure(let error): return fail(error.message)
         case .success(let launcher):
             close(events.writer)
+            spec.secrets = []
             return TerminalSession(
                 spec: spec, directory: directory, master: master, listener: listener, signals: signals,
                 eventPipe: events.reader, eventFile: eventFile, startedAt: start, recorder: recorder, launcher: launcher
             )
         }
+    }
+
+    /// Reads the secrets from the node's pipe, for a few seconds.
+    private static func secrets(in directory: String) -> [LaunchSpec.Secret]? {
+        let pipe = unsafe open("\(directory)/\(ShimFiles.secrets)", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard pipe >= 0 else { return nil }
+        defer { close(pipe) }
+        var bytes: [UInt8] = []
+        let deadline = orc_monotonic_milliseconds() + 10_000
+        while orc_monotonic_milliseconds() < deadline {
+            // Before the node has opened its end there is nothing to wait for, and the end is no end.
+            let events = POSIX.poll([(pipe, POSIX.readable)], milliseconds: 5)
+            guard events[0] & POSIX.readable != 0, case .bytes(let more) = POSIX.read(pipe) else {
+                if let secrets = try? LaunchSpec.Secret.list(decoding: bytes), !secrets.isEmpty { return secrets }
+                if events[0] != 0 { _ = POSIX.poll([], milliseconds: 2) }
+                continue
+            }
+            bytes += more
+        }
+        return nil
     }
 
     private init(

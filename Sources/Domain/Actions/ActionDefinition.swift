@@ -33,10 +33,12 @@ package struct ActionDefinition: Hashable, Sendable {
     package let timeout: Duration
     package let maxAttempts: Int
     package let sandbox: DefinitionName
+    /// Names of the workspace's secrets that its program gets as files under `/run/secrets`.
+    package let secrets: [DefinitionName]
 
     package init(
         name: ActionName, summary: String, params: JSONValue, handler: Handler, effect: Effect, timeout: Duration,
-        maxAttempts: Int, sandbox: DefinitionName
+        maxAttempts: Int, sandbox: DefinitionName, secrets: [DefinitionName] = []
     ) {
         self.name = name
         self.summary = summary
@@ -46,6 +48,7 @@ package struct ActionDefinition: Hashable, Sendable {
         self.timeout = timeout
         self.maxAttempts = maxAttempts
         self.sandbox = sandbox
+        self.secrets = secrets
     }
 }
 
@@ -56,6 +59,8 @@ package struct AgentDefinition: Hashable, Sendable {
     package let argv: [String]
     package let environment: [String: String]
     package let sandbox: DefinitionName
+    /// Names of the workspace's secrets that it gets as files under `/run/secrets`.
+    package let secrets: [DefinitionName]
     /// Typed after the prompt, each followed by Enter; tells the program that the prompt is over.
     package let closing: [String]
     /// A restart after a crash runs at most this often within `restartPeriod`.
@@ -64,13 +69,14 @@ package struct AgentDefinition: Hashable, Sendable {
 
     package init(
         name: DefinitionName, summary: String, argv: [String], environment: [String: String], sandbox: DefinitionName,
-        closing: [String], restartIntensity: Int, restartPeriod: Duration
+        secrets: [DefinitionName] = [], closing: [String], restartIntensity: Int, restartPeriod: Duration
     ) {
         self.name = name
         self.summary = summary
         self.argv = argv
         self.environment = environment
         self.sandbox = sandbox
+        self.secrets = secrets
         self.closing = closing
         self.restartIntensity = restartIntensity
         self.restartPeriod = restartPeriod

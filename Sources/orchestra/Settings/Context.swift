@@ -127,7 +127,9 @@ struct Context: Sendable {
         return AgentConfiguration(
             root: root, workspaces: self.stateDirectory + "/workspaces", shim: try Host.shim(),
             tmux: try Host.program("tmux", package: "tmux"),
-            plan: try self.sandbox(), orphanGrace: try self.settings.seconds("queue.lease"))
+            plan: try self.sandbox(), orphanGrace: try self.settings.seconds("queue.lease"),
+            secrets: SecretStore(
+                root: self.settings.text("secrets-directory") ?? self.stateDirectory + "/secrets"))
     }
 
     /// The agents' configuration with the tier that this host was found to give.

@@ -73,6 +73,9 @@ struct SettingKey: Sendable {
             "state-directory", "ORCHESTRA_STATE_DIRECTORY", .text, nil,
             "Where keys, agents, workspaces and logs live; else ~/.local/state/orchestra."),
         SettingKey(
+            "secrets-directory", "ORCHESTRA_SECRETS_DIRECTORY", .text, nil,
+            "Files WORKSPACE/NAME, mode 0600, that definitions ask for by name; else `secrets` of the state directory."),
+        SettingKey(
             "policies-directory", "ORCHESTRA_POLICIES_DIRECTORY", .text, nil,
             "The policy files; else ./Policies, the checkout's, or /usr/share/orchestra/Policies."),
         SettingKey("probe.host", "ORCHESTRA_PROBE_HOST", .text, "127.0.0.1", "Address of the probe port."),
