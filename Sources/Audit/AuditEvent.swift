@@ -28,6 +28,11 @@ package struct AuditEvent: Hashable, Sendable {
         case frozen = "agent.frozen"
         /// Somebody let them go on.
         case thawed = "agent.thawed"
+        /// Somebody, or the node's own watch, put a workspace into quarantine, or let it go on.
+        case quarantined = "workspace.quarantined"
+        case released = "workspace.released"
+        /// The node saw what must not be: a process outside, a stranger at a terminal, changed permissions.
+        case incident = "security.incident"
         /// Somebody changed a workspace's weight or limits.
         case limitsSet = "workspace.limits"
     }

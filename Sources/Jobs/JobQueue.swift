@@ -77,6 +77,15 @@ package protocol JobStore: Sendable {
     /// Sets a workspace's weight and limits for all nodes; nil takes them away.
     func setLimits(_ limits: WorkspaceLimits?, of workspace: WorkspaceID, auditEvent: [UInt8]) async throws
 
+    /// Takes no more jobs of the workspace, and starts none of those it has, until it is called with nil: an incident
+    /// that a person has to look at. True when that changed anything.
+    func quarantine(
+        _ workspace: WorkspaceID, reason: String?, auditEvent: [UInt8]
+    ) async throws -> Bool
+
+    /// The workspaces in quarantine, with the reasons.
+    func quarantined() async throws -> [Quarantine]
+
     /// The workspaces that have a weight or limits of their own.
     func workspaceLimits() async throws -> [WorkspaceLoad]
 

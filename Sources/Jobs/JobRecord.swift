@@ -152,3 +152,14 @@ package struct WorkspaceLoad: Hashable, Sendable {
     /// Its jobs that run now, on all nodes.
     package let running: Int
 }
+
+/// A workspace that gets nothing done until a person lets it go on, and why.
+package struct Quarantine: Hashable, Sendable {
+    package let workspace: String
+    package let reason: String
+
+    package init(workspace: String, reason: String) {
+        self.workspace = workspace
+        self.reason = reason
+    }
+}

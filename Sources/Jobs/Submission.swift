@@ -109,6 +109,8 @@ package enum SubmissionResult: Hashable, Sendable {
     case conflict(first: JobID)
     /// A job with the same unique key has not ended; nothing was stored.
     case notUnique(JobID, state: JobState?)
+    /// The workspace is in quarantine until a person lets it go on; nothing was stored.
+    case quarantined
     /// The workspace's stream is at its bound; nothing was stored, try again later.
     case full
 }

@@ -56,6 +56,8 @@ package struct JobRequest: Sendable {
             case inUse
             /// The workspace has as many waiting jobs as it may.
             case full
+            /// The workspace is in quarantine; the denial is in the audit trail.
+            case quarantined
         }
 
         package let kind: Kind
@@ -87,6 +89,12 @@ package struct JobRequest: Sendable {
             }
         }
         var results = submissions.isEmpty ? [] : try await queue.submit(submissions, keys: keys)[...]
+        for (submission, result) in zip(submissions, results) where result == .quarantined {
+            guard let request = requests.first(where: { $0.requestID == submission.job.requestID }) else { continue }
+            let event = try request.event(
+                .denied, nil, status: "denied", rule: "quarantine", reason: request.quarantineText, at: now, digester)
+            try await queue.appendAudit(event, of: request.workspace)
+        }
         return try zip(requests, answers).map { request, answer in
             try answer ?? request.answer(to: results.popFirst())
         }
@@ -116,6 +124,10 @@ package struct JobRequest: Sendable {
         ).encoded
     }
 
+    private var quarantineText: String {
+        "the workspace '\(self.workspace)' is in quarantine; an operator lets it go on (orchestra workspaces release)"
+    }
+
     private func answer(to result: SubmissionResult?) throws -> Answer {
         switch result {
         case .accepted(let id): return .accepted(id, isDuplicate: false)
@@ -133,6 +145,8 @@ package struct JobRequest: Sendable {
                 Refusal(
                     kind: .inUse,
                     message: "job \(id) with the same unique key has not ended\(shown); expected one at a time"))
+        case .quarantined:
+            return .refused(Refusal(kind: .quarantined, message: self.quarantineText))
         case .full:
             return .refused(
                 Refusal(

@@ -178,6 +178,39 @@ struct QueueConformanceTests {
         }
     }
 
+    @Test(
+        "a workspace in quarantine takes no jobs and starts none, and goes on where it stood",
+        arguments: Implementation.allCases)
+    func quarantine(_ implementation: Implementation) async throws {
+        try await QueueBench.with(implementation) { bench in
+            let workspace = try WorkspaceID("acme")
+            let lease = try bench.lease("n1")
+            _ = try await lease.join()
+            let known = try bench.submission()
+            for submission in [known, try bench.submission(), try bench.submission("other")] {
+                try await bench.accept(submission)
+            }
+            let running = try await lease.claim(ClaimRequest(most: 1)).deliveries
+            #expect(running.map(\.workspace.name) == ["acme"])
+            #expect(try await bench.queue.quarantine(workspace, reason: "seen", auditEvent: []))
+            #expect(try await !bench.queue.quarantine(workspace, reason: "again", auditEvent: []))
+            #expect(try await bench.queue.quarantined() == [Quarantine(workspace: "acme", reason: "again")])
+            #expect(try await bench.submit(try bench.submission()) == .quarantined)
+            // What came before is still answered, and what runs may end.
+            guard case .duplicate = try await bench.submit(known) else {
+                Issue.record("the repeat was not known")
+                return
+            }
+            #expect(try await lease.claim(ClaimRequest(most: 10)).deliveries.map(\.workspace.name) == ["other"])
+            #expect(try await lease.finish([bench.completion(running[0])]) == [true])
+            #expect(try await lease.claim(ClaimRequest(most: 10)).deliveries.isEmpty)
+            #expect(try await bench.queue.quarantine(workspace, reason: nil, auditEvent: []))
+            #expect(try await bench.queue.quarantined().isEmpty)
+            #expect(try await lease.claim(ClaimRequest(most: 10)).deliveries.count == 1)
+            try await bench.accept(try bench.submission())
+        }
+    }
+
     @Test("a rate holds over all nodes: a burst of one period's worth, then evenly", arguments: Implementation.allCases)
     func rates(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in

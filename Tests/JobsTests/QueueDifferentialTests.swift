@@ -80,7 +80,8 @@ private struct QueuePair {
         case 76..<80: try await self.moveDue()
         case 80..<85: try await self.cancel()
         case 85..<90: try await self.deadLetters()
-        case 90..<93: try await self.setLimits()
+        case 90..<92: try await self.setLimits()
+        case 92..<93: try await self.quarantine()
         case 93..<94: try await self.forge()
         case 94..<95: try await self.leave()
         case 95..<96: try await self.progress()
@@ -280,6 +281,17 @@ private struct QueuePair {
         self.model.setLimits(limits, of: workspace, auditEvent: Array("limits".utf8))
         self.history.append("limits \(workspace) \(limits.map { "\($0)" } ?? "none")")
         try self.same("loads", try await self.bench.queue.workspaceLimits(), self.model.loads)
+    }
+
+    private mutating func quarantine() async throws {
+        let workspace = try self.workspace()
+        let reason = self.pick([nil, nil, "seen"])
+        let event = Array("quarantine".utf8)
+        try self.same(
+            "quarantine \(workspace) \(reason ?? "over")",
+            try await self.bench.queue.quarantine(workspace, reason: reason, auditEvent: event),
+            self.model.quarantine(workspace, reason: reason, auditEvent: event))
+        try self.same("quarantined", try await self.bench.queue.quarantined(), self.model.quarantined)
     }
 
     /// An entry that somebody else put there: one that repeats a job, or says nothing.

@@ -104,7 +104,7 @@ struct Ledger {
             guard let other = self.requestOf[job], self.requests[other].uniqueKey == self.requests[index].uniqueKey,
                 self.requests[other].workspace == self.requests[index].workspace
             else { throw Simulation.Violation(description: "request \(index) was refused for a stranger's job") }
-        case .conflict, .full:
+        case .conflict, .full, .quarantined:
             throw Simulation.Violation(description: "request \(index) was answered \(result)")
         }
     }

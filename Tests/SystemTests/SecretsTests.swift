@@ -51,7 +51,8 @@ struct SecretsTests {
             let digest = try await runProgram("/bin/sh", ["-c", "printf %s \(secret) | sha256sum"]).output
                 .prefix(64)
             let command = try await installation.submit(
-                "secret.run", ["command": "sha256sum < /run/secrets/token; env; cat /proc/*/cmdline /proc/*/environ; true"])
+                "secret.run",
+                ["command": "sha256sum < /run/secrets/token; env; cat /proc/*/cmdline /proc/*/environ; true"])
             let job = try await installation.ended(command)
             #expect(job.state == .completed, "\(job.reason)")
             #expect(try await installation.result(job)["stdout"]?.string?.hasPrefix(digest) == true)

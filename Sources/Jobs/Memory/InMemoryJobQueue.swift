@@ -118,6 +118,13 @@ package actor InMemoryJobQueue: JobQueue {
         self.machine.setLimits(limits, of: workspace, auditEvent: auditEvent)
     }
 
+    package func quarantine(_ workspace: WorkspaceID, reason: String?, auditEvent: [UInt8]) -> Bool {
+        defer { self.ring() }
+        return self.machine.quarantine(workspace, reason: reason, auditEvent: auditEvent)
+    }
+
+    package func quarantined() -> [Quarantine] { self.machine.quarantined }
+
     package func workspaceLimits() -> [WorkspaceLoad] { self.machine.loads }
 
     // MARK: - The node's side

@@ -159,6 +159,19 @@ extension QueueMachine {
         self.audit.append(auditEvent)
     }
 
+    package mutating func quarantine(_ workspace: WorkspaceID, reason: String?, auditEvent: [UInt8]) -> Bool {
+        let before = self.quarantines[workspace]
+        self.quarantines[workspace] = reason.map { $0.isEmpty ? "not given" : $0 }
+        if reason == nil { self.unpark(workspace) }
+        self.audit.append(auditEvent)
+        return (before == nil) != (reason == nil)
+    }
+
+    package var quarantined: [Quarantine] {
+        self.quarantines.map { Quarantine(workspace: $0.key.name, reason: $0.value) }
+            .sorted { $0.workspace < $1.workspace }
+    }
+
     package var loads: [WorkspaceLoad] {
         self.workspaceLimits.map { workspace, limits in
             WorkspaceLoad(workspace: workspace.name, limits: limits, running: self.active[workspace] ?? 0)

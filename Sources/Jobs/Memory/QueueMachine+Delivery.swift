@@ -61,6 +61,7 @@ extension QueueMachine {
     /// A workspace's turn: deficit round robin. Each turn is worth its weight times the quantum; what a node without
     /// free slots leaves of it the next claim goes on with. Answers whether the workspace kept its place.
     private mutating func serve(_ workspace: WorkspaceID, _ handing: inout Handing) -> Bool {
+        guard self.quarantines[workspace] == nil else { return self.park(workspace, until: Self.forever) }
         let limits = self.workspaceLimits[workspace]
         let request = handing.request
         let credit = self.credit[workspace]

@@ -19,6 +19,7 @@ extension QueueMachine {
             self.duplicates += 1
             return .duplicate(submission.id, state: nil)
         }
+        if self.quarantines[workspace] != nil { return .quarantined }
         if let digest = submission.uniqueDigest, let taken = self.unique[workspace]?[digest] {
             return .notUnique(taken, state: self.record(taken, in: workspace)?.state)
         }

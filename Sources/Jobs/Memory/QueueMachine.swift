@@ -131,6 +131,8 @@ package struct QueueMachine: Sendable {
     /// Jobs whose nodes are to cancel them, in the order of the wishes.
     package internal(set) var control: [JobID] = []
 
+    /// Workspaces that get nothing done, and why.
+    var quarantines: [WorkspaceID: String] = [:]
     /// What time it was when what is due was last looked for.
     var clock: UInt64 = 0
     private var lastEntry = EntryID(milliseconds: 0, sequence: 0)

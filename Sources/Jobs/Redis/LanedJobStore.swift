@@ -128,6 +128,18 @@ package struct LanedJobStore: JobStore {
         try await self.lane(of: workspace).setLimits(limits, of: workspace, auditEvent: auditEvent)
     }
 
+    package func quarantine(
+        _ workspace: WorkspaceID, reason: String?, auditEvent: [UInt8]
+    ) async throws -> Bool {
+        try await self.lane(of: workspace).quarantine(workspace, reason: reason, auditEvent: auditEvent)
+    }
+
+    package func quarantined() async throws -> [Quarantine] {
+        var all: [Quarantine] = []
+        for lane in self.lanes { all += try await lane.quarantined() }
+        return all.sorted { $0.workspace < $1.workspace }
+    }
+
     package func workspaceLimits() async throws -> [WorkspaceLoad] {
         var all: [WorkspaceLoad] = []
         for lane in self.lanes { all += try await lane.workspaceLimits() }

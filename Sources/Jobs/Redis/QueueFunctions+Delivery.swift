@@ -128,6 +128,10 @@ extension QueueFunctions {
         -- free slots leaves of it the next claim goes on with. Answers whether the workspace kept its place.
         local function serve(d, c, ws)
           local P = d.P
+          if c.has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1 then
+            park(P, ws, FOREVER)
+            return false
+          end
           local weight, concurrency, rate, period = 1, 0, 0, 0
           if c.has_limits then weight, concurrency, rate, period = limits_of(P, ws) end
           local credit = c.has_credit and redis.call('HGET', P .. 'credit', ws)
@@ -226,7 +230,7 @@ extension QueueFunctions {
           local c = {
             now = now_ms(), most = tonumber(args[3]), quantum = tonumber(args[4]), share = tonumber(args[5]), held = {},
             has_limits = exists(P, 'limits'), has_credit = exists(P, 'credit'),
-            has_passed = exists(P, 'passed'),
+            has_passed = exists(P, 'passed'), has_quarantine = exists(P, 'quarantine'),
           }
           for i = 7, #args, 2 do c.held[args[i]] = tonumber(args[i + 1]) end
           if exists(P, 'parked') then unpark_due(P, c.now) end

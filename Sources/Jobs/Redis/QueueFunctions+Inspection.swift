@@ -72,5 +72,12 @@ extension QueueFunctions {
           end
           return out
         end)
+
+        -- -> for each workspace in quarantine: name, reason
+        register('quarantines', READ, function(keys, args)
+          local all, out = redis.call('HGETALL', prefix(keys) .. 'quarantine'), {}
+          for i = 1, #all, 2 do out[#out + 1] = {all[i], all[i + 1]} end
+          return out
+        end)
         """#
 }

@@ -124,6 +124,21 @@ extension QueueFunctions {
           return redis.call('HGET', P .. 'ticks', args[1])
         end)
 
+        -- workspace, reason or '' to let it go on, audit event -> 1 when that changed anything
+        register('quarantine', DRAIN, function(keys, args)
+          local P = prefix(keys)
+          local changed
+          if args[2] == '' then
+            changed = redis.call('HDEL', P .. 'quarantine', args[1])
+            unpark(P, args[1])
+          else
+            changed = 1 - redis.call('HEXISTS', P .. 'quarantine', args[1])
+            redis.call('HSET', P .. 'quarantine', args[1], args[2])
+          end
+          redis.call('XADD', P .. 'audit', '*', 'e', args[3])
+          return changed
+        end)
+
         -- workspace, 'weight:concurrency:rate:period' or '' for none, audit event
         register('limit', DRAIN, function(keys, args)
           local P = prefix(keys)

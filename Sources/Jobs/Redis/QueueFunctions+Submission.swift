@@ -5,7 +5,8 @@ extension QueueFunctions {
         -- workspace, job id, request digest, params digest, level, record, envelope, audit event, not before (ms, 0:
         -- now; below 10^11 it is a delay, else a time), extras ('u=<hex>;' unique key's digest, 't=a,b;' tags,
         -- 'k=<schedule>:<ms>;' the tick that it is for)
-        -- -> for each: 0 accepted | 1 duplicate | 2 conflict | 3 full | 4 unique key taken, job id, state's letter
+        -- -> for each: 0 accepted | 1 duplicate | 2 conflict | 3 full | 4 unique key taken | 5 quarantined, job id,
+        -- state's letter
         register('submit', {}, function(keys, args)
           local P = prefix(keys)
           local now = now_ms()
@@ -36,6 +37,7 @@ extension QueueFunctions {
             end
           end
 
+          local has_quarantine = exists(P, 'quarantine')
           for i = 4, #args, 10 do
             local ws, job, request, params, level = args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
             local suffix = ws .. ':s:' .. level
@@ -65,6 +67,8 @@ extension QueueFunctions {
             elseif tick and tonumber(redis.call('HGET', P .. 'ticks', tick_name) or 0) >= tonumber(tick) then
               hits = hits + 1
               out[#out + 1] = {1, job, ''}
+            elseif has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1 then
+              out[#out + 1] = {5, job, ''}
             elseif taken then
               out[#out + 1] = {4, taken, state_now(taken)}
             else

@@ -54,6 +54,7 @@ package struct RedisStreamJobQueue: JobQueue {
             case 1: return .duplicate(id, state: state)
             case 2: return .conflict(first: id)
             case 3: return .full
+            case 5: return .quarantined
             case 4: return .notUnique(id, state: state)
             default: throw Self.unexpected("submit")
             }
@@ -218,6 +219,23 @@ package struct RedisStreamJobQueue: JobQueue {
         call.append(limits?.text ?? "")
         call.append(auditEvent)
         _ = try await self.send(call)
+    }
+
+    package func quarantine(
+        _ workspace: WorkspaceID, reason: String?, auditEvent: [UInt8]
+    ) async throws -> Bool {
+        var call = self.call("quarantine", workspace)
+        call.append(reason.map { $0.isEmpty ? "not given" : $0 } ?? "")
+        call.append(auditEvent)
+        return try await self.send(call).integer == 1
+    }
+
+    package func quarantined() async throws -> [Quarantine] {
+        try await self.send(self.call("quarantines")).elements.compactMap { element in
+            let parts = element.elements
+            guard parts.count == 2, let name = parts[0].string, let reason = parts[1].string else { return nil }
+            return Quarantine(workspace: name, reason: reason)
+        }.sorted { $0.workspace < $1.workspace }
     }
 
     package func workspaceLimits() async throws -> [WorkspaceLoad] {

@@ -116,7 +116,7 @@ enum BatchFile {
 extension JobRequest.Refusal {
     var commandError: CommandError {
         switch self.kind {
-        case .notAllowed: CommandError(.notPermitted, self.message)
+        case .notAllowed, .quarantined: CommandError(.notPermitted, self.message)
         case .unusable, .inUse: CommandError(.data, self.message)
         case .full: CommandError(.unavailable, self.message)
         }

@@ -6,8 +6,8 @@ import Jobs
 
 struct WorkspacesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "workspaces", abstract: "Weights and limits of workspaces, held over all nodes.",
-        subcommands: [List.self, Set.self, Clear.self], defaultSubcommand: List.self)
+        commandName: "workspaces", abstract: "Weights, limits and quarantines of workspaces, held over all nodes.",
+        subcommands: [List.self, Set.self, Clear.self, Quarantine.self, Release.self], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -24,6 +24,15 @@ struct WorkspacesCommand: AsyncParsableCommand {
                     let loads = try await session.queue.workspaceLimits()
                     if !json, loads.isEmpty { show("all workspaces have weight 1 and no limits") }
                     for load in loads { show(json ? Self.json(load).text : Self.line(load)) }
+                    for quarantine in try await session.queue.quarantined() {
+                        let line: JSONValue = [
+                            "workspace": .string(quarantine.workspace), "quarantine": .string(quarantine.reason),
+                        ]
+                        show(
+                            json
+                                ? line.text
+                                : "\(quarantine.workspace)  in quarantine: \(Printable.text(quarantine.reason))")
+                    }
                 }
             }
         }
@@ -96,6 +105,77 @@ struct WorkspacesCommand: AsyncParsableCommand {
         func run() async throws {
             try await reporting { try await set(nil, of: try WorkspaceID(self.name), self.scope, "cleared") }
         }
+    }
+}
+
+extension WorkspacesCommand {
+    struct Quarantine: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lets a workspace do nothing more until somebody has looked.",
+            discussion: """
+                New requests are refused, waiting jobs wait, on all nodes. What runs goes on; --kill ends it, with its
+                agents' whole trees. Both are in the audit trail.
+
+                EXAMPLE
+                  orchestra workspaces quarantine acme --reason 'agent seen outside' --kill
+                """)
+
+        @OptionGroup var scope: WorkspaceScope
+        @Argument(help: "The workspace's name.") var name: String
+        @Option(help: "Why, for whoever looks.") var reason: String
+        @Flag(help: "Ends what runs.") var kill = false
+
+        func run() async throws {
+            try await reporting {
+                let (workspace, reason, kills) = (try WorkspaceID(self.name), self.reason, self.kill)
+                try await self.scope.withSession { session, _ in
+                    let event = try await session.event(.quarantined, of: workspace, reason: reason)
+                    let isNew = try await session.queue.quarantine(workspace, reason: reason, auditEvent: event)
+                    show("workspace '\(workspace)' is in quarantine\(isNew ? "" : ", as it was before")")
+                    guard kills else { return }
+                    for job in try await session.queue.jobs(in: workspace, limit: 10_000, tag: nil)
+                    where job.state == .running {
+                        let request = try await session.event(
+                            .cancelRequested, of: job.id, in: workspace, status: "requested")
+                        let outcome = try await session.event(.outcome, of: job.id, in: workspace, status: "cancelled")
+                        _ = try await session.queue.cancel(job.id, in: workspace, request: request, outcome: outcome)
+                        show("job \(job.id) is being ended by its node")
+                    }
+                }
+            }
+        }
+    }
+
+    struct Release: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Lets a workspace in quarantine go on.",
+            discussion: "EXAMPLE\n  orchestra workspaces release acme")
+
+        @OptionGroup var scope: WorkspaceScope
+        @Argument(help: "The workspace's name.") var name: String
+
+        func run() async throws {
+            try await reporting {
+                let workspace = try WorkspaceID(self.name)
+                try await self.scope.withSession { session, _ in
+                    let event = try await session.event(.released, of: workspace, reason: "")
+                    guard try await session.queue.quarantine(workspace, reason: nil, auditEvent: event) else {
+                        throw CommandError(.data, "the workspace '\(workspace)' is not in quarantine")
+                    }
+                    show("workspace '\(workspace)' goes on")
+                }
+            }
+        }
+    }
+}
+
+extension QueueSession {
+    fileprivate func event(_ kind: AuditEvent.Kind, of workspace: WorkspaceID, reason: String) async throws -> [UInt8] {
+        AuditEvent(
+            kind: kind, workspace: workspace, actor: "cli:\(NSUserName())", action: "", jobID: nil, status: "done",
+            rule: "operator", duration: .zero, errorReason: reason, paramsDigest: [], node: "",
+            time: try await self.queue.time()
+        ).encoded
     }
 }
 
