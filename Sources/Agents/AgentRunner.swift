@@ -50,6 +50,7 @@ package struct AgentRunner: Sendable {
                 name: "agent \(id)", intensity: task.definition.restartIntensity,
                 period: task.definition.restartPeriod, autoShutdown: .anySignificant),
             children: [self.launches(of: agent, last)], environment: self.environment)
+        await census.add(id, of: workspace)
         let outcome = await self.supervise(supervisor, named: "\(workspace)/\(id)")
         await census.remove(id)
         let launches = await agent.currentGeneration
@@ -141,9 +142,10 @@ private actor Latch<Value: Sendable> {
     }
 }
 
-/// Counts the agents of this node by state, for metrics.
+/// Knows the agents of this node by state, for metrics and for the watch.
 package actor AgentCensus {
     private var states: [JobID: AgentState] = [:]
+    private var workspaces: [JobID: WorkspaceID] = [:]
     private let gauges: [AgentState: Gauge]
 
     package init(metrics: any MetricsFactory) {
@@ -159,8 +161,16 @@ package actor AgentCensus {
         self.publish()
     }
 
+    /// The agents that run now, or are about to.
+    package var living: [SecurityScan.Living] {
+        self.workspaces.map { SecurityScan.Living(id: $0.key, workspace: $0.value) }
+    }
+
+    func add(_ id: JobID, of workspace: WorkspaceID) { self.workspaces[id] = workspace }
+
     func remove(_ id: JobID) {
         self.states[id] = nil
+        self.workspaces[id] = nil
         self.publish()
     }
 

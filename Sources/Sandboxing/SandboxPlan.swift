@@ -31,6 +31,12 @@ package struct SandboxPlan: Sendable {
     /// The same host at another tier.
     package func at(_ tier: SandboxTier) -> SandboxPlan { SandboxPlan(host: self.host, tier: tier, slots: self.slots) }
 
+    /// The workspace that runs as this user of the host's, nil when none does.
+    package func workspace(ofUser user: UInt32) -> String? {
+        guard let users = self.host.subordinates?.users, users.contains(user) else { return nil }
+        return self.slots.workspace(of: user - users.lowerBound)
+    }
+
     /// How a program is connected.
     package enum Connection: Sendable {
         /// A terminal of its own, recorded; `token` is what an owner must show. Descriptor 3 is for events.

@@ -45,6 +45,13 @@ package final class UserSlots: Sendable {
         return slots[workspace] ?? 0
     }
 
+    /// The workspace that has this number, nil when none has.
+    func workspace(of slot: UInt32) -> String? {
+        let text = FileManager.default.contents(atPath: self.path).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        let line = text.split(separator: "\n").first { $0.hasPrefix("\(slot)\t") }
+        return line.map { String($0.drop { $0 != "\t" }.dropFirst()) }
+    }
+
     private func append(_ line: String) -> Bool {
         let file = unsafe open(self.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard file >= 0 else { return false }

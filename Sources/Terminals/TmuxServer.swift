@@ -66,6 +66,19 @@ package struct TmuxServer: Sendable {
         }
     }
 
+    /// The processes of attached clients that could type.
+    package func writingClients() async -> [Int32] {
+        do {
+            let answer = try await self.run(["list-clients", "-F", "#{client_readonly} #{client_pid}"])
+            return answer.split(separator: "\n").compactMap { line in
+                let fields = line.split(separator: " ")
+                return fields.count == 2 && fields[0] == "0" ? Int32(fields[1]) : nil
+            }
+        } catch {
+            return []  // no server answers, so nobody is attached
+        }
+    }
+
     /// Asks the server to end; its pane's process gets SIGHUP. Silent when it is gone already.
     package func stop() async {
         do { _ = try await self.run(["kill-server"]) } catch { return }  // no server answers: nothing to stop

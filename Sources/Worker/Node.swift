@@ -55,11 +55,12 @@ package actor Node {
         let store = try LanedJobStore(
             clients: self.lanes.map { ($0.commands, $0.blocking) }, limits: configuration.limits)
         let keys = WorkspaceKeyring(queue: store, master: master)
+        let census = AgentCensus(metrics: metrics)
         let handlers = ActionHandlers(
             bundle: policy.bundle, commands: CommandRunner(configuration: configuration.agents, processID: processID),
             agents: AgentRunner(
                 configuration: configuration.agents, group: group, environment: environment, supervisors: agents,
-                census: AgentCensus(metrics: metrics), token: { try Digests.randomBytes(count: 32) }),
+                census: census, token: { try Digests.randomBytes(count: 32) }),
             workspaces: configuration.agents.workspaces, epoch: max(1, incarnation.value),
             report: Self.reporter(self.lanes))
         let pipeline = JobPipeline(
@@ -82,9 +83,14 @@ package actor Node {
             queue: store, keys: keys,
             digester: ParamsDigester(key: try master.derived(for: "orchestra/params-digest/1")),
             policy: policy, clock: clock, logger: logger)
+        let watch = SecurityWatch(
+            scan: SecurityScan(configuration: configuration.agents), census: census, store: store, registry: registry,
+            response: configuration.response, node: configuration.node.name, metrics: metrics, logger: logger,
+            clock: clock)
         self.supervisors = NodeTree(
             lanes: self.lanes, consumers: self.consumers, gauges: QueueGauges(queue: store, factory: metrics),
-            scheduler: scheduler, agents: agents, workspaces: workspaces, environment: environment, adjust: adjust)
+            scheduler: scheduler, watch: watch, agents: agents, workspaces: workspaces, environment: environment,
+            adjust: adjust)
     }
 
     /// Notes how far jobs are, each in its lane. Nobody waits for it, and what cannot be noted now is not.

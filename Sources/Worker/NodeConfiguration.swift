@@ -23,11 +23,15 @@ package struct NodeConfiguration: Sendable {
     /// no more work. A node that is well has none in a day, and five agents that crash as fast as their backoff lets
     /// them stay below the default.
     package var stormLimit: Int
+    /// What the watch does about an incident.
+    package var response: SecurityWatch.Response
 
     package init(
         node: NodeID, owner: String, redis: RedisConfiguration, limits: QueueLimits, lanes: Int = 1,
-        slots: Int, workspaceConcurrency: Int, grace: Duration, agents: AgentConfiguration, stormLimit: Int = 60
+        slots: Int, workspaceConcurrency: Int, grace: Duration, agents: AgentConfiguration, stormLimit: Int = 60,
+        response: SecurityWatch.Response = .report
     ) {
+        self.response = response
         self.node = node
         self.owner = owner
         self.redis = redis

@@ -12,6 +12,7 @@ struct NodeTree {
     let consumers: [Consumer]
     let gauges: QueueGauges
     let scheduler: Scheduler
+    let watch: SecurityWatch
     let agents: AgentSupervisors
     let workspaces: WorkspaceSet
     let environment: SupervisionEnvironment
@@ -100,11 +101,16 @@ struct NodeTree {
             child.ready()
             try await scheduler.run(heartbeat: { child.heartbeat() })
         }
+        let watch = self.watch
         return self.lanes.flatMap(self.queue(of:)) + [
+            ChildSpecification(id: "watch", backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit) { child in
+                child.ready()
+                try await watch.run(heartbeat: { child.heartbeat() })
+            },
             ChildSpecification(id: "gauges", backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit) { child in
                 child.ready()
                 try await gauges.run(clock: clock, heartbeat: { child.heartbeat() })
-            }
+            },
         ] + (scheduler.isNeeded ? [schedules] : [])
     }
 

@@ -175,7 +175,7 @@ private struct LocalNode {
 struct NodeTreeTests {
     /// All of the tree but agents, whose deaths `ChaosTests` sees to, and telemetry's real ports.
     private static let children = [
-        "probe", "commands", "blocking", "completions", "lease", "server-check", "gauges", "acme", "consumer",
+        "probe", "commands", "blocking", "completions", "lease", "server-check", "gauges", "watch", "acme", "consumer",
     ]
 
     private static func jobs(_ installation: Installation, _ count: Int) async throws {

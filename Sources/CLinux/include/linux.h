@@ -65,6 +65,15 @@ int orc_lock_file(const char *path);
 int orc_wait_for_file(const char *path);
 // Makes orphaned descendants children of this process (PR_SET_CHILD_SUBREAPER, Linux 3.4).
 int orc_become_subreaper(void);
+struct orc_process {
+    pid_t pid, parent;
+    uid_t user;         // effective
+    char state;         // as in /proc/PID/stat: 'Z' for a zombie
+    char name[17];
+    uint64_t start;     // clock ticks after boot
+};
+// All processes that /proc shows, at most `most`; how many there are in `list`.
+int orc_processes(struct orc_process *list, int most);
 // Milliseconds of the monotonic clock.
 uint64_t orc_monotonic_milliseconds(void);
 // Bytes that this process has allocated and not freed, as its allocator counts (mallinfo2, glibc 2.33).

@@ -37,7 +37,7 @@ extension QueueFunctions {
             end
           end
 
-          local has_quarantine = exists(P, 'quarantine')
+          local has_quarantine = redis.call('HLEN', P .. 'quarantine') > 0
           for i = 4, #args, 10 do
             local ws, job, request, params, level = args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
             local suffix = ws .. ':s:' .. level

@@ -196,7 +196,8 @@ struct NodeRunner: Sendable {
             limits: try self.context.limits(), lanes: try self.context.lanes().count,
             slots: try settings.integer("worker.slots"),
             workspaceConcurrency: try settings.integer("worker.workspace-concurrency"),
-            grace: try settings.seconds("worker.grace"), agents: agents)
+            grace: try settings.seconds("worker.grace"), agents: agents,
+            response: SecurityWatch.Response(rawValue: try settings.required("watch.response")) ?? .report)
     }
 
     /// The machine and the state directory: together they tell two nodes of one name apart.

@@ -87,6 +87,9 @@ struct SettingKey: Sendable {
         SettingKey(
             "sandbox.selftest", "ORCHESTRA_SANDBOX_SELFTEST", .oneOf(["start", "never"]), "start",
             "Whether a node tries every known way out of its sandbox before it runs a program."),
+        SettingKey(
+            "watch.response", "ORCHESTRA_WATCH_RESPONSE", .oneOf(["report", "quarantine"]), "report",
+            "What is done, beside writing it down, when something of an agent is seen where it must not be."),
         SettingKey("worker.slots", "ORCHESTRA_WORKER_SLOTS", .integer(1...10_000), "16", "Jobs held at once."),
         SettingKey(
             "worker.workspace-concurrency", "ORCHESTRA_WORKER_WORKSPACE_CONCURRENCY", .integer(1...10_000), "8",

@@ -1,0 +1,156 @@
+internal import CLinux
+package import Domain
+internal import Foundation
+internal import Sandboxing
+internal import Terminals
+
+/// Looks from outside whether everything of the agents is where it belongs. It trusts nothing that an agent says.
+package struct SecurityScan: Sendable {
+    /// What must not be.
+    package struct Incident: Hashable, Sendable {
+        package enum Kind: String, Hashable, Sendable, CaseIterable {
+            /// A process that runs as an agents' user and descends from no shim.
+            case processOutside = "process_outside"
+            /// Somebody is attached to an agent's terminal who could type.
+            case strangerAtTerminal = "stranger_at_terminal"
+            /// Others than the node's user could reach a directory or a socket of an agent.
+            case permissionsChanged = "permissions_changed"
+        }
+
+        package let kind: Kind
+        package let subject: String
+        /// Whose it is, where that is known.
+        package let workspace: WorkspaceID?
+    }
+
+    /// An agent that lives on this node.
+    package struct Living: Hashable, Sendable {
+        package let id: JobID
+        package let workspace: WorkspaceID
+
+        package init(id: JobID, workspace: WorkspaceID) {
+            self.id = id
+            self.workspace = workspace
+        }
+    }
+
+    private let configuration: AgentConfiguration
+
+    package init(configuration: AgentConfiguration) { self.configuration = configuration }
+
+    /// One look. Processes are told by their number and start, so that the caller can wait for a second sight: one whose
+    /// shim has just died is ended by the kernel in a moment.
+    ///
+    /// `looksAround` tells whether all processes of the host are looked through, or only what is the agents'.
+    package func look(at agents: [Living], looksAround: Bool) async -> [Incident] {
+        var incidents = looksAround ? self.outside() : []
+        if agents.isEmpty { return incidents }
+        for agent in agents { incidents += self.permissions(agent) }
+        incidents += await self.strangers(agents)
+        return incidents
+    }
+
+    // MARK: - Processes
+
+    private func outside() -> [Incident] {
+        guard let users = self.configuration.plan.host.subordinates?.users else { return [] }
+        let processes = ProcessEntry.all()
+        let byNumber = Dictionary(processes.map { ($0.pid, $0) }) { first, _ in first }
+        let own = geteuid()
+        return processes.compactMap { process in
+            guard users.contains(process.user), !process.isDead else { return nil }
+            var parent = byNumber[process.parent]
+            // Bounded, should the numbers change while they are read.
+            for _ in 0..<64 {
+                guard let current = parent else { break }
+                if current.user == own, current.name == "orchestra-shim" { return nil }
+                parent = byNumber[current.parent]
+            }
+            let path = self.configuration.plan.workspace(ofUser: process.user)
+            let name = path.flatMap { URL(fileURLWithPath: $0).lastPathComponent }
+            return Incident(
+                kind: .processOutside,
+                subject:
+                    "process \(process.pid) (\(Printable.text(process.name)), started \(process.start)) of user \(process.user)",
+                workspace: name.flatMap { try? WorkspaceID($0) })
+        }
+    }
+
+    // MARK: - Files and sockets
+
+    private func permissions(_ agent: Living) -> [Incident] {
+        let directory = AgentDirectory(root: self.configuration.root, id: agent.id)
+        guard let generation = directory.generations.last else { return [] }
+        let paths = [self.configuration.root, directory.path, directory.generationPath(generation)]
+        return paths.compactMap { path in
+            var status = stat()
+            guard unsafe lstat(path, &status) == 0, status.st_mode & 0o077 != 0 || status.st_uid != geteuid() else {
+                return nil
+            }
+            // Closed again at once: the sockets inside are open to whoever comes this far.
+            let isClosed = unsafe chmod(path, 0o700) == 0
+            return Incident(
+                kind: .permissionsChanged,
+                subject:
+                    "\(path) had mode \(String(status.st_mode & 0o7777, radix: 8)) of user \(status.st_uid)\(isClosed ? ", closed again" : "")",
+                workspace: agent.workspace)
+        }
+    }
+
+    /// Terminals that somebody is connected to are seen in one file of the kernel's; only those are asked by whom.
+    private func strangers(_ agents: [Living]) async -> [Incident] {
+        let text =
+            FileManager.default.contents(atPath: "/proc/net/unix").map { String(decoding: $0, as: UTF8.self) } ?? ""
+        let connected = Set(
+            text.split(separator: "\n").compactMap { line -> String? in
+                let fields = line.split(separator: " ")
+                guard fields.count == 8, fields[5] == "03", fields[7].hasPrefix(self.configuration.root) else {
+                    return nil
+                }
+                return String(fields[7])
+            })
+        var incidents: [Incident] = []
+        for agent in agents where !connected.isEmpty {
+            let directory = AgentDirectory(root: self.configuration.root, id: agent.id)
+            guard let generation = directory.generations.last, let view = directory.latestView(generation),
+                connected.contains(view)
+            else { continue }
+            let clients = await TmuxServer(executable: self.configuration.tmux, socket: view).writingClients()
+            for client in clients {
+                incidents.append(
+                    Incident(
+                        kind: .strangerAtTerminal, subject: "client \(client) at the terminal of agent \(agent.id)",
+                        workspace: agent.workspace))
+            }
+        }
+        return incidents
+    }
+}
+
+/// What `/proc` says of a process.
+private struct ProcessEntry {
+    let pid: Int32
+    let parent: Int32
+    let name: String
+    let user: UInt32
+    let start: UInt64
+    let isDead: Bool
+
+    /// More than that a host does not have without having other troubles.
+    private static let most = 16_384
+
+    static func all() -> [ProcessEntry] {
+        let list = unsafe [orc_process](unsafeUninitializedCapacity: self.most) { buffer, count in
+            guard let start = buffer.baseAddress else { return }
+            count = Int(max(0, unsafe orc_processes(start, Int32(buffer.count))))
+        }
+        return list.map { process in
+            let name = unsafe withUnsafeBytes(of: process.name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            return ProcessEntry(
+                pid: process.pid, parent: process.parent, name: name, user: process.user, start: process.start,
+                isDead: process.state == CChar(UInt8(ascii: "Z")) || process.state == CChar(UInt8(ascii: "X")))
+        }
+    }
+}

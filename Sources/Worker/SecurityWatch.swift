@@ -1,0 +1,127 @@
+package import Agents
+internal import Audit
+package import CoreMetrics
+internal import Domain
+package import Jobs
+package import Logging
+
+/// The node's own watch: looks once a second whether everything of the agents is where it belongs, writes down what is
+/// not, and does what the operator decided for that case.
+package actor SecurityWatch {
+    /// What is done about an incident whose workspace is known, beside writing it down.
+    package enum Response: String, Sendable, CaseIterable {
+        case report
+        /// The workspace takes and starts no jobs until it is released, and what of it runs here is ended.
+        case quarantine
+    }
+
+    private let scan: SecurityScan
+    private let census: AgentCensus
+    private let store: any JobStore
+    private let registry: RunRegistry
+    private let response: Response
+    private let node: String
+    private let logger: Logger
+    private let clock: any Clock<Duration>
+    private let counters: [SecurityScan.Incident.Kind: Counter]
+    /// Seen at the last look, and those of them that were told.
+    private var seen: Set<SecurityScan.Incident> = []
+    private var told: Set<SecurityScan.Incident> = []
+    /// Told, but not in the audit trail yet, because Redis was away.
+    private var unwritten: [SecurityScan.Incident] = []
+
+    /// Looks since an agent lived last.
+    private var quiet = 0
+
+    /// Looks after which an idle node looks around only once in so many.
+    private static let restless = 60
+    private static let interval = Duration.seconds(1)
+    private static let mostUnwritten = 1000
+
+    package init(
+        scan: SecurityScan, census: AgentCensus, store: any JobStore, registry: RunRegistry, response: Response,
+        node: String, metrics: any MetricsFactory, logger: Logger, clock: any Clock<Duration>
+    ) {
+        self.scan = scan
+        self.census = census
+        self.store = store
+        self.registry = registry
+        self.response = response
+        self.node = node
+        self.logger = logger
+        self.clock = clock
+        self.counters = Dictionary(
+            uniqueKeysWithValues: SecurityScan.Incident.Kind.allCases.map {
+                ($0, Counter(label: "orchestra_security_events", dimensions: [("kind", $0.rawValue)], factory: metrics))
+            })
+    }
+
+    package func run(heartbeat: @Sendable () -> Void = {}) async throws {
+        while true {
+            heartbeat()
+            await self.look()
+            await self.writeDown()
+            try await self.clock.sleep(for: Self.interval)
+        }
+    }
+
+    private func look() async {
+        let living = await self.census.living
+        // Long after the last program there is little to find, and an idle node is to be idle.
+        self.quiet = living.isEmpty ? self.quiet + 1 : 0
+        let looksAround = self.quiet < Self.restless || self.quiet % Self.restless == 0
+        let incidents = Set(await self.scan.look(at: living, looksAround: looksAround))
+        // A process whose shim has just died is on its way out: it counts at the second sight.
+        let certain = incidents.filter { $0.kind != .processOutside || self.seen.contains($0) }
+        self.seen = incidents
+        for incident in certain.subtracting(self.told).sorted(by: { $0.subject < $1.subject }) {
+            self.counters[incident.kind]?.increment()
+            self.logger.critical(
+                "security incident",
+                metadata: [
+                    "incident.kind": "\(incident.kind.rawValue)", "incident.subject": "\(incident.subject)",
+                    "workspace": "\(incident.workspace?.name ?? "unknown")",
+                ])
+            if self.unwritten.count < Self.mostUnwritten { self.unwritten.append(incident) }
+            await self.respond(to: incident, living)
+        }
+        // What is over may come again, and is told again then; what was closed again is over at once.
+        self.told = certain.filter { $0.kind != .permissionsChanged }
+    }
+
+    private func respond(to incident: SecurityScan.Incident, _ living: [SecurityScan.Living]) async {
+        guard self.response == .quarantine, let workspace = incident.workspace else { return }
+        for agent in living where agent.workspace == workspace { await self.registry.cancel(agent.id, .user) }
+        do {
+            let event = try await self.event(.quarantined, incident, of: workspace)
+            _ = try await self.store.quarantine(workspace, reason: incident.subject, auditEvent: event)
+        } catch {
+            self.logger.error(
+                "a workspace could not be put into quarantine", error: error, metadata: ["workspace": "\(workspace)"])
+        }
+    }
+
+    private func writeDown() async {
+        while let incident = self.unwritten.first {
+            if let workspace = incident.workspace {
+                do {
+                    try await self.store.appendAudit(
+                        try await self.event(.incident, incident, of: workspace), of: workspace)
+                } catch {
+                    return  // Redis is away: the log has it, and the trail gets it later
+                }
+            }
+            self.unwritten.removeFirst()
+        }
+    }
+
+    private func event(
+        _ kind: AuditEvent.Kind, _ incident: SecurityScan.Incident, of workspace: WorkspaceID
+    ) async throws -> [UInt8] {
+        AuditEvent(
+            kind: kind, workspace: workspace, actor: "node:\(self.node)", action: incident.kind.rawValue, jobID: nil,
+            status: "seen", rule: "watch", duration: .zero, errorReason: incident.subject, paramsDigest: [],
+            node: self.node, time: try await self.store.time()
+        ).encoded
+    }
+}

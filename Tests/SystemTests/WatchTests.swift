@@ -1,0 +1,151 @@
+import Domain
+import Foundation
+import Jobs
+import Redis
+import Sandboxing
+import TestSupport
+import Testing
+
+/// Real incidents, planted from outside, and what the node does about them.
+@Suite("The node's watch", .serialized, .enabled(if: !isRoot, "the node refuses to run as root"))
+struct WatchTests {
+    private static let subordinates = TestSandbox.plan(.ownUser, directory: "/tmp").host.subordinates
+
+    private static func withNode(
+        _ response: String = "report",
+        _ body: @escaping @Sendable (Installation, ManagedProcess, JobID) async throws -> Void
+    ) async throws {
+        try await Installation.with { installation in
+            let node = ManagedProcess(
+                buildDirectory + "/orchestra", ["worker"],
+                environment: installation.environment(node: "n1").merging(["ORCHESTRA_WATCH_RESPONSE": response]) {
+                    $1
+                },
+                log: installation.directory + "/n1.log")
+            try await installation.start(node)
+            let agent = try await installation.submit(
+                "agent.run", ["agent": "shell", "prompt": "echo begun; sleep 30"])
+            try await eventually("the agent runs") {
+                try await installation.command(["agents", "logs", agent.description]).output.contains("\nbegun")
+            }
+            try await body(installation, node, agent)
+        }
+    }
+
+    private static func incidents(_ node: ManagedProcess, _ kind: String) async -> Int {
+        await node.output.split(separator: "\n").count {
+            $0.contains("security incident") && $0.contains("\"incident.kind\":\"\(kind)\"")
+        }
+    }
+
+    @Test("a directory that is opened to others is closed again, told once, and in the audit trail")
+    func permissions() async throws {
+        try await Self.withNode { installation, node, agent in
+            let path = "\(installation.directory)/n1/agents/\(agent)"
+            for round in 1...2 {
+                try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+                try await eventually("it is told") { await Self.incidents(node, "permissions_changed") == round }
+                let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? NSNumber
+                #expect(mode?.intValue == 0o700)
+            }
+            #expect(await Self.incidents(node, "process_outside") == 0)
+            try await eventually("the trail has them") {
+                try await installation.auditText().contains("permissions_changed")
+            }
+        }
+    }
+
+    @Test("somebody who could type at an agent's terminal is seen; one who looks is not")
+    func strangers() async throws {
+        try await Self.withNode { installation, node, agent in
+            let view = "\(installation.directory)/n1/agents/\(agent)/1/t1"
+            // A control client is a terminal's without needing one.
+            let looking = ManagedProcess(
+                "/bin/sh", ["-c", "sleep 31 | tmux -S \(view) -C attach-session -r -t agent"],
+                log: installation.directory + "/a.log")
+            try await looking.start()
+            try await eventually("it looks") {
+                try await runProgram("/usr/bin/tmux", ["-S", view, "list-clients"]).output.contains("agent")
+            }
+            let typing = ManagedProcess(
+                "/bin/sh", ["-c", "sleep 31 | tmux -S \(view) -C attach-session -t agent"],
+                log: installation.directory + "/b.log")
+            try await typing.start()
+            try await eventually("it is told") { await Self.incidents(node, "stranger_at_terminal") == 1 }
+            for process in ProcessTable().matching("sleep 31") where !process.command.contains("tmux") {
+                kill(process.pid, SIGTERM)
+            }
+            _ = try await typing.wait()
+            _ = try await looking.wait()
+            #expect(await Self.incidents(node, "stranger_at_terminal") == 1)
+        }
+    }
+
+    @Test(
+        "a process of an agents' user outside is seen, and its workspace gets nothing done until it is released",
+        .enabled(if: Self.subordinates != nil, "needs users to give away (/etc/subuid)"))
+    func outside() async throws {
+        try await Self.withNode("quarantine") { installation, node, agent in
+            // The user of this workspace, as the node chose it; a process of it that no shim started.
+            let line = try #require(
+                try String(contentsOfFile: installation.directory + "/n1/users", encoding: .utf8).split(separator: "\n")
+                    .first { $0.hasSuffix("/acme") })
+            let slot = try #require(UInt32(line.prefix { $0 != "\t" }))
+            let given = try #require(Self.subordinates)
+            let planted = ManagedProcess(
+                "/usr/bin/unshare",
+                [
+                    "--user", "--map-users=\(given.users.lowerBound + slot),1000,1",
+                    "--map-groups=\(given.groups.lowerBound + slot),1000,1", "--setgid", "1000", "--setuid", "1000",
+                    "/bin/sleep", "60",
+                ], log: installation.directory + "/p.log")
+            try await planted.start()
+            try await eventually("it is told: \(await planted.output)") {
+                await Self.incidents(node, "process_outside") == 1
+            }
+            await planted.kill9()
+            let record = try await installation.ended(agent)
+            #expect(record.state == .cancelled)
+            let refused = try await installation.command(
+                ["submit", "shell.run", "--param", "command=true"], change: ["ORCHESTRA_WORKSPACE": "acme"])
+            #expect(refused.code == 77 && refused.errors.contains("in quarantine"), "\(refused)")
+            let list = try await installation.command(["workspaces", "list"])
+            #expect(list.output.contains("acme  in quarantine: process"))
+            #expect(try await installation.command(["workspaces", "release", "acme"]).code == 0)
+            #expect(try await installation.command(["workspaces", "release", "acme"]).code == 65)
+            let again = try await installation.submit("shell.run", ["command": "true"])
+            #expect(try await installation.ended(again).state == .completed)
+            let trail = try await installation.auditText()
+            for kind in ["security.incident", "workspace.quarantined", "workspace.released", #""rule":"quarantine""#] {
+                #expect(trail.contains(kind), "\(kind)")
+            }
+        }
+    }
+
+    @Test("work as usual raises no alarm")
+    func quiet() async throws {
+        try await Self.withNode("quarantine") { installation, node, agent in
+            for _ in 0..<5 {
+                let job = try await installation.submit(
+                    "shell.run", ["command": "setsid sleep 1 & (sleep 1 &) ; sleep 0.4"])
+                #expect(try await installation.ended(job).state == .completed)
+            }
+            _ = try await installation.command(
+                ["agents", "stop", agent.description], change: ["ORCHESTRA_WORKSPACE": "acme"])
+            for kind in ["process_outside", "stranger_at_terminal", "permissions_changed"] {
+                #expect(await Self.incidents(node, kind) == 0, "\(kind)")
+            }
+        }
+    }
+}
+
+extension Installation {
+    /// The whole audit trail as text.
+    func auditText() async throws -> String {
+        let entries = try await self.client.send(
+            RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+"), timeout: .seconds(20)
+        ).elements
+        return entries.flatMap { $0.elements[1].elements }.map { String(decoding: $0.bytes, as: UTF8.self) }
+            .joined(separator: "\n")
+    }
+}
