@@ -234,6 +234,7 @@ package struct PolicyBundle: Sendable {
             processLimit: try reader.integer("processes", in: 2...65_536, default: 256),
             openFileLimit: try reader.integer("open_files", in: 16...65_536, default: 1024),
             fileSizeLimit: try reader.integer("file_size_mib", in: 1...65_536, default: 1024) * mebibyte,
+            memoryLimit: try reader.integer("process_memory_mib", in: 16...1_048_576, default: 4096) * mebibyte,
             temporarySize: try reader.integer("tmp_mib", in: 1...65_536, default: 256) * mebibyte,
             homeSize: try reader.integer("home_mib", in: 1...65_536, default: 64) * mebibyte,
             environment: try reader.texts("environment"),

@@ -187,7 +187,7 @@ package struct SandboxPlan: Sendable {
             isLandlocked: self.host.landlockVersion > 0 || !isNamespaced,
             rules: isNamespaced ? Self.rulesInside : Self.rulesOutside(profile, workspace: workspace), filter: filter,
             processLimit: UInt64(profile.processLimit), openFileLimit: UInt64(profile.openFileLimit),
-            fileSizeLimit: UInt64(profile.fileSizeLimit))
+            fileSizeLimit: UInt64(profile.fileSizeLimit), memoryLimit: UInt64(profile.memoryLimit))
     }
 
     private static func filter(_ strictness: SeccompFilter.Strictness) throws(SandboxError) -> [UInt8] {

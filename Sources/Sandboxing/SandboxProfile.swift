@@ -11,6 +11,8 @@ package struct SandboxProfile: Hashable, Sendable {
     package let processLimit: Int
     package let openFileLimit: Int
     package let fileSizeLimit: Int
+    /// Bytes of memory that each process may have for itself; of the whole tree they are not limited.
+    package let memoryLimit: Int
     /// Sizes of the memory-backed directories, in bytes.
     package let temporarySize: Int
     package let homeSize: Int
@@ -20,7 +22,7 @@ package struct SandboxProfile: Hashable, Sendable {
 
     package init(
         name: DefinitionName, summary: String, lowestTier: SandboxTier, processLimit: Int, openFileLimit: Int,
-        fileSizeLimit: Int,
+        fileSizeLimit: Int, memoryLimit: Int,
         temporarySize: Int, homeSize: Int, environment: [String: String], readOnlyPaths: [String]
     ) {
         self.name = name
@@ -29,6 +31,7 @@ package struct SandboxProfile: Hashable, Sendable {
         self.processLimit = processLimit
         self.openFileLimit = openFileLimit
         self.fileSizeLimit = fileSizeLimit
+        self.memoryLimit = memoryLimit
         self.temporarySize = temporarySize
         self.homeSize = homeSize
         self.environment = environment

@@ -96,13 +96,16 @@ package struct GuardSpec: Hashable, Sendable {
     package var processLimit: UInt64
     package var openFileLimit: UInt64
     package var fileSizeLimit: UInt64
+    /// Bytes of memory that one process may have for itself (RLIMIT_DATA: private and writable).
+    package var memoryLimit: UInt64
 
     package init(
         task: Task, isTerminal: Bool, lastDescriptor: UInt8, directory: String, environment: [String: String],
         argv: [String], isNamespaced: Bool, namespaces: [Namespace], mounts: [String], sizes: [SizedDirectory],
         ownUser: OwnUser?, handedOver: [String], sharedTree: String,
         madeDirectories: [String], isLandlocked: Bool, rules: [Rule],
-        filter: [UInt8], processLimit: UInt64, openFileLimit: UInt64, fileSizeLimit: UInt64
+        filter: [UInt8], processLimit: UInt64, openFileLimit: UInt64, fileSizeLimit: UInt64,
+        memoryLimit: UInt64
     ) {
         self.task = task
         self.isTerminal = isTerminal
@@ -124,6 +127,7 @@ package struct GuardSpec: Hashable, Sendable {
         self.processLimit = processLimit
         self.openFileLimit = openFileLimit
         self.fileSizeLimit = fileSizeLimit
+        self.memoryLimit = memoryLimit
     }
 
     private static let version: UInt8 = 1
@@ -166,6 +170,7 @@ package struct GuardSpec: Hashable, Sendable {
         writer.write(self.processLimit)
         writer.write(self.openFileLimit)
         writer.write(self.fileSizeLimit)
+        writer.write(self.memoryLimit)
         return writer.bytes
     }
 
@@ -208,7 +213,7 @@ package struct GuardSpec: Hashable, Sendable {
                 return Rule(path, access)
             },
             filter: try reader.block(), processLimit: try reader.number(), openFileLimit: try reader.number(),
-            fileSizeLimit: try reader.number())
+            fileSizeLimit: try reader.number(), memoryLimit: try reader.number())
         guard reader.isAtEnd else { throw DomainError.invalidValue("the guard's file is longer than expected") }
     }
 }

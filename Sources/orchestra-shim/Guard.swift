@@ -35,6 +35,9 @@ struct Guard {
     private init(spec: GuardSpec) { self.spec = spec }
 
     private mutating func run() -> Int32 {
+        // When the host runs out of memory, what nobody has to trust goes first. It may not be taken back: Landlock keeps
+        // programs from writing in /proc.
+        self.putOn("out-of-memory", orc_volunteer())
         // Nothing of the launcher's or the shim's stays open, be it forgotten there or not.
         self.putOn("descriptors", orc_close_from(UInt32(self.spec.lastDescriptor) + 1))
         if let user = self.spec.ownUser { self.becomeOwnUser(user) }
@@ -155,7 +158,7 @@ extension GuardSpec {
     var limits: [(name: String, resource: Int32, value: UInt64)] {
         [
             ("core", 4, 0), ("processes", 6, self.processLimit), ("open-files", 7, self.openFileLimit),
-            ("file-size", 1, self.fileSizeLimit),
+            ("file-size", 1, self.fileSizeLimit), ("memory", 2, self.memoryLimit),
         ]
     }
 }

@@ -86,7 +86,7 @@ struct SandboxTests {
             let policies = directory + "/p"
             try FileManager.default.createDirectory(atPath: workspace, withIntermediateDirectories: true)
             try FileManager.default.copyItem(atPath: packageRoot + "/Policies", toPath: policies)
-            try Data(#"{"name": "weak", "summary": "any tier", "lowest_tier": 1}"#.utf8)
+            try Data(#"{"name": "weak", "summary": "any tier", "lowest_tier": 1, "process_memory_mib": 64}"#.utf8)
                 .write(to: URL(fileURLWithPath: policies + "/sandbox/weak.json"))
             func run(_ script: String, profile: String = "weak", tty: Bool = false) async throws -> (
                 code: Int32, output: String, errors: String
@@ -110,6 +110,12 @@ struct SandboxTests {
             // The node may take away what its sandbox made there.
             try FileManager.default.removeItem(atPath: workspace + "/made")
             #expect(try await run("kill -KILL $$").code == 128 + 9)
+            // A process that wants all memory ends alone: its shell goes on. And the host would end it first.
+            let greedy = try await run(
+                "bash -c 'x=$(head -c 200M /dev/zero | tr \\\\0 x)'; echo status $?; cat /proc/self/oom_score_adj 2>/dev/null; true"
+            )
+            #expect(greedy.output.contains("status") && !greedy.output.contains("status 0"), "\(greedy)")
+            if tier >= .namespaces { #expect(greedy.output.contains("\n1000\n")) }
             // Job control works: it is in the foreground of a terminal, and a stopped job is continued.
             let terminal = try await run(
                 "set -m; tty >/dev/null || exit 3; sleep 0.2 & fg >/dev/null && stty size && echo done", tty: true)
@@ -176,6 +182,7 @@ struct SandboxTests {
             spec.arguments.removeSubrange(start...start + 1)
         },
         .told("without a limit of processes", missed: "limits") { $0.processLimit = 0 },
+        .told("without a limit of memory", missed: "limits") { $0.memoryLimit = 0 },
         .told("with rules that allow all", missed: "landlock") { $0.rules = [GuardSpec.Rule("/", .write)] },
         .told("with its network shared", missed: "namespaces") { spec in
             let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/time")) ?? ""

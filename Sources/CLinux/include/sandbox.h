@@ -22,6 +22,8 @@ int orc_landlock_allow(int rules, const char *path, uint64_t files);
 // Applies the rule set to this process and all that it starts; it cannot be undone.
 int orc_landlock_restrict(int rules);
 
+// Makes this process and what it starts the first that the kernel ends when memory is out.
+int orc_volunteer(void);
 int orc_no_new_privileges(void);
 // Loads a seccomp filter of `count` bytes for this process and all that it starts.
 int orc_load_filter(const void *program, size_t count);
