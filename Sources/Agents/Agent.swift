@@ -52,6 +52,10 @@ package actor Agent {
     private var views = 0
     private var isFirstRun = true
     private var hasConnected = false
+    /// Since the last connection was opened.
+    private var wasWelcomed = false
+    /// A report of the state that waits a moment for further changes.
+    private var pendingReport: _Concurrency.Task<Void, Never>?
 
     private static let tokenFile = "token"
 
@@ -92,11 +96,38 @@ package actor Agent {
             // A shield, awaited here: the tree must be gone before the caller learns of the cancellation.
             await _Concurrency.Task { await self.stopProgram() }.value
             throw CancellationError()
+        } catch let error as AgentError where error.code != .replaced {
+            // The next launch must not find this one's program beside it. One that has ended is left as it is.
+            await _Concurrency.Task { await self.stopProgram() }.value
+            throw error
         }
     }
 
-    /// Reports the state, and keeps it with its evidence for whoever looks at the agent's directory.
+    /// An agent may say what it does as often as it likes; it is told on no more than ten times a second.
+    private func reportSoon() {
+        guard self.pendingReport == nil else { return }
+        let clock = self.clock
+        // Unstructured, and ended by the final report: nobody waits for it.
+        self.pendingReport = _Concurrency.Task {
+            do { try await clock.sleep(for: .milliseconds(100)) } catch { return }
+            await self.reportNow()
+        }
+    }
+
+    private func reportNow() async {
+        guard self.pendingReport != nil else { return }
+        self.pendingReport = nil
+        await self.note(self.machine.state, self.machine.evidence)
+    }
+
     private func tell(_ state: AgentState, _ evidence: String) async {
+        self.pendingReport?.cancel()
+        self.pendingReport = nil
+        await self.note(state, evidence)
+    }
+
+    /// Reports the state, and keeps it with its evidence for whoever looks at the agent's directory.
+    private func note(_ state: AgentState, _ evidence: String) async {
         self.task.directory.note(AgentCondition(state: state, evidence: evidence))
         await self.report(state)
     }
@@ -245,11 +276,12 @@ package actor Agent {
         else { throw AgentError(code: .crashed, message: "the launch file of the agent cannot be read") }
         let hello = ShimFrame.hello(token: spec.token, epoch: self.task.epoch)
         let isLaunch = self.views > 0
-        let deadline = ContinuousClock.now + self.configuration.launchTimeout
+        var deadline = ContinuousClock.now + self.configuration.launchTimeout
         var pause = Duration.milliseconds(2)
         while true {
             try _Concurrency.Task.checkCancellation()
             var isAbsent = false
+            self.wasWelcomed = false
             do {
                 let record = try await ShimConnection.with(
                     path: directory.socketPath(self.generation), group: self.group
@@ -269,6 +301,7 @@ package actor Agent {
             // A socket that does not exist means that the shim is gone, except right after a launch. Anything
             // else (no descriptors left, a full backlog) says nothing about the shim and is tried again.
             if isAbsent, self.hasConnected || !isLaunch { return nil }
+            if self.wasWelcomed { deadline = ContinuousClock.now + self.configuration.launchTimeout }
             guard ContinuousClock.now < deadline else {
                 throw AgentError(code: .crashed, message: "the agent's shim does not answer")
             }
@@ -286,6 +319,7 @@ package actor Agent {
 
     private func received(_ frame: ShimFrame, _ connection: ShimConnection) async throws -> ExitRecord? {
         self.hasConnected = true
+        if case .welcome = frame { self.wasWelcomed = true }
         let before = self.machine.state
         let event: AgentMachine.Event? =
             switch frame {
@@ -317,7 +351,7 @@ package actor Agent {
             case .fail(let error): throw error
             }
         }
-        if result == nil, self.machine.state != before { await self.tell(self.machine.state, self.machine.evidence) }
+        if result == nil, self.machine.state != before { self.reportSoon() }
         return result
     }
 

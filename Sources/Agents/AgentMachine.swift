@@ -64,6 +64,7 @@ struct AgentMachine {
     private(set) var evidence = "it was launched"
     private var lastWritten: UInt64 = 0
     private var isStopping = false
+    private var hasTyped = false
 
     init(inputs: [TypedInput]) { self.inputs = inputs }
 
@@ -73,8 +74,8 @@ struct AgentMachine {
         case (.welcomed(let length), _):
             if length > 0 { return self.becomeReady() + [.follow(after: 0)] }
             return [.watch(offset: 0), .follow(after: 0)]
-        case (.output, .starting): return self.becomeReady()
-        case (.output, _): return []
+        // What it says of itself may come first, and is no reason to keep its prompt from it.
+        case (.output, _): return self.hasTyped ? [] : self.becomeReady()
         case (.written(let id), _):
             self.lastWritten = max(self.lastWritten, id)
             if self.state == .ready, self.lastWritten == self.inputs.last?.id {
@@ -110,7 +111,10 @@ struct AgentMachine {
     }
 
     private mutating func becomeReady() -> [Action] {
-        self.conclude(self.inputs.isEmpty ? .busy : .ready, "its terminal shows something")
+        self.hasTyped = true
+        if self.state == .starting {
+            self.conclude(self.inputs.isEmpty ? .busy : .ready, "its terminal shows something")
+        }
         return [.watch(offset: .max), .type(self.inputs)]
     }
 }

@@ -13,9 +13,6 @@ package struct EscapeTest: Sendable {
         package let attempt: EscapeAttempt
         /// What was seen outside that must not be, nil when the sandbox held.
         package let evidence: String?
-        /// Why it was not tried, nil when it was.
-        package let skipped: String?
-
         package var holds: Bool { self.evidence == nil }
     }
 
@@ -60,7 +57,7 @@ package struct EscapeTest: Sendable {
         try outside.prepare(tool: self.configuration.shim)
         let tmux = TmuxServer(executable: self.configuration.tmux, socket: outside.pane)
         _ = try await tmux.start(
-            configurationFile: outside.tmuxFile, argv: ["/bin/sleep", "300"], directory: outside.path)
+            configurationFile: outside.tmuxFile, argv: ["/bin/sleep", "3600"], directory: outside.path)
         let results: [Result]
         do {
             results = try await self.withDecoy(outside) { decoy in
@@ -91,7 +88,7 @@ package struct EscapeTest: Sendable {
         var options = PlatformOptions()
         options.createSession = true
         let ended = try await Subprocess.run(
-            .path("/bin/bash"), arguments: ["-c", "exec -a \"$0\" sleep 300", outside.secret],
+            .path("/bin/bash"), arguments: ["-c", "exec -a \"$0\" sleep 3600", outside.secret],
             environment: .custom(["SECRET": outside.secret, "PATH": "/usr/bin:/bin"]), platformOptions: options,
             input: .none, output: .discarded, error: .sequence
         ) { execution in
@@ -109,15 +106,10 @@ package struct EscapeTest: Sendable {
     }
 
     private func run(_ attempt: EscapeAttempt, _ outside: Outside, decoy: Int32) async throws -> Result {
-        let host = self.configuration.plan.host
-        if attempt.name == "kill all there are", self.configuration.plan.tier < .namespaces, host.landlockVersion < 6 {
-            return Result(
-                attempt: attempt, evidence: nil,
-                skipped: "this kernel's Landlock does not keep signals inside, and it would work")
-        }
         let isNamespaced = self.configuration.plan.tier >= .namespaces
         let environment = outside.environment(
-            decoy: decoy, workspace: isNamespaced ? SandboxPlan.workspacePath : outside.workspace)
+            decoy: decoy, workspace: isNamespaced ? SandboxPlan.workspacePath : outside.workspace
+        ).merging(EscapeAttempt.numbers) { $1 }
         let argv = [
             "/usr/bin/timeout", "--foreground", "-k", "1", String(Self.attemptSeconds), "/bin/bash", "--noprofile",
             "--norc", "-c", EscapeAttempt.prologue + attempt.script,
@@ -132,7 +124,7 @@ package struct EscapeTest: Sendable {
                     .command(input: [], outputLimit: self.configuration.outputLimit, ownerPID: self.processID)))
             output = record.output + record.errorOutput
         }
-        return Result(attempt: attempt, evidence: outside.evidence(of: output, decoy: decoy), skipped: nil)
+        return Result(attempt: attempt, evidence: outside.evidence(of: output, decoy: decoy))
     }
 
     private func runInTerminal(
@@ -203,6 +195,8 @@ private struct Outside: Sendable {
 
     func prepare(tool shim: String) throws {
         try Data((self.secret + "\n").utf8).write(to: URL(fileURLWithPath: self.path + "/secret"))
+        try FileManager.default.setAttributes(
+            [.posixPermissions: 0o600], ofItemAtPath: self.path + "/secret")
         try Data(TmuxServer.configurationText.utf8).write(to: URL(fileURLWithPath: self.tmuxFile))
         try Data(self.secret.utf8).write(to: URL(fileURLWithPath: self.memoryFile))
         try? FileManager.default.removeItem(atPath: self.tool)
@@ -236,6 +230,10 @@ private struct Outside: Sendable {
         if FileManager.default.contents(atPath: self.path + "/secret") != Data((self.secret + "\n").utf8) {
             return "the file outside was changed"
         }
+        var status = stat()
+        guard unsafe stat(self.path, &status) == 0, status.st_mode & 0o7777 == 0o700,
+            unsafe stat(self.path + "/secret", &status) == 0, status.st_mode & 0o7777 == 0o600
+        else { return "modes outside were changed" }
         for (index, listener) in self.listeners.enumerated() where orc_has_visitor(listener) == 1 {
             return "it reached the host by \(["TCP", "UDP", "a socket's path", "an abstract socket"][index])"
         }

@@ -1,46 +1,76 @@
 package import Domain
+internal import Synchronization
 
 /// Lets programs into sandboxes once the node's own escape test has been passed; nothing runs before, and nothing at all
 /// after a failure. Agents that live already are taken back without it.
-package actor SandboxGate {
+package final class SandboxGate: Sendable {
     private enum State {
-        case waiting
+        case waiting(String)
         case open(String)
         case closed(String)
     }
 
-    private var state: State
-    private var waiters: [CheckedContinuation<Void, Never>] = []
+    private struct Guarded {
+        var state = State.waiting("the escape test runs")
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
 
-    package init() { self.state = .waiting }
+    private let guarded = Mutex(Guarded())
+
+    package init() {}
 
     /// `detail` says why it may be passed.
     package func open(_ detail: String) { self.settle(.open(detail)) }
 
     package func close(_ reason: String) { self.settle(.closed(reason)) }
 
+    /// Still waits, and for what.
+    package func wait(for reason: String) { self.guarded.withLock { $0.state = .waiting(reason) } }
+
     private func settle(_ state: State) {
-        self.state = state
-        let waiters = self.waiters
-        self.waiters = []
+        let waiters = self.guarded.withLock { guarded in
+            guarded.state = state
+            defer { guarded.waiters = [] }
+            return guarded.waiters
+        }
         for waiter in waiters { waiter.resume() }
+    }
+
+    /// Why the node is to claim no jobs now, nil when it may.
+    package var reluctance: String? {
+        self.guarded.withLock { guarded in
+            switch guarded.state {
+            case .waiting(let reason), .closed(let reason): reason
+            case .open: nil
+            }
+        }
     }
 
     /// Returns once programs may run; throws `AgentError` when they may not.
     func pass() async throws {
-        if case .waiting = self.state {
-            // Settled within the test's own limits, whatever becomes of the caller.
-            await withCheckedContinuation { self.waiters.append($0) }
+        // The test settles it within its own limits, whatever becomes of the caller.
+        await withCheckedContinuation { (waiter: CheckedContinuation<Void, Never>) in
+            let isSettled = self.guarded.withLock { guarded in
+                guard case .waiting = guarded.state else { return true }
+                guarded.waiters.append(waiter)
+                return false
+            }
+            if isSettled { waiter.resume() }
         }
-        if case .closed(let reason) = self.state { throw AgentError(code: .launchFailed, message: reason) }
+        try self.guarded.withLock { guarded in
+            guard case .closed(let reason) = guarded.state else { return }
+            throw AgentError(code: .launchFailed, message: reason)
+        }
         try Task.checkCancellation()
     }
 
     package var check: HealthCheck {
-        switch self.state {
-        case .waiting: HealthCheck("sandbox", isHealthy: false, detail: "the escape test runs")
-        case .open(let detail): HealthCheck("sandbox", isHealthy: true, detail: detail)
-        case .closed(let reason): HealthCheck("sandbox", isHealthy: false, detail: reason)
+        self.guarded.withLock { guarded in
+            switch guarded.state {
+            case .open(let detail): HealthCheck("sandbox", isHealthy: true, detail: detail)
+            case .waiting(let reason), .closed(let reason):
+                HealthCheck("sandbox", isHealthy: false, detail: reason)
+            }
         }
     }
 }

@@ -21,6 +21,8 @@ package struct SecurityScan: Sendable {
         package let subject: String
         /// Whose it is, where that is known.
         package let workspace: WorkspaceID?
+        /// True when it was put right by being seen.
+        package var isOver = false
     }
 
     /// An agent that lives on this node.
@@ -93,7 +95,7 @@ package struct SecurityScan: Sendable {
                 kind: .permissionsChanged,
                 subject:
                     "\(path) had mode \(String(status.st_mode & 0o7777, radix: 8)) of user \(status.st_uid)\(isClosed ? ", closed again" : "")",
-                workspace: agent.workspace)
+                workspace: agent.workspace, isOver: isClosed)
         }
     }
 

@@ -8,7 +8,7 @@
 /// sent to listeners; `MARK`, which processes carry; `TOOL`, the shim, for calls that a shell cannot make, by way of the
 /// function `tool`; `DECOY`, a process outside; `PORT`,
 /// a listener's on the host's loopback; `NAME`, that of its abstract socket; `SOCKET` and `PANE`, paths of a socket and
-/// of a tmux server outside; `SHARED`, memory of System V; `KEY`, a key of the user's.
+/// of a tmux server outside; `CALL_…`, the numbers of system calls; `SHARED`, memory of System V; `KEY`, a key of the user's.
 package struct EscapeAttempt: Hashable, Sendable {
     package let name: String
     package let category: String
@@ -19,6 +19,16 @@ package struct EscapeAttempt: Hashable, Sendable {
     /// What every script begins with. The arguments go by the environment: where /proc is hidden a Swift program cannot
     /// see those of its command line.
     package static let prologue = #"tool() { local IFS=$'\037'; ATTEMPT="$*" "$TOOL"; }; "#
+
+    /// The numbers of system calls that the scripts use, as variables.
+    package static var numbers: [String: String] {
+        guard let architecture = SyscallTable.Architecture.current else { return [:] }
+        return Dictionary(
+            uniqueKeysWithValues: SyscallTable.names.map { name in
+                // One that there is not here is asked for as a call that no kernel has.
+                ("CALL_\(name)", SyscallTable.number(name, on: architecture).map(String.init) ?? "-1")
+            })
+    }
 
     package static let all: [EscapeAttempt] =
         Self.files + Self.descriptors + Self.processes + Self.sockets + Self.terminals + Self.kernel + Self.lifetimes
@@ -38,6 +48,11 @@ package struct EscapeAttempt: Hashable, Sendable {
             ("read it by a hard link", #"ln "$OUT/secret" h && cat h; ln -P "/proc/self/root$OUT/secret" i && cat i"#),
             ("write a file outside", #"echo x > "$OUT/touched""#),
             ("write it by a symbolic link", #"ln -s "$OUT" d; echo x > d/touched; cp /bin/true d/touched"#),
+            (
+                "open a directory outside to others",
+                #"chmod 777 "$OUT"; chmod 4755 "$OUT/secret"; chown 0 "$OUT/secret""#
+            ),
+            ("cut a file outside off", #"truncate -s 0 "$OUT/secret"; : > "$OUT/secret""#),
             ("rename a file to the outside", #"echo x > f; mv f "$OUT/touched""#),
             (
                 "make a device",
@@ -54,7 +69,7 @@ package struct EscapeAttempt: Hashable, Sendable {
             ),
             (
                 "leave a set-uid program",
-                #"cp /bin/bash s; chmod 4755 s; install -m 4755 /bin/bash t; (umask 0; tool call 257 -100 0 65 2541)"#
+                #"cp /bin/bash s; chmod 4755 s; install -m 4755 /bin/bash t; (umask 0; tool call "$CALL_openat" -100 0 65 2541)"#
             ),
             (
                 "overwrite the guard",
@@ -93,13 +108,16 @@ package struct EscapeAttempt: Hashable, Sendable {
         [
             ("read environments", "cat /proc/*/environ /proc/*/task/*/environ"),
             ("read command lines", "cat /proc/*/cmdline; ps -eww -o args"),
-            ("kill a process outside", #"kill -9 "$DECOY"; tool call 62 "$DECOY" 9"#),
+            ("kill a process outside", #"kill -9 "$DECOY"; tool call "$CALL_kill" "$DECOY" 9"#),
             ("kill all there are", "trap '' TERM; kill -9 -1; kill -TERM -1"),
-            ("trace a process outside", #"tool call 101 16 "$DECOY"; gdb -p "$DECOY" -batch -ex 'shell true'"#),
+            (
+                "trace a process outside",
+                #"tool call "$CALL_ptrace" 16 "$DECOY"; gdb -p "$DECOY" -batch -ex 'shell true'"#
+            ),
             ("read its memory by a call", #"tool read-memory "$DECOY" 4194304; tool read-memory 1 4194304"#),
             ("read its memory by its file", #"head -c 100000 "/proc/$DECOY/mem"; head -c 100000 /proc/1/mem"#),
             ("take its descriptors", #"tool call 434 "$DECOY" 0; tool call 438 3 1 0"#),
-            ("change its limits", #"prlimit --pid "$DECOY" --cpu=1; tool call 302 "$DECOY" 0 0"#),
+            ("change its limits", #"prlimit --pid "$DECOY" --cpu=1; tool call "$CALL_prlimit64" "$DECOY" 0 0"#),
             ("write to the sandbox' own first process", #"echo x > /proc/1/mem; echo x > /proc/1/oom_score_adj"#),
         ])
 
@@ -123,9 +141,9 @@ package struct EscapeAttempt: Hashable, Sendable {
             ("a name of the outside", "getent hosts example.com && echo \"$WORDS\""),
             (
                 "every family",
-                #"for f in $(seq 0 45); do for k in 1 2 3 5; do tool call 41 "$f" "$k" 0 | grep -qv 'answer -' && case $f in 2|10) ;; *) echo "$WORDS";; esac; done; done"#
+                #"for f in $(seq 0 45); do for k in 1 2 3 5; do tool call "$CALL_socket" "$f" "$k" 0 | grep -qv 'answer -' && case $f in 2|10) ;; *) echo "$WORDS";; esac; done; done"#
             ),
-            ("events of all processes", #"tool call 41 16 2 11 | grep -qv 'answer -' && echo "$WORDS""#),
+            ("events of all processes", #"tool call "$CALL_socket" 16 2 11 | grep -qv 'answer -' && echo "$WORDS""#),
             ("sockets that lie about", #"find / -type s | while read -r s; do tool unix "$s" "$WORDS"; done"#),
             (
                 "tmux by its socket",
@@ -149,7 +167,7 @@ package struct EscapeAttempt: Hashable, Sendable {
             ("the console's own requests", #"tool type "$WORDS" 21532; tool type "$WORDS" 21533"#),
             (
                 "another line discipline",
-                #"for d in $(seq 1 30); do tool call 16 0 21539 "$d" | grep -qv 'answer -' && echo "$WORDS"; done"#
+                #"for d in $(seq 1 30); do tool call "$CALL_ioctl" 0 21539 "$d" | grep -qv 'answer -' && echo "$WORDS"; done"#
             ),
             (
                 "other terminals",
@@ -165,21 +183,33 @@ package struct EscapeAttempt: Hashable, Sendable {
         [
             ("a user namespace", #"unshare -Ur cat "$OUT/secret"; unshare -Urm true && echo "$WORDS""#),
             ("every other namespace", #"for n in m p i u n C T; do unshare "-$n" true && echo "$WORDS"; done"#),
-            ("a namespace by clone", #"tool call 56 268435473 0 0 0 0 | grep -qv 'answer -' && echo "$WORDS""#),
+            (
+                "a namespace by clone",
+                #"tool call "$CALL_clone" 268435473 0 0 0 0 | grep -qv 'answer -' && echo "$WORDS""#
+            ),
             ("a namespace by clone3", #"tool call 435 0 64 | grep -qE 'answer -(38|1)$' || echo "$WORDS""#),
             ("others' namespaces", #"nsenter -t 1 -a cat "$OUT/secret"; nsenter -t "$DECOY" -m -U cat "$OUT/secret""#),
             (
                 "rings of io_uring",
                 #"for n in 425 426 427; do tool call $n 0 0 0 | grep -q 'answer -1$' || echo "$WORDS"; done"#
             ),
-            ("programs for the kernel", #"tool call 321 0 0 0 | grep -q 'answer -1$' || echo "$WORDS""#),
-            ("performance events", #"tool call 298 0 0 -1 -1 0 | grep -q 'answer -1$' || echo "$WORDS""#),
-            ("faults handled by ourselves", #"tool call 323 0 | grep -q 'answer -1$' || echo "$WORDS""#),
+            ("programs for the kernel", #"tool call "$CALL_bpf" 0 0 0 | grep -q 'answer -1$' || echo "$WORDS""#),
+            (
+                "performance events",
+                #"tool call "$CALL_perf_event_open" 0 0 -1 -1 0 | grep -q 'answer -1$' || echo "$WORDS""#
+            ),
+            (
+                "faults handled by ourselves",
+                #"tool call "$CALL_userfaultfd" 0 | grep -q 'answer -1$' || echo "$WORDS""#
+            ),
             (
                 "the new mount calls",
                 #"for n in 428 429 430 431 432 433 442; do tool call $n -1 0 0 | grep -q 'answer -1$' || echo "$WORDS"; done"#
             ),
-            ("files by their handles", #"tool call 304 -100 0 0 | grep -q 'answer -1$' || echo "$WORDS""#),
+            (
+                "files by their handles",
+                #"tool call "$CALL_open_by_handle_at" -100 0 0 | grep -q 'answer -1$' || echo "$WORDS""#
+            ),
             ("calls of 32 bits' size in 64", #"tool call 1073741865 1 1 0 && echo "$WORDS"; true"#),
             ("the user's keys", #"tool key "$KEY"; keyctl show @u; cat /proc/keys"#),
             ("shared memory of System V", #"tool shared-memory "$SHARED"; cat /proc/sysvipc/shm"#),

@@ -15,8 +15,8 @@ package enum SandboxTier: Int, Hashable, Sendable, Comparable, CaseIterable {
         switch self {
         case .none: "no sandbox"
         case .landlock: "Landlock and a strict system call filter, no namespaces"
-        case .namespaces: "own namespaces and root, system call filter, Landlock"
-        case .ownUser: "own namespaces and root, own user of the host, system call filter, Landlock"
+        case .namespaces: "own namespaces and root, system call filter, Landlock where the kernel has it"
+        case .ownUser: "as tier 2, and a user of the host's own"
         }
     }
 }

@@ -72,7 +72,8 @@ package struct SeccompFilter: Sendable {
 
     /// A family or a protocol that is the host's even in a network namespace of one's own, or none of a program's.
     private static let internet: (four: UInt32, six: UInt32) = (2, 10)
-    private static let multipathTCP: UInt32 = 262
+    /// The family's own choice, ICMP, TCP, UDP, ICMP of version 6.
+    private static let protocols: [UInt32] = [0, 1, 6, 17, 58]
 
     private static var common: [Rule] {
         var rules = self.never.map { Rule(name: $0) }
@@ -133,7 +134,10 @@ package struct SeccompFilter: Sendable {
                     Condition(argument: 0, value: self.internet.four, equals: false),
                     Condition(argument: 0, value: self.internet.six, equals: false),
                 ]),
-            Rule(name: "socket", conditions: [Condition(argument: 2, value: self.multipathTCP)]),
+            // Anything but ICMP, TCP and UDP would load modules of the kernel; multipath TCP leaves namespaces.
+            Rule(
+                name: "socket",
+                conditions: self.protocols.map { Condition(argument: 2, value: $0, equals: false) }),
         ]
     }
 
@@ -141,13 +145,21 @@ package struct SeccompFilter: Sendable {
         let names = [
             "socket", "shmget", "shmat", "shmctl", "semget", "semop", "semctl", "semtimedop", "msgget", "msgsnd",
             "msgrcv", "msgctl", "mq_open", "mq_unlink",
+            // Landlock looks at none of these: any file of the node's user could be opened to others, or closed.
+            "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "setxattr",
+            "lsetxattr",
+            "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
         ]
         // Limits and scheduling of processes that are not the sandbox's own.
         let others = ["prlimit64", "sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity"]
         return names.map { Rule(name: $0) }
             + others.map { Rule(name: $0, conditions: [Condition(argument: 0, value: 0, equals: false)]) }
-            + ["setpriority", "ioprio_set"].map {
-                Rule(name: $0, conditions: [Condition(argument: 1, value: 0, equals: false)])
+            // Of itself alone: not of others, nor of all that its user has.
+            + [("setpriority", 0), ("ioprio_set", 1)].flatMap { name, itself in
+                [
+                    Rule(name: name, conditions: [Condition(argument: 0, value: itself, equals: false)]),
+                    Rule(name: name, conditions: [Condition(argument: 1, value: 0, equals: false)]),
+                ]
             }
     }
 

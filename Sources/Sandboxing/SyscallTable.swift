@@ -55,7 +55,10 @@ struct SyscallTable {
         "mknodat": (259, 33), "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190),
         "semop": (65, 193), "semctl": (66, 191), "semtimedop": (220, 192), "msgget": (68, 186), "msgsnd": (69, 189),
         "msgrcv": (70, 188), "msgctl": (71, 187), "mq_open": (240, 180), "mq_unlink": (241, 181),
-        "prlimit64": (302, 261), "setpriority": (141, 140), "ioprio_set": (251, 30), "sched_setscheduler": (144, 119),
+        "chown": (92, nil), "fchown": (93, 55), "lchown": (94, nil), "fchownat": (260, 54), "setxattr": (188, 5),
+        "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15),
+        "fremovexattr": (199, 16), "kill": (62, 129), "prlimit64": (302, 261), "setpriority": (141, 140),
+        "ioprio_set": (251, 30), "sched_setscheduler": (144, 119),
         "sched_setparam": (142, 118), "sched_setattr": (314, 274), "sched_setaffinity": (203, 122),
     ]
 

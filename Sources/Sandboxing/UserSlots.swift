@@ -19,26 +19,18 @@ package final class UserSlots: Sendable {
         let lock = unsafe orc_wait_for_file(self.path + ".lock")
         guard lock >= 0 else { throw SandboxError(message: "\(self.path).lock cannot be locked: errno \(-lock)") }
         defer { close(lock) }
-        var slots: [String: UInt32] = [:]
-        let text = FileManager.default.contents(atPath: self.path).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        for line in text.split(separator: "\n") {
-            let fields = line.split(separator: "\t", maxSplits: 1)
-            guard fields.count == 2, let slot = UInt32(fields[0]) else {
-                throw SandboxError(
-                    message: "\(self.path) holds the line '\(line)'; expected a number, a tab and a path")
-            }
-            slots[String(fields[1])] = slot
-        }
+        var slots = try self.read()
         if slots[workspace] == nil {
             let next = (slots.values.max() ?? 0) + 1
             guard next < count else {
                 throw SandboxError(
                     message: "all \(count) users of /etc/subuid are taken; give this user a larger range")
             }
-            guard !workspace.contains("\n"), self.append("\(next)\t\(workspace)\n") else {
-                throw SandboxError(message: "\(self.path) cannot be written")
+            guard !workspace.contains("\n") else {
+                throw SandboxError(message: "a workspace's path must be one line")
             }
             slots[workspace] = next
+            try self.write(slots)
         }
         let found = slots
         self.known.withLock { $0 = found }
@@ -46,17 +38,41 @@ package final class UserSlots: Sendable {
     }
 
     /// The workspace that has this number, nil when none has.
-    func workspace(of slot: UInt32) -> String? {
-        let text = FileManager.default.contents(atPath: self.path).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        let line = text.split(separator: "\n").first { $0.hasPrefix("\(slot)\t") }
-        return line.map { String($0.drop { $0 != "\t" }.dropFirst()) }
+    func workspace(of slot: UInt32) -> String? { (try? self.read())?.first { $0.value == slot }?.key }
+
+    /// Anything but a file that is not there or is whole throws: a number must never be given twice.
+    private func read() throws(SandboxError) -> [String: UInt32] {
+        let file = unsafe open(self.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        if file < 0, errno == ENOENT { return [:] }
+        guard file >= 0 else { throw SandboxError(message: "\(self.path) cannot be read: errno \(errno)") }
+        let handle = FileHandle(fileDescriptor: file, closeOnDealloc: true)
+        guard let data = try? handle.readToEnd(), data.last == UInt8(ascii: "\n") else {
+            throw SandboxError(
+                message: "\(self.path) cannot be read whole: expected lines of a number, a tab and a path")
+        }
+        var slots: [String: UInt32] = [:]
+        for line in String(decoding: data, as: UTF8.self).split(separator: "\n") {
+            let fields = line.split(separator: "\t", maxSplits: 1)
+            guard fields.count == 2, let slot = UInt32(fields[0]), !slots.values.contains(slot) else {
+                throw SandboxError(
+                    message: "\(self.path) holds the line '\(line)'; expected a new number, a tab and a path")
+            }
+            slots[String(fields[1])] = slot
+        }
+        return slots
     }
 
-    private func append(_ line: String) -> Bool {
-        let file = unsafe open(self.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard file >= 0 else { return false }
-        defer { close(file) }
-        let bytes = Array(line.utf8)
-        return unsafe write(file, bytes, bytes.count) == bytes.count && fsync(file) == 0
+    /// Replaces the file whole.
+    private func write(_ slots: [String: UInt32]) throws(SandboxError) {
+        let text = slots.sorted { $0.value < $1.value }.map { "\($0.value)\t\($0.key)\n" }.joined()
+        let draft = self.path + ".new"
+        let file = unsafe open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard file >= 0 else { throw SandboxError(message: "\(draft) cannot be written: errno \(errno)") }
+        let bytes = Array(text.utf8)
+        let isWritten = unsafe Glibc.write(file, bytes, bytes.count) == bytes.count && fsync(file) == 0
+        close(file)
+        guard isWritten, unsafe rename(draft, self.path) == 0 else {
+            throw SandboxError(message: "\(self.path) cannot be written: errno \(errno)")
+        }
     }
 }

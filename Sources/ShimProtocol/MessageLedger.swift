@@ -169,6 +169,8 @@ package struct EventLog {
 
     package static let longestLine = 16 * 1024
     package static let keptBytes = 256 * 1024
+    /// What an event costs beside its line.
+    private static let overhead = 64
 
     package init() {}
 
@@ -197,14 +199,26 @@ package struct EventLog {
         self.lastNumber += 1
         let event = Event(number: self.lastNumber, time: time, line: self.begun)
         self.events.append(event)
-        self.bytes += event.line.count
-        while self.bytes > Self.keptBytes, self.events.count > 1 { self.bytes -= self.events.removeFirst().line.count }
+        self.bytes += event.line.count + Self.overhead
+        if self.bytes > Self.keptBytes * 5 / 4 { self.forget() }
         return event
+    }
+
+    /// Many at a time, so that a flood of short lines costs no more than their bytes.
+    private mutating func forget() {
+        var count = 0
+        while self.bytes > Self.keptBytes, count < self.events.count - 1 {
+            self.bytes -= self.events[count].line.count + Self.overhead
+            count += 1
+        }
+        self.events.removeFirst(count)
     }
 
     /// Events after this number that are still kept.
     package func after(_ number: UInt64) -> ArraySlice<Event> {
-        self.events[(self.events.firstIndex { $0.number > number } ?? self.events.endIndex)...]
+        // They are numbered without a gap.
+        guard let first = self.events.first?.number, number >= first else { return self.events[...] }
+        return self.events.dropFirst(Int(clamping: number - first + 1))
     }
 }
 

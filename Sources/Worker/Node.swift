@@ -73,10 +73,11 @@ package actor Node {
             pipeline: pipeline, concurrency: configuration.workspaceConcurrency, capacity: configuration.slots,
             environment: environment, adjust: adjust)
         self.workspaces = workspaces
+        let gate = configuration.agents.gate
         self.consumers = self.lanes.map { lane in
             Consumer(
                 lease: lane.lease, registry: registry, keys: keys, share: configuration.workspaceConcurrency,
-                reluctance: { stormGuard.isStorm ? Self.stormText(stormGuard) : nil },
+                reluctance: { stormGuard.isStorm ? Self.stormText(stormGuard) : gate?.reluctance },
                 dispatch: { await workspaces.dispatch($0) }, metrics: jobMetrics, logger: logger, clock: clock)
         }
         let scheduler = Scheduler(
@@ -134,6 +135,11 @@ package actor Node {
             for consumer in self.consumers where await !consumer.hasJoined { return false }
             return true
         }
+    }
+
+    /// The gate for programs has opened: whoever slept on it fetches.
+    package nonisolated func gateOpened() async {
+        for lane in self.lanes { await self.registry.wake(lane: lane.lease.lane.number) }
     }
 
     /// The node's stable name.
@@ -207,7 +213,7 @@ extension Node: HealthSource {
         let isStorm = self.stormGuard.isStorm
         let leaked = await self.tree?.leaked ?? []
         var checks: [HealthCheck] = []
-        if let gate = self.configuration.agents.gate { checks.append(await gate.check) }
+        if let gate = self.configuration.agents.gate { checks.append(gate.check) }
         return checks + [
             HealthCheck(
                 "children", isHealthy: leaked.isEmpty,

@@ -107,6 +107,11 @@ package actor RunRegistry {
         for run in Array(self.runs.values) { await run.cancel(reason) }
     }
 
+    /// Cancels every run of a workspace's.
+    func cancelAll(of workspace: WorkspaceID, _ reason: CancellationReason) async {
+        for (entry, run) in Array(self.runs) where entry.workspace == workspace { await run.cancel(reason) }
+    }
+
     /// Ends those of `asked` that are not among the entries that the queue knew when it was asked; those that have not
     /// begun will not. Returns how many.
     func dropLost(asked: Set<EntryReference>, known: Set<EntryReference>) async -> Int {

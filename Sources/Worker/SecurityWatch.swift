@@ -27,6 +27,8 @@ package actor SecurityWatch {
     /// Seen at the last look, and those of them that were told.
     private var seen: Set<SecurityScan.Incident> = []
     private var told: Set<SecurityScan.Incident> = []
+    /// Workspaces that are to be quarantined, and the incidents; Redis may be away.
+    private var pending: [WorkspaceID: SecurityScan.Incident] = [:]
     /// Told, but not in the audit trail yet, because Redis was away.
     private var unwritten: [SecurityScan.Incident] = []
 
@@ -60,6 +62,7 @@ package actor SecurityWatch {
         while true {
             heartbeat()
             await self.look()
+            await self.quarantine()
             await self.writeDown()
             try await self.clock.sleep(for: Self.interval)
         }
@@ -83,21 +86,30 @@ package actor SecurityWatch {
                     "workspace": "\(incident.workspace?.name ?? "unknown")",
                 ])
             if self.unwritten.count < Self.mostUnwritten { self.unwritten.append(incident) }
-            await self.respond(to: incident, living)
+            if self.response == .quarantine, let workspace = incident.workspace {
+                self.pending[workspace] = self.pending[workspace] ?? incident
+            }
         }
         // What is over may come again, and is told again then; what was closed again is over at once.
-        self.told = certain.filter { $0.kind != .permissionsChanged }
+        self.told = certain.filter { !$0.isOver }
     }
 
-    private func respond(to incident: SecurityScan.Incident, _ living: [SecurityScan.Living]) async {
-        guard self.response == .quarantine, let workspace = incident.workspace else { return }
-        for agent in living where agent.workspace == workspace { await self.registry.cancel(agent.id, .user) }
-        do {
-            let event = try await self.event(.quarantined, incident, of: workspace)
-            _ = try await self.store.quarantine(workspace, reason: incident.subject, auditEvent: event)
-        } catch {
-            self.logger.error(
-                "a workspace could not be put into quarantine", error: error, metadata: ["workspace": "\(workspace)"])
+    /// Ends what runs here of such workspaces, and keeps them from getting more, until that is done.
+    private func quarantine() async {
+        for (workspace, incident) in self.pending {
+            await self.registry.cancelAll(of: workspace, .user)
+            do {
+                let event = try await self.event(.quarantined, incident, of: workspace)
+                _ = try await self.store.quarantine(workspace, reason: incident.subject, auditEvent: event)
+                // What was claimed meanwhile.
+                await self.registry.cancelAll(of: workspace, .user)
+                self.pending[workspace] = nil
+            } catch {
+                self.logger.error(
+                    "a workspace could not be put into quarantine yet", error: error,
+                    metadata: ["workspace": "\(workspace)"])
+                return
+            }
         }
     }
 

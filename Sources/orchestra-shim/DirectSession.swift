@@ -93,7 +93,7 @@ struct DirectSession {
     private mutating func handleSignals() {
         while true {
             switch orc_next_signal(self.signals) {
-            case SIGTERM, SIGINT, SIGHUP: self.launcher.killTree()
+            case SIGTERM, SIGINT, SIGHUP: if self.exit == nil { self.launcher.killTree() }
             case SIGWINCH where self.master >= 0: _ = orc_pty_copy_size(STDIN_FILENO, self.master)
             case let number where number <= 0: return
             default: break

@@ -25,7 +25,7 @@ struct Guard {
         guard let number = Int32(descriptor), let bytes = POSIX.untilEnd(of: number, limit: 1024 * 1024),
             let spec = try? GuardSpec(decoding: bytes)
         else {
-            report("the guard's file cannot be read")
+            complain("its file cannot be read")
             return GuardWords.refusal
         }
         var sandbox = Guard(spec: spec)
@@ -43,12 +43,12 @@ struct Guard {
         if let user = self.spec.ownUser { self.becomeOwnUser(user) }
         self.putOn("no-new-privileges", orc_no_new_privileges())
         self.setLimits()
-        // Without a file system of its own the sandbox' home lies in the workspace.
-        for path in self.spec.madeDirectories { _ = unsafe mkdir(path, 0o700) }
         if unsafe chdir(self.spec.directory) != 0 {
             self.setUp.append(Layer("directory", "\(self.spec.directory) cannot be entered: errno \(errno)"))
         }
         if self.spec.isLandlocked { self.putOn("landlock", self.restrictFiles()) }
+        // Without a file system of its own the sandbox' home lies in the workspace; what is there already may be a link.
+        for path in self.spec.madeDirectories { _ = unsafe mkdir(path, 0o700) }
         if !self.spec.filter.isEmpty {
             self.putOn("filter", unsafe orc_load_filter(self.spec.filter, self.spec.filter.count))
         }
@@ -94,6 +94,8 @@ struct Guard {
     private func restrictFiles() -> Int32 {
         let version = orc_landlock_version()
         guard version >= 1 else { return version < 0 ? version : -ENOSYS }
+        // Alone it must also keep files from being cut off (3), and signals and abstract sockets inside (6).
+        guard self.spec.isNamespaced || version >= 6 else { return -ENOSYS }
         let rights = LandlockRights(version: version)
         // Sockets are the network namespace's matter where there is one.
         let rules = orc_landlock_make(rights.all, self.spec.isNamespaced ? 0 : rights.network, rights.scoped)

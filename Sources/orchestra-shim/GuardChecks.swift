@@ -83,7 +83,7 @@ struct GuardChecks {
             ("unix sockets", orc_syscall(Self.socketCall, Int(AF_UNIX), 1, 0, 0, 0, 0)),
             ("vsock", orc_syscall(Self.socketCall, 40, 1, 0, 0, 0, 0)),
             ("netlink", orc_syscall(Self.socketCall, 16, 3, 0, 0, 0, 0)),
-            ("packet sockets", orc_syscall(Self.socketCall, 17, 3, 0, 0, 0, 0)),
+            ("SCTP", orc_syscall(Self.socketCall, 2, 1, 132, 0, 0, 0)),
             ("multipath TCP", orc_syscall(Self.socketCall, 2, 1, 262, 0, 0, 0)),
             ("typing at the terminal", orc_syscall(Self.ioctl, 0, 0x5412, 0, 0, 0, 0)),
             ("typing by the high half", orc_syscall(Self.ioctl, 0, 0x1_0000_5412, 0, 0, 0, 0)),
@@ -112,9 +112,11 @@ struct GuardChecks {
     // MARK: - What is around it
 
     private func namespaces() -> Guard.Layer {
-        let shared = self.spec.namespaces.filter { POSIX.link("/proc/self/ns/\($0.name)") == $0.link }
-        let isUnknown = self.spec.namespaces.isEmpty || POSIX.link("/proc/self/ns/user") == nil
-        if isUnknown { return Guard.Layer("namespaces", "they cannot be told from the node's") }
+        // One that cannot be seen cannot be told from the node's.
+        let shared = self.spec.namespaces.filter { namespace in
+            POSIX.link("/proc/self/ns/\(namespace.name)").map { $0 == namespace.link } ?? true
+        }
+        if self.spec.namespaces.isEmpty { return Guard.Layer("namespaces", "they cannot be told from the node's") }
         return Guard.Layer(
             "namespaces", shared.isEmpty ? nil : "\(shared.map(\.name).joined(separator: ", ")) shared with the node")
     }

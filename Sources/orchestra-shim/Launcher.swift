@@ -165,16 +165,15 @@ extension Launcher {
     /// Makes this process the parent of what its descendants leave behind; once, before the first launch.
     static func becomeReaper() -> Bool { orc_become_subreaper() == 0 }
 
-    /// Stops every descendant, again until no new one is found, so that none can fork away from its end; then kills all.
+    /// Stops every descendant that there is and kills it, a few times over: one that forks faster is met again by the
+    /// next call. Only what is a descendant now is killed, never a number from before.
     private static func endDescendants() {
-        var stopped: Set<Int32> = []
-        while true {
-            let new = self.descendants().filter { !stopped.contains($0) }
-            if new.isEmpty { break }
-            for process in new { _ = kill(process, SIGSTOP) }
-            stopped.formUnion(new)
+        for _ in 0..<20 {
+            let all = self.descendants()
+            if all.isEmpty { return }
+            for process in all { _ = kill(process, SIGSTOP) }
+            for process in all { _ = kill(process, SIGKILL) }
         }
-        for process in stopped { _ = kill(process, SIGKILL) }
     }
 
     /// All processes below this one, parents before their children.
@@ -188,30 +187,37 @@ extension Launcher {
         return found
     }
 
-    /// Stops the whole tree where it stands, from the top, so that nobody is left to continue what was stopped; how many
-    /// processes there are.
-    func freeze() -> Int {
-        var stopped: Set<Int32> = []
-        while true {
-            let new = Self.descendants().filter { !stopped.contains($0) }
-            if new.isEmpty { return stopped.count }
-            for process in new {
+    /// Stops the whole tree where it stands, from the top, and again until all of it is seen to stand: one that still runs
+    /// could let others go on. How many processes there are; nil when some would not stand still.
+    func freeze() -> Int? {
+        let deadline = orc_monotonic_milliseconds() + Self.freezeMilliseconds
+        var isFirst = true
+        while orc_monotonic_milliseconds() < deadline {
+            let all = Self.descendants()
+            let running = all.filter { !Self.isStopped($0) }
+            if running.isEmpty { return all.count }
+            for process in running {
                 _ = kill(process, SIGSTOP)
-                Self.waitUntilStopped(process)
+                // One by one at first, so that a shell does not learn that its child was stopped.
+                if isFirst, orc_monotonic_milliseconds() < deadline { Self.waitUntilStopped(process) }
             }
-            stopped.formUnion(new)
+            isFirst = false
         }
+        return nil
+    }
+
+    private static let freezeMilliseconds: UInt64 = 1000
+
+    private static func isStopped(_ process: Int32) -> Bool {
+        let fields = POSIX.wholeFile("/proc/\(process)/stat").map { String(decoding: $0, as: UTF8.self) } ?? ""
+        // The name in parentheses may hold anything.
+        let state = fields.split(separator: ")").last?.split(separator: " ").first
+        return state == nil || state == "T" || state == "t" || state == "Z"
     }
 
     /// A parent that waits in the kernel would still learn that its child was stopped, and a shell print so.
     private static func waitUntilStopped(_ process: Int32) {
-        for _ in 0..<200 {
-            let fields = POSIX.wholeFile("/proc/\(process)/stat").map { String(decoding: $0, as: UTF8.self) } ?? ""
-            // The name in parentheses may hold anything.
-            let state = fields.split(separator: ")").last?.split(separator: " ").first
-            if state == nil || state == "T" || state == "Z" { return }
-            _ = POSIX.poll([], milliseconds: 1)
-        }
+        for _ in 0..<20 where !self.isStopped(process) { _ = POSIX.poll([], milliseconds: 1) }
     }
 
     /// Lets all go on.

@@ -10,18 +10,18 @@ enum SharedTree {
         let directory = unsafe open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
         guard directory >= 0 else { return false }
         defer { close(directory) }
-        let list = self.list(user: user, isDirectory: true)
+        let list = self.list(user: user, owner: 7, others: 7)
         if self.has(list, directory) { return true }
         // From the leaves up: the list of the top says that all below it have theirs.
-        self.shareContents(of: directory, with: user, depth: 0)
+        guard self.shareContents(of: directory, with: user, depth: 0) else { return false }
         return self.set(list, directory, "system.posix_acl_default")
             && self.set(list, directory, "system.posix_acl_access")
     }
 
     private static let deepest = 64
 
-    private static func shareContents(of directory: Int32, with user: UInt32, depth: Int) {
-        guard depth < self.deepest else { return }
+    private static func shareContents(of directory: Int32, with user: UInt32, depth: Int) -> Bool {
+        guard depth < self.deepest else { return false }
         for name in POSIX.names(in: "/proc/self/fd/\(directory)") {
             // Not opened for reading: a pipe or a device must not be waited for, a link not followed.
             let entry = unsafe orc_open_path(directory, name)
@@ -30,19 +30,24 @@ enum SharedTree {
             var status = stat()
             guard unsafe fstat(entry, &status) == 0, status.st_uid == 0 else { continue }
             let kind = status.st_mode & S_IFMT
+            let owner = UInt16(truncatingIfNeeded: (status.st_mode >> 6) & 7)
             if kind == S_IFDIR {
                 let opened = unsafe openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
                 guard opened >= 0 else { continue }
                 defer { close(opened) }
-                self.shareContents(of: opened, with: user, depth: depth + 1)
-                let list = self.list(user: user, isDirectory: true)
-                _ = self.set(list, opened, "system.posix_acl_default")
-                _ = self.set(list, opened, "system.posix_acl_access")
+                let list = self.list(user: user, owner: 7, others: 7)
+                guard self.shareContents(of: opened, with: user, depth: depth + 1),
+                    self.set(list, opened, "system.posix_acl_default"),
+                    self.set(list, opened, "system.posix_acl_access")
+                else { return false }
             } else if kind == S_IFREG {
-                let isProgram = status.st_mode & 0o100 != 0
-                _ = self.set(self.list(user: user, isDirectory: isProgram), entry, "system.posix_acl_access")
+                // What has another name elsewhere is not the workspace's alone: it may be read.
+                let others = status.st_nlink > 1 ? owner & 5 : owner
+                let list = self.list(user: user, owner: owner, others: others)
+                guard self.set(list, entry, "system.posix_acl_access") else { return false }
             }
         }
+        return true
     }
 
     private static func set(_ list: [UInt8], _ descriptor: Int32, _ name: String) -> Bool {
@@ -56,16 +61,18 @@ enum SharedTree {
     }
 
     /// `linux/posix_acl_xattr.h`, version 2: the owner, the node's user by name, the own user by name, and nobody else.
-    private static func list(user: UInt32, isDirectory: Bool) -> [UInt8] {
-        let all: UInt16 = isDirectory ? 7 : 6
+    private static func list(user: UInt32, owner: UInt16, others: UInt16) -> [UInt8] {
         let none: UInt32 = .max
         let entries: [(tag: UInt16, permissions: UInt16, id: UInt32)] = [
-            (0x01, all, none), (0x02, all, 0), (0x02, all, user), (0x04, 0, none), (0x10, all, none), (0x20, 0, none),
+            (0x01, owner, none), (0x02, owner, 0), (0x02, others, user), (0x04, 0, none), (0x10, owner | others, none),
+            (0x20, 0, none),
         ]
-        return self.bytes(2, 4)
-            + entries.flatMap {
-                self.bytes(UInt32($0.tag), 2) + self.bytes(UInt32($0.permissions), 2) + self.bytes($0.id, 4)
-            }
+        var list = self.bytes(2, 4)
+        for entry in entries {
+            list +=
+                self.bytes(UInt32(entry.tag), 2) + self.bytes(UInt32(entry.permissions), 2) + self.bytes(entry.id, 4)
+        }
+        return list
     }
 
     private static func bytes(_ value: UInt32, _ count: UInt32) -> [UInt8] {

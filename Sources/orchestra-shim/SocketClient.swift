@@ -16,8 +16,8 @@ struct SocketClient {
     var role = Role.stranger
     /// Where in the log this connection reads next, nil when it does not watch.
     var watchOffset: UInt64?
-    /// Set once the connection asked for what the agent says beside its terminal.
-    var followsEvents = false
+    /// The number of the last event that was sent; nil when the connection does not follow.
+    var lastEvent: UInt64?
     /// Set once the connection was told of the program's end.
     var knowsEnd = false
     private(set) var inbound: [UInt8] = []

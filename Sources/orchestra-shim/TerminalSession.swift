@@ -292,9 +292,6 @@ struct TerminalSession {
                     + Array("}\n".utf8)
                 self.eventBytes += line.count
                 if self.eventBytes <= Self.eventFileLimit { _ = POSIX.writeAll(self.eventFile, line) }
-                for index in self.clients.indices where self.clients[index].followsEvents {
-                    self.clients[index].send(.event(event))
-                }
             }
         case .wouldBlock: break
         case .end: self.isEventPipeOpen = false
@@ -326,11 +323,13 @@ struct TerminalSession {
         case (.message(let key, let text), .owner), (.message(let key, let text), .viewer):
             self.clients[index].send(.receipt(self.take(key, text)))
         case (.freeze, .owner), (.freeze, .viewer):
-            self.clients[index].send(.done(count: UInt32(self.launcher.freeze())))
+            guard let count = self.launcher.freeze() else {
+                return self.refuse(index, "some processes would not stand still; stop the agent instead")
+            }
+            self.clients[index].send(.done(count: UInt32(clamping: count)))
         case (.thaw, .owner), (.thaw, .viewer): self.clients[index].send(.done(count: UInt32(self.launcher.thaw())))
         case (.follow(let number), .owner), (.follow(let number), .viewer):
-            self.clients[index].followsEvents = true
-            for event in self.events.after(number) { self.clients[index].send(.event(event)) }
+            self.clients[index].lastEvent = number
         case (.reap, .owner): self.isReaped = self.record != nil
         default: self.refuse(index, "this connection may not ask for that")
         }
@@ -364,13 +363,14 @@ struct TerminalSession {
         if let problem = self.lineProblem(bytes) {
             return self.clients[index].send(.inputRefused(id: id, reason: problem))
         }
-        guard self.inputCount + bytes.count <= Self.inputLimit else {
-            return self.clients[index].send(.inputRefused(id: id, reason: "the input queue is full"))
-        }
+        // What was typed before is answered, whatever the terminal would say to it now.
         guard id > self.lastInputID else {
             let isQueued = self.input.contains { if case .prompt(id) = $0.source { true } else { false } }
             if !isQueued { self.clients[index].send(.written(id: id)) }
             return
+        }
+        guard self.inputCount + bytes.count <= Self.inputLimit else {
+            return self.clients[index].send(.inputRefused(id: id, reason: "the input queue is full"))
         }
         self.lastInputID = id
         self.inputCount += bytes.count
@@ -427,8 +427,21 @@ struct TerminalSession {
                 self.clients[index].watchOffset = offset + UInt64(bytes.count)
                 self.clients[index].flush()
             }
+            self.pumpEvents(index)
             self.tellEnd(index)
             self.clients[index].flush()
+        }
+    }
+
+    /// As many as the reader can take now; one that is too slow misses the oldest, never its connection.
+    private mutating func pumpEvents(_ index: Int) {
+        guard let last = self.clients[index].lastEvent else { return }
+        for event in self.events.after(last) {
+            guard self.clients[index].outbound.count < SocketClient.outboundLimit, !self.clients[index].isGone else {
+                return
+            }
+            self.clients[index].send(.event(event))
+            self.clients[index].lastEvent = event.number
         }
     }
 

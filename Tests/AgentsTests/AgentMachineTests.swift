@@ -64,6 +64,16 @@ struct AgentMachineTests {
         }
     }
 
+    @Test("an agent that says something of itself before it shows anything still gets its prompt")
+    func saysFirst() {
+        let machine = AgentMachineBox(inputs: Self.inputs)
+        _ = machine.handle(.welcomed(logLength: 0))
+        _ = machine.handle(.said(Array(#"{"type":"state","state":"waiting"}"#.utf8)))
+        #expect(machine.handle(.output) == [.watch(offset: .max), .type(Self.inputs)])
+        #expect(machine.handle(.output) == [])
+        #expect(machine.state == .waiting)
+    }
+
     @Test("an agent that was asked to end has not crashed")
     func stopped() {
         #expect(AgentState(of: ExitRecord(endedBy: .stop, code: 137, signal: 0)) == .exited)

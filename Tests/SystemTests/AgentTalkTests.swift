@@ -126,6 +126,30 @@ struct AgentTalkTests {
         }
     }
 
+    @Test("an agent that defends itself against standing still, and floods its events, is stopped all the same")
+    func hostile() async throws {
+        try await Self.withAgent { installation, _, id in
+            func send(_ text: String) async throws -> Int32 {
+                try await Self.command(installation, ["agents", "send", id, text, "--until", "answered"]).code
+            }
+            // A line of two bytes each, as many as go through; the owner must not be thrown out for it.
+            #expect(try await send("head -c 2000000 <(yes '{}') >&3; echo flooded-$((1+1))") == 0)
+            try await eventually("the flood is over") {
+                try await Self.command(installation, ["agents", "logs", id]).output.contains("flooded-2")
+            }
+            #expect(try await send("echo still-here") == 0)
+            #expect(try await Self.command(installation, ["agents", "list"]).output.contains("launch 1"))
+            let marker = "sleep 7\(Int.random(in: 1000...9999))"
+            let defence = "for i in 1 2 3; do while :; do kill -CONT 0 -1; (:); done & done 2>/dev/null; \(marker) &"
+            #expect(try await send(defence) == 0)
+            // It stands still or it does not; in either case there is an answer, and the stop works.
+            let frozen = try await Self.command(installation, ["agents", "freeze", id])
+            #expect(frozen.code == 0 || frozen.errors.contains("would not stand still"), "\(frozen)")
+            #expect(try await Self.command(installation, ["agents", "stop", id]).code == 0)
+            #expect(ProcessTable().matching(marker).isEmpty)
+        }
+    }
+
     @Test("what an agent says beside its terminal is numbered, waited for, and tells its state; its record plays back")
     func saying() async throws {
         try await Self.withAgent { installation, _, id in

@@ -48,7 +48,8 @@ struct SandboxTests {
 
     /// What gets out where nothing holds it, on any machine, and ends none but the test's own processes.
     private static let surely: Set<String> = [
-        "read a file outside", "read it by a symbolic link", "write a file outside", "rename a file to the outside",
+        "read a file outside", "read it by a symbolic link", "open a directory outside to others",
+        "cut a file outside off", "write a file outside", "rename a file to the outside",
         "leave a set-uid program", "read environments", "read command lines", "kill a process outside",
         "a socket by its path", "an abstract socket", "TCP on loopback", "UDP", "every family", "tmux by its socket",
         "shared memory of System V", "shared memory in files", "a user namespace", "rings of io_uring",
@@ -191,6 +192,9 @@ struct SandboxTests {
         .told("at tier 1 without the filter", tier: .landlock, missed: "filter") { $0.filter = [] },
         .told("at tier 1 with rules that allow all", tier: .landlock, missed: "landlock") {
             $0.rules.append(GuardSpec.Rule("/", .write))
+        },
+        .told("at tier 3 with rules that allow all", tier: .ownUser, missed: "landlock") {
+            $0.rules = [GuardSpec.Rule("/", .write)]
         },
         Mutation(name: "as another user than promised", tier: .ownUser, missed: "own-user") { spec in
             let map = try #require(spec.userMap)

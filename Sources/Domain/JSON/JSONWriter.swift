@@ -43,6 +43,12 @@ package struct JSONWriter {
             for index in utf8.indices {
                 let byte = unsafe utf8[index]
                 guard byte < 0x20 || byte == 0x7f || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else {
+                    // U+0080 to U+009F, which terminals obey too.
+                    if byte == 0xC2, index + 1 < utf8.count, unsafe utf8[index + 1] < 0xA0 {
+                        unsafe self.bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[start..<index]))
+                        start = index + 2
+                        unsafe self.raw("\\u00" + Hexadecimal.text(of: [utf8[index + 1]]))
+                    }
                     continue
                 }
                 unsafe self.bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[start..<index]))

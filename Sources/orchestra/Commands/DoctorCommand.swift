@@ -204,7 +204,8 @@ enum Doctor {
     private static func fix(_ tier: SandboxTier) -> String {
         switch tier {
         case .none: ""
-        case .landlock: "It needs a kernel with Landlock (5.13, and lsm=landlock among its parameters)"
+        case .landlock:
+            "It needs a kernel with version 6 of Landlock (Linux 6.12, and lsm=landlock among its parameters)"
         case .namespaces:
             "It needs bubblewrap (apt-get install bubblewrap) and user namespaces for everyone (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0)"
         case .ownUser:

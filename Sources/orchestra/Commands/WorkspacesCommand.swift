@@ -133,8 +133,11 @@ extension WorkspacesCommand {
                     let isNew = try await session.queue.quarantine(workspace, reason: reason, auditEvent: event)
                     show("workspace '\(workspace)' is in quarantine\(isNew ? "" : ", as it was before")")
                     guard kills else { return }
-                    for job in try await session.queue.jobs(in: workspace, limit: 10_000, tag: nil)
-                    where job.state == .running {
+                    let newest = try await session.queue.jobs(in: workspace, limit: 10_000, tag: nil)
+                    if newest.count == 10_000 {
+                        show("warning: only the newest 10000 jobs were looked through; older ones may still run")
+                    }
+                    for job in newest where job.state == .running {
                         let request = try await session.event(
                             .cancelRequested, of: job.id, in: workspace, status: "requested")
                         let outcome = try await session.event(.outcome, of: job.id, in: workspace, status: "cancelled")

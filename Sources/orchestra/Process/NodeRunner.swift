@@ -43,7 +43,10 @@ struct NodeRunner: Sendable {
             tasks.addTask {
                 await withDiscardingTaskGroup { announcing in
                     announcing.addTask { await self.announce(node, port) }
-                    announcing.addTask { await self.selftest(configuration.agents, metrics) }
+                    announcing.addTask {
+                        await self.selftest(configuration.agents, metrics)
+                        await node.gateOpened()
+                    }
                     await port.finished()
                     announcing.cancelAll()
                 }
@@ -122,7 +125,7 @@ struct NodeRunner: Sendable {
         do {
             guard try self.context.settings.required("sandbox.selftest") == "start" else {
                 self.logger.warning("the escape test is switched off", metadata: ["setting": "sandbox.selftest"])
-                return await gate.open("tier \(tier.rawValue), not tested: sandbox.selftest is never")
+                return gate.open("tier \(tier.rawValue), not tested: sandbox.selftest is never")
             }
             let results = try await EscapeTest(
                 configuration: agents, profile: .measured,
@@ -146,14 +149,21 @@ struct NodeRunner: Sendable {
                 self.logger.notice(
                     "no known way out of the sandbox works",
                     metadata: ["attempts": "\(results.count)", "sandbox.tier": "\(tier.rawValue)"])
-                return await gate.open("tier \(tier.rawValue), \(results.count) attempts to leave it held")
+                return gate.open("tier \(tier.rawValue), \(results.count) attempts to leave it held")
             }
-            await gate.close(
+            gate.close(
                 "\(escapes.count) of \(results.count) attempts got out of the sandbox, such as '\(first.attempt.name)'; no program is run (see: orchestra selftest escape)"
             )
         } catch {
-            if !Task.isCancelled { self.logger.error("the escape test could not be run", error: error) }
-            await gate.close("the escape test could not be run: \(Printable.text("\(error)", limit: 300))")
+            guard !Task.isCancelled else { return gate.close("the node is stopping") }
+            // Nothing is known of the sandbox, so nothing is run; what was in the way may pass.
+            self.logger.error("the escape test could not be run", error: error)
+            gate.wait(
+                for: "the escape test could not be run: \(Printable.text("\(error)", limit: 300)); it is tried again")
+            do { try await ContinuousClock().sleep(for: .seconds(10)) } catch {
+                return gate.close("the node is stopping")
+            }
+            await self.selftest(agents, metrics)
         }
     }
 
