@@ -50,6 +50,14 @@ func feedShim(_ bytes: [UInt8]) {
     var buffer = bytes
     while (try? ShimFrame.next(from: &buffer)).flatMap({ $0 }) != nil {}
     _ = try? LaunchSpec(decoding: bytes)
+    _ = try? LaunchSpec.Secret.list(decoding: bytes)
+    _ = try? GuardSpec(decoding: bytes)
+    _ = LogTiming.pairs(bytes)
+    var events = EventLog()
+    _ = events.take(bytes, at: 0)
+    var scanner = PasteModeScanner()
+    scanner.scan(bytes)
+    _ = TypedText.cleaned(String(decoding: bytes, as: UTF8.self))
     _ = try? ExitRecord(decoding: bytes)
 }
 
