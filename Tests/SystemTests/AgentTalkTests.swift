@@ -126,6 +126,51 @@ struct AgentTalkTests {
         }
     }
 
+    @Test("a hostile terminal: a flood of forged replies and broken text is kept byte for byte and obeyed by nobody")
+    func hostileTerminal() async throws {
+        try await Self.withAgent { installation, node, id in
+            // What drives terminals, clipboards and tmux' own protocol, and what is no text at all.
+            let line = [
+                "\\377\\376\\300\\200", "\\033]52;c;c3RvbGVu\\007", "\\033]0;#(touch out)\\007", "\\033[201~",
+                "\\033P+q544e\\033",
+                "\\033[?1049h", "%%end 1 2 1", "%%exit", "%%output %%0 x", "\\302\\233", "\\033[21t", "\\000",
+            ].joined()
+            let unit: [UInt8] =
+                [0xFF, 0xFE, 0xC0, 0x80]
+                + Array("\u{1b}]52;c;c3RvbGVu\u{07}\u{1b}]0;#(touch out)\u{07}\u{1b}[201~".utf8)
+                + Array("\u{1b}P+q544e\u{1b}\u{1b}[?1049h%end 1 2 1%exit%output %0 x".utf8) + [0xC2, 0x9B]
+                + Array("\u{1b}[21t".utf8) + [0]
+            let count = 200_000
+            let script =
+                "stty raw -echo; printf 'be''gin'; printf '\(line)' > u; for i in 1 2 3 4 5 6 7 8 9 10; do cat u; done > v; "
+                + "for i in $(seq \(count / 100)); do cat v v v v v v v v v v; done; printf 'e''nd'; stty sane"
+            let answer = try await Self.command(
+                installation, ["agents", "send", id, script, "--until", "written"])
+            #expect(answer.code == 0, "\(answer.errors)")
+            let path = "\(installation.directory)/n1/agents/\(id)/1/output.log"
+            var log = Data()
+            try await eventually(within: .seconds(120), "all of it was written") {
+                log = FileManager.default.contents(atPath: path) ?? Data()
+                return log.suffix(4096).range(of: Data("end".utf8)) != nil && log.count > unit.count * count
+            }
+            let start = try #require(log.range(of: Data("begin".utf8), in: log.startIndex..<log.count)?.upperBound)
+            let block = Data([[UInt8]](repeating: unit, count: 1000).flatMap { $0 })
+            var expected = Data()
+            for _ in 0..<count / 1000 { expected.append(block) }
+            #expect(log[start..<start + expected.count] == expected)
+            // Its view and its node live on, and it still reads.
+            let view = "\(installation.directory)/n1/agents/\(id)/1/t1"
+            #expect(try await runProgram("/usr/bin/tmux", ["-S", view, "list-buffers"]).output.isEmpty)
+            #expect(
+                try await Self.command(installation, ["agents", "send", id, "echo alive", "--until", "answered"]).code
+                    == 0)
+            let shown = try await Self.command(installation, ["agents", "logs", id])
+            #expect(!shown.output.unicodeScalars.contains { $0.value == 0x1B || (0x80...0x9F).contains($0.value) })
+            #expect(!FileManager.default.fileExists(atPath: installation.directory + "/n1/workspaces/acme/out"))
+            #expect(!(await node.output.contains("out of memory")))
+        }
+    }
+
     @Test("an agent that defends itself against standing still, and floods its events, is stopped all the same")
     func hostile() async throws {
         try await Self.withAgent { installation, _, id in
