@@ -246,8 +246,10 @@ struct CommandLineTests {
         try await withDirectory { directory in
             let dev = ManagedProcess(
                 buildDirectory + "/orchestra", ["dev", "--demo", "--probe-port", "0"],
-                environment: ["HOME": directory, "ORCHESTRA_POLICIES_DIRECTORY": packageRoot + "/Policies"],
-                log: directory + "/dev.log")
+                environment: [
+                    "HOME": directory, "ORCHESTRA_POLICIES_DIRECTORY": packageRoot + "/Policies",
+                    "ORCHESTRA_SANDBOX_SELFTEST": "never",
+                ], log: directory + "/dev.log")
             for isKilled in [true, false] {
                 let runs = await dev.output.ranges(of: "try next").count
                 try await dev.start()

@@ -2,6 +2,7 @@ import Agents
 import CLinux
 import Domain
 import Foundation
+import Jobs
 import Sandboxing
 import ShimProtocol
 import TestSupport
@@ -77,6 +78,28 @@ struct SandboxTests {
                 #expect(results.count == 1)
                 #expect(results.allSatisfy { !$0.holds }, "\(name) was not seen")
             }
+        }
+    }
+
+    @Test("a node is not ready, claims nothing and runs no program before its own escape test has passed")
+    func gate() async throws {
+        try await Installation.with { installation in
+            let node = ManagedProcess(
+                buildDirectory + "/orchestra", ["worker"],
+                environment: installation.environment(node: "n1").merging(["ORCHESTRA_SANDBOX_SELFTEST": "start"]) {
+                    $1
+                },
+                log: installation.directory + "/n1.log")
+            try await installation.start(node)
+            let job = try await installation.submit("shell.run", ["command": "true"])
+            let status = try await installation.command(["status"])
+            #expect(status.output.contains("the escape test runs") && status.output.contains("not ready"), "\(status)")
+            #expect(try await installation.record(job).state == .available)
+            let record = try await installation.ended(job, within: .seconds(400))
+            #expect(record.state == .completed)
+            #expect(await node.output.contains("no known way out of the sandbox works"))
+            let after = try await installation.command(["status"]).output
+            #expect(after.contains("\(EscapeAttempt.all.count) attempts to leave it held"))
         }
     }
 

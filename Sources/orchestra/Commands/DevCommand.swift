@@ -5,6 +5,7 @@ import Foundation
 import Logging
 import Policy
 import Redis
+import Sandboxing
 import Worker
 
 struct DevCommand: AsyncParsableCommand {
@@ -55,6 +56,12 @@ struct DevCommand: AsyncParsableCommand {
             try await runner.run()
             self.say("stopped; nothing is left running")
         }
+    }
+
+    private func sandboxText(_ context: Context) -> String {
+        context.settings.text("sandbox.selftest") == "never"
+            ? "not tested: sandbox.selftest is never"
+            : "tries \(EscapeAttempt.all.count) ways out of it first, some ten seconds; jobs wait for that"
     }
 
     private func stateBase() throws -> String {
@@ -124,6 +131,7 @@ struct DevCommand: AsyncParsableCommand {
               log        \(state)/orchestra.log
               state      \(state)
               allowed    \(context.settings.text("allow-actions-default") ?? "nothing")
+              sandbox    \(self.sandboxText(context))
             """)
         if self.demo { await self.demonstrate(context) }
         let me = CommandLine.arguments.first ?? "orchestra"
