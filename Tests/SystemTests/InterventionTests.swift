@@ -134,18 +134,20 @@ struct InterventionTests {
                 #expect(answer.code == 0, "\(answer.errors)")
                 return try JobID(try JSONParser.parse(Array(answer.output.utf8))["job_id"]?.string ?? "")
             }
-            let blocker = try await submit(["shell.run", "--param", "command=sleep 2"])
+            // Until all others are in line, however long that takes.
+            let blocker = try await submit(["shell.run", "--param", "command=until [ -e go ]; do sleep 0.05; done"])
             try await eventually("it runs") { try await installation.record(blocker).state == .running }
             let low = try await submit(["queue.noop", "--priority", "low"])
             let normal = try await submit(["queue.noop"])
             let high = try await submit(["queue.noop", "--priority", "high"])
             let late = try await submit(["queue.noop", "--delay", "3"])
+            #expect(try await installation.record(late).state == .scheduled)
             let dead = try await submit(["queue.noop", "--deadline", "2001-01-01T00:00:00Z"])
             let cut = try await submit([
                 "shell.run", "--param", "command=sleep 60", "--deadline",
-                Date(timeIntervalSinceNow: 4).formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)),
+                Date(timeIntervalSinceNow: 8).formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)),
             ])
-            #expect(try await installation.record(late).state == .scheduled)
+            try Data().write(to: URL(filePath: installation.directory + "/n1/workspaces/acme/go"))
             var started: [JobID: UInt64] = [:]
             for id in [blocker, high, normal, low, late] {
                 let record = try await installation.ended(id)
