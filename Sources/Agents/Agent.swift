@@ -54,6 +54,7 @@ package actor Agent {
     private var hasConnected = false
     /// Since the last connection was opened.
     private var wasWelcomed = false
+    private var reportedAt = ContinuousClock.now - .seconds(1)
     /// A report of the state that waits a moment for further changes.
     private var pendingReport: _Concurrency.Task<Void, Never>?
 
@@ -86,6 +87,7 @@ package actor Agent {
         self.machine = AgentMachine(
             inputs: PromptText.inputs(prompt: self.task.prompt, closing: self.task.definition.closing))
         await self.tell(.starting, "it is being launched")
+        self.reportedAt = ContinuousClock.now - .seconds(1)
         ready()
         do {
             let record = try await self.runToEnd()
@@ -104,8 +106,11 @@ package actor Agent {
     }
 
     /// An agent may say what it does as often as it likes; it is told on no more than ten times a second.
-    private func reportSoon() {
+    private func reportSoon() async {
         guard self.pendingReport == nil else { return }
+        guard ContinuousClock.now - self.reportedAt < .milliseconds(100) else {
+            return await self.note(self.machine.state, self.machine.evidence)
+        }
         let clock = self.clock
         // Unstructured, and ended by the final report: nobody waits for it.
         self.pendingReport = _Concurrency.Task {
@@ -128,6 +133,7 @@ package actor Agent {
 
     /// Reports the state, and keeps it with its evidence for whoever looks at the agent's directory.
     private func note(_ state: AgentState, _ evidence: String) async {
+        self.reportedAt = .now
         self.task.directory.note(AgentCondition(state: state, evidence: evidence))
         await self.report(state)
     }
@@ -351,7 +357,7 @@ package actor Agent {
             case .fail(let error): throw error
             }
         }
-        if result == nil, self.machine.state != before { self.reportSoon() }
+        if result == nil, self.machine.state != before { await self.reportSoon() }
         return result
     }
 

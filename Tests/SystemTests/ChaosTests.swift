@@ -256,7 +256,8 @@ struct AgentHandBackTests {
             try await eventually("the prompt runs") { Self.log(agent, 1).contains("before\r\n") }
             await node.signal(SIGTERM)
             #expect(try await node.wait().code == 0)
-            #expect(ProcessTable().matching(agent).isEmpty)
+            // The viewer ends when it sees that its pane has.
+            try await eventually("nothing of it is left") { ProcessTable().matching(agent).isEmpty }
             #expect(try await installation.record(id).state == .available)
             try await installation.start(node)
             try await eventually("it is launched again") { Self.log(agent, 2).contains("before\r\n") }
