@@ -155,7 +155,7 @@ let package = Package(
             "WorkerTests",
             [
                 "Worker", "Workspaces", "Domain", "Jobs", "Redaction", "Telemetry", "Audit", "Cryptography", "Policy",
-                logging, coreMetrics,
+                "TestSupport", logging, coreMetrics,
             ]),
         tests(
             "SystemTests",

@@ -57,8 +57,8 @@ package actor Agent {
     private var reportedAt = ContinuousClock.now - .seconds(1)
     /// A report of the state that waits a moment for further changes.
     private var pendingReport: _Concurrency.Task<Void, Never>?
-
-    private static let tokenFile = "token"
+    /// The process whose end takes the program's tree along, once the shim has told of it.
+    private var launcher: Int32?
 
     /// `token` makes 32 random bytes; `report` hears of each change of state.
     package init(
@@ -199,6 +199,7 @@ package actor Agent {
         self.generation = generation
         self.views = 0
         self.hasConnected = false
+        self.launcher = nil
         let directory = self.task.directory
         try await self.configuration.gate?.pass()
         do {
@@ -325,7 +326,10 @@ package actor Agent {
 
     private func received(_ frame: ShimFrame, _ connection: ShimConnection) async throws -> ExitRecord? {
         self.hasConnected = true
-        if case .welcome = frame { self.wasWelcomed = true }
+        if case .welcome(let launcher, _) = frame {
+            self.wasWelcomed = true
+            self.launcher = launcher
+        }
         let before = self.machine.state
         let event: AgentMachine.Event? =
             switch frame {
@@ -387,12 +391,20 @@ package actor Agent {
         let hello = ShimFrame.hello(token: spec.token, epoch: self.task.epoch)
         let path = directory.socketPath(self.generation)
         let (group, clock, generation) = (self.group, self.clock, self.generation)
+        let launcher = self.launcher
         let limit = self.configuration.stopTimeout
         let isStopped = await withTaskGroup(of: Bool.self) { tasks in
             tasks.addTask {
                 while !_Concurrency.Task.isCancelled {
-                    if let isDone = try? await Self.askToStop(path, hello, group), isDone { return true }
+                    var isAbsent = false
+                    do {
+                        if try await Self.askToStop(path, hello, group) { return true }
+                    } catch let error as IOError {
+                        isAbsent = error.errnoCode == ENOENT || error.errnoCode == ECONNREFUSED
+                    } catch {}
                     if directory.exitRecord(generation) != nil { return true }
+                    // The shim has died, and its end took the tree along when the launcher is gone too.
+                    if isAbsent, let launcher, kill(launcher, 0) != 0, errno == ESRCH { return true }
                     do { try await clock.sleep(for: .milliseconds(20)) } catch { return false }
                 }
                 return false

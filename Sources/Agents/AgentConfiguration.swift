@@ -25,7 +25,7 @@ package struct AgentConfiguration: Sendable {
     package init(
         root: String, workspaces: String, shim: String, tmux: String, plan: SandboxPlan, orphanGrace: Duration,
         launchTimeout: Duration = .seconds(15), stopTimeout: Duration = .seconds(5), outputLimit: Int = 64 * 1024,
-        secrets: SecretStore? = nil
+        secrets: SecretStore
     ) {
         self.root = root
         self.workspaces = workspaces
@@ -36,6 +36,6 @@ package struct AgentConfiguration: Sendable {
         self.launchTimeout = launchTimeout
         self.stopTimeout = stopTimeout
         self.outputLimit = outputLimit
-        self.secrets = secrets ?? SecretStore(root: root + "/../secrets")
+        self.secrets = secrets
     }
 }

@@ -27,6 +27,8 @@ package struct EscapeTest: Sendable {
     private let processID: Int32
 
     private static let attemptSeconds = 10
+    /// The end of an attempt's launch, run and clean-up together; whatever hangs then, nothing is known.
+    private static let attemptLimit = Duration.seconds(30)
 
     /// `directory` is an empty one of ours, which is empty again afterwards. `launch` is the plan's own unless it is the
     /// test itself that is tested.
@@ -63,7 +65,7 @@ package struct EscapeTest: Sendable {
             results = try await self.withDecoy(outside) { decoy in
                 var results: [Result] = []
                 for attempt in EscapeAttempt.all where isWanted(attempt) {
-                    let result = try await self.run(attempt, outside, decoy: decoy)
+                    let result = try await self.runInTime(attempt, outside, decoy: decoy)
                     each(result)
                     results.append(result)
                 }
@@ -103,6 +105,23 @@ package struct EscapeTest: Sendable {
             }
         }
         return try ended.closureResult.get()
+    }
+
+    private func runInTime(
+        _ attempt: EscapeAttempt, _ outside: Outside, decoy: Int32
+    ) async throws -> Result {
+        try await withThrowingTaskGroup(of: Result.self) { group in
+            group.addTask { try await self.run(attempt, outside, decoy: decoy) }
+            group.addTask {
+                try await ContinuousClock().sleep(for: Self.attemptLimit)
+                throw AgentError(
+                    code: .launchFailed,
+                    message: "the attempt '\(attempt.name)' did not end within \(Self.attemptLimit)")
+            }
+            defer { group.cancelAll() }
+            guard let result = try await group.next() else { throw CancellationError() }
+            return result
+        }
     }
 
     private func run(_ attempt: EscapeAttempt, _ outside: Outside, decoy: Int32) async throws -> Result {

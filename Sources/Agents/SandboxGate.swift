@@ -12,7 +12,8 @@ package final class SandboxGate: Sendable {
 
     private struct Guarded {
         var state = State.waiting("the escape test runs")
-        var waiters: [CheckedContinuation<Void, Never>] = []
+        var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
+        var lastWaiter: UInt64 = 0
     }
 
     private let guarded = Mutex(Guarded())
@@ -30,8 +31,8 @@ package final class SandboxGate: Sendable {
     private func settle(_ state: State) {
         let waiters = self.guarded.withLock { guarded in
             guarded.state = state
-            defer { guarded.waiters = [] }
-            return guarded.waiters
+            defer { guarded.waiters = [:] }
+            return guarded.waiters.values
         }
         for waiter in waiters { waiter.resume() }
     }
@@ -46,16 +47,25 @@ package final class SandboxGate: Sendable {
         }
     }
 
-    /// Returns once programs may run; throws `AgentError` when they may not.
+    /// Returns once programs may run; throws `AgentError` when they may not, `CancellationError` at once when the
+    /// caller is cancelled meanwhile.
     func pass() async throws {
-        // The test settles it within its own limits, whatever becomes of the caller.
-        await withCheckedContinuation { (waiter: CheckedContinuation<Void, Never>) in
-            let isSettled = self.guarded.withLock { guarded in
-                guard case .waiting = guarded.state else { return true }
-                guarded.waiters.append(waiter)
-                return false
+        let number = self.guarded.withLock { guarded in
+            guarded.lastWaiter += 1
+            return guarded.lastWaiter
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { (waiter: CheckedContinuation<Void, Never>) in
+                let isSettled = self.guarded.withLock { guarded in
+                    // Cancelled before this: the handler below has run already and found nobody.
+                    guard case .waiting = guarded.state, !Task.isCancelled else { return true }
+                    guarded.waiters[number] = waiter
+                    return false
+                }
+                if isSettled { waiter.resume() }
             }
-            if isSettled { waiter.resume() }
+        } onCancel: {
+            self.guarded.withLock { $0.waiters.removeValue(forKey: number) }?.resume()
         }
         try self.guarded.withLock { guarded in
             guard case .closed(let reason) = guarded.state else { return }

@@ -48,6 +48,12 @@ package enum MetricCatalogue {
         "orchestra_supervisor_leaks_total": Entry(
             kind: .counter, help: "Children that ignored their cancellation, by supervisor."),
         "orchestra_agents": Entry(kind: .gauge, help: "Agents of this node by state."),
+        "orchestra_sandbox_tier": Entry(
+            kind: .gauge, help: "Tier of the sandbox that this host gives, 0 (none) to 3 (own users)."),
+        "orchestra_escape_attempts": Entry(
+            kind: .gauge, help: "Attempts of the escape test at the node's start, by result."),
+        "orchestra_security_events_total": Entry(
+            kind: .counter, help: "What the watch over agents has seen that must not be, by kind."),
         "orchestra_build_info": Entry(kind: .gauge, help: "Always 1; the labels name the build."),
     ]
 }

@@ -54,7 +54,11 @@ package actor SecurityWatch {
         self.clock = clock
         self.counters = Dictionary(
             uniqueKeysWithValues: SecurityScan.Incident.Kind.allCases.map {
-                ($0, Counter(label: "orchestra_security_events", dimensions: [("kind", $0.rawValue)], factory: metrics))
+                (
+                    $0,
+                    Counter(
+                        label: "orchestra_security_events_total", dimensions: [("kind", $0.rawValue)], factory: metrics)
+                )
             })
     }
 

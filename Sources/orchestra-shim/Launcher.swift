@@ -93,10 +93,23 @@ struct Launcher {
         }
         close(errors.writer)
         guard pid > 0 else { return "\(path) could not be started: errno \(-pid)" }
-        let words = POSIX.untilEnd(of: errors.reader, limit: 4096) ?? []
+        let words = Self.words(from: errors.reader)
+        if words == nil { _ = kill(pid, SIGKILL) }
         var status: Int32 = 0
         guard unsafe orc_wait_change(pid, &status) == 1, status == 0 else {
-            return "\(path) failed: \(String(decoding: words, as: UTF8.self))"
+            return "\(path) failed: \(words.map { String(decoding: $0, as: UTF8.self) } ?? "it took too long")"
+        }
+        return nil
+    }
+
+    /// What is written until the end, nil when that takes longer than a small program may.
+    private static func words(from descriptor: Int32) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        let deadline = orc_monotonic_milliseconds() + 5000
+        while orc_monotonic_milliseconds() < deadline, bytes.count <= 4096 {
+            guard POSIX.poll([(descriptor, POSIX.readable)], milliseconds: 100)[0] != 0 else { continue }
+            guard case .bytes(let more) = POSIX.read(descriptor) else { return bytes }
+            bytes += more
         }
         return nil
     }

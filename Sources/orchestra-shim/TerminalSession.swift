@@ -33,10 +33,7 @@ struct TerminalSession {
             }
         }
     }
-    private var input: [(source: InputSource, bytes: ArraySlice<UInt8>)] = []
-    private var inputCount = 0
-    /// The largest input id taken so far; an owner that comes back may repeat what it sent.
-    private var lastInputID: UInt64 = 0
+    private var input = InputQueue()
     private var isTerminalOpen = true
     private var endedBy = ExitRecord.EndedBy.itself
     private var exit: orc_exit?
@@ -45,14 +42,6 @@ struct TerminalSession {
     private var ownerSeenAt = orc_monotonic_milliseconds()
     private var isReaped = false
 
-    private enum InputSource {
-        /// Of the owner, known by its number.
-        case prompt(UInt64)
-        /// Of anyone, known by its key.
-        case message([UInt8])
-    }
-
-    private static let inputLimit = 1024 * 1024
     /// How often it is looked whether the program has read what was written.
     private static let consumptionMilliseconds: Int32 = 5
     /// Bytes of events that are kept in their file.
@@ -249,16 +238,10 @@ struct TerminalSession {
     }
 
     private mutating func writeInput() {
-        while var first = self.input.first {
+        while let first = self.input.first {
             guard let count = POSIX.write(self.master, first.bytes), count > 0 else { return }
-            first.bytes = first.bytes.dropFirst(count)
-            self.inputCount -= count
-            guard first.bytes.isEmpty else {
-                self.input[0] = first
-                continue
-            }
-            self.input.removeFirst()
-            switch first.source {
+            guard let written = self.input.wrote(count) else { continue }
+            switch written {
             case .prompt(let id):
                 if let index = self.clients.firstIndex(where: { $0.role == .owner }) {
                     self.clients[index].send(.written(id: id))
@@ -327,7 +310,8 @@ struct TerminalSession {
                 return self.refuse(index, "some processes would not stand still; stop the agent instead")
             }
             self.clients[index].send(.done(count: UInt32(clamping: count)))
-        case (.thaw, .owner), (.thaw, .viewer): self.clients[index].send(.done(count: UInt32(self.launcher.thaw())))
+        case (.thaw, .owner), (.thaw, .viewer):
+            self.clients[index].send(.done(count: UInt32(clamping: self.launcher.thaw())))
         case (.follow(let number), .owner), (.follow(let number), .viewer):
             self.clients[index].lastEvent = number
         case (.reap, .owner): self.isReaped = self.record != nil
@@ -360,21 +344,18 @@ struct TerminalSession {
 
     private mutating func enqueue(_ id: UInt64, _ bytes: [UInt8], from index: Int) {
         guard self.exit == nil else { return }  // the end itself is told in a moment
+        // What was typed before is answered, whatever the terminal would say to it now.
+        switch self.input.knowledge(of: id) {
+        case .waiting: return
+        case .written: return self.clients[index].send(.written(id: id))
+        case .new: break
+        }
         if let problem = self.lineProblem(bytes) {
             return self.clients[index].send(.inputRefused(id: id, reason: problem))
         }
-        // What was typed before is answered, whatever the terminal would say to it now.
-        guard id > self.lastInputID else {
-            let isQueued = self.input.contains { if case .prompt(id) = $0.source { true } else { false } }
-            if !isQueued { self.clients[index].send(.written(id: id)) }
-            return
+        guard self.input.add(bytes, of: .prompt(id)) else {
+            return self.clients[index].send(.inputRefused(id: id, reason: InputQueue.fullness))
         }
-        guard self.inputCount + bytes.count <= Self.inputLimit else {
-            return self.clients[index].send(.inputRefused(id: id, reason: "the input queue is full"))
-        }
-        self.lastInputID = id
-        self.inputCount += bytes.count
-        self.input.append((.prompt(id), bytes[...]))
     }
 
     /// Puts a message in line; the receipt of what is known of it.
@@ -386,13 +367,12 @@ struct TerminalSession {
         }
         guard self.exit == nil, self.isTerminalOpen else { return refused("the agent has ended") }
         let bytes = TypedText.bytes(TypedText.cleaned(text), isPasteMarked: self.pasteMode.isMarked)
-        guard self.inputCount + bytes.count <= Self.inputLimit else { return refused("the input queue is full") }
+        guard self.input.hasRoom(for: bytes.count) else { return refused(InputQueue.fullness) }
         if let problem = self.lineProblem(bytes) { return refused(problem) }
         guard let receipt = self.ledger.queue(key, at: offset) else {
             return refused("\(MessageLedger.limit) messages wait for the agent already")
         }
-        self.inputCount += bytes.count
-        self.input.append((.message(key), bytes[...]))
+        _ = self.input.add(bytes, of: .message(key))
         return receipt
     }
 

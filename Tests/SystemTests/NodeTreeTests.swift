@@ -125,7 +125,8 @@ private struct LocalNode {
                     root: installation.directory + "/agents", workspaces: installation.directory + "/workspaces",
                     shim: buildDirectory + "/orchestra-shim", tmux: "/usr/bin/tmux",
                     plan: TestSandbox.plan(.namespaces, directory: installation.directory),
-                    orphanGrace: .seconds(10)), stormLimit: stormLimit),
+                    orphanGrace: .seconds(10), secrets: SecretStore(root: installation.directory + "/secrets")),
+                stormLimit: stormLimit),
             policy: PolicyEngine(
                 bundle: try PolicyBundle(files: files), allowed: try AllowList("queue.noop,shell.run")),
             master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)), incarnation: Incarnation(value: 1),

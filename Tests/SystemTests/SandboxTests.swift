@@ -20,7 +20,8 @@ struct SandboxTests {
         try FileManager.default.createDirectory(atPath: directory + "/w", withIntermediateDirectories: true)
         return AgentConfiguration(
             root: directory + "/a", workspaces: directory + "/w", shim: buildDirectory + "/orchestra-shim",
-            tmux: "/usr/bin/tmux", plan: TestSandbox.plan(tier, directory: directory), orphanGrace: .seconds(5))
+            tmux: "/usr/bin/tmux", plan: TestSandbox.plan(tier, directory: directory), orphanGrace: .seconds(5),
+            secrets: SecretStore(root: directory + "/secrets"))
     }
 
     @Test("this machine gives every tier that its set-up promises", arguments: Self.tiers)

@@ -1,10 +1,12 @@
-import Agents
 import Domain
 import Foundation
+import NIOPosix
 import Sandboxing
 import ShimProtocol
 import TestSupport
 import Testing
+
+@testable import Agents
 
 @Suite("The shim", .serialized, .enabled(if: !isRoot, "bubblewrap is tried as an ordinary user"))
 struct ShimTests {
@@ -44,6 +46,53 @@ struct ShimTests {
             }
             for shim in shims { _ = try await shim.wait() }
             #expect(ProcessTable().matching(marker).isEmpty)
+        }
+    }
+
+    @Test("an input that is sent again is answered as written, though the terminal would refuse it by now")
+    func repeatedInput() async throws {
+        try await withDirectory { directory in
+            let plan = TestSandbox.plan(.namespaces, directory: directory)
+            let (home, work) = (directory + "/a", directory + "/w")
+            for path in [home, work] {
+                try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+            }
+            let line = [UInt8](repeating: 0x61, count: 5000) + [0x0A]
+            // Raw first, so that the long line is taken; then in line mode, which would cut it.
+            let program =
+                "stty raw -echo; echo is raw; head -c \(line.count) >/dev/null; stty sane; echo is sane; sleep 60"
+            let spec = try plan.launch(
+                ["/bin/bash", "-c", program], profile: .measured, workspace: work,
+                connection: .terminal(token: [1], orphanGrace: .seconds(5)))
+            try Data(spec.encoded).write(to: URL(fileURLWithPath: home + "/" + ShimFiles.launch))
+            let shim = ManagedProcess(
+                buildDirectory + "/orchestra-shim", ["agent", home], log: directory + "/shim.log")
+            try await shim.start()
+            let log = home + "/output.log"
+            func shown(_ words: String) async throws {
+                try await eventually("the program says '\(words)'") {
+                    let bytes = FileManager.default.contents(atPath: log) ?? Data()
+                    return String(decoding: bytes, as: UTF8.self).contains(words)
+                }
+            }
+            try await shown("is raw")
+            for round in 0..<2 {
+                let answer = try await ShimConnection.with(
+                    path: home + "/" + ShimFiles.socket, group: .singleton
+                ) { connection in
+                    try await connection.send(.hello(token: [1], epoch: 1))
+                    try await connection.send(.input(id: 7, bytes: line))
+                } receive: { frame, _ in
+                    switch frame {
+                    case .written, .inputRefused, .refused: frame
+                    default: nil as ShimFrame?
+                    }
+                }
+                #expect(answer == .written(id: 7), "round \(round)")
+                try await shown("is sane")
+            }
+            await shim.signal(SIGTERM)
+            _ = try await shim.wait()
         }
     }
 }

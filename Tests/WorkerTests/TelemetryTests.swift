@@ -1,9 +1,11 @@
 import CoreMetrics
 import Domain
+import Foundation
 import Logging
 import Redaction
 import Synchronization
 import Telemetry
+import TestSupport
 import Testing
 
 @Suite("Metrics")
@@ -32,6 +34,22 @@ struct MetricsTests {
         let registry = MetricsRegistry()
         Counter(label: "orchestra_unknown_total", factory: registry).increment()
         #expect(!registry.render().contains("unknown"))
+    }
+
+    @Test("every metric that the sources name is in the catalogue")
+    func everyMetricIsPublished() throws {
+        let named = try Regex(#"label: "(orchestra_[a-z_]+)""#)
+        var labels: Set<String> = []
+        let files = FileManager.default.enumerator(atPath: packageRoot + "/Sources")
+        while let path = files?.nextObject() as? String {
+            guard path.hasSuffix(".swift") else { continue }
+            let text = try String(contentsOfFile: "\(packageRoot)/Sources/\(path)", encoding: .utf8)
+            for match in text.matches(of: named) {
+                if let label = match.output[1].substring { labels.insert(String(label)) }
+            }
+        }
+        #expect(labels.count > 15)
+        #expect(labels.subtracting(MetricCatalogue.entries.keys).isEmpty)
     }
 
     @Test("two handles of one series count together, from many tasks")

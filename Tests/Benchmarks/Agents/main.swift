@@ -364,7 +364,7 @@ let host = SandboxHost(
 var configuration = AgentConfiguration(
     root: directory + "/a", workspaces: directory, shim: beside + "/orchestra-shim", tmux: "/usr/bin/tmux",
     plan: SandboxPlan(host: host, tier: .ownUser, slots: UserSlots(path: directory + "/users")),
-    orphanGrace: .seconds(60))
+    orphanGrace: .seconds(60), secrets: SecretStore(root: directory + "/secrets"))
 let wanted = SandboxTier(rawValue: option("--tier", 0)).map { $0 == .none ? [.ownUser, .namespaces] : [$0] } ?? []
 let tier = await SandboxMeasure.run(
     configuration, tiers: wanted, workspace: directory + "/w", processID: getpid()

@@ -1,0 +1,32 @@
+import Testing
+
+@testable import Agents
+
+@Suite("The gate before sandboxes")
+struct SandboxGateTests {
+    @Test("who waits is let in when it opens, and told why when it closes")
+    func settled() async throws {
+        let gate = SandboxGate()
+        #expect(gate.reluctance != nil)
+        async let first: Void = gate.pass()
+        gate.open("tested")
+        try await first
+        #expect(gate.reluctance == nil)
+        gate.close("it leaks")
+        await #expect(throws: AgentError.self) { try await gate.pass() }
+    }
+
+    @Test("a cancelled caller does not wait for the test's end")
+    func cancelled() async {
+        let gate = SandboxGate()
+        let waiting = Task { try await gate.pass() }
+        await Task.yield()
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+        let late = Task {
+            unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+            try await gate.pass()
+        }
+        await #expect(throws: CancellationError.self) { try await late.value }
+    }
+}
