@@ -72,7 +72,13 @@ let package = Package(
 
         // L2: one concern each
         module("Policy", ["Domain", "Sandboxing"]),
-        module("Credentials", ["CArgon2", "Cryptography"]),
+        module(
+            "Credentials",
+            [
+                "CArgon2", "CLinux", "Cryptography", "Domain", "Redis", "TransportSecurity", nioCore, nioPosix,
+                nioHTTP1,
+                logging, coreMetrics,
+            ]),
         module("Audit", ["Domain", "Cryptography"]),
         module("Jobs", ["Domain", "Cryptography", "Redis", nioCore, logging]),
         module("Workspaces", ["Domain", logging]),
@@ -122,7 +128,8 @@ let package = Package(
             name: "ConformanceSupport", dependencies: ["Domain", "Supervision", logging],
             path: "Tests/Conformance/Support", swiftSettings: swiftSettings),
         .executableTarget(
-            name: "orchestra-conformance", dependencies: ["ConformanceSupport", "Domain"],
+            name: "orchestra-conformance",
+            dependencies: ["ConformanceSupport", "Credentials", "Cryptography", "Domain"],
             path: "Tests/Conformance/Driver", swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-bench-baseline", path: "Tests/Benchmarks/Baseline",
@@ -142,6 +149,9 @@ let package = Package(
         tests("PackageTests", ["TestSupport"]),
         tests("DomainTests", ["Domain"]),
         tests("CryptographyTests", ["Cryptography", "Credentials"]),
+        tests(
+            "CredentialsTests", ["Credentials", "Cryptography", "Domain", "Redis", "TestSupport", nioPosix, logging],
+            exclude: ["Vectors"]),
         tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging, coreMetrics],

@@ -35,10 +35,17 @@ package struct AuditEvent: Hashable, Sendable {
         case incident = "security.incident"
         /// Somebody changed a workspace's weight or limits.
         case limitsSet = "workspace.limits"
+        /// A request to the API was decided; there is one for each, whatever became of it.
+        case request = "api.request"
+        case keyCreated = "key.created"
+        case keyRevoked = "key.revoked"
+        /// Tokens were denied although their signatures hold.
+        case tokensRevoked = "tokens.revoked"
     }
 
     package var kind: Kind
-    package var workspace: WorkspaceID
+    /// Nil where nobody's credential held.
+    package var workspace: WorkspaceID?
     package var actor: String
     package var action: String
     package var jobID: JobID?
@@ -51,9 +58,15 @@ package struct AuditEvent: Hashable, Sendable {
     package var node: String
     /// Milliseconds since the epoch.
     package var time: UInt64
+    /// The beginning of the params with their values masked.
+    package var paramsPrefix = ""
+    /// What the request is called in logs and answers.
+    package var requestID = ""
+    /// Where the request came from.
+    package var address = ""
 
     package init(
-        kind: Kind, workspace: WorkspaceID, actor: String, action: String, jobID: JobID?, status: String, rule: String,
+        kind: Kind, workspace: WorkspaceID?, actor: String, action: String, jobID: JobID?, status: String, rule: String,
         duration: Duration, errorReason: String, paramsDigest: [UInt8], node: String, time: UInt64
     ) {
         self.kind = kind
@@ -77,8 +90,11 @@ package struct AuditEvent: Hashable, Sendable {
         var writer = JSONWriter(capacity: 384)
         writer.raw("{\"v\":\(Self.version),\"kind\":")
         writer.write(text: self.kind.rawValue)
-        writer.raw(",\"time\":\(self.time),\"workspace\":")
-        writer.write(text: self.workspace.name)
+        writer.raw(",\"time\":\(self.time)")
+        if let workspace = self.workspace {
+            writer.raw(",\"workspace\":")
+            writer.write(text: workspace.name)
+        }
         writer.raw(",\"actor\":")
         writer.write(text: self.actor)
         writer.raw(",\"action\":")
@@ -100,6 +116,12 @@ package struct AuditEvent: Hashable, Sendable {
         }
         if !self.paramsDigest.isEmpty {
             writer.raw(",\"params_hmac\":\"\(Hexadecimal.text(of: self.paramsDigest))\"")
+        }
+        for (name, text) in [
+            ("params_prefix64", self.paramsPrefix), ("request_id", self.requestID), ("address", self.address),
+        ] where !text.isEmpty {
+            writer.raw(",\"\(name)\":")
+            writer.write(text: text)
         }
         if !self.node.isEmpty {
             writer.raw(",\"node\":")

@@ -328,3 +328,5 @@ uint64_t orc_allocated_bytes(void) {
     struct mallinfo2 all = mallinfo2();
     return all.uordblks + all.hblkhd;
 }
+
+void orc_yield_to_others(void) { setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10); }

@@ -2,10 +2,13 @@
 
 // OpenSSL 3. Swift imports no function-like macro and no cast macro; those in use are wrapped here.
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/param_build.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -36,3 +39,74 @@ static inline int orc_x509_spki_sha256(X509 *certificate, unsigned char *digest)
     OPENSSL_free(der);
     return ok == 1 && size == 32;
 }
+
+// A public key of RSA from its modulus and exponent, big endian; NULL when OpenSSL refuses them.
+static inline EVP_PKEY *orc_rsa_public_key(
+    const unsigned char *modulus, int modulus_size, const unsigned char *exponent, int exponent_size) {
+    EVP_PKEY *key = NULL;
+    BIGNUM *n = BN_bin2bn(modulus, modulus_size, NULL), *e = BN_bin2bn(exponent, exponent_size, NULL);
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    OSSL_PARAM *params = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    if (n && e && builder && context && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n)
+        && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e) && (params = OSSL_PARAM_BLD_to_param(builder))
+        && EVP_PKEY_fromdata_init(context) == 1) {
+        EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params);
+    }
+    EVP_PKEY_CTX_free(context);
+    OSSL_PARAM_free(params);
+    OSSL_PARAM_BLD_free(builder);
+    BN_free(n);
+    BN_free(e);
+    return key;
+}
+// A public key on P-256 from its uncompressed point of 65 bytes; NULL when that is not on the curve.
+static inline EVP_PKEY *orc_p256_public_key(const unsigned char *point) {
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL), *check = NULL;
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)"P-256", 0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point, 65),
+        OSSL_PARAM_construct_end(),
+    };
+    if (context && EVP_PKEY_fromdata_init(context) == 1
+        && EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) == 1) {
+        check = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+        if (!check || EVP_PKEY_public_check(check) != 1) {
+            EVP_PKEY_free(key);
+            key = NULL;
+        }
+    }
+    EVP_PKEY_CTX_free(check);
+    EVP_PKEY_CTX_free(context);
+    return key;
+}
+// 1 when the signature fits; `digest` is NULL for Ed25519.
+static inline int orc_verify(
+    EVP_PKEY *key, const EVP_MD *digest, const unsigned char *signature, size_t signature_size,
+    const unsigned char *message, size_t message_size) {
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    int result = context && EVP_DigestVerifyInit(context, NULL, digest, NULL, key) == 1
+        && EVP_DigestVerify(context, signature, signature_size, message, message_size) == 1;
+    EVP_MD_CTX_free(context);
+    return result;
+}
+// The same for ECDSA with a signature as JOSE has it: r and s of 32 bytes each.
+static inline int orc_verify_p256(
+    EVP_PKEY *key, const unsigned char *signature, const unsigned char *message, size_t message_size) {
+    unsigned char *der = NULL;
+    int size = 0, result = 0;
+    ECDSA_SIG *pair = ECDSA_SIG_new();
+    BIGNUM *r = BN_bin2bn(signature, 32, NULL), *s = BN_bin2bn(signature + 32, 32, NULL);
+    if (pair && r && s && ECDSA_SIG_set0(pair, r, s) == 1) {
+        r = s = NULL;
+        if ((size = i2d_ECDSA_SIG(pair, &der)) > 0)
+            result = orc_verify(key, EVP_sha256(), der, (size_t)size, message, message_size);
+    }
+    OPENSSL_free(der);
+    BN_free(r);
+    BN_free(s);
+    ECDSA_SIG_free(pair);
+    return result;
+}
+static inline int orc_key_bits(const EVP_PKEY *key) { return EVP_PKEY_get_bits(key); }

@@ -13,8 +13,8 @@ package protocol JobStore: Sendable {
     /// for each, in order. Sent again, the same request ids are answered as duplicates.
     func submit(_ submissions: [SealedSubmission]) async throws -> [SubmissionResult]
 
-    /// Stores an audit event that belongs to no job, such as a denial.
-    func appendAudit(_ event: [UInt8], of workspace: WorkspaceID) async throws
+    /// Stores an audit event that belongs to no job, such as a denial; nil is for one of nobody's workspace.
+    func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) async throws
 
     /// The queue's clock in milliseconds since the epoch; all nodes share it.
     func time() async throws -> UInt64
@@ -39,8 +39,13 @@ package protocol JobStore: Sendable {
     /// The record of a job of this workspace, nil when there is none or it has passed its retention.
     func job(_ id: JobID, in workspace: WorkspaceID) async throws -> JobRecord?
 
-    /// The newest jobs of a workspace, or those with a tag.
-    func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag?) async throws -> [JobRecord]
+    /// The newest jobs of a workspace, or those with a tag; with `after` those that are older than that one, none when
+    /// it is not known any more.
+    func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag?, after: JobID?) async throws -> [JobRecord]
+
+    /// Events of a workspace's audit trail, the newest first, from before a cursor of an earlier page. A page may be
+    /// short, and even empty, where others' events lie between.
+    func auditTrail(of workspace: WorkspaceID, before cursor: String?, limit: Int) async throws -> AuditPage
 
     /// Waits at most `timeout` for the end of a job; the state that it has then, nil when there is no such job.
     func waitForEnd(of id: JobID, in workspace: WorkspaceID, timeout: Duration) async throws -> JobState?
@@ -137,6 +142,10 @@ package protocol JobQueue: JobStore {
 }
 
 extension JobStore {
+    package func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag?) async throws -> [JobRecord] {
+        try await self.jobs(in: workspace, limit: limit, tag: tag, after: nil)
+    }
+
     /// Seals and stores jobs under their workspaces' keys.
     package func submit(_ submissions: [Submission], keys: WorkspaceKeyring) async throws -> [SubmissionResult] {
         var sealed: [SealedSubmission] = []

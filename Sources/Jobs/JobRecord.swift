@@ -21,6 +21,22 @@ package struct JobRecord: Hashable, Sendable {
     package var submittedAt: UInt64 { self.id.milliseconds }
 }
 
+/// Some events of the audit trail, the newest first, as their stored lines.
+package struct AuditPage: Hashable, Sendable {
+    package let events: [[UInt8]]
+    /// Where the next page begins; nil when there is none.
+    package let next: String?
+
+    /// Entries that are looked through for one page.
+    static let depth = 5000
+    static let chunk = 500
+
+    /// Whether a stored line is of this workspace.
+    static func holds(_ event: [UInt8], _ workspace: WorkspaceID) -> Bool {
+        (try? JSONParser.parse(event))?["workspace"]?.string == workspace.name
+    }
+}
+
 /// How far a running job says it is.
 package struct JobProgress: Hashable, Sendable {
     /// 0 to 100.

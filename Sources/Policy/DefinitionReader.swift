@@ -66,6 +66,17 @@ struct DefinitionReader {
         return result
     }
 
+    mutating func list(_ name: String) throws(PolicyError) -> [JSONValue] {
+        self.known.insert(name)
+        guard let values = self.value[name]?.array else { throw self.fail("'\(name)' must be a list") }
+        return values
+    }
+
+    mutating func optionalObject(_ name: String) throws(PolicyError) -> JSONValue? {
+        self.known.insert(name)
+        return self.value[name] == nil ? nil : try self.object(name)
+    }
+
     mutating func object(_ name: String) throws(PolicyError) -> JSONValue {
         self.known.insert(name)
         guard let value = self.value[name], value.members != nil else {
@@ -77,6 +88,34 @@ struct DefinitionReader {
     mutating func name() throws(PolicyError) -> DefinitionName {
         let text = try self.string("name")
         do throws(DomainError) { return try DefinitionName(text) } catch { throw self.fail(error.message) }
+    }
+
+    mutating func scopes(_ name: String, default fallback: [String]? = nil) throws(PolicyError) -> [Scope] {
+        var scopes: [Scope] = []
+        for text in try self.strings(name, default: fallback) { scopes.append(try self.scope(text)) }
+        return scopes
+    }
+
+    mutating func operations(_ name: String) throws(PolicyError) -> [Operation: Scope] {
+        var operations: [Operation: Scope] = [:]
+        for (text, scope) in try self.texts(name) { operations[try self.operation(text)] = try self.scope(scope) }
+        return operations
+    }
+
+    func operation(_ text: String) throws(PolicyError) -> Operation {
+        guard let operation = Operation(rawValue: text) else {
+            let known = Operation.allCases.map(\.rawValue).joined(separator: ", ")
+            throw self.fail("there is no operation '\(Printable.text(text))'; known are: \(known)")
+        }
+        return operation
+    }
+
+    private func scope(_ text: String) throws(PolicyError) -> Scope {
+        guard let scope = Scope(rawValue: text) else {
+            let known = Scope.allCases.map(\.rawValue).joined(separator: ", ")
+            throw self.fail("there is no scope '\(Printable.text(text))'; known are: \(known)")
+        }
+        return scope
     }
 
     func finish() throws(PolicyError) {

@@ -34,7 +34,11 @@ package struct PolicyBundle: Sendable {
     package let actions: [ActionName: Action]
     package let agents: [DefinitionName: AgentDefinition]
     package let profiles: [DefinitionName: SandboxProfile]
-    package let roles: [DefinitionName: Set<String>]
+    package let roles: [DefinitionName: Set<Scope>]
+    /// The scope that each operation of the API asks for.
+    package let operations: [Operation: Scope]
+    /// What the policy's authors expect of it.
+    package let tests: [PolicyTest]
     package let schedules: [DefinitionName: ScheduleDefinition]
 
     /// An action with its compiled schema.
@@ -43,9 +47,9 @@ package struct PolicyBundle: Sendable {
         package let schema: JSONSchema
     }
 
-    package static let folders = ["actions", "agents", "roles", "sandbox", "schedules"]
+    package static let folders = ["actions", "agents", "operations", "roles", "sandbox", "schedules", "tests"]
     /// Folders that need not be there.
-    package static let optionalFolders: Set<String> = ["schedules"]
+    package static let optionalFolders: Set<String> = ["operations", "schedules", "tests"]
 
     /// Reads and cross-checks all files; throws `PolicyError` for the first that is wrong, and then nothing
     /// of the bundle is used.
@@ -53,7 +57,9 @@ package struct PolicyBundle: Sendable {
         var actions: [ActionName: Action] = [:]
         var agents: [DefinitionName: AgentDefinition] = [:]
         var profiles: [DefinitionName: SandboxProfile] = [:]
-        var roles: [DefinitionName: Set<String>] = [:]
+        var roles: [DefinitionName: Set<Scope>] = [:]
+        var operations: [Operation: Scope] = [:]
+        var tests: [PolicyTest] = []
         var schedules: [DefinitionName: ScheduleDefinition] = [:]
         for file in files {
             let value: JSONValue
@@ -81,8 +87,20 @@ package struct PolicyBundle: Sendable {
             case "roles":
                 let role = try reader.name()
                 name = role.name
-                roles[role] = Set(try reader.strings("scopes"))
+                roles[role] = Set(try reader.scopes("scopes"))
                 _ = try reader.optionalString("summary")
+            case "operations":
+                name = try reader.name().name
+                _ = try reader.optionalString("summary")
+                for (operation, scope) in try reader.operations("operations") {
+                    guard operations.updateValue(scope, forKey: operation) == nil else {
+                        throw reader.fail("'\(operation.rawValue)' has a scope by another file already")
+                    }
+                }
+            case "tests":
+                name = try reader.name().name
+                _ = try reader.optionalString("summary")
+                tests += try PolicyTest.list(&reader)
             case "schedules":
                 let schedule = try Self.schedule(&reader)
                 name = schedule.name.name
@@ -98,6 +116,8 @@ package struct PolicyBundle: Sendable {
         self.agents = agents
         self.profiles = profiles
         self.roles = roles
+        self.operations = operations
+        self.tests = tests
         self.schedules = schedules
         try self.checkReferences()
     }

@@ -13,6 +13,10 @@ package struct Denial: Hashable, Sendable {
         case notAllowed
         /// The params do not fit the action's schema.
         case invalidParams
+        /// The credential lacks the scope that the operation asks for.
+        case missingScope
+        /// The credential belongs to another workspace.
+        case otherWorkspace
     }
 
     package let kind: Kind

@@ -99,6 +99,40 @@ struct QueueConformanceTests {
         }
     }
 
+    @Test("the audit trail is read by pages, each workspace its own", arguments: Implementation.allCases)
+    func auditPages(_ implementation: Implementation) async throws {
+        try await QueueBench.with(implementation) { bench in
+            let (acme, other) = (try WorkspaceID("acme"), try WorkspaceID("other"))
+            for number in 0..<40 {
+                let workspace = number % 2 == 0 ? acme : other
+                let event: JSONValue = ["workspace": .string(workspace.name), "n": .integer(Int64(number))]
+                try await bench.queue.appendAudit(event.bytes, of: workspace)
+            }
+            try await bench.queue.appendAudit(Array(#"{"n":99}"#.utf8), of: nil)
+            var (numbers, cursor): ([Int64], String?) = ([], nil)
+            repeat {
+                let page = try await bench.queue.auditTrail(of: acme, before: cursor, limit: 7)
+                numbers += try page.events.compactMap { try JSONParser.parse($0)["n"]?.integer }
+                cursor = page.next
+            } while cursor != nil
+            #expect(numbers == Array(stride(from: 38, through: 0, by: -2)))
+        }
+    }
+
+    @Test("a list of jobs goes on after any of them", arguments: Implementation.allCases)
+    func pages(_ implementation: Implementation) async throws {
+        try await QueueBench.with(implementation) { bench in
+            let workspace = try WorkspaceID("acme")
+            var ids: [JobID] = []
+            for _ in 0..<5 { ids.insert(try await bench.accept(try bench.submission()), at: 0) }
+            let after = try await bench.queue.jobs(in: workspace, limit: 2, tag: nil, after: ids[1]).map(\.id)
+            #expect(after == [ids[2], ids[3]])
+            #expect(try await bench.queue.jobs(in: workspace, limit: 2, tag: nil, after: ids[4]).isEmpty)
+            let stranger = JobID(milliseconds: 1, randomHigh: 1, randomLow: 1)
+            #expect(try await bench.queue.jobs(in: workspace, limit: 2, tag: nil, after: stranger).isEmpty)
+        }
+    }
+
     @Test("jobs are found by their tags, the newest first", arguments: Implementation.allCases)
     func tags(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in

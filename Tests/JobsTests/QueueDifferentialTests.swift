@@ -330,8 +330,12 @@ private struct QueuePair {
         let workspace = try self.workspace()
         let tag = self.pick([nil, try JobTag("a")])
         try self.same(
-            "jobs", try await self.bench.queue.jobs(in: workspace, limit: 30, tag: tag),
+            "jobs", try await self.bench.queue.jobs(in: workspace, limit: 30, tag: tag, after: nil),
             self.model.jobs(in: workspace, limit: 30, tag: tag))
+        let after = self.jobs.randomElement(using: &self.random)?.1
+        try self.same(
+            "older jobs", try await self.bench.queue.jobs(in: workspace, limit: 5, tag: tag, after: after),
+            self.model.jobs(in: workspace, limit: 5, tag: tag, after: after))
     }
 
     private mutating func wait() async throws {

@@ -7,14 +7,15 @@ import Testing
 @Suite("Policy")
 struct PolicyTests {
     static func shipped() throws -> [PolicyFile] {
-        try PolicyBundle.folders.filter { !PolicyBundle.optionalFolders.contains($0) }.flatMap { folder in
-            try FileManager.default.contentsOfDirectory(atPath: "\(packageRoot)/Policies/\(folder)").sorted().map {
-                name in
-                let data = try #require(
-                    FileManager.default.contents(atPath: "\(packageRoot)/Policies/\(folder)/\(name)"))
-                return PolicyFile(folder: folder, name: name, bytes: Array(data))
+        var files: [PolicyFile] = []
+        for folder in PolicyBundle.folders {
+            let path = "\(packageRoot)/Policies/\(folder)"
+            for name in ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted() {
+                let data = try #require(FileManager.default.contents(atPath: "\(path)/\(name)"))
+                files.append(PolicyFile(folder: folder, name: name, bytes: Array(data)))
             }
         }
+        return files
     }
 
     private func engine(_ allowed: String?) throws -> PolicyEngine {
@@ -27,6 +28,54 @@ struct PolicyTests {
         #expect(Set(bundle.actions.keys.map(\.name)).isSuperset(of: ["shell.run", "agent.run"]))
         #expect(bundle.agents.keys.map(\.name).contains("shell"))
         #expect(Set(bundle.roles.keys.map(\.name)) == ["viewer", "developer", "admin"])
+    }
+
+    @Test("every role and scope gets what the shipped policy tests say, cell by cell, and no cell is missing")
+    func policyTests() throws {
+        let engine = try self.engine(nil)
+        let tests = engine.bundle.tests
+        #expect(tests.compactMap { $0.failure(with: engine) } == [])
+        for roles in [[], ["viewer"], ["developer"], ["admin"]] {
+            for operation in Operation.allCases {
+                for workspace in ["own", "other"] {
+                    let cell = tests.contains {
+                        $0.principal.roles.map(\.name) == roles && $0.principal.scopes.isEmpty
+                            && $0.operation == operation && $0.workspace.name == workspace
+                    }
+                    #expect(cell, "no case for \(roles) \(operation.rawValue) \(workspace)")
+                }
+            }
+        }
+    }
+
+    @Test("a policy test whose expectation does not hold says which and why")
+    func failingPolicyTest() throws {
+        let wrong = """
+            {"name":"wrong","cases":[{"roles":["viewer"],"operation":"jobs.execute","expect":"allow"},
+            {"roles":["viewer"],"operation":"jobs.list","expect":"deny"}]}
+            """
+        let files = try Self.shipped() + [PolicyFile(folder: "tests", name: "wrong.json", bytes: Array(wrong.utf8))]
+        let engine = PolicyEngine(bundle: try PolicyBundle(files: files), allowed: .none)
+        let failures = engine.bundle.tests.compactMap { $0.failure(with: engine) }
+        #expect(failures.count == 2)
+        #expect(failures.first?.contains("tests/wrong.json, case 1: jobs.execute is denied by scope") == true)
+    }
+
+    @Test("without a file of operations nobody may do anything")
+    func noOperations() throws {
+        let files = try Self.shipped().filter { $0.folder != "operations" && $0.folder != "tests" }
+        let engine = PolicyEngine(bundle: try PolicyBundle(files: files), allowed: .none)
+        let own = try WorkspaceID("own")
+        let admin = Principal(
+            actor: "a", subject: "a", workspace: own, roles: [try DefinitionName("admin")],
+            scopes: Set(Scope.allCases), credential: .key("a"), expiresAt: nil)
+        for operation in Operation.allCases {
+            guard case .deny(let denial) = engine.authorize(admin, operation, in: own) else {
+                Issue.record("\(operation.rawValue) is allowed")
+                continue
+            }
+            #expect(denial.rule == "operations")
+        }
     }
 
     @Test("an unset, empty or blank allow-list denies everything", arguments: [nil, "", " ", ",", " , "])

@@ -82,5 +82,7 @@ uint64_t orc_allocated_bytes(void);
 int orc_make_raw(int fd);
 // Replaces this process; returns only -errno. `environment` may be empty.
 int orc_exec(const char *path, char *const _Nullable *_Nonnull argv, char *const _Nullable *_Nonnull environment);
+// Lets the calling thread run after the machine's others (nice 10); only the kernel's own call names a thread.
+void orc_yield_to_others(void);
 
 #pragma clang assume_nonnull end

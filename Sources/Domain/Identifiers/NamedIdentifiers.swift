@@ -26,8 +26,8 @@ package struct WorkspaceID: Hashable, Sendable, CustomStringConvertible {
 
     package init(_ text: String) throws(DomainError) {
         self.name = try NameRule.check(
-            text, kind: "workspace", limit: 63, extra: "-",
-            expected: "1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit")
+            text, kind: "workspace", limit: 63, extra: "-_",
+            expected: "1 to 63 of a-z, 0-9, - and _, beginning and ending with a letter or digit")
     }
 
     package var description: String { self.name }

@@ -40,7 +40,7 @@ package actor InMemoryJobQueue: JobQueue {
         return self.machine.submit(submissions, at: self.now())
     }
 
-    package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID) { self.machine.appendAudit(event) }
+    package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) { self.machine.appendAudit(event) }
 
     package func time() -> UInt64 { self.now() }
 
@@ -63,8 +63,18 @@ package actor InMemoryJobQueue: JobQueue {
 
     package func job(_ id: JobID, in workspace: WorkspaceID) -> JobRecord? { self.machine.job(id, in: workspace) }
 
-    package func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag?) -> [JobRecord] {
-        self.machine.jobs(in: workspace, limit: limit, tag: tag)
+    package func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag?, after: JobID?) -> [JobRecord] {
+        self.machine.jobs(in: workspace, limit: limit, tag: tag, after: after)
+    }
+
+    package func auditTrail(of workspace: WorkspaceID, before cursor: String?, limit: Int) -> AuditPage {
+        let end = cursor.flatMap { Int($0) } ?? self.machine.audit.count
+        let found = self.machine.audit.enumerated().prefix(end).reversed().filter {
+            AuditPage.holds($0.element, workspace)
+        }
+        return AuditPage(
+            events: found.prefix(limit).map(\.element),
+            next: found.count < limit ? nil : found.prefix(limit).last.map { String($0.offset) })
     }
 
     package func waitForEnd(of id: JobID, in workspace: WorkspaceID, timeout: Duration) async throws -> JobState? {

@@ -189,9 +189,13 @@ extension QueueMachine {
             crashes: tries.crashes, progress: self.progress[job])
     }
 
-    package func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag?) -> [JobRecord] {
-        let list = tag.map { self.tagged[workspace]?[$0] } ?? self.newest[workspace]
-        return (list ?? []).reversed().prefix(limit).compactMap { self.job($0, in: workspace) }
+    package func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag?, after: JobID? = nil) -> [JobRecord] {
+        var list = Array(((tag.map { self.tagged[workspace]?[$0] } ?? self.newest[workspace]) ?? []).reversed())
+        if let after {
+            guard let place = list.firstIndex(of: after) else { return [] }
+            list.removeFirst(place + 1)
+        }
+        return list.prefix(limit).compactMap { self.job($0, in: workspace) }
     }
 
     package func statistics(at now: UInt64) -> QueueStatistics {

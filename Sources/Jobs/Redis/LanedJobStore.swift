@@ -42,8 +42,8 @@ package struct LanedJobStore: JobStore {
         }
     }
 
-    package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID) async throws {
-        try await self.lane(of: workspace).appendAudit(event, of: workspace)
+    package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) async throws {
+        try await (workspace.map(self.lane(of:)) ?? self.first).appendAudit(event, of: workspace)
     }
 
     package func time() async throws -> UInt64 { try await self.first.time() }
@@ -77,8 +77,16 @@ package struct LanedJobStore: JobStore {
         try await self.lane(of: workspace).job(id, in: workspace)
     }
 
-    package func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag?) async throws -> [JobRecord] {
-        try await self.lane(of: workspace).jobs(in: workspace, limit: limit, tag: tag)
+    package func jobs(
+        in workspace: WorkspaceID, limit: Int, tag: JobTag?, after: JobID?
+    ) async throws -> [JobRecord] {
+        try await self.lane(of: workspace).jobs(in: workspace, limit: limit, tag: tag, after: after)
+    }
+
+    package func auditTrail(
+        of workspace: WorkspaceID, before cursor: String?, limit: Int
+    ) async throws -> AuditPage {
+        try await self.lane(of: workspace).auditTrail(of: workspace, before: cursor, limit: limit)
     }
 
     package func waitForEnd(of id: JobID, in workspace: WorkspaceID, timeout: Duration) async throws -> JobState? {

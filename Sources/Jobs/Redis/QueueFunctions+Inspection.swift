@@ -14,12 +14,20 @@ extension QueueFunctions {
         -- workspace, job id -> record or false
         register('job', READ, function(keys, args) return shown(prefix(keys), args[1], args[2]) end)
 
-        -- workspace, most, tag or '' -> records, newest first; those past their retention are left out
+        -- workspace, most, tag or '', job id or '' -> records, newest first, older than the job where one is given;
+        -- those past their retention are left out
         register('jobs', READ, function(keys, args)
           local P = prefix(keys)
           local out = {}
           local list = args[3] == '' and ':n' or ':t:' .. args[3]
-          for _, job in ipairs(redis.call('LRANGE', P .. 'w:' .. args[1] .. list, 0, tonumber(args[2]) - 1)) do
+          local from = 0
+          if args[4] ~= '' then
+            local place = redis.call('LPOS', P .. 'w:' .. args[1] .. list, args[4])
+            if not place then return out end
+            from = place + 1
+          end
+          local last = from + tonumber(args[2]) - 1
+          for _, job in ipairs(redis.call('LRANGE', P .. 'w:' .. args[1] .. list, from, last)) do
             local record = shown(P, args[1], job)
             if record then out[#out + 1] = record end
           end

@@ -61,7 +61,7 @@ package struct RedisStreamJobQueue: JobQueue {
         }
     }
 
-    package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID) async throws {
+    package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) async throws {
         _ = try await self.direct(.streamAdd(self.lane.key("audit"), field: "e", value: event))
     }
 
@@ -121,10 +121,37 @@ package struct RedisStreamJobQueue: JobQueue {
         return reply.isNull ? nil : try Self.record(reply)
     }
 
-    package func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag? = nil) async throws -> [JobRecord] {
+    package func auditTrail(
+        of workspace: WorkspaceID, before cursor: String?, limit: Int
+    ) async throws -> AuditPage {
+        var events: [[UInt8]] = []
+        var end = cursor.map { "(" + $0 } ?? "+"
+        for _ in 0..<(AuditPage.depth / AuditPage.chunk) {
+            let entries = try await self.direct(
+                RedisCommand("XREVRANGE", self.lane.key("audit"), end, "-", "COUNT", String(AuditPage.chunk))
+            ).elements
+            for entry in entries {
+                let parts = entry.elements
+                guard parts.count == 2 else { throw Self.unexpected("XREVRANGE") }
+                let id = String(decoding: parts[0].bytes, as: UTF8.self)
+                end = "(" + id
+                guard let event = parts[1].elements.last.map({ Array($0.bytes) }), AuditPage.holds(event, workspace)
+                else { continue }
+                events.append(event)
+                if events.count == limit { return AuditPage(events: events, next: id) }
+            }
+            if entries.count < AuditPage.chunk { return AuditPage(events: events, next: nil) }
+        }
+        return AuditPage(events: events, next: String(end.dropFirst()))
+    }
+
+    package func jobs(
+        in workspace: WorkspaceID, limit: Int, tag: JobTag? = nil, after: JobID? = nil
+    ) async throws -> [JobRecord] {
         var call = self.call("jobs", workspace)
         call.append(limit)
         call.append(tag?.name ?? "")
+        call.append(after?.uuid.bytes ?? [])
         return try await self.send(call).elements.filter { !$0.isNull }.map(Self.record)
     }
 

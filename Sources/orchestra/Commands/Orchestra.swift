@@ -26,7 +26,7 @@ struct Orchestra: AsyncParsableCommand {
             DeadCommand.self, WorkspacesCommand.self, AgentsCommand.self, SandboxCommand.self, SelftestCommand.self,
             DoctorCommand.self,
             ConfigCommand.self,
-            PolicyCommand.self,
+            PolicyCommand.self, KeysCommand.self, TokensCommand.self,
         ])
 }
 

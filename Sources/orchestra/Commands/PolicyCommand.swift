@@ -4,39 +4,133 @@ import Policy
 
 struct PolicyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "policy", abstract: "Checks the policy files and shows what may run.",
-        discussion: """
-            EXAMPLES
-              orchestra policy
-              ALLOW_ACTIONS_DEFAULT=shell.run orchestra policy --json
-            """)
+        commandName: "policy", abstract: "Checks the policy files, tests them, and explains what they decide.",
+        subcommands: [Show.self, Check.self, Explain.self, Test.self], defaultSubcommand: Show.self)
 
-    @OptionGroup var common: CommonOptions
-    @OptionGroup var output: OutputOptions
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "show", abstract: "Shows what may run.",
+            discussion: """
+                EXAMPLES
+                  orchestra policy
+                  ALLOW_ACTIONS_DEFAULT=shell.run orchestra policy --json
+                """)
 
-    func run() async throws {
-        try await reporting {
-            let context = try self.common.context()
-            let policy = try context.policy()
-            if !self.output.json { show("policies: \(try context.policiesDirectory())") }
-            for action in policy.bundle.actions.values.map(\.definition).sorted(by: { $0.name.name < $1.name.name }) {
-                let isAllowed = policy.allowed.contains(action.name)
-                if self.output.json {
-                    let line: JSONValue = [
-                        "action": .string(action.name.name), "allowed": .bool(isAllowed),
-                        "effect": .string(action.effect.rawValue), "summary": .string(action.summary),
-                        "params": action.params,
-                    ]
-                    show(line.text)
-                } else {
-                    show(
-                        "\(isAllowed ? "allowed" : "denied ")  \(action.name)  (\(action.effect.rawValue))  \(action.summary)"
-                    )
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            try await reporting {
+                let context = try self.common.context()
+                let policy = try context.policy()
+                if !self.output.json { show("policies: \(try context.policiesDirectory())") }
+                let actions = policy.bundle.actions.values.map(\.definition)
+                for action in actions.sorted(by: { $0.name.name < $1.name.name }) {
+                    let isAllowed = policy.allowed.contains(action.name)
+                    if self.output.json {
+                        let line: JSONValue = [
+                            "action": .string(action.name.name), "allowed": .bool(isAllowed),
+                            "effect": .string(action.effect.rawValue), "summary": .string(action.summary),
+                            "params": action.params,
+                        ]
+                        show(line.text)
+                    } else {
+                        let word = isAllowed ? "allowed" : "denied "
+                        show("\(word)  \(action.name)  (\(action.effect.rawValue))  \(action.summary)")
+                    }
+                }
+                for name in policy.allowed.sortedNames
+                where (try? ActionName(name)).flatMap({ policy.bundle.actions[$0] }) == nil {
+                    show("warning: '\(name)' is allowed, but there is no such action")
                 }
             }
-            for name in policy.allowed.sortedNames
-            where (try? ActionName(name)).flatMap({ policy.bundle.actions[$0] }) == nil {
-                show("warning: '\(name)' is allowed, but there is no such action")
+        }
+    }
+
+    struct Check: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Reads every policy file and says what there is, or what is wrong.",
+            discussion: "EXAMPLE\n  orchestra policy check")
+
+        @OptionGroup var common: CommonOptions
+
+        func run() async throws {
+            try await reporting {
+                let context = try self.common.context()
+                let bundle = try context.policy().bundle
+                show(
+                    "\(try context.policiesDirectory()): \(bundle.actions.count) actions, \(bundle.agents.count) agents, \(bundle.profiles.count) sandbox profiles, \(bundle.roles.count) roles, \(bundle.operations.count) of \(Operation.allCases.count) operations, \(bundle.schedules.count) schedules, \(bundle.tests.count) tests"
+                )
+                for operation in Operation.allCases where bundle.operations[operation] == nil {
+                    show("warning: nobody may use '\(operation.rawValue)': no file under operations names it")
+                }
+            }
+        }
+    }
+
+    struct Explain: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Says how a request would be decided, and by which rule. Status 77 when it is denied.",
+            discussion: """
+                EXAMPLES
+                  orchestra policy explain jobs.execute --role developer --action shell.run --params '{"command":"ls"}'
+                  orchestra policy explain audit.read --scope actions:preview
+                """)
+
+        @OptionGroup var common: CommonOptions
+        @Argument(help: "The operation, such as jobs.execute.") var operation: String
+        @Option(help: "A role of the credential; may be given several times.") var role: [String] = []
+        @Option(help: "A scope of the credential itself; may be given several times.") var scope: [String] = []
+        @Option(help: "The action that is asked for.") var action: String?
+        @Option(help: "Its params as JSON.") var params = "{}"
+
+        func run() async throws {
+            try await reporting {
+                let policy = try self.common.context().policy()
+                guard let operation = Operation(rawValue: self.operation) else {
+                    let known = Operation.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw CommandError(
+                        .usage, "there is no operation '\(Printable.text(self.operation))'; known are: \(known)")
+                }
+                let scopes = try self.scope.map { text in
+                    guard let scope = Scope(rawValue: text) else {
+                        let known = Scope.allCases.map(\.rawValue).joined(separator: ", ")
+                        throw CommandError(.usage, "there is no scope '\(Printable.text(text))'; known are: \(known)")
+                    }
+                    return scope
+                }
+                let workspace = try WorkspaceID("own")
+                let principal = Principal(
+                    actor: "explain", subject: "explain", workspace: workspace,
+                    roles: try KeyDesk.roles(self.role, in: policy), scopes: Set(scopes), credential: .key("explain"),
+                    expiresAt: nil)
+                let decision = policy.decide(
+                    principal, operation, in: workspace, action: try self.action.map { try ActionName($0) },
+                    params: Array(self.params.utf8))
+                switch decision {
+                case .allow(let rule): show("allowed by \(rule)")
+                case .deny(let denial):
+                    show("denied by \(denial.rule): \(denial.reason)")
+                    throw ExitCode(CommandError.Status.notPermitted.rawValue)
+                }
+            }
+        }
+    }
+
+    struct Test: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Runs the tests under Policies/tests. Status 1 when one fails.",
+            discussion: "EXAMPLE\n  orchestra policy test")
+
+        @OptionGroup var common: CommonOptions
+
+        func run() async throws {
+            try await reporting {
+                let policy = try self.common.context().policy()
+                let failures = policy.bundle.tests.compactMap { $0.failure(with: policy) }
+                for failure in failures { show("failed: \(failure)") }
+                show("\(policy.bundle.tests.count) tests, \(failures.count) failed")
+                guard failures.isEmpty else { throw ExitCode(CommandError.Status.jobFailed.rawValue) }
             }
         }
     }

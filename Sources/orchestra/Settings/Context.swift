@@ -184,6 +184,8 @@ struct QueueSession: Sendable {
     let queue: any JobStore
     let keys: WorkspaceKeyring
     let master: SealingKey
+    /// The connection of the first lane, beside which credentials lie.
+    let first: RedisClient
 
     /// Throws status 69 when Redis cannot be reached within its connect timeout.
     static func with<Result: Sendable>(
@@ -205,7 +207,9 @@ struct QueueSession: Sendable {
             )
         }
         let queue = try LanedJobStore(clients: clients, limits: limits)
-        let session = QueueSession(queue: queue, keys: WorkspaceKeyring(queue: queue, master: master), master: master)
+        guard let first = clients.first?.commands else { throw CommandError(.gaveUp, "the queue has no lanes") }
+        let session = QueueSession(
+            queue: queue, keys: WorkspaceKeyring(queue: queue, master: master), master: master, first: first)
         return try await withThrowingTaskGroup(of: Result?.self) { group in
             for client in clients.flatMap({ [$0.commands, $0.blocking] }) {
                 group.addTask {

@@ -41,6 +41,12 @@ package enum Argon2id {
         return String(decoding: encoded.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
+    /// Whether a hash was made under these parameters; one that was not is made anew at the next use.
+    package static func isCurrent(_ encoded: String, _ parameters: Parameters) -> Bool {
+        encoded.hasPrefix(
+            "$argon2id$v=19$m=\(parameters.memoryKiB),t=\(parameters.iterations),p=\(parameters.lanes)$")
+    }
+
     /// True when `secret` is the one that was hashed; false for a wrong secret and for a string that is no
     /// Argon2id hash. Compares in constant time.
     package static func verify(_ secret: [UInt8], against encoded: String) -> Bool {

@@ -1,0 +1,126 @@
+internal import Cryptography
+package import Domain
+internal import NIOCore
+package import Redis
+
+/// API keys and denials in Redis, where all nodes see them.
+///
+/// An epoch rises with every change: nodes ask for it each second and let go of what they remember when it rose.
+package struct CredentialStore: Sendable {
+    private let client: RedisClient
+    private let prefix: String
+    private let proofKey: [UInt8]
+
+    /// Beside the first lane of the queue, so that one connection reaches both.
+    package static let standardPrefix = "orc:{l0}:auth:"
+    /// For what the proof key is derived from the master key.
+    package static let proofPurpose = "orchestra/key-record/1"
+
+    /// `prefix` begins the names of all keys; under `proofKey` each record proves that it was made by who holds the
+    /// master key, so that writing to Redis is not enough to make or widen one.
+    package init(client: RedisClient, prefix: String, proofKey: [UInt8]) {
+        self.client = client
+        self.prefix = prefix
+        self.proofKey = proofKey
+    }
+
+    private var index: String { self.prefix + "keys" }
+    private var epochKey: String { self.prefix + "epoch" }
+    private var denials: String { self.prefix + "denied" }
+    private func key(_ id: String) -> String { self.prefix + "key:" + id }
+
+    /// The record of a key, nil when there is none that can be read and believed.
+    package func record(_ id: String) async throws -> KeyRecord? {
+        let fields = try await self.hash(self.key(id))
+        guard let record = KeyRecord(id: id, fields: fields), let proof = fields["proof"],
+            Digests.areEqual(Array(proof.utf8), Array(try self.proof(of: record).utf8))
+        else { return nil }
+        return record
+    }
+
+    private func proof(of record: KeyRecord) throws -> String {
+        Hexadecimal.text(of: try Digests.hmacSHA256(key: self.proofKey, record.proven))
+    }
+
+    /// Every key of a workspace, or of all, oldest first.
+    package func records(of workspace: WorkspaceID?) async throws -> [KeyRecord] {
+        let ids = try await self.client.send(RedisCommand("ZRANGE", self.index, "0", "-1")).elements
+        var records: [KeyRecord] = []
+        for id in ids {
+            guard let record = try await self.record(String(decoding: id.bytes, as: UTF8.self)),
+                workspace ?? record.workspace == record.workspace
+            else { continue }
+            records.append(record)
+        }
+        return records
+    }
+
+    /// Stores a new key, and then lets the nodes know.
+    package func add(_ record: KeyRecord) async throws {
+        var set = RedisCommand("HSET", self.key(record.id))
+        for (name, value) in record.fields {
+            set.append(name)
+            set.append(value)
+        }
+        set.append("proof")
+        set.append(try self.proof(of: record))
+        // Listed first: a key that opens something is never one that no list shows.
+        try await self.send([
+            RedisCommand("ZADD", self.index, String(record.createdAt), record.id), set,
+            RedisCommand("INCR", self.epochKey),
+        ])
+    }
+
+    /// Closes a key for good.
+    package func revoke(_ id: String, at time: UInt64) async throws {
+        try await self.send([
+            RedisCommand("HSET", self.key(id), "revoked", String(time)), RedisCommand("INCR", self.epochKey),
+        ])
+    }
+
+    /// The same secret under other parameters.
+    func replaceHash(of record: KeyRecord, with hash: String) async throws {
+        var record = record
+        record.hash = hash
+        let proof = try self.proof(of: record)
+        try await self.send([RedisCommand("HSET", self.key(record.id), "hash", hash, "proof", proof)])
+    }
+
+    func noteUse(_ id: String, at time: UInt64) async throws {
+        try await self.send([RedisCommand("HSET", self.key(id), "used", String(time))])
+    }
+
+    package func deny(_ denial: TokenDenial, now: UInt64) async throws {
+        var commands: [RedisCommand] = []
+        for old in try await self.allDenials() where old.until <= now {
+            commands.append(RedisCommand("HDEL", self.denials, old.field))
+        }
+        commands.append(RedisCommand("HSET", self.denials, denial.field, denial.value))
+        commands.append(RedisCommand("INCR", self.epochKey))
+        try await self.send(commands)
+    }
+
+    package func allDenials() async throws -> [TokenDenial] {
+        try await self.hash(self.denials).compactMap { TokenDenial(field: $0.key, value: $0.value) }
+    }
+
+    /// How often something was changed.
+    func epoch() async throws -> UInt64 {
+        let reply = try await self.client.send(RedisCommand("GET", self.epochKey), timeout: .seconds(2))
+        return reply.isNull ? 0 : UInt64(String(decoding: reply.bytes, as: UTF8.self)) ?? 0
+    }
+
+    private func hash(_ name: String) async throws -> [String: String] {
+        let parts = try await self.client.send(RedisCommand("HGETALL", name)).elements
+        var fields: [String: String] = [:]
+        for index in stride(from: 0, to: parts.count - 1, by: 2) {
+            fields[String(decoding: parts[index].bytes, as: UTF8.self)] =
+                String(decoding: parts[index + 1].bytes, as: UTF8.self)
+        }
+        return fields
+    }
+
+    private func send(_ commands: [RedisCommand]) async throws {
+        for reply in try await self.client.pipeline(commands) { _ = try reply.checked() }
+    }
+}

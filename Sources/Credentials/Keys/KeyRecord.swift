@@ -1,0 +1,95 @@
+package import Domain
+
+/// What is stored of an API key: everything but the key.
+package struct KeyRecord: Hashable, Sendable {
+    package let id: String
+    package let workspace: WorkspaceID
+    package let roles: [DefinitionName]
+    /// What people call it.
+    package let label: String
+    /// Argon2id of the secret, as a PHC string.
+    package var hash: String
+    /// Milliseconds since the epoch.
+    package let createdAt: UInt64
+    /// Milliseconds since the epoch; 0 for never.
+    package let expiresAt: UInt64
+    /// Milliseconds since the epoch; 0 while it stands.
+    package var revokedAt: UInt64
+    /// Milliseconds since the epoch, to the minute; 0 before its first use.
+    package var usedAt: UInt64
+
+    package static let labelLimit = 64
+
+    package init(
+        id: String, workspace: WorkspaceID, roles: [DefinitionName], label: String, hash: String, createdAt: UInt64,
+        expiresAt: UInt64, revokedAt: UInt64 = 0, usedAt: UInt64 = 0
+    ) {
+        self.id = id
+        self.workspace = workspace
+        self.roles = roles
+        self.label = Printable.text(label, limit: Self.labelLimit)
+        self.hash = hash
+        self.createdAt = createdAt
+        self.expiresAt = expiresAt
+        self.revokedAt = revokedAt
+        self.usedAt = usedAt
+    }
+
+    /// A key and its record, at a time in milliseconds since the epoch; without a lifetime it is good for ever. Hashes,
+    /// which takes tens of milliseconds.
+    package static func fresh(
+        in workspace: WorkspaceID, roles: [DefinitionName], label: String, lifetime: Duration?, at now: UInt64,
+        parameters: Argon2id.Parameters = Argon2id.Parameters()
+    ) throws -> (APIKey, KeyRecord) {
+        let key = try APIKey.random()
+        let end = lifetime.map { now + UInt64(clamping: $0.components.seconds) * 1000 } ?? 0
+        let record = KeyRecord(
+            id: key.id, workspace: workspace, roles: roles, label: label,
+            hash: try Argon2id.hash(key.secret, parameters: parameters), createdAt: now, expiresAt: end)
+        return (key, record)
+    }
+
+    /// Whether it opens anything at a time in milliseconds since the epoch.
+    package func isGood(at now: UInt64) -> Bool {
+        self.revokedAt == 0 && (self.expiresAt == 0 || now < self.expiresAt)
+    }
+
+    var principal: Principal {
+        Principal(
+            actor: "key:\(self.id)", subject: self.id, workspace: self.workspace, roles: self.roles, scopes: [],
+            credential: .key(self.id), expiresAt: self.expiresAt == 0 ? nil : self.expiresAt / 1000)
+    }
+
+    /// What must not be changed by who can only write to the store; revocation and use may.
+    var proven: [UInt8] {
+        let parts = [
+            self.id, self.workspace.name, self.roles.map(\.name).joined(separator: ","), self.hash,
+            String(self.createdAt), String(self.expiresAt),
+        ]
+        return Array(parts.joined(separator: "\n").utf8)
+    }
+
+    // MARK: - As fields of a hash
+
+    var fields: [(String, String)] {
+        [
+            ("workspace", self.workspace.name), ("roles", self.roles.map(\.name).joined(separator: ",")),
+            ("label", self.label), ("hash", self.hash), ("created", String(self.createdAt)),
+            ("expires", String(self.expiresAt)), ("revoked", String(self.revokedAt)), ("used", String(self.usedAt)),
+        ]
+    }
+
+    /// Nil when a field is missing or is not what it should be: then the key opens nothing.
+    init?(id: String, fields: [String: String]) {
+        func number(_ name: String) -> UInt64? { fields[name].flatMap { UInt64($0) } }
+        guard let workspace = fields["workspace"].flatMap({ try? WorkspaceID($0) }), let roles = fields["roles"],
+            let hash = fields["hash"], let created = number("created"), let expires = number("expires"),
+            let revoked = number("revoked"), let used = number("used")
+        else { return nil }
+        let names = roles.split(separator: ",").map { try? DefinitionName(String($0)) }
+        guard names.allSatisfy({ $0 != nil }) else { return nil }
+        self.init(
+            id: id, workspace: workspace, roles: names.compactMap { $0 }, label: fields["label"] ?? "", hash: hash,
+            createdAt: created, expiresAt: expires, revokedAt: revoked, usedAt: used)
+    }
+}

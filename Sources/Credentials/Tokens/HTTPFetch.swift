@@ -1,0 +1,107 @@
+internal import Foundation
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+internal import TransportSecurity
+
+/// Gets one small document: no redirect, no proxy, no cookie, bounded in time and size.
+enum HTTPFetch {
+    private static let timeout = TimeAmount.seconds(5)
+
+    static func get(
+        _ text: String, limit: Int, authorityFile: String?, group: MultiThreadedEventLoopGroup
+    ) async throws -> [UInt8] {
+        guard let url = URLComponents(string: text), let host = url.host, !host.isEmpty, url.user == nil else {
+            throw CredentialsError(message: "'\(text)' is no URL that can be fetched")
+        }
+        let isSecure = url.scheme == "https"
+        guard isSecure || (url.scheme == "http" && ["127.0.0.1", "::1", "[::1]", "localhost"].contains(host)) else {
+            throw CredentialsError(message: "'\(text)' is refused: expected https (plain http only on this machine)")
+        }
+        let name = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
+        let path =
+            (url.percentEncodedPath.isEmpty ? "/" : url.percentEncodedPath)
+            + (url.percentEncodedQuery.map { "?\($0)" } ?? "")
+        let promise = group.next().makePromise(of: [UInt8].self)
+        let channel: any Channel
+        do {
+            channel = try await ClientBootstrap(group: group)
+                .connectTimeout(Self.timeout)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        let pipeline = channel.pipeline.syncOperations
+                        if isSecure {
+                            try pipeline.addHandler(
+                                try TLSClientHandler(
+                                    configuration: TLSConfiguration(
+                                        serverName: name, authorityFile: authorityFile, minimumVersion: .tls12)))
+                        }
+                        try pipeline.addHTTPClientHandlers()
+                        try pipeline.addHandler(DocumentHandler(limit: limit, promise: promise))
+                    }
+                }
+                .connect(host: name, port: url.port ?? (isSecure ? 443 : 80)).get()
+        } catch {
+            promise.fail(error)
+            _ = try? await promise.futureResult.get()
+            throw error
+        }
+        let deadline = channel.eventLoop.scheduleTask(in: Self.timeout) {
+            promise.fail(CredentialsError(message: "'\(text)' was not answered in time"))
+        }
+        let port = url.port.map { ":\($0)" } ?? ""
+        let head = HTTPRequestHead(
+            version: .http1_1, method: .GET, uri: path,
+            headers: [
+                "host": host + port, "accept": "application/json", "user-agent": "orchestra", "connection": "close",
+            ])
+        channel.write(HTTPClientRequestPart.head(head), promise: nil)
+        channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
+        defer {
+            deadline.cancel()
+            channel.close(promise: nil)
+        }
+        return try await promise.futureResult.get()
+    }
+}
+
+/// Collects the body of a 200.
+private final class DocumentHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPClientResponsePart
+
+    private let limit: Int
+    private let promise: EventLoopPromise<[UInt8]>
+    private var bytes: [UInt8] = []
+
+    init(limit: Int, promise: EventLoopPromise<[UInt8]>) {
+        self.limit = limit
+        self.promise = promise
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch self.unwrapInboundIn(data) {
+        case .head(let head):
+            guard head.status == .ok else { return self.fail(context, "it was answered with \(head.status.code)") }
+        case .body(let part):
+            guard self.bytes.count + part.readableBytes <= self.limit else {
+                return self.fail(context, "it has more than \(self.limit) bytes")
+            }
+            self.bytes.append(contentsOf: part.readableBytesView)
+        case .end: self.promise.succeed(self.bytes)
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.promise.fail(CredentialsError(message: "the connection was closed before the document's end"))
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        self.promise.fail(error)
+        context.close(promise: nil)
+    }
+
+    private func fail(_ context: ChannelHandlerContext, _ reason: String) {
+        self.promise.fail(CredentialsError(message: "the document is refused: \(reason)"))
+        context.close(promise: nil)
+    }
+}

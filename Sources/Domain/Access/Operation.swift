@@ -1,0 +1,15 @@
+/// Everything that can be asked of the API. Which scope each needs is data, under `Policies/operations`.
+package enum Operation: String, Hashable, Sendable, CaseIterable {
+    case listJobs = "jobs.list"
+    case readJob = "jobs.read"
+    case previewPlan = "plans.preview"
+    case execute = "jobs.execute"
+    case cancelJob = "jobs.cancel"
+    case retryJob = "jobs.retry"
+    case listAgents = "agents.list"
+    case startAgent = "agents.start"
+    case readAgent = "agents.read"
+    case typeToAgent = "agents.input"
+    case stopAgent = "agents.stop"
+    case readAudit = "audit.read"
+}
