@@ -114,6 +114,18 @@ package struct AgentDirectory: Sendable {
         LogTiming.pairs(self.read(ShimFiles.timing, generation: generation) ?? [])
     }
 
+    /// Bytes of a generation's terminal log from a place on, at most `limit`; none when there are none yet.
+    func log(_ generation: Int, from offset: UInt64, limit: Int) -> [UInt8] {
+        guard let handle = FileHandle(forReadingAtPath: self.logPath(generation)) else { return [] }
+        defer { try? handle.close() }
+        do {
+            try handle.seek(toOffset: offset)
+            return Array(try handle.read(upToCount: limit) ?? Data())
+        } catch {
+            return []
+        }
+    }
+
     /// The last bytes of a generation's terminal log.
     package func logTail(_ generation: Int, limit: Int) -> [UInt8] {
         guard let handle = FileHandle(forReadingAtPath: self.logPath(generation)) else { return [] }

@@ -1,5 +1,6 @@
 package import Domain
 internal import Foundation
+internal import NIOCore
 package import NIOPosix
 package import ShimProtocol
 
@@ -77,6 +78,52 @@ package struct AgentOperator: Sendable {
             }
         }
         return self.directory.events(self.generation, after: number)
+    }
+
+    /// Gives the bytes of its terminal from `offset` on as they come, until it has ended and all were given; its exit record,
+    /// nil when its shim died without one. `each` may take its time: the shim waits.
+    package func output(
+        from offset: UInt64, each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
+    ) async throws -> ExitRecord? {
+        let directory = self.directory
+        let generation = self.generation
+        var next = offset
+        if directory.exitRecord(generation) == nil,
+            let bytes = directory.read(ShimFiles.launch, generation: generation),
+            let spec = try? LaunchSpec(decoding: bytes)
+        {
+            let given = Last<UInt64>()
+            do {
+                let record = try await ShimConnection.with(
+                    path: directory.socketPath(generation), group: self.group
+                ) { connection in
+                    try await connection.send(.hello(token: spec.token, epoch: 0))
+                    try await connection.send(.watch(offset: offset))
+                } receive: { frame, _ in
+                    switch frame {
+                    case .output(let place, let bytes):
+                        try await each(place, bytes)
+                        await given.set(place + UInt64(bytes.count))
+                        return nil as ExitRecord?
+                    case .exited(let record): return record
+                    case .refused(let reason):
+                        throw AgentError(code: .replaced, message: "the agent's shim refused: \(reason)")
+                    default: return nil
+                    }
+                }
+                if let record { return record }
+            } catch let error as IOError where error.errnoCode == ENOENT || error.errnoCode == ECONNREFUSED {
+                // It ended a moment ago, or its shim died; the rest is in its log.
+            }
+            next = await given.value ?? offset
+        }
+        while true {
+            try Task.checkCancellation()
+            let bytes = directory.log(generation, from: next, limit: 32 * 1024)
+            if bytes.isEmpty { return directory.exitRecord(generation) }
+            try await each(next, bytes)
+            next += UInt64(bytes.count)
+        }
     }
 
     /// Shows the token and talks until `receive` says that it is enough, the shim ends, or the time is over.

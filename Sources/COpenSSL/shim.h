@@ -8,10 +8,12 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/pem.h>
 #include <openssl/param_build.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <string.h>
 
 static inline int orc_ssl_ctx_set_min_tls(SSL_CTX *ctx, int version) {
     return (int)SSL_CTX_set_min_proto_version(ctx, version);
@@ -110,3 +112,61 @@ static inline int orc_verify_p256(
     return result;
 }
 static inline int orc_key_bits(const EVP_PKEY *key) { return EVP_PKEY_get_bits(key); }
+// Answers the question for a passphrase that nobody is there to type: an encrypted key is refused.
+static inline int orc_no_passphrase(char *buffer, int size, int writing, void *user) {
+    (void)buffer, (void)size, (void)writing, (void)user;
+    return -1;
+}
+static inline EVP_PKEY *orc_pem_private_key(BIO *bio) {
+    return PEM_read_bio_PrivateKey(bio, NULL, orc_no_passphrase, NULL);
+}
+// Called only when the client sent a list of protocols: http/1.1 must be in it.
+static inline int orc_alpn_http11(SSL *ssl, const unsigned char **out, unsigned char *outlen, const unsigned char *in,
+                                  unsigned int inlen, void *user) {
+    (void)ssl, (void)user;
+    for (unsigned int at = 0; at < inlen; at += 1u + in[at]) {
+        if (in[at] == 8 && inlen - at > 8 && memcmp(in + at + 1, "http/1.1", 8) == 0) {
+            *out = in + at + 1;
+            *outlen = 8;
+            return SSL_TLSEXT_ERR_OK;
+        }
+    }
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+// A server's context: TLS 1.3 alone, and nothing is ever resumed, so there is neither replay nor early data.
+// The chain sent is the file's, never completed from the clients' authorities. 1 on success.
+static inline int orc_ssl_ctx_serve(SSL_CTX *ctx, const char *ciphers, const char *groups) {
+    orc_ssl_ctx_harden(ctx);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_max_cert_list(ctx, 64 * 1024);
+    SSL_CTX_set_security_level(ctx, 2);
+    SSL_CTX_set_default_passwd_cb(ctx, orc_no_passphrase);
+    SSL_CTX_set_alpn_select_cb(ctx, orc_alpn_http11, NULL);
+    return SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
+           SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 && SSL_CTX_set_num_tickets(ctx, 0) == 1 &&
+           SSL_CTX_set_max_early_data(ctx, 0) == 1 && SSL_CTX_set_ciphersuites(ctx, ciphers) == 1 &&
+           SSL_CTX_set1_groups_list(ctx, groups) == 1;
+}
+// Seconds from 1970 to the end of the certificate's validity; negative when it cannot be read.
+static inline long long orc_x509_not_after(const X509 *certificate) {
+    ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+    int days = 0, seconds = 0;
+    int ok = epoch && ASN1_TIME_diff(&days, &seconds, epoch, X509_get0_notAfter(certificate));
+    ASN1_TIME_free(epoch);
+    return ok ? days * 86400LL + seconds : -1;
+}
+// The certificate's subject as RFC 2253 writes it, escaped to printable ASCII; returns its length, or -1 when
+// it does not fit into `size` bytes: a subject that was cut could be somebody else's.
+static inline int orc_x509_subject(const X509 *certificate, char *text, int size) {
+    BIO *bio = BIO_new(BIO_s_mem());
+    int length = -1;
+    if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253) >= 0) {
+        size_t pending = BIO_ctrl_pending(bio);
+        if (pending == 0) length = 0;
+        else if (pending <= (size_t)size) length = BIO_read(bio, text, size);
+    }
+    BIO_free(bio);
+    return length;
+}

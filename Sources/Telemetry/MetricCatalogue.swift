@@ -54,6 +54,19 @@ package enum MetricCatalogue {
             kind: .gauge, help: "Attempts of the escape test at the node's start, by result."),
         "orchestra_security_events_total": Entry(
             kind: .counter, help: "What the watch over agents has seen that must not be, by kind."),
+        "orchestra_auth_total": Entry(
+            kind: .counter, help: "Credentials that were judged, by method and result."),
+        "orchestra_rate_limited_total": Entry(
+            kind: .counter, help: "Requests and messages refused because there were too many."),
+        "orchestra_audit_failures_total": Entry(
+            kind: .counter, help: "Requests that were not answered because the audit trail could not be written."),
+        "orchestra_api_requests_total": Entry(
+            kind: .counter, help: "Requests to the API, by operation and status."),
+        "orchestra_api_request_duration_seconds": Entry(
+            kind: .histogram, help: "Time from a request's head to its answer's."),
+        "orchestra_api_streams": Entry(kind: .gauge, help: "Streams and WebSockets that are open."),
+        "orchestra_tls_certificate_expiry_timestamp_seconds": Entry(
+            kind: .gauge, help: "When the API's certificate ends."),
         "orchestra_build_info": Entry(kind: .gauge, help: "Always 1; the labels name the build."),
     ]
 }

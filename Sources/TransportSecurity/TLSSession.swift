@@ -1,10 +1,23 @@
 internal import COpenSSL
 internal import NIOCore
 
-/// One client session of OpenSSL over two memory BIOs; every call into libssl is in this file.
+/// A counted reference to a context of libssl, freed with its last owner.
 ///
-/// The session makes a context of its own, so that each new connection reads the certificate files
-/// anew: a rotated certificate needs no restart. It stays on the event loop that made it.
+/// libssl lets every thread make sessions of a context that nobody configures any more. What crosses threads
+/// is the context's address; only the files that call libssl make a pointer of it.
+@safe
+final class TLSContextHandle: Sendable {
+    private let address: UInt
+
+    init(owning context: OpaquePointer) { self.address = UInt(bitPattern: context) }
+
+    deinit { unsafe SSL_CTX_free(self.pointer) }
+
+    var pointer: OpaquePointer? { unsafe OpaquePointer(bitPattern: self.address) }
+}
+
+/// One session of OpenSSL over two memory BIOs, a client's or a server's. Calls into libssl are in this file
+/// and in the two that make contexts. It stays on the event loop that made it.
 @safe
 final class TLSSession {
     enum Progress: Equatable {
@@ -12,36 +25,48 @@ final class TLSSession {
         case needsInput
     }
 
-    private let context: OpaquePointer
+    enum Role {
+        case client(TLSConfiguration)
+        case server(verifiesClients: Bool)
+    }
+
     private let session: OpaquePointer
     private let input: OpaquePointer
     private let output: OpaquePointer
-    private let configuration: TLSConfiguration
+    private let role: Role
 
-    /// Loads the files of the configuration; throws `TLSError.configuration` that names the one at fault.
-    init(configuration: TLSConfiguration) throws(TLSError) {
-        self.configuration = configuration
-        unsafe self.context = try Self.makeContext(configuration)
-        guard let session = unsafe SSL_new(self.context), let input = unsafe BIO_new(BIO_s_mem()),
-            let output = unsafe BIO_new(BIO_s_mem())
-        else {
+    /// The session keeps what it needs of the context: a reload may drop the context meanwhile.
+    init(context: TLSContextHandle, role: Role) throws(TLSError) {
+        let session = unsafe SSL_new(context.pointer)
+        let input = unsafe BIO_new(BIO_s_mem())
+        let output = unsafe BIO_new(BIO_s_mem())
+        guard let madeSession = unsafe session, let madeInput = unsafe input, let madeOutput = unsafe output else {
+            unsafe SSL_free(session)
+            _ = unsafe BIO_free(input)
+            _ = unsafe BIO_free(output)
             throw Self.failure(.configuration, "OpenSSL could not make a session")
         }
-        unsafe SSL_set_bio(session, input, output)
-        unsafe SSL_set_connect_state(session)
-        unsafe self.session = session
-        unsafe self.input = input
-        unsafe self.output = output
-        try self.expectPeerName()
+        unsafe SSL_set_bio(madeSession, madeInput, madeOutput)
+        unsafe self.session = madeSession
+        unsafe self.input = madeInput
+        unsafe self.output = madeOutput
+        self.role = role
+        switch role {
+        case .client(let configuration):
+            unsafe SSL_set_connect_state(madeSession)
+            try self.expectPeerName(configuration.serverName)
+        case .server:
+            unsafe SSL_set_accept_state(madeSession)
+        }
     }
 
-    deinit {
-        unsafe SSL_free(self.session)
-        unsafe SSL_CTX_free(self.context)
+    deinit { unsafe SSL_free(self.session) }
+
+    var isServer: Bool {
+        if case .server = self.role { true } else { false }
     }
 
-    private func expectPeerName() throws(TLSError) {
-        let name = self.configuration.serverName
+    private func expectPeerName(_ name: String) throws(TLSError) {
         // SSL_set1_host must not get an address: addresses are checked against the IP entries instead.
         if let parameters = unsafe SSL_get0_param(self.session),
             unsafe X509_VERIFY_PARAM_set1_ip_asc(parameters, name) == 1
@@ -57,13 +82,16 @@ final class TLSSession {
     func receive(_ bytes: ByteBufferView) throws(TLSError) {
         let length = bytes.count
         let written = unsafe bytes.withUnsafeBytes { raw in
-            unsafe BIO_write(self.input, raw.baseAddress, Int32(length))
+            unsafe BIO_write(self.input, raw.baseAddress, Int32(clamping: length))
         }
-        guard written == Int32(length) else { throw Self.failure(.protocolFailure, "TLS input could not be buffered") }
+        guard Int(written) == length else {
+            throw Self.failure(.protocolFailure, "TLS input could not be buffered")
+        }
     }
 
-    /// Goes on with the handshake; after `.done` the peer's name, chain and pins have been checked.
+    /// Goes on with the handshake; after `.done` the peer has been checked as far as the role demands it.
     func handshake() throws(TLSError) -> Progress {
+        ERR_clear_error()  // SSL_get_error looks at what other calls of this thread left
         let result = unsafe SSL_do_handshake(self.session)
         if result == 1 {
             try self.checkPins()
@@ -73,32 +101,58 @@ final class TLSSession {
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .needsInput
         default:
             let verdict = unsafe SSL_get_verify_result(self.session)
-            if verdict != Int(X509_V_OK) {
-                ERR_clear_error()
-                let reason = unsafe String(cString: X509_verify_cert_error_string(verdict))
-                throw TLSError(
-                    code: .untrustedPeer,
-                    message:
-                        "the server's certificate was refused: \(reason) (expected a valid one for '\(self.configuration.serverName)')"
-                )
-            }
+            guard verdict == Int(X509_V_OK) else { throw self.refusal(verdict) }
             throw Self.failure(.protocolFailure, "the TLS handshake failed")
         }
     }
 
+    private func refusal(_ verdict: Int) -> TLSError {
+        ERR_clear_error()
+        let reason = unsafe String(cString: X509_verify_cert_error_string(verdict))
+        let message =
+            switch self.role {
+            case .client(let configuration):
+                "the server's certificate was refused: \(reason) (expected a valid one for '\(configuration.serverName)')"
+            case .server:
+                "the client's certificate was refused: \(reason)"
+            }
+        return TLSError(code: .untrustedPeer, message: message)
+    }
+
     private func checkPins() throws(TLSError) {
-        guard !self.configuration.pins.isEmpty else { return }
+        guard case .client(let configuration) = self.role, !configuration.pins.isEmpty else { return }
         var digest = [UInt8](repeating: 0, count: 32)
         guard let certificate = unsafe SSL_get0_peer_certificate(self.session),
-            unsafe orc_x509_spki_sha256(certificate, &digest) == 1, self.configuration.pins.contains(digest)
+            unsafe orc_x509_spki_sha256(certificate, &digest) == 1, configuration.pins.contains(digest)
         else {
             throw TLSError(
                 code: .untrustedPeer, message: "the server's key is none of the pinned ones (SHA-256 of its SPKI)")
         }
     }
 
+    /// Whom a server that verifies its clients is talking to, once the handshake is done; nil for all others.
+    func verifiedClient() throws(TLSError) -> TLSPeer? {
+        guard case .server(verifiesClients: true) = self.role else { return nil }
+        let limit = 1024
+        var subject = [CChar](repeating: 0, count: limit)
+        var digest = [UInt8](repeating: 0, count: 32)
+        guard let certificate = unsafe SSL_get0_peer_certificate(self.session),
+            unsafe SSL_get_verify_result(self.session) == Int(X509_V_OK),
+            unsafe orc_x509_spki_sha256(certificate, &digest) == 1
+        else {
+            throw Self.failure(.untrustedPeer, "the client's certificate was refused: it cannot be read")
+        }
+        let length = unsafe orc_x509_subject(certificate, &subject, Int32(limit))
+        guard length >= 0 else {
+            throw Self.failure(.untrustedPeer, "the client's certificate was refused: its subject is too long")
+        }
+        let text = String(decoding: subject.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return TLSPeer(subject: text, publicKeyDigest: digest)
+    }
+
     /// Decrypts what has arrived into `buffer`; false when the peer closed its side.
     func read(into buffer: inout ByteBuffer) throws(TLSError) -> Bool {
+        ERR_clear_error()
         while true {
             var count = 0
             var result: Int32 = 0
@@ -117,6 +171,7 @@ final class TLSSession {
 
     /// Encrypts all of `buffer`; memory BIOs take everything, so a short write is a failure.
     func write(_ buffer: ByteBuffer) throws(TLSError) {
+        ERR_clear_error()
         var rest = buffer
         while rest.readableBytes > 0 {
             var count = 0
@@ -136,12 +191,13 @@ final class TLSSession {
         guard pending > 0 else { return nil }
         var buffer = allocator.buffer(capacity: pending)
         unsafe buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: pending) { raw in
-            let count = unsafe BIO_read(self.output, raw.baseAddress, Int32(pending))
+            let count = unsafe BIO_read(self.output, raw.baseAddress, Int32(clamping: pending))
             return max(0, Int(count))
         }
         return buffer
     }
 
+    /// Closes this side only; the peer may still send.
     func sendCloseNotify() {
         _ = unsafe SSL_shutdown(self.session)
         ERR_clear_error()
@@ -154,55 +210,5 @@ final class TLSSession {
             return TLSError(code: code, message: message)
         }
         return TLSError(code: code, message: "\(message) (\(unsafe String(cString: text)))")
-    }
-
-    private static func makeContext(_ configuration: TLSConfiguration) throws(TLSError) -> OpaquePointer {
-        guard !configuration.serverName.isEmpty else {
-            throw TLSError(code: .configuration, message: "TLS needs the server's name or address to check against")
-        }
-        guard let context = unsafe SSL_CTX_new(TLS_client_method()) else {
-            throw self.failure(.configuration, "OpenSSL could not make a TLS context")
-        }
-        do throws(TLSError) {
-            try unsafe self.configure(context, configuration)
-        } catch {
-            unsafe SSL_CTX_free(context)
-            throw error
-        }
-        return unsafe context
-    }
-
-    private static func configure(_ context: OpaquePointer, _ configuration: TLSConfiguration) throws(TLSError) {
-        let minimum = configuration.minimumVersion == .tls13 ? orc_tls13() : orc_tls12()
-        guard unsafe orc_ssl_ctx_set_min_tls(context, minimum) == 1 else {
-            throw self.failure(.configuration, "OpenSSL refused TLS \(configuration.minimumVersion.rawValue)")
-        }
-        unsafe orc_ssl_ctx_harden(context)
-        unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
-        if let file = configuration.authorityFile {
-            guard unsafe SSL_CTX_load_verify_locations(context, file, nil) == 1 else {
-                throw self.failure(
-                    .configuration, "the CA file \(file) cannot be used: expected PEM certificates this user may read")
-            }
-        } else if unsafe SSL_CTX_set_default_verify_paths(context) != 1 {
-            throw self.failure(.configuration, "the system's certificate authorities could not be loaded")
-        }
-        switch (configuration.certificateFile, configuration.privateKeyFile) {
-        case (nil, nil): break
-        case (let certificate?, let key?):
-            guard unsafe SSL_CTX_use_certificate_chain_file(context, certificate) == 1 else {
-                throw self.failure(
-                    .configuration, "the client certificate \(certificate) cannot be used: expected a PEM chain")
-            }
-            guard unsafe SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1,
-                unsafe SSL_CTX_check_private_key(context) == 1
-            else {
-                throw self.failure(
-                    .configuration, "the private key \(key) cannot be used: expected the PEM key of \(certificate)")
-            }
-        default:
-            throw TLSError(
-                code: .configuration, message: "a client certificate and its private key must be given together")
-        }
     }
 }

@@ -111,8 +111,11 @@ package actor Node {
     /// Runs until `stop` has drained the node and the task is cancelled. Throws `SupervisionError` when the restart
     /// budget is spent, and when trying again cannot help. `telemetry` are the node's windows, which come up
     /// first and go down last; `server` is a Redis of its own.
-    package func run(telemetry: [ChildSpecification] = [], server: [ChildSpecification] = []) async throws {
-        let root = try self.supervisors.root(telemetry: telemetry, server: server)
+    package func run(
+        telemetry: [ChildSpecification] = [], server: [ChildSpecification] = [],
+        api: [ChildSpecification] = []
+    ) async throws {
+        let root = try self.supervisors.root(telemetry: telemetry, server: server, api: api)
         self.root = root
         try await root.run()
         guard !Task.isCancelled else { return }

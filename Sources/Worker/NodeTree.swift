@@ -23,13 +23,16 @@ struct NodeTree {
     static let heartbeatLimit = Duration.seconds(30)
 
     /// More than a connection attempt or a last write may take (five seconds each), so that neither looks leaked.
-    private static let patience = ShutdownPolicy.timeout(.seconds(12))
+    static let patience = ShutdownPolicy.timeout(.seconds(12))
 
-    private static let backoff = RestartBackoff(
+    static let backoff = RestartBackoff(
         first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(120))
 
     /// `telemetry` are the node's windows, `server` a Redis of its own, each with the backoff it brings.
-    func root(telemetry: [ChildSpecification], server: [ChildSpecification]) throws -> Supervisor {
+    /// `api` is whom others reach the node through.
+    func root(
+        telemetry: [ChildSpecification], server: [ChildSpecification], api: [ChildSpecification]
+    ) throws -> Supervisor {
         try Supervisor(
             Supervisor.Configuration(
                 name: "node", strategy: .restForOne, intensity: 3, period: .seconds(600), autoShutdown: .anySignificant),
@@ -40,7 +43,7 @@ struct NodeTree {
                 self.agents.child,
                 self.workspaces.child,
                 self.subsystem("consumers", intensity: 10, self.fetching, isSignificant: true),
-            ], environment: self.environment)
+            ] + (api.isEmpty ? [] : [self.subsystem("api", intensity: 10, api)]), environment: self.environment)
     }
 
     /// A significant subsystem ends the node when its significant child ends for good.
@@ -72,25 +75,7 @@ struct NodeTree {
     }
 
     private func link(_ id: String, _ client: RedisClient) -> ChildSpecification {
-        ChildSpecification(
-            id: id, shutdown: Self.patience, backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit
-        ) { child in
-            child.ready()
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { await client.run() }
-                // The client's loop waits for as long as the connection lasts; that its actor answers is its sign
-                // of life. Calls have deadlines of their own.
-                group.addTask {
-                    while true {
-                        child.dependencyAway(await client.outage)
-                        child.heartbeat()
-                        try await self.environment.clock.sleep(for: .seconds(2))
-                    }
-                }
-                defer { group.cancelAll() }
-                try await group.next()
-            }
-        }
+        .redisLink(id, client, clock: self.environment.clock)
     }
 
     private var queue: [ChildSpecification] {
@@ -154,15 +139,4 @@ struct NodeTree {
 /// A subsystem spent its restart budget.
 private struct SubsystemFailure: Error, CustomStringConvertible {
     let description: String
-}
-
-extension RedisClient {
-    /// Why Redis is away; nil while it is not.
-    fileprivate var outage: String? {
-        switch self.state {
-        case .connected: nil
-        case .connecting(let reason): reason ?? "not connected yet"
-        case .stopped: "the connection was closed"
-        }
-    }
 }

@@ -3,7 +3,8 @@ internal import Domain
 
 /// The keys that an issuer publishes (RFC 7517), as far as they may check signatures here.
 package struct KeySet: Sendable {
-    private let keys: [String: [SignatureKey]]
+    /// By the bytes of their ids: two texts that only look alike are two ids.
+    private let keys: [[UInt8]: [SignatureKey]]
 
     /// Bytes and keys that a set may have: a few keys are a few kilobytes.
     package static let sizeLimit = 256 * 1024
@@ -11,7 +12,7 @@ package struct KeySet: Sendable {
 
     package static let empty = KeySet(keys: [:])
 
-    private init(keys: [String: [SignatureKey]]) { self.keys = keys }
+    private init(keys: [[UInt8]: [SignatureKey]]) { self.keys = keys }
 
     /// Reads a set. Keys that are for something else, too weak, of an unknown kind or private are passed over, as the
     /// standard asks (§5); throws `CredentialsError` for what is no set.
@@ -33,10 +34,10 @@ package struct KeySet: Sendable {
         guard list.count <= Self.countLimit else {
             throw CredentialsError(message: "the key set has \(list.count) keys, expected at most \(Self.countLimit)")
         }
-        var keys: [String: [SignatureKey]] = [:]
+        var keys: [[UInt8]: [SignatureKey]] = [:]
         for item in list {
             guard let id = item["kid"]?.string, !id.isEmpty, let key = Self.key(item) else { continue }
-            keys[id, default: []].append(key)
+            keys[Array(id.utf8), default: []].append(key)
         }
         self.keys = keys
     }
@@ -44,11 +45,11 @@ package struct KeySet: Sendable {
     /// The one key of this id for this algorithm; nil when there is none, and when there are several, of which nobody
     /// could say which is meant.
     func key(_ id: String, for algorithm: SignatureKey.Algorithm) -> SignatureKey? {
-        let fitting = self.keys[id]?.filter { $0.algorithm == algorithm } ?? []
+        let fitting = self.keys[Array(id.utf8)]?.filter { $0.algorithm == algorithm } ?? []
         return fitting.count == 1 ? fitting[0] : nil
     }
 
-    func knows(_ id: String) -> Bool { self.keys[id] != nil }
+    func knows(_ id: String) -> Bool { self.keys[Array(id.utf8)] != nil }
 
     package var count: Int { self.keys.values.reduce(0) { $0 + $1.count } }
 

@@ -31,8 +31,14 @@ package actor PublishedKeys: KeySource {
     private let clock: @Sendable () -> ContinuousClock.Instant
     private let logger: Logger
 
+    private enum Reason {
+        case age
+        case unknownKey
+    }
+
     private var known: (set: KeySet, at: ContinuousClock.Instant)?
-    private var askedAt: ContinuousClock.Instant?
+    /// When it was last asked for which reason; apart, so that the first token under a new key is not refused.
+    private var askedAt: [Reason: ContinuousClock.Instant] = [:]
     private var lastProblem: String?
     private var pending: Task<Void, Never>?
 
@@ -58,7 +64,11 @@ package actor PublishedKeys: KeySource {
         let now = self.clock()
         let isOld = self.known.map { now - $0.at >= self.configuration.refreshInterval } ?? true
         let isUnknown = self.known.map { !$0.set.knows(id) } ?? true
-        if isOld || isUnknown { await self.refresh(at: now) }
+        if isOld {
+            await self.refresh(at: now, for: .age)
+        } else if isUnknown {
+            await self.refresh(at: now, for: .unknownKey)
+        }
         guard let known = self.known, self.clock() - known.at < self.configuration.longestAge else {
             return .failure(
                 CredentialsError(
@@ -68,10 +78,10 @@ package actor PublishedKeys: KeySource {
     }
 
     /// At most once in the shortest pause, whatever is asked for; who comes meanwhile waits for the same answer.
-    private func refresh(at now: ContinuousClock.Instant) async {
+    private func refresh(at now: ContinuousClock.Instant, for reason: Reason) async {
         if let pending = self.pending { return await pending.value }
-        if let askedAt = self.askedAt, now - askedAt < self.configuration.shortestPause { return }
-        self.askedAt = now
+        if let time = self.askedAt[reason], now - time < self.configuration.shortestPause { return }
+        self.askedAt[reason] = now
         let task = Task { await self.load() }  // awaited here, and by all who come before its end
         self.pending = task
         await task.value

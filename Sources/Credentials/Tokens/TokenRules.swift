@@ -34,12 +34,15 @@ package struct TokenRules: Sendable {
 
     /// Judges the claims of a token whose signature holds, at `now` in seconds since the epoch.
     func principal(of claims: JSONValue, now: UInt64) throws(TokenRefusal) -> Principal {
-        guard claims["iss"]?.string == self.issuer else { throw TokenRefusal("issuer", "it is from another issuer") }
+        guard claims["iss"]?.string.map({ Self.isSame($0, self.issuer) }) == true else {
+            throw TokenRefusal("issuer", "it is from another issuer")
+        }
         try self.checkAudience(claims)
         try Self.checkKind(claims)
         let issuedAt = try self.checkTimes(claims, now: now)
         guard let subject = claims["sub"]?.string, (1...255).contains(subject.utf8.count),
-            subject.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7f })
+            subject.unicodeScalars.allSatisfy({ $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value) }),
+            subject.first?.isWhitespace == false, subject.last?.isWhitespace == false
         else { throw TokenRefusal("subject", "it has no usable 'sub'") }
         guard let name = claims[self.workspaceClaim]?.string, let workspace = try? WorkspaceID(name) else {
             throw TokenRefusal("workspace", "it names no workspace")
@@ -48,7 +51,7 @@ package struct TokenRules: Sendable {
         guard let expiry = Self.seconds(claims["exp"]) else { throw TokenRefusal("exp", "it has no usable 'exp'") }
         return Principal(
             actor: "user:\(subject)", subject: subject, workspace: workspace, roles: try self.roles(claims),
-            scopes: try Self.scopes(claims), credential: .token(id: id, issuedAt: issuedAt), expiresAt: expiry)
+            scopes: try Self.scopes(claims), credential: .token(id: id, issuedAt: issuedAt), expiresAt: UInt64(expiry))
     }
 
     private func checkAudience(_ claims: JSONValue) throws(TokenRefusal) {
@@ -58,12 +61,16 @@ package struct TokenRules: Sendable {
         case .array(let list): audiences = list
         default: throw TokenRefusal("audience", "it has no usable 'aud'")
         }
-        guard audiences.allSatisfy({ $0.string != nil }), audiences.contains(.string(self.audience)) else {
+        let names = audiences.compactMap(\.string)
+        guard names.count == audiences.count, names.contains(where: { Self.isSame($0, self.audience) }) else {
             throw TokenRefusal("audience", "it is for another audience")
         }
         let party = try Self.optionalText(claims, "azp")
         let client = try Self.optionalText(claims, "client_id")
-        guard self.authorizedParties.isEmpty || (party ?? client).map(self.authorizedParties.contains) == true else {
+        let isKnown = self.authorizedParties.contains { known in
+            (party ?? client).map { Self.isSame($0, known) } ?? false
+        }
+        guard self.authorizedParties.isEmpty || isKnown else {
             throw TokenRefusal("azp", "it was given to a client that may not use this API")
         }
     }
@@ -84,38 +91,36 @@ package struct TokenRules: Sendable {
         }
     }
 
-    /// Returns when it was issued; 0 when it does not say.
+    /// Byte by byte: `==` takes texts for equal that only look alike.
+    private static func isSame(_ left: String, _ right: String) -> Bool { left.utf8.elementsEqual(right.utf8) }
+
+    /// Returns when it was issued; without that neither its whole lifetime is known nor whether it was revoked.
     private func checkTimes(_ claims: JSONValue, now: UInt64) throws(TokenRefusal) -> UInt64 {
+        let (now, leeway, longest) = (Double(now), Double(self.leeway), Double(self.longestLifetime))
         guard let expiry = Self.seconds(claims["exp"]) else { throw TokenRefusal("exp", "it has no usable 'exp'") }
-        guard now < expiry + self.leeway else { throw TokenRefusal("exp", "it has expired") }
-        guard expiry <= now + self.longestLifetime + self.leeway else {
-            throw TokenRefusal("lifetime", "it is valid for too long")
-        }
+        guard now < expiry + leeway else { throw TokenRefusal("exp", "it has expired") }
         if let value = claims["nbf"] {
             guard let start = Self.seconds(value) else { throw TokenRefusal("nbf", "its 'nbf' is unusable") }
-            guard start <= now + self.leeway else { throw TokenRefusal("nbf", "it is not valid yet") }
+            guard start <= now + leeway else { throw TokenRefusal("nbf", "it is not valid yet") }
         }
-        guard let value = claims["iat"] else { return 0 }
-        guard let issuedAt = Self.seconds(value) else { throw TokenRefusal("iat", "its 'iat' is unusable") }
-        guard issuedAt <= now + self.leeway else { throw TokenRefusal("iat", "it was issued in the future") }
-        guard issuedAt < expiry, expiry - issuedAt <= self.longestLifetime else {
+        guard let issuedAt = Self.seconds(claims["iat"]) else { throw TokenRefusal("iat", "it has no usable 'iat'") }
+        guard issuedAt <= now + leeway else { throw TokenRefusal("iat", "it was issued in the future") }
+        guard issuedAt < expiry, expiry - issuedAt <= longest else {
             throw TokenRefusal("lifetime", "it is valid for too long, or ended before it began")
         }
-        return issuedAt
+        return UInt64(issuedAt)
     }
 
-    /// A NumericDate (RFC 7519 §2) of a time that can be meant: not negative, and before the year 10000.
-    private static func seconds(_ value: JSONValue?) -> UInt64? {
-        let latest: UInt64 = 253_402_300_800
+    /// A NumericDate (RFC 7519 §2), which may have a fraction, of a time that can be meant: not negative, and before the
+    /// year 10000.
+    private static func seconds(_ value: JSONValue?) -> Double? {
+        let number: Double
         switch value {
-        case .integer(let number)?:
-            guard let seconds = UInt64(exactly: number), seconds < latest else { return nil }
-            return seconds
-        case .number(let number)?:
-            guard number >= 0, number < Double(latest) else { return nil }
-            return UInt64(number)
+        case .integer(let integer)?: number = Double(integer)
+        case .number(let double)?: number = double
         default: return nil
         }
+        return number >= 0 && number < 253_402_300_800 ? number : nil
     }
 
     private static func optionalText(_ claims: JSONValue, _ name: String) throws(TokenRefusal) -> String? {
@@ -141,20 +146,19 @@ package struct TokenRules: Sendable {
         return roles
     }
 
-    /// Of `permissions` (a list) and `scope` (names with spaces between), those that mean something here.
+    /// Of `permissions` (a list), which is what the issuer allows, else of `scope` (names with spaces between), which is what
+    /// was asked for and granted: those that mean something here.
     private static func scopes(_ claims: JSONValue) throws(TokenRefusal) -> Set<Scope> {
         var names: [String] = []
         if let value = claims["scope"] {
             guard let text = value.string else { throw TokenRefusal("scope", "its 'scope' is unusable") }
-            names += text.split(separator: " ").map(String.init)
+            names = text.split(separator: " ").map(String.init)
         }
         if let value = claims["permissions"] {
             guard let list = value.array else { throw TokenRefusal("permissions", "its 'permissions' are unusable") }
-            for item in list {
-                guard let text = item.string else {
-                    throw TokenRefusal("permissions", "its 'permissions' are unusable")
-                }
-                names.append(text)
+            names = list.compactMap(\.string)
+            guard names.count == list.count else {
+                throw TokenRefusal("permissions", "its 'permissions' are unusable")
             }
         }
         return Set(names.compactMap(Scope.init(rawValue:)))

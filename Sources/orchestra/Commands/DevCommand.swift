@@ -1,4 +1,6 @@
+import Jobs
 import ArgumentParser
+import Credentials
 import Cryptography
 import Domain
 import Foundation
@@ -30,6 +32,9 @@ struct DevCommand: AsyncParsableCommand {
     /// What `dev` allows unless ALLOW_ACTIONS_DEFAULT says otherwise; a node in earnest allows nothing by itself.
     static let allowed = "shell.run,agent.run,queue.noop"
 
+    /// Where `dev` serves the API unless ORCHESTRA_API_LISTEN says otherwise: a free port of loopback.
+    static let apiAddress = "127.0.0.1:0"
+
     func run() async throws {
         try await reporting {
             try Host.refuseRoot()
@@ -52,7 +57,9 @@ struct DevCommand: AsyncParsableCommand {
                 context: context, policy: policy, master: try context.masterKey(),
                 logger: try context.logger { log.write($0) },
                 server: redis.map { [$0.child] } ?? [],
-                joined: { port in await self.announce(context, state: state, port: port, redis: redis) })
+                joined: { port, api in
+                    await self.announce(context, state: state, port: port, api: api, redis: redis)
+                })
             try await runner.run()
             self.say("stopped; nothing is left running")
         }
@@ -95,6 +102,7 @@ struct DevCommand: AsyncParsableCommand {
         flags["redis.url"] = redisURL
         flags["probe.port"] = self.probePort ?? flags["probe.port"]
         flags["node.name"] = flags["node.name"] ?? "dev"
+        flags["api.listen"] = flags["api.listen"] ?? Self.apiAddress
         flags["allow-actions-default"] = flags["allow-actions-default"] ?? Self.allowed
         flags["master-key"] = try flags["master-key"] ?? self.masterKey(state + "/master.key")
         flags["policies-directory"] = try outer.policiesDirectory()
@@ -120,12 +128,37 @@ struct DevCommand: AsyncParsableCommand {
         try Host.writePrivate(state + "/config.json", JSONValue.object(members).text + "\n")
     }
 
-    private func announce(_ context: Context, state: String, port: Int, redis: EmbeddedRedis?) async {
+    /// The key of an earlier start is not kept anywhere, so it cannot be shown again.
+    private func apiText(_ context: Context, port: Int) async -> (lines: String, key: String?) {
+        guard port > 0 else { return (context.settings.text("api.listen") ?? "off", nil) }
+        let address = "http://127.0.0.1:\(port)"
+        do {
+            let workspace = try context.workspace()
+            let key: APIKey? = try await QueueSession.with(context) { session in
+                let now = try await session.queue.time()
+                let known = try await session.credentials().records(of: workspace)
+                guard !known.contains(where: { $0.isGood(at: now) }) else { return nil }
+                return try await KeyDesk(session).create(
+                    in: workspace, roles: [try DefinitionName("admin")], label: "orchestra dev", lifetime: nil
+                ).0
+            }
+            let text =
+                key.map { "\($0.text)  (shown this once)" }
+                ?? "made before; another: orchestra keys create --role developer"
+            return ("\(address)\n  key        \(text)", key?.text)
+        } catch {
+            return ("\(address)\n  key        none: \(CommandError(error).message)", nil)
+        }
+    }
+
+    private func announce(_ context: Context, state: String, port: Int, api: Int, redis: EmbeddedRedis?) async {
+        let (apiLines, key) = await self.apiText(context, port: api)
         let host = context.settings.text("probe.host") ?? "127.0.0.1"
         self.say(
             """
             orchestra \(Version.text) is up
               redis      \(redis.map { "private, \($0.url)" } ?? ((try? context.redis())?.displayName ?? ""))
+              api        \(apiLines)
               health     http://\(host):\(port)/readyz?verbose
               metrics    http://\(host):\(port)/metrics
               log        \(state)/orchestra.log
@@ -142,6 +175,7 @@ struct DevCommand: AsyncParsableCommand {
               \(me) submit shell.run --param command='uname -a; id; ls /' --wait
               \(me) submit agent.run --param agent=shell --param prompt='echo $((6*7)); sleep 60' --follow
               \(me) jobs list
+              curl -sH "Authorization: Bearer \(key ?? "$KEY")" http://127.0.0.1:\(api)/ai/jobs
             ^C stops everything.
             """)
     }

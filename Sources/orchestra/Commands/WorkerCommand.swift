@@ -49,7 +49,9 @@ struct WorkerCommand: AsyncParsableCommand {
             try Host.lock(context.stateDirectory + "/node.lock", what: "a node")
             let runner = NodeRunner(
                 context: context, policy: policy, master: master, logger: logger,
-                joined: { port in logger.notice("the node is up", metadata: ["probe.port": "\(port)"]) })
+                joined: { port, api in
+                    logger.notice("the node is up", metadata: ["probe.port": "\(port)", "api.port": "\(api)"])
+                })
             try await runner.run()
             logger.notice("the node has stopped")
         }

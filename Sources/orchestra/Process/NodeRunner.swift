@@ -21,8 +21,8 @@ struct NodeRunner: Sendable {
     let logger: Logger
     /// A Redis of the node's own, as a supervised child.
     var server: [ChildSpecification] = []
-    /// Called once the node has joined the queue, with the probe port.
-    var joined: @Sendable (Int) async -> Void = { _ in }
+    /// Called once the node has joined the queue, with the probe's and the API's port, 0 where there is none.
+    var joined: @Sendable (_ probe: Int, _ api: Int) async -> Void = { _, _ in }
 
     /// Returns after a drain; throws when the node gave up or the probe port is taken.
     func run() async throws {
@@ -36,13 +36,17 @@ struct NodeRunner: Sendable {
             logger: self.logger, now: { Host.wallMilliseconds() })
         let port = PortBox()
         let telemetry = [try await self.probeChild(node, metrics, port), self.statusChild(node)]
+        let api = try await APIRunner(
+            self.context, policy: self.policy, master: self.master, metrics: metrics, logger: self.logger)
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await node.run(telemetry: telemetry, server: self.server) }
+            tasks.addTask {
+                try await node.run(telemetry: telemetry, server: self.server, api: api?.children ?? [])
+            }
             tasks.addTask { await Self.stop(node, on: signals, then: port) }
             tasks.addTask {
                 await withDiscardingTaskGroup { announcing in
-                    announcing.addTask { await self.announce(node, port) }
+                    announcing.addTask { await self.announce(node, port, api) }
                     announcing.addTask {
                         await self.selftest(configuration.agents, metrics)
                         await node.gateOpened()
@@ -167,12 +171,16 @@ struct NodeRunner: Sendable {
         }
     }
 
-    private func announce(_ node: Node, _ port: PortBox) async {
+    private func announce(_ node: Node, _ port: PortBox, _ api: APIRunner?) async {
         do {
             while await !node.startup().allSatisfy(\.isHealthy) {
                 try await ContinuousClock().sleep(for: .milliseconds(20))
             }
-            await self.joined(port.value)
+            // The API comes up last, in a moment.
+            for _ in 0..<100 where api?.port.isBound == false {
+                try await ContinuousClock().sleep(for: .milliseconds(20))
+            }
+            await self.joined(port.value, api?.port.value ?? 0)
         } catch {
             return  // the node ended before it had come up
         }

@@ -90,6 +90,65 @@ struct SettingKey: Sendable {
         SettingKey(
             "watch.response", "ORCHESTRA_WATCH_RESPONSE", .oneOf(["report", "quarantine"]), "report",
             "What is done, beside writing it down, when something of an agent is seen where it must not be."),
+        SettingKey(
+            "api.listen", "ORCHESTRA_API_LISTEN", .text, "off",
+            "Where the API is served: off, address:port, [address]:port or unix:/path; beyond this machine only with TLS."
+        ),
+        SettingKey(
+            "api.tls.certificate-file", "ORCHESTRA_API_TLS_CERTIFICATE_FILE", .text, nil, "PEM chain of the API."),
+        SettingKey("api.tls.key-file", "ORCHESTRA_API_TLS_KEY_FILE", .text, nil, "PEM key of that chain, mode 0600."),
+        SettingKey(
+            "api.tls.client-ca-file", "ORCHESTRA_API_TLS_CLIENT_CA_FILE", .text, nil,
+            "PEM authorities; clients must then show a certificate of theirs."),
+        SettingKey(
+            "api.hosts", "ORCHESTRA_API_HOSTS", .text, nil,
+            "Comma-separated names that requests may call the API by; else loopback's own, or any where it is public."),
+        SettingKey(
+            "api.origins", "ORCHESTRA_API_ORIGINS", .text, nil,
+            "Comma-separated origins of web pages that may call, exactly as browsers send them."),
+        SettingKey(
+            "api.clients", "ORCHESTRA_API_CLIENTS", .text, nil,
+            "Comma-separated addresses and networks that may call, such as 10.0.0.0/8; else all."),
+        SettingKey(
+            "api.proxies", "ORCHESTRA_API_PROXIES", .text, nil,
+            "Comma-separated addresses and networks of proxies whose X-Forwarded-For is believed."),
+        SettingKey(
+            "api.public-url", "ORCHESTRA_API_PUBLIC_URL", .text, nil, "The API's own URL, for clients that look for it."
+        ),
+        SettingKey(
+            "api.workspace-rate", "ORCHESTRA_API_WORKSPACE_RATE", .integer(1...10_000_000), "60000",
+            "Requests of one workspace in a minute, over all nodes."),
+        SettingKey(
+            "api.address-rate", "ORCHESTRA_API_ADDRESS_RATE", .integer(1...10_000_000), "120000",
+            "Requests from one address in a minute, over all nodes, whatever their credentials."),
+        SettingKey(
+            "api.security-contact", "ORCHESTRA_API_SECURITY_CONTACT", .text, nil,
+            "mailto: or https: URL in /.well-known/security.txt."),
+        SettingKey(
+            "auth.issuer", "ORCHESTRA_AUTH_ISSUER", .text, nil,
+            "The OpenID Connect issuer whose tokens are taken, exactly as they name it; unset takes API keys alone."),
+        SettingKey("auth.audience", "ORCHESTRA_AUTH_AUDIENCE", .text, nil, "The audience that tokens must name."),
+        SettingKey(
+            "auth.algorithms", "ORCHESTRA_AUTH_ALGORITHMS", .text, "RS256", "Comma-separated: RS256, ES256, EdDSA."),
+        SettingKey(
+            "auth.workspace-claim", "ORCHESTRA_AUTH_WORKSPACE_CLAIM", .text, "workspace_id",
+            "The claim that names the workspace."),
+        SettingKey(
+            "auth.roles-claim", "ORCHESTRA_AUTH_ROLES_CLAIM", .text, nil, "The claim that lists roles, if there is one."
+        ),
+        SettingKey(
+            "auth.clients", "ORCHESTRA_AUTH_CLIENTS", .text, nil,
+            "Comma-separated client ids (azp) whose tokens are taken; else all."),
+        SettingKey(
+            "auth.longest-lifetime", "ORCHESTRA_AUTH_LONGEST_LIFETIME", .seconds(60...86_400), "3600",
+            "The longest lifetime that a token may have."),
+        SettingKey(
+            "auth.keys-url", "ORCHESTRA_AUTH_KEYS_URL", .text, nil, "Where the issuer's keys are; else it is asked."),
+        SettingKey(
+            "auth.ca-file", "ORCHESTRA_AUTH_CA_FILE", .text, nil, "PEM authorities for the issuer; else the system's."),
+        SettingKey(
+            "auth.hashing-threads", "ORCHESTRA_AUTH_HASHING_THREADS", .integer(1...64), "1",
+            "Threads that check new API keys."),
         SettingKey("worker.slots", "ORCHESTRA_WORKER_SLOTS", .integer(1...10_000), "16", "Jobs held at once."),
         SettingKey(
             "worker.workspace-concurrency", "ORCHESTRA_WORKER_WORKSPACE_CONCURRENCY", .integer(1...10_000), "8",

@@ -1,0 +1,87 @@
+internal import CoreMetrics
+internal import HummingbirdCore
+package import Logging
+internal import NIOCore
+internal import NIOPosix
+internal import Synchronization
+package import TransportSecurity
+
+/// Serves the API for as long as its task runs.
+package struct APIServer: Sendable {
+    private let services: APIServices
+    private let tls: TLSServerContext?
+    private let logger: Logger
+
+    /// How long a stop waits for answers that are being given.
+    private static let grace = Duration.seconds(5)
+
+    package init(services: APIServices, tls: TLSServerContext?, logger: Logger) {
+        self.services = services
+        self.tls = tls
+        self.logger = logger
+    }
+
+    /// Throws when the address cannot be bound now; nothing stays open.
+    package func checkAddress() async throws {
+        guard case .tcp(let host, let port) = self.services.configuration.address else { return }
+        let channel = try await ServerBootstrap(group: self.services.group)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1).bind(host: host, port: port).get()
+        try await channel.close()
+    }
+
+    /// Binds and serves until the task is cancelled, then ends what runs. `port` is that of an earlier run, so that one
+    /// which the kernel chose stays the same; 0 means as configured. Throws when the address is taken.
+    package func run(port earlier: Int = 0, bound: @escaping @Sendable (Int) -> Void) async throws {
+        let connections = ConnectionRegistry()
+        let configuration = self.services.configuration
+        let address: BindAddress =
+            switch configuration.address {
+            case .tcp(let host, let port): .hostname(host, port: earlier == 0 ? port : earlier)
+            case .unix(let path): .unixDomainSocket(path: path)
+            }
+        let logger = self.logger
+        let server = Server(
+            childChannelSetup: APIChannel(services: self.services, tls: self.tls, connections: connections),
+            configuration: ServerConfiguration(
+                address: address, backlog: 512,
+                availableConnectionsDelegate: MaximumAvailableConnections(
+                    configuration.connectionLimit, logger: logger)),
+            onServerRunning: { channel in bound(channel.localAddress?.port ?? 0) },
+            eventLoopGroup: self.services.group, logger: Self.quiet)
+        // Not a child: it must not be cancelled while it accepts, but be told to stop, and its end is awaited below.
+        let serving = Task { try await server.run() }
+        do {
+            try await withTaskCancellationHandler {
+                try await serving.value
+            } onCancel: {
+                Task {  // ends with the server, which is awaited
+                    let deadline = Task {
+                        try await ContinuousClock().sleep(for: Self.grace)
+                        connections.closeAll()
+                    }
+                    do { try await server.shutdownGracefully() } catch {
+                        logger.debug("the API was stopped already", error: error)
+                    }
+                    deadline.cancel()
+                    connections.closeAll()
+                }
+            }
+        } catch {
+            try Task.checkCancellation()
+            throw error
+        }
+        try Task.checkCancellation()
+        // It only returns by itself when accepting has failed.
+        throw APIError(message: "the API stopped accepting connections")
+    }
+
+    /// What the library says is about sockets, and is of no use to who runs a node.
+    private static var quiet: Logger { Logger(label: "orchestra.api") { _ in SwiftLogNoOpLogHandler() } }
+}
+
+/// What keeps the API from being served.
+package struct APIError: Error, CustomStringConvertible {
+    package let message: String
+
+    package var description: String { self.message }
+}

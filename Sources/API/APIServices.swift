@@ -1,0 +1,55 @@
+package import CoreMetrics
+package import Credentials
+internal import Domain
+package import Jobs
+package import Logging
+package import NIOPosix
+package import Policy
+
+/// Everything that the routes stand on.
+package struct APIServices: Sendable {
+    let configuration: APIConfiguration
+    let store: any JobStore
+    let keys: WorkspaceKeyring
+    let policy: PolicyEngine
+    let authenticator: Authenticator
+    let limiter: RateLimiter
+    /// Where the agents of this node live.
+    let agentsRoot: String
+    /// This node's name, as records of jobs have it.
+    let node: String
+    let group: MultiThreadedEventLoopGroup
+    let logger: Logger
+    /// Milliseconds since the epoch.
+    let now: @Sendable () -> UInt64
+    let freshID: @Sendable () -> String
+    let requests: RequestMetrics
+    let refusals: Counter
+    let auditFailures: Counter
+    let streams: StreamCensus
+
+    /// `freshID` names requests.
+    package init(
+        configuration: APIConfiguration, store: any JobStore, keys: WorkspaceKeyring, policy: PolicyEngine,
+        authenticator: Authenticator, limiter: RateLimiter, agentsRoot: String, node: String,
+        group: MultiThreadedEventLoopGroup, metrics: any MetricsFactory, logger: Logger,
+        now: @escaping @Sendable () -> UInt64, freshID: @escaping @Sendable () -> String
+    ) {
+        self.configuration = configuration
+        self.store = store
+        self.keys = keys
+        self.policy = policy
+        self.authenticator = authenticator
+        self.limiter = limiter
+        self.agentsRoot = agentsRoot
+        self.node = node
+        self.group = group
+        self.logger = logger
+        self.now = now
+        self.freshID = freshID
+        self.requests = RequestMetrics(factory: metrics)
+        self.refusals = Counter(label: "orchestra_rate_limited_total", factory: metrics)
+        self.auditFailures = Counter(label: "orchestra_audit_failures_total", factory: metrics)
+        self.streams = StreamCensus(limit: configuration.streamLimit, metrics: metrics)
+    }
+}

@@ -1,0 +1,83 @@
+internal import Domain
+package import HTTPTypes
+internal import Hummingbird
+internal import NIOCore
+
+/// Why a request is not done, as `application/problem+json` (RFC 9457): one sentence that names the thing and what was
+/// expected, and never anything secret.
+package struct Problem: Error, Sendable {
+    package enum Code: String, Sendable, CaseIterable {
+        case malformed = "malformed-request"
+        case unauthenticated
+        case forbidden
+        case actionNotAllowed = "action-not-allowed"
+        case notFound = "not-found"
+        case methodNotAllowed = "method-not-allowed"
+        case notAcceptable = "not-acceptable"
+        case timeout = "request-timeout"
+        case conflict
+        case tooLarge = "too-large"
+        case unsupportedType = "unsupported-media-type"
+        case misdirected = "misdirected-request"
+        case invalid = "invalid-request"
+        case upgradeRequired = "upgrade-required"
+        case rateLimited = "rate-limited"
+        case full = "workspace-full"
+        case failed = "internal-error"
+        case unavailable
+    }
+
+    package let code: Code
+    package let detail: String
+    package var headers: [(HTTPField.Name, String)] = []
+    /// The rule that decided, for the audit trail.
+    package var rule: String
+    /// The connection cannot be used for another request.
+    package var closes = false
+
+    package init(_ code: Code, _ detail: String, rule: String? = nil, headers: [(HTTPField.Name, String)] = []) {
+        self.code = code
+        self.detail = detail
+        self.rule = rule ?? code.rawValue
+        self.headers = headers
+    }
+
+    package var status: HTTPResponse.Status {
+        switch self.code {
+        case .malformed: .badRequest
+        case .unauthenticated: .unauthorized
+        case .forbidden, .actionNotAllowed: .forbidden
+        case .notFound: .notFound
+        case .methodNotAllowed: .methodNotAllowed
+        case .notAcceptable: .notAcceptable
+        case .timeout: .requestTimeout
+        case .conflict: .conflict
+        case .tooLarge: .contentTooLarge
+        case .unsupportedType: .unsupportedMediaType
+        case .misdirected: .misdirectedRequest
+        case .invalid: .unprocessableContent
+        case .upgradeRequired: .upgradeRequired
+        case .rateLimited, .full: .tooManyRequests
+        case .failed: .internalServerError
+        case .unavailable: .serviceUnavailable
+        }
+    }
+
+    func body(requestID: String) -> JSONValue {
+        [
+            "type": .string("urn:orchestra:problem:\(self.code.rawValue)"), "title": .string(self.status.reasonPhrase),
+            "status": .integer(Int64(self.status.code)), "detail": .string(self.detail),
+            "request_id": .string(requestID),
+        ]
+    }
+
+    func response(requestID: String) -> Response {
+        var fields = HTTPFields()
+        fields[.contentType] = "application/problem+json"
+        for (name, value) in self.headers { fields[name] = value }
+        if self.closes { fields[.connection] = "close" }
+        return Response(
+            status: self.status, headers: fields,
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: self.body(requestID: requestID).bytes)))
+    }
+}

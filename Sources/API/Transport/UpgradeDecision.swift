@@ -1,0 +1,103 @@
+internal import Domain
+internal import Foundation
+internal import HTTPTypes
+internal import Hummingbird
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOHTTPTypesHTTP1
+
+/// Decides on a request for a WebSocket as the router's pipeline does on every other: let in, allowed, written down.
+struct UpgradeDecision: Sendable {
+    let gatekeeper: Gatekeeper
+
+    private static let suffix = "/terminal"
+    private static let prefix = "/ai/agents/"
+
+    func decide(_ head: HTTPRequestHead, _ channel: any Channel) async -> UpgradeVerdict {
+        let services = self.gatekeeper.services
+        let pipeline = RequestPipeline(gatekeeper: self.gatekeeper)
+        guard let request = try? HTTPRequest(head, secure: services.configuration.tls != nil, splitCookie: false)
+        else {
+            return Self.refusal(Problem(.malformed, "the request cannot be read").response(requestID: ""), "")
+        }
+        let record = self.gatekeeper.record(for: request)
+        var verdict: Result<TerminalSocket, Problem>
+        do {
+            verdict = .success(try await self.socket(for: request, head, channel, record))
+        } catch {
+            verdict = .failure(pipeline.problem(error, record))
+        }
+        do {
+            let status = if case .failure(let problem) = verdict { problem.status.code } else { 101 }
+            try await self.gatekeeper.conclude(record, status: status)
+            services.requests.note(
+                record.facts.operation, status: status, after: record.startedAt.duration(to: .now))
+        } catch {
+            if case .success(let socket) = verdict { socket.abandon() }
+            verdict = .failure(pipeline.problem(error, record))
+        }
+        switch verdict {
+        case .success(let socket): return .accept(socket)
+        case .failure(let problem):
+            return Self.refusal(problem.response(requestID: record.id), problem.body(requestID: record.id).text)
+        }
+    }
+
+    private func socket(
+        for request: HTTPRequest, _ head: HTTPRequestHead, _ channel: any Channel, _ record: RequestRecord
+    ) async throws -> TerminalSocket {
+        let services = self.gatekeeper.services
+        guard let principal = try await self.gatekeeper.admit(request, peer: channel.remoteAddress, record) else {
+            throw Problem(.notFound, "there is no WebSocket here")
+        }
+        let (path, query) = Self.parts(of: head.uri)
+        guard path.hasPrefix(Self.prefix), path.hasSuffix(Self.suffix),
+            let id = try? JobID(String(path.dropFirst(Self.prefix.count).dropLast(Self.suffix.count)))
+        else { throw Problem(.notFound, "there is no WebSocket here; expected /ai/agents/ID/terminal") }
+        record.note { $0.jobID = id }
+        try self.gatekeeper.authorize(principal, .readAgent, record)
+        try Self.checkHandshake(head)
+        let offset: UInt64
+        if query.isEmpty {
+            offset = 0
+        } else {
+            guard query.hasPrefix("offset="), let number = UInt64(query.dropFirst(7)), number < 1 << 50 else {
+                throw Problem(.invalid, "the query may only say 'offset', the number of a byte")
+            }
+            offset = number
+        }
+        let agent = try await AgentDoor.find(id, for: principal, services)
+        guard services.streams.enter(principal.workspace) else { throw Call.tooManyStreams(services) }
+        return TerminalSocket(
+            agent: agent, offset: offset, principal: principal, gatekeeper: self.gatekeeper, requestID: record.id)
+    }
+
+    private static func parts(of uri: String) -> (path: Substring, query: Substring) {
+        let parts = uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        return (parts.first ?? "", parts.count == 2 ? parts[1] : "")
+    }
+
+    /// RFC 6455 §4.2.1.
+    private static func checkHandshake(_ head: HTTPRequestHead) throws {
+        guard head.headers["sec-websocket-version"] == ["13"] else {
+            throw Problem(
+                .upgradeRequired, "the WebSocket's version must be 13",
+                headers: HTTPField.Name("Sec-WebSocket-Version").map { [($0, "13")] } ?? [])
+        }
+        let keys = head.headers["sec-websocket-key"]
+        guard keys.count == 1, keys[0].utf8.count == 24, Data(base64Encoded: keys[0])?.count == 16 else {
+            throw Problem(.malformed, "the WebSocket's key must be 16 bytes in base 64")
+        }
+    }
+
+    private static func refusal(_ response: Response, _ body: String) -> UpgradeVerdict {
+        var headers = HTTPHeaders()
+        for field in response.headers { headers.add(name: field.name.rawName, value: field.value) }
+        for (name, value) in SecurityHeaders.all(isSecure: false) { headers.add(name: name.rawName, value: value) }
+        headers.replaceOrAdd(name: "Cache-Control", value: "no-store")
+        return .refuse(
+            HTTPResponseHead(
+                version: .http1_1, status: HTTPResponseStatus(statusCode: response.status.code), headers: headers),
+            ByteBuffer(string: body))
+    }
+}

@@ -1,0 +1,137 @@
+import API
+import CoreMetrics
+import Credentials
+import Cryptography
+import Domain
+import Foundation
+import Jobs
+import Logging
+import NIOPosix
+import Policy
+import Redis
+import Supervision
+import Synchronization
+import TransportSecurity
+import Worker
+
+/// The API of a node as supervised children: connections of its own, who knows the credentials, and the server.
+struct APIRunner: Sendable {
+    private let server: APIServer
+    private let authenticator: Authenticator
+    private let tls: TLSServerContext?
+    private let clients: [RedisClient]
+    private let expiry: Gauge
+    private let logger: Logger
+    /// The port once it is bound.
+    let port = BoundPort()
+
+    final class BoundPort: Sendable {
+        private let number = Atomic<Int>(-1)
+        /// 0 before it is bound, and for a Unix socket.
+        var value: Int { max(0, self.number.load(ordering: .relaxed)) }
+        var isBound: Bool { self.number.load(ordering: .relaxed) >= 0 }
+        fileprivate func set(_ port: Int) { self.number.store(port, ordering: .relaxed) }
+    }
+
+    private static let backoff = RestartBackoff(
+        first: .seconds(1), longest: .seconds(10), resetAfter: .seconds(60))
+    private static let certificateInterval = Duration.seconds(10)
+
+    /// Nil when the API is off. Throws a `CommandError` when it cannot be served as it is configured.
+    init?(
+        _ context: Context, policy: PolicyEngine, master: SealingKey, metrics: any MetricsFactory, logger: Logger
+    ) async throws {
+        guard let configuration = try context.api() else { return nil }
+        let group = MultiThreadedEventLoopGroup.singleton
+        let redis = try context.redis()
+        var pairs: [(commands: RedisClient, blocking: RedisClient)] = []
+        for lane in try context.lanes() {
+            var aimed = redis.serving(hashTag: lane.hashTag)
+            aimed.clientName = lane.number == 0 ? "api" : "api-\(lane.number)"
+            let client = RedisClient(configuration: aimed, group: group, logger: logger, metrics: metrics)
+            // Nothing here waits in Redis.
+            pairs.append((client, client))
+        }
+        self.clients = pairs.map(\.commands)
+        guard let first = self.clients.first else { throw CommandError(.gaveUp, "the queue has no lanes") }
+        let store = try LanedJobStore(clients: pairs, limits: try context.limits())
+        let tokens = try context.tokenRules().map { rules in
+            var source = PublishedKeys.Configuration(
+                issuer: rules.issuer, keysURL: context.settings.text("auth.keys-url"),
+                authorityFile: context.settings.text("auth.ca-file"))
+            source.shortestPause = .seconds(60)
+            return TokenVerifier(
+                rules: rules, keys: PublishedKeys(configuration: source, group: group, logger: logger))
+        }
+        self.authenticator = try Authenticator(
+            store: CredentialStore(
+                client: first, prefix: CredentialStore.standardPrefix,
+                proofKey: try master.derived(for: CredentialStore.proofPurpose)),
+            tokens: tokens,
+            pool: HashingPool(threads: try context.settings.integer("auth.hashing-threads"), limit: 64),
+            now: { Host.wallMilliseconds() }, metrics: metrics, logger: logger)
+        self.tls = try configuration.tls.map { try TLSServerContext(configuration: $0) }
+        self.expiry = Gauge(label: "orchestra_tls_certificate_expiry_timestamp_seconds", factory: metrics)
+        self.logger = logger
+        let services = APIServices(
+            configuration: configuration, store: store, keys: WorkspaceKeyring(queue: store, master: master),
+            policy: policy, authenticator: self.authenticator,
+            limiter: RateLimiter(client: first, prefix: "orc:{l0}:limit:"),
+            agentsRoot: context.stateDirectory + "/agents", node: try context.node().name, group: group,
+            metrics: metrics, logger: logger, now: { Host.wallMilliseconds() },
+            freshID: { UUID().uuidString.lowercased() })
+        self.server = APIServer(services: services, tls: self.tls, logger: logger)
+        do {
+            try await self.server.checkAddress()
+        } catch {
+            throw CommandError(
+                .unavailable,
+                "the API's address \(try context.settings.required("api.listen")) cannot be opened (\(error)); choose another in ORCHESTRA_API_LISTEN"
+            )
+        }
+    }
+
+    var children: [ChildSpecification] {
+        let (server, port, authenticator, logger) = (self.server, self.port, self.authenticator, self.logger)
+        let links = self.clients.enumerated().map { number, client in
+            ChildSpecification.redisLink(
+                number == 0 ? "api-redis" : "api-redis-\(number)", client, clock: ContinuousClock())
+        }
+        return links + [
+            ChildSpecification(id: "credentials", backoff: Self.backoff, heartbeatLimit: .seconds(30)) { child in
+                child.ready()
+                try await authenticator.run(clock: ContinuousClock(), heartbeat: { child.heartbeat() })
+            },
+            ChildSpecification(id: "server", shutdown: .timeout(.seconds(12)), backoff: Self.backoff) { child in
+                try await server.run(port: port.value) { bound in
+                    port.set(bound)
+                    logger.notice("the API is open", metadata: ["api.port": "\(bound)"])
+                    child.ready()
+                }
+            },
+        ] + (self.tls.map { [self.certificate($0)] } ?? [])
+    }
+
+    /// Takes up a certificate that was replaced, and tells when the one in use ends.
+    private func certificate(_ tls: TLSServerContext) -> ChildSpecification {
+        let (expiry, logger) = (self.expiry, self.logger)
+        return ChildSpecification(id: "certificate", backoff: Self.backoff, heartbeatLimit: .seconds(60)) { child in
+            child.ready()
+            var lastProblem: String?
+            while true {
+                do throws(TLSError) {
+                    if try tls.reloadIfChanged() { logger.notice("the API has a new certificate") }
+                    lastProblem = nil
+                } catch {
+                    if lastProblem != error.message {
+                        logger.error("the API's certificate cannot be replaced; the old one goes on", error: error)
+                    }
+                    lastProblem = error.message
+                }
+                expiry.record(Int64(clamping: tls.certificateExpiry))
+                child.heartbeat()
+                try await ContinuousClock().sleep(for: Self.certificateInterval)
+            }
+        }
+    }
+}
