@@ -109,7 +109,7 @@ let package = Package(
                 "Jobs", "Workspaces", "Agents", nioPosix, logging, coreMetrics,
             ]),
 
-        // Above Worker, whose way of submitting it shares with the command line.
+        // L4: the front of the node, above Worker, whose way of submitting it shares with the command line
         module(
             "API",
             [
@@ -118,7 +118,7 @@ let package = Package(
                 nioHTTPTypes, nioHTTPTypesHTTP1, httpTypes, hummingbird, hummingbirdCore, logging, coreMetrics,
             ]),
 
-        // L4: the executables
+        // L5: the executables
         .executableTarget(
             name: "orchestra",
             dependencies: [

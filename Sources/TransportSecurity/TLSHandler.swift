@@ -21,6 +21,9 @@ package class TLSHandler: ChannelDuplexHandler {
     /// OpenSSL's buffers keep the size of the largest piece they held.
     private static let pieceSize = 64 * 1024
 
+    /// How long a peer that does not read may keep a connection that was closed.
+    private static let farewellTimeout = TimeAmount.seconds(2)
+
     private let session: TLSSession
     private let handshakeTimeout: TimeAmount
     private var pending: [(ByteBuffer, EventLoopPromise<Void>?)] = []
@@ -147,9 +150,21 @@ package class TLSHandler: ChannelDuplexHandler {
     }
 
     package func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-        if mode != .input { self.closeOutput(context: context) }
+        let farewell = mode == .input ? nil : self.closeOutput(context: context)
         if mode != .output { self.isInputClosed = true }
-        context.close(mode: mode, promise: promise)
+        guard let farewell else { return context.close(mode: mode, promise: promise) }
+        // Closed only once the good-bye has left: who closes when a write is done does so in the middle of a flush, and
+        // what is written then would be dropped.
+        let written = context.eventLoop.makePromise(of: Void.self)
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        let patience = context.eventLoop.scheduleTask(in: Self.farewellTimeout) {
+            written.fail(ChannelError.connectTimeout(Self.farewellTimeout))
+        }
+        written.futureResult.whenComplete { _ in
+            patience.cancel()
+            bound.value.close(mode: mode, promise: promise)
+        }
+        context.writeAndFlush(self.wrapOutboundOut(farewell)).whenComplete { written.completeWith($0) }
     }
 
     private func begin(context: ChannelHandlerContext) {
@@ -209,8 +224,11 @@ package class TLSHandler: ChannelDuplexHandler {
         if self.session.isServer, self.allowsHalfClosure(context) {
             context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
         } else {
-            if self.session.isServer { self.closeOutput(context: context) }
-            context.close(promise: nil)
+            if self.session.isServer {
+                self.close(context: context, mode: .all, promise: nil)
+            } else {
+                context.close(promise: nil)
+            }
         }
     }
 
@@ -233,13 +251,13 @@ package class TLSHandler: ChannelDuplexHandler {
         } while rest.readableBytes > 0
     }
 
-    /// Says good-bye, so that the peer can tell an end from a cut.
-    private func closeOutput(context: ChannelHandlerContext) {
-        guard self.isEstablished, !self.hasFailed, !self.isOutputClosed else { return }
+    /// The good-bye that lets the peer tell an end from a cut; nil when none is due.
+    private func closeOutput(context: ChannelHandlerContext) -> ByteBuffer? {
+        guard self.isEstablished, !self.hasFailed, !self.isOutputClosed else { return nil }
         self.isOutputClosed = true
         self.failPending(ChannelError.ioOnClosedChannel)
         self.session.sendCloseNotify()
-        self.flushOutput(context: context)
+        return self.session.takeOutput(allocator: context.channel.allocator)
     }
 
     @discardableResult

@@ -5,6 +5,7 @@ import Policy
 struct PolicyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "policy", abstract: "Checks the policy files, tests them, and explains what they decide.",
+        discussion: "EXAMPLES\n  orchestra policy\n  orchestra policy check\n  orchestra policy test",
         subcommands: [Show.self, Check.self, Explain.self, Test.self], defaultSubcommand: Show.self)
 
     struct Show: AsyncParsableCommand {
