@@ -189,7 +189,7 @@ let package = Package(
         tests(
             "SystemTests",
             [
-                "TestSupport", "Domain", "Jobs", "Redis", "Cryptography", "Audit", "Agents", "Sandboxing",
+                "TestSupport", "API", "Domain", "Jobs", "Redis", "Cryptography", "Audit", "Agents", "Sandboxing",
                 "ShimProtocol", "Supervision", "Policy", "Worker", "orchestra", nioPosix, logging,
                 coreMetrics,
             ]),

@@ -26,7 +26,7 @@ package struct APIConfiguration: Sendable {
     /// Names that a request may call this server by, without a port; empty for any, where it is not on loopback only.
     package var hosts: Set<String> = ["localhost", "127.0.0.1", "[::1]"]
     /// Web pages that may call, as `https://host[:port]`, compared byte by byte.
-    package var origins: Set<String> = []
+    package var origins: Set<[UInt8]> = []
     /// From where requests may come; empty for anywhere.
     package var clients: [AddressRange] = []
     /// Whose `X-Forwarded-For` is believed.
@@ -48,8 +48,12 @@ package struct APIConfiguration: Sendable {
     /// Seconds for a body to arrive.
     package var bodyTimeout = 10
     package var connectionLimit = 2000
+    /// Connections of one address at once.
+    package var addressConnectionLimit = 1000
     /// Streams and WebSockets of one workspace at once.
     package var streamLimit = 32
+    /// Streams, WebSockets and messages of one agent at once: its shim serves some more, and its node among them.
+    package var agentStreamLimit = 8
     /// Milliseconds between two looks whether an open stream's credential still holds.
     package var recheckInterval = 1000
 
@@ -57,4 +61,7 @@ package struct APIConfiguration: Sendable {
         self.address = address
         self.tls = tls
     }
+
+    /// Byte by byte: `==` of texts takes some for equal that only look alike.
+    func allows(origin: String) -> Bool { self.origins.contains(Array(origin.utf8)) }
 }

@@ -32,8 +32,9 @@ package struct APIServer: Sendable {
     /// Binds and serves until the task is cancelled, then ends what runs. `port` is that of an earlier run, so that one
     /// which the kernel chose stays the same; 0 means as configured. Throws when the address is taken.
     package func run(port earlier: Int = 0, bound: @escaping @Sendable (Int) -> Void) async throws {
-        let connections = ConnectionRegistry()
         let configuration = self.services.configuration
+        let connections = ConnectionRegistry(
+            limit: configuration.addressConnectionLimit, proxies: configuration.proxies)
         let address: BindAddress =
             switch configuration.address {
             case .tcp(let host, let port): .hostname(host, port: earlier == 0 ? port : earlier)

@@ -27,6 +27,9 @@ package struct APIServices: Sendable {
     let refusals: Counter
     let auditFailures: Counter
     let streams: StreamCensus
+    let dates: DateHeader
+    /// Made once: anybody may ask for it.
+    let document: [UInt8]
 
     /// `freshID` names requests.
     package init(
@@ -50,6 +53,9 @@ package struct APIServices: Sendable {
         self.requests = RequestMetrics(factory: metrics)
         self.refusals = Counter(label: "orchestra_rate_limited_total", factory: metrics)
         self.auditFailures = Counter(label: "orchestra_audit_failures_total", factory: metrics)
-        self.streams = StreamCensus(limit: configuration.streamLimit, metrics: metrics)
+        self.streams = StreamCensus(
+            limit: configuration.streamLimit, agentLimit: configuration.agentStreamLimit, metrics: metrics)
+        self.dates = DateHeader(now: now)
+        self.document = OpenAPIDocument.json(configuration).bytes
     }
 }

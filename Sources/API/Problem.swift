@@ -17,6 +17,7 @@ package struct Problem: Error, Sendable {
         case timeout = "request-timeout"
         case conflict
         case tooLarge = "too-large"
+        case headersTooLarge = "headers-too-large"
         case unsupportedType = "unsupported-media-type"
         case misdirected = "misdirected-request"
         case invalid = "invalid-request"
@@ -37,7 +38,7 @@ package struct Problem: Error, Sendable {
 
     package init(_ code: Code, _ detail: String, rule: String? = nil, headers: [(HTTPField.Name, String)] = []) {
         self.code = code
-        self.detail = detail
+        self.detail = Masking.masked(detail)
         self.rule = rule ?? code.rawValue
         self.headers = headers
     }
@@ -53,6 +54,7 @@ package struct Problem: Error, Sendable {
         case .timeout: .requestTimeout
         case .conflict: .conflict
         case .tooLarge: .contentTooLarge
+        case .headersTooLarge: .requestHeaderFieldsTooLarge
         case .unsupportedType: .unsupportedMediaType
         case .misdirected: .misdirectedRequest
         case .invalid: .unprocessableContent

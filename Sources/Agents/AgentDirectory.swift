@@ -55,10 +55,7 @@ package struct AgentDirectory: Sendable {
 
     /// True while a shim answers on the generation's socket.
     package func isAlive(_ generation: Int) -> Bool {
-        let descriptor = unsafe orc_connect_unix(self.socketPath(generation))
-        guard descriptor >= 0 else { return false }
-        close(descriptor)
-        return true
+        unsafe orc_probe_unix(self.socketPath(generation)) == 0
     }
 
     /// Makes the directory of a new generation.

@@ -80,49 +80,67 @@ package struct AgentOperator: Sendable {
         return self.directory.events(self.generation, after: number)
     }
 
-    /// Gives the bytes of its terminal from `offset` on as they come, until it has ended and all were given; its exit record,
-    /// nil when its shim died without one. `each` may take its time: the shim waits.
+    /// How long a shim that is just being launched, or has just died, may have neither socket nor record.
+    private static let absence = Duration.seconds(15)
+
+    /// Gives the bytes of its terminal from `offset` on as they come, until it has ended and all were given; its exit
+    /// record. `each` may take its time: the shim waits. Throws `AgentError` when the shim refuses, or is gone without a
+    /// record.
     package func output(
         from offset: UInt64, each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
-    ) async throws -> ExitRecord? {
-        let directory = self.directory
-        let generation = self.generation
-        var next = offset
-        if directory.exitRecord(generation) == nil,
-            let bytes = directory.read(ShimFiles.launch, generation: generation),
-            let spec = try? LaunchSpec(decoding: bytes)
-        {
-            let given = Last<UInt64>()
+    ) async throws -> ExitRecord {
+        let given = Last<UInt64>()
+        await given.set(offset)
+        let deadline = ContinuousClock.now + Self.absence
+        while self.directory.exitRecord(self.generation) == nil {
             do {
-                let record = try await ShimConnection.with(
-                    path: directory.socketPath(generation), group: self.group
-                ) { connection in
-                    try await connection.send(.hello(token: spec.token, epoch: 0))
-                    try await connection.send(.watch(offset: offset))
-                } receive: { frame, _ in
-                    switch frame {
-                    case .output(let place, let bytes):
-                        try await each(place, bytes)
-                        await given.set(place + UInt64(bytes.count))
-                        return nil as ExitRecord?
-                    case .exited(let record): return record
-                    case .refused(let reason):
-                        throw AgentError(code: .replaced, message: "the agent's shim refused: \(reason)")
-                    default: return nil
-                    }
-                }
-                if let record { return record }
+                if let record = try await self.watch(given, each) { return record }
             } catch let error as IOError where error.errnoCode == ENOENT || error.errnoCode == ECONNREFUSED {
-                // It ended a moment ago, or its shim died; the rest is in its log.
+                // Not there yet, or not any more: the record will tell.
             }
-            next = await given.value ?? offset
+            guard ContinuousClock.now < deadline else {
+                throw AgentError(code: .crashed, message: "the agent's shim is gone and left no exit record")
+            }
+            try await ContinuousClock().sleep(for: .milliseconds(50))
         }
         while true {
             try Task.checkCancellation()
-            let bytes = directory.log(generation, from: next, limit: 32 * 1024)
-            if bytes.isEmpty { return directory.exitRecord(generation) }
+            let next = await given.value ?? offset
+            let bytes = self.directory.log(self.generation, from: next, limit: 32 * 1024)
+            guard !bytes.isEmpty else { break }
             try await each(next, bytes)
-            next += UInt64(bytes.count)
+            await given.set(next + UInt64(bytes.count))
+        }
+        guard let record = self.directory.exitRecord(self.generation) else {
+            throw AgentError(code: .crashed, message: "the agent's exit record cannot be read")
+        }
+        return record
+    }
+
+    /// Follows the living shim; nil when it closed without telling of the end.
+    private func watch(
+        _ given: Last<UInt64>, _ each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
+    ) async throws -> ExitRecord? {
+        guard let bytes = self.directory.read(ShimFiles.launch, generation: self.generation),
+            let spec = try? LaunchSpec(decoding: bytes)
+        else { return nil }
+        let start = await given.value ?? 0
+        return try await ShimConnection.with(
+            path: self.directory.socketPath(self.generation), group: self.group
+        ) { connection in
+            try await connection.send(.hello(token: spec.token, epoch: 0))
+            try await connection.send(.watch(offset: start))
+        } receive: { frame, _ in
+            switch frame {
+            case .output(let place, let bytes):
+                try await each(place, bytes)
+                await given.set(place + UInt64(bytes.count))
+                return nil as ExitRecord?
+            case .exited(let record): return record
+            case .refused(let reason):
+                throw AgentError(code: .replaced, message: "the agent's shim refused: \(reason)")
+            default: return nil
+            }
         }
     }
 

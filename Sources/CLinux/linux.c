@@ -191,6 +191,18 @@ int orc_connect_unix(const char *path) {
     return -error;
 }
 
+int orc_probe_unix(const char *path) {
+    struct sockaddr_un address;
+    int filled = fill_address(&address, path);
+    if (filled < 0) return filled;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -errno;
+    // A full backlog says EAGAIN: somebody listens, and has his hands full.
+    int result = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN ? 0 : -errno;
+    close(fd);
+    return result;
+}
+
 int orc_signal_descriptor(void) {
     sigset_t set;
     sigemptyset(&set);

@@ -27,26 +27,41 @@ package final class Authenticator: Sendable {
         /// How long a wrong one is refused without another look.
         package var wrongMemory: Duration = .seconds(10)
         /// How long what is known of revocations counts as fresh.
-        package var freshness: Duration = .seconds(4)
+        package var freshness: Duration = .seconds(3)
         package var pollInterval: Duration = .seconds(1)
+        /// Wrong keys that one address may try at once, and then each second: half of what one thread can check.
+        package var wrongKeys = 60.0
+        package var wrongKeysPerSecond = 10.0
         /// Credentials remembered at most, of each sort.
         package var capacity = 10_000
 
         package init() {}
     }
 
+    /// A key that was proved: its record as it was then, and how many changes had been noticed.
     private struct Known {
         let record: KeyRecord
         let until: ContinuousClock.Instant
+        let generation: UInt64
+    }
+
+    /// Wrong keys that an address may still try before its next are not even looked at.
+    private struct Budget {
+        var left: Double
+        var at: ContinuousClock.Instant
     }
 
     private struct State {
         var known: [[UInt8]: Known] = [:]
         var wrong: [[UInt8]: ContinuousClock.Instant] = [:]
         var checks: [[UInt8]: Task<Authentication, Never>] = [:]
+        var budgets: [String: Budget] = [:]
         var uses: [String: UInt64] = [:]
         var epoch: UInt64?
+        /// Rises with every change that was noticed.
+        var generation: UInt64 = 0
         var syncedAt: ContinuousClock.Instant?
+        var sync: Task<Bool, Never>?
         var denials = DenyList()
     }
 
@@ -97,54 +112,69 @@ package final class Authenticator: Sendable {
     /// Asks the store for changes until it is cancelled.
     package func run(clock: any Clock<Duration>, heartbeat: @Sendable () -> Void) async throws {
         while true {
-            do { try await self.synchronize() } catch is CancellationError {
-                throw CancellationError()
-            } catch {
-                self.logger.debug("revocations cannot be read now", error: error)
-            }
+            if await !self.synchronize() { self.logger.debug("revocations cannot be read now") }
             heartbeat()
             try await clock.sleep(for: self.configuration.pollInterval)
         }
     }
 
-    private func synchronize() async throws {
+    /// One question at a time, whoever asks; false when it was not answered.
+    private func synchronize() async -> Bool {
+        let task = self.state.withLock { state in
+            if let task = state.sync { return task }
+            let task = Task {  // awaited by everyone who asks meanwhile
+                let isDone: Bool
+                do {
+                    try await self.readChanges()
+                    isDone = true
+                } catch {
+                    isDone = false
+                }
+                self.state.withLock { $0.sync = nil }
+                return isDone
+            }
+            state.sync = task
+            return task
+        }
+        return await task.value
+    }
+
+    private func readChanges() async throws {
+        // What is read is as old as the question.
+        let time = self.clock()
         let epoch = try await self.store.epoch()
         if self.state.withLock({ $0.epoch }) != epoch {
             // Read after the epoch: a change in between raises it again, and this is done again.
-            let denials = DenyList(try await self.store.allDenials())
+            let denials = DenyList(try await self.store.allDenials(), now: self.now() / 1000)
             self.state.withLock { state in
                 state.epoch = epoch
+                state.generation += 1
                 state.denials = denials
-                state.known = [:]
                 state.wrong = [:]
             }
         }
-        let time = self.clock()
         self.state.withLock { $0.syncedAt = time }
     }
 
-    /// Throws when neither the poll nor an attempt now tells what was revoked.
-    private func makeFresh() async throws {
+    /// False when neither the poll nor a question now tells what was revoked.
+    private func isFresh() async -> Bool {
         let time = self.clock()
         let synced = self.state.withLock { $0.syncedAt }
-        if let synced, time - synced <= self.configuration.freshness { return }
-        try await self.synchronize()
+        if let synced, time - synced <= self.configuration.freshness { return true }
+        return await self.synchronize()
     }
-
-    /// Rises whenever something that was accepted may have been revoked.
-    package var epoch: UInt64 { self.state.withLock { $0.epoch ?? 0 } }
 
     // MARK: - Judging
 
-    /// Judges the credential of an `Authorization: Bearer` header.
-    package func authenticate(_ credential: Substring) async -> Authentication {
+    /// Judges the credential of an `Authorization: Bearer` header that came from `address`.
+    package func authenticate(_ credential: Substring, from address: String) async -> Authentication {
         let isKey = credential.hasPrefix(APIKey.prefix)
         let method = credential.isEmpty ? "none" : isKey ? "key" : "token"
         let answer: Authentication
-        do {
-            try await self.makeFresh()
-            answer = isKey ? await self.judgeKey(credential) : self.judge(await self.judgeToken(credential))
-        } catch {
+        if await self.isFresh() {
+            answer =
+                isKey ? await self.judgeKey(credential, address) : self.judge(await self.judgeToken(credential))
+        } else {
             answer = .unavailable(reason: "revocations cannot be read: the store does not answer")
         }
         let result =
@@ -158,22 +188,33 @@ package final class Authenticator: Sendable {
         return answer
     }
 
-    /// Whether one that was accepted still is; for connections that outlive their request.
-    package func isStillGood(_ principal: Principal) async -> Bool {
-        if let expires = principal.expiresAt, self.now() / 1000 >= expires { return false }
-        do {
-            try await self.makeFresh()
-            switch principal.credential {
-            case .key(let id):
-                guard let record = try await self.store.record(id) else { return false }
-                return record.isGood(at: self.now()) && record.principal == principal
-            case .token(let id, let issuedAt):
-                return self.state.withLock {
-                    !$0.denials.denies(id: id, subject: principal.subject, issuedAt: issuedAt)
-                }
+    /// Whether one that was accepted still is, for connections that outlive their request.
+    package enum Standing: Sendable, Equatable {
+        /// As of a generation, to be given back with the next question.
+        case good(generation: UInt64)
+        case over
+        /// It cannot be known now.
+        case unknown
+    }
+
+    /// `generation` is that of the last answer: while nothing was changed since, nothing is read.
+    package func standing(of principal: Principal, since generation: UInt64?) async -> Standing {
+        if let expires = principal.expiresAt, self.now() / 1000 >= expires { return .over }
+        guard await self.isFresh() else { return .unknown }
+        let current = self.state.withLock { $0.generation }
+        if generation == current { return .good(generation: current) }
+        switch principal.credential {
+        case .key(let id):
+            guard let found = try? await self.store.record(id) else {
+                return await self.synchronize() ? .over : .unknown
             }
-        } catch {
-            return false
+            let isGood = found.isGood(at: self.now()) && found.principal == principal
+            return isGood ? .good(generation: current) : .over
+        case .token(let id, let issuedAt):
+            let isDenied = self.state.withLock {
+                $0.denials.denies(id: id, subject: principal.subject, issuedAt: issuedAt)
+            }
+            return isDenied ? .over : .good(generation: current)
         }
     }
 
@@ -192,23 +233,28 @@ package final class Authenticator: Sendable {
         return isDenied ? .refused(reason: "the token was revoked") : answer
     }
 
-    private func judgeKey(_ text: Substring) async -> Authentication {
+    private func judgeKey(_ text: Substring, _ address: String) async -> Authentication {
         guard let key = APIKey(text), let digest = try? Digests.hmacSHA256(key: self.digestKey, Array(text.utf8)) else {
             return .refused(reason: "it begins like a key and is none")
         }
         let time = self.clock()
-        let (record, isWrong) = self.state.withLock { state -> (KeyRecord?, Bool) in
-            let known = state.known[digest].flatMap { $0.until > time ? $0.record : nil }
-            return (known, state.wrong[digest].map { $0 > time } ?? false)
+        let (record, isWrong, isProved) = self.state.withLock { state -> (KeyRecord?, Bool, Bool) in
+            let known = state.known[digest].flatMap { $0.until > time ? $0 : nil }
+            let current = known.flatMap { $0.generation == state.generation ? $0.record : nil }
+            return (current, state.wrong[digest].map { $0 > time } ?? false, known != nil)
         }
         if let record { return self.accept(record) }
         if isWrong { return .refused(reason: Self.refusal) }
+        guard isProved || self.mayTry(address, at: time) else { return .busy }
         // Many requests with one key that is not known yet wait for one check.
         let check = self.state.withLock { state in
             if let check = state.checks[digest] { return check }
             let check = Task {  // awaited below by whoever asked, and ends with its check
                 let answer = await self.check(key, digest)
-                _ = self.state.withLock { $0.checks.removeValue(forKey: digest) }
+                self.state.withLock { state in
+                    state.checks[digest] = nil
+                    if case .refused = answer { self.charge(address, at: time, &state) }
+                }
                 return answer
             }
             state.checks[digest] = check
@@ -217,45 +263,94 @@ package final class Authenticator: Sendable {
         return await check.value
     }
 
+    private func mayTry(_ address: String, at time: ContinuousClock.Instant) -> Bool {
+        self.state.withLock { self.budget(address, at: time, $0).left >= 1 }
+    }
+
+    private func budget(_ address: String, at time: ContinuousClock.Instant, _ state: State) -> Budget {
+        let limit = self.configuration.wrongKeys
+        guard let budget = state.budgets[address] else { return Budget(left: limit, at: time) }
+        let passed = Double((time - budget.at).components.seconds)
+        return Budget(
+            left: min(limit, budget.left + passed * self.configuration.wrongKeysPerSecond),
+            at: passed > 0 ? time : budget.at)
+    }
+
+    private func charge(_ address: String, at time: ContinuousClock.Instant, _ state: inout State) {
+        var budget = self.budget(address, at: time, state)
+        budget.left -= 1
+        if state.budgets.count >= self.configuration.capacity { state.budgets = [:] }
+        state.budgets[address] = budget
+    }
+
     private func accept(_ record: KeyRecord) -> Authentication {
         guard record.isGood(at: self.now()) else { return .refused(reason: Self.refusal) }
         self.noteUse(of: record)
         return .accepted(record.principal)
     }
 
-    /// Reads and hashes; the same work for keys that are unknown, wrong, expired and revoked.
+    /// Reads and hashes; the same work for keys that are unknown, wrong, expired and revoked. One that was proved before
+    /// only has its record read again.
     private func check(_ key: APIKey, _ digest: [UInt8]) async -> Authentication {
-        let epoch = self.state.withLock { $0.epoch }
-        let record: KeyRecord?
-        do { record = try await self.store.record(key.id) } catch {
+        let time = self.clock()
+        let proof = self.state.withLock { $0.known[digest].flatMap { $0.until > time ? $0 : nil } }
+        do {
+            let generation = self.state.withLock { $0.generation }
+            let record = try await self.store.record(key.id)
+            if let proof, let record, proof.record.hash == record.hash {
+                return self.remember(record, digest, until: proof.until, generation)
+            }
+            let (hash, secret) = (record?.hash ?? self.decoy, key.secret)
+            guard let verdict = await self.pool.run({ Argon2id.check(secret, against: hash) }), let isRight = verdict
+            else { return .busy }
+            guard isRight, record != nil else { return self.refuse(digest) }
+            // It waited for its turn: it may have been revoked meanwhile.
+            let later = self.state.withLock { $0.generation }
+            guard let record = try await self.store.record(key.id), record.hash == hash else {
+                return self.refuse(digest)
+            }
+            self.rehash(record, secret)
+            // Spread, so that keys which were proved together are not proved together again.
+            let memory = self.configuration.memory * Double.random(in: 0.8...1)
+            return self.remember(record, digest, until: self.clock() + memory, later)
+        } catch {
             return .unavailable(reason: "keys cannot be read: the store does not answer")
         }
-        let (hash, secret, parameters) = (record?.hash ?? self.decoy, key.secret, self.configuration.parameters)
-        guard let isRight = await self.pool.run({ Argon2id.verify(secret, against: hash) }) else { return .busy }
-        let time = self.clock()
-        guard isRight, let record, record.isGood(at: self.now()) else {
-            self.state.withLock { state in
-                if state.wrong.count >= self.configuration.capacity { state.wrong = [:] }
-                state.wrong[digest] = time + self.configuration.wrongMemory
-            }
-            return .refused(reason: Self.refusal)
-        }
+    }
+
+    private func refuse(_ digest: [UInt8]) -> Authentication {
+        let end = self.clock() + self.configuration.wrongMemory
         self.state.withLock { state in
-            // Something was changed meanwhile, perhaps this: it is looked at again next time.
-            guard state.epoch == epoch else { return }
-            if state.known.count >= self.configuration.capacity { state.known = [:] }
-            state.known[digest] = Known(record: record, until: time + self.configuration.memory)
+            if state.wrong.count >= self.configuration.capacity { state.wrong = [:] }
+            state.wrong[digest] = end
         }
-        if !Argon2id.isCurrent(hash, parameters) { await self.rehash(record, secret, parameters) }
+        return .refused(reason: Self.refusal)
+    }
+
+    private func remember(
+        _ record: KeyRecord, _ digest: [UInt8], until: ContinuousClock.Instant, _ generation: UInt64
+    ) -> Authentication {
+        guard record.isGood(at: self.now()) else { return self.refuse(digest) }
+        self.state.withLock { state in
+            if state.known.count >= self.configuration.capacity, let any = state.known.keys.first {
+                state.known[any] = nil
+            }
+            state.known[digest] = Known(record: record, until: until, generation: generation)
+        }
         return self.accept(record)
     }
 
-    private func rehash(_ record: KeyRecord, _ secret: [UInt8], _ parameters: Argon2id.Parameters) async {
-        guard let hash = await self.pool.run({ try? Argon2id.hash(secret, parameters: parameters) }) ?? nil else {
-            return
-        }
-        do { try await self.store.replaceHash(of: record, with: hash) } catch {
-            self.logger.warning("a key could not be hashed anew", error: error, metadata: ["key.id": "\(record.id)"])
+    private func rehash(_ record: KeyRecord, _ secret: [UInt8]) {
+        let (parameters, pool, store, logger) = (
+            self.configuration.parameters, self.pool, self.store, self.logger
+        )
+        guard !Argon2id.isCurrent(record.hash, parameters) else { return }
+        Task {  // nobody waits for it; once for each key and change of parameters
+            guard let made = await pool.run({ try? Argon2id.hash(secret, parameters: parameters) }), let hash = made
+            else { return }
+            do { try await store.replaceHash(of: record, with: hash) } catch {
+                logger.warning("a key could not be hashed anew", error: error, metadata: ["key.id": "\(record.id)"])
+            }
         }
     }
 
@@ -263,7 +358,7 @@ package final class Authenticator: Sendable {
     private func noteUse(of record: KeyRecord) {
         let now = self.now()
         let isDue = self.state.withLock { state in
-            guard now >= (state.uses[record.id] ?? record.usedAt) + 60_000 else { return false }
+            guard now - min(now, state.uses[record.id] ?? record.usedAt) >= 60_000 else { return false }
             if state.uses.count >= self.configuration.capacity { state.uses = [:] }
             state.uses[record.id] = now
             return true

@@ -17,7 +17,7 @@ package struct CredentialStore: Sendable {
     package static let proofPurpose = "orchestra/key-record/1"
 
     /// `prefix` begins the names of all keys; under `proofKey` each record proves that it was made by who holds the
-    /// master key, so that writing to Redis is not enough to make or widen one.
+    /// master key. Who can only write to Redis cannot make or widen one; they could put back what a record was before.
     package init(client: RedisClient, prefix: String, proofKey: [UInt8]) {
         self.client = client
         self.prefix = prefix
@@ -55,27 +55,27 @@ package struct CredentialStore: Sendable {
         return records
     }
 
-    /// Stores a new key, and then lets the nodes know.
-    package func add(_ record: KeyRecord) async throws {
-        var set = RedisCommand("HSET", self.key(record.id))
-        for (name, value) in record.fields {
-            set.append(name)
-            set.append(value)
-        }
-        set.append("proof")
-        set.append(try self.proof(of: record))
-        // Listed first: a key that opens something is never one that no list shows.
-        try await self.send([
-            RedisCommand("ZADD", self.index, String(record.createdAt), record.id), set,
-            RedisCommand("INCR", self.epochKey),
-        ])
-    }
+    /// Stores a new key, and lets the nodes know.
+    package func add(_ record: KeyRecord) async throws { try await self.put(record) }
 
     /// Closes a key for good.
-    package func revoke(_ id: String, at time: UInt64) async throws {
-        try await self.send([
-            RedisCommand("HSET", self.key(id), "revoked", String(time)), RedisCommand("INCR", self.epochKey),
-        ])
+    package func revoke(_ record: KeyRecord, at time: UInt64) async throws {
+        var record = record
+        record.revokedAt = time
+        try await self.put(record)
+    }
+
+    private func put(_ record: KeyRecord) async throws {
+        var call = RedisCommand.functionCall("orcauth_1_put", key: self.index, capacity: 512)
+        call.append(self.key(record.id))
+        call.append(self.epochKey)
+        call.append(record.id)
+        call.append(record.createdAt)
+        for (name, value) in record.fields + [("proof", try self.proof(of: record))] {
+            call.append(name)
+            call.append(value)
+        }
+        try await self.call(call)
     }
 
     /// The same secret under other parameters.
@@ -90,14 +90,14 @@ package struct CredentialStore: Sendable {
         try await self.send([RedisCommand("HSET", self.key(id), "used", String(time))])
     }
 
+    /// Stores a denial, and lets go of those that concern no token any more. `now` is in seconds since the epoch.
     package func deny(_ denial: TokenDenial, now: UInt64) async throws {
-        var commands: [RedisCommand] = []
-        for old in try await self.allDenials() where old.until <= now {
-            commands.append(RedisCommand("HDEL", self.denials, old.field))
-        }
-        commands.append(RedisCommand("HSET", self.denials, denial.field, denial.value))
-        commands.append(RedisCommand("INCR", self.epochKey))
-        try await self.send(commands)
+        var call = RedisCommand.functionCall("orcauth_1_deny", key: self.denials)
+        call.append(self.epochKey)
+        call.append(denial.field)
+        call.append(denial.value)
+        call.append(now)
+        try await self.call(call)
     }
 
     package func allDenials() async throws -> [TokenDenial] {
@@ -109,6 +109,35 @@ package struct CredentialStore: Sendable {
         let reply = try await self.client.send(RedisCommand("GET", self.epochKey), timeout: .seconds(2))
         return reply.isNull ? 0 : UInt64(String(decoding: reply.bytes, as: UTF8.self)) ?? 0
     }
+
+    private func call(_ call: RedisCommand) async throws {
+        for reply in try await Self.library.call([call], on: self.client) { _ = try reply.checked() }
+    }
+
+    /// What must not be half done.
+    private static let library = RedisFunctionLibrary(
+        name: "orchestra_auth_1",
+        source: #"""
+            -- KEYS index; key, epoch, id, time of creation, fields and values of the record
+            redis.register_function{function_name='orcauth_1_put', callback=function(keys, args)
+              redis.call('ZADD', keys[1], args[4], args[3])
+              redis.call('HSET', args[1], unpack(args, 5))
+              redis.call('INCR', args[2])
+              return 1
+            end}
+
+            -- KEYS denials; epoch, field, 'issued before:until', now
+            redis.register_function{function_name='orcauth_1_deny', callback=function(keys, args)
+              local all = redis.call('HGETALL', keys[1])
+              for i = 1, #all, 2 do
+                local ends = tonumber(string.match(all[i + 1], ':(%d+)$'))
+                if not ends or ends <= tonumber(args[4]) then redis.call('HDEL', keys[1], all[i]) end
+              end
+              redis.call('HSET', keys[1], args[2], args[3])
+              redis.call('INCR', args[1])
+              return 1
+            end}
+            """#)
 
     private func hash(_ name: String) async throws -> [String: String] {
         let parts = try await self.client.send(RedisCommand("HGETALL", name)).elements

@@ -40,7 +40,7 @@ package protocol JobStore: Sendable {
     func job(_ id: JobID, in workspace: WorkspaceID) async throws -> JobRecord?
 
     /// The newest jobs of a workspace, or those with a tag; with `after` those that are older than that one, none when
-    /// it is not known any more.
+    /// it is not known any more. Without their results.
     func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag?, after: JobID?) async throws -> [JobRecord]
 
     /// Events of a workspace's audit trail, the newest first, from before a cursor of an earlier page. A page may be

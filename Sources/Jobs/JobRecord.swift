@@ -19,6 +19,14 @@ package struct JobRecord: Hashable, Sendable {
 
     /// Milliseconds since the epoch.
     package var submittedAt: UInt64 { self.id.milliseconds }
+
+    /// As lists have it.
+    var withoutResult: JobRecord {
+        JobRecord(
+            id: self.id, state: self.state, action: self.action, startedAt: self.startedAt,
+            finishedAt: self.finishedAt, failures: self.failures, crashes: self.crashes, node: self.node,
+            reason: self.reason, tags: self.tags, progress: self.progress, sealedResult: [])
+    }
 }
 
 /// Some events of the audit trail, the newest first, as their stored lines.

@@ -182,7 +182,7 @@ struct TerminalSession {
             (self.signals, POSIX.readable),
             (self.launcher.pollDescriptor, POSIX.readable),
             (isTerminalPolled ? self.master : -1, POSIX.readable | (self.input.isEmpty ? 0 : POSIX.writable)),
-            (self.listener, self.clients.count < 16 ? POSIX.readable : 0),
+            (self.listener, self.clients.count < 32 ? POSIX.readable : 0),
             (self.isPaneOpen ? STDIN_FILENO : -1, POSIX.readable),
             (paneWants ? STDOUT_FILENO : -1, POSIX.writable),
             (self.isEventPipeOpen ? self.eventPipe : -1, POSIX.readable),

@@ -5,6 +5,12 @@ package import NIOCore
 package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     let bytes: [UInt8]
 
+    /// What stands for one client: the address, or of version 6 the 64 bits that a client's network has.
+    var network: String {
+        self.bytes.count == 4
+            ? self.description : self.bytes.prefix(8).map { String($0, radix: 16) }.joined(separator: ":")
+    }
+
     package init?(_ text: String) {
         var four = in_addr()
         var six = in6_addr()

@@ -53,41 +53,25 @@ struct Call: Sendable {
         return number
     }
 
-    /// The body as strict JSON: an object, in time and within its size.
+    /// The body as strict JSON: an object.
     func body() async throws -> BodyReader {
         let type = (self.request.headers[.contentType] ?? "").split(separator: ";").first.map {
             String($0).lowercased()
         }
-        guard let type, type.filter({ $0 != " " }) == "application/json" else {
+        guard let type, type == "application/json" || type == "application/json " else {
             throw Problem(.unsupportedType, "the body must be application/json")
         }
-        let limit = self.services.configuration.bodyLimit
-        if let length = self.request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
-            throw NIOTooManyBytesError(maxBytes: limit)
+        guard self.request.headers[.contentEncoding] == nil else {
+            throw Problem(.unsupportedType, "the body must not be compressed")
         }
-        let bytes = try await self.bytes(limit: limit)
+        let bytes = Array(
+            try await self.request.body.collect(upTo: self.services.configuration.bodyLimit).readableBytesView)
         let value: JSONValue
         do throws(DomainError) { value = try JSONParser.parse(bytes) } catch {
             throw Problem(.malformed, "the body is not strict JSON: \(error.message)")
         }
         guard value.members != nil else { throw Problem(.invalid, "the body must be a JSON object") }
         return BodyReader(value)
-    }
-
-    private func bytes(limit: Int) async throws -> [UInt8] {
-        let (body, seconds) = (self.request.body, self.services.configuration.bodyTimeout)
-        return try await withThrowingTaskGroup(of: [UInt8].self) { group in
-            group.addTask { Array(try await body.collect(upTo: limit).readableBytesView) }
-            group.addTask {
-                try await ContinuousClock().sleep(for: .seconds(seconds))
-                var problem = Problem(.timeout, "the body did not arrive within \(seconds) s")
-                problem.closes = true
-                throw problem
-            }
-            defer { group.cancelAll() }
-            guard let bytes = try await group.next() else { throw CancellationError() }
-            return bytes
-        }
     }
 
     /// Notes the params of an action for the audit trail: a digest under a key, and their shape without their values.

@@ -14,7 +14,6 @@ internal import Synchronization
 struct Gatekeeper: Sendable {
     let services: APIServices
 
-    private static let headerLimit = 8 * 1024
     private static let targetLimit = 2048
 
     /// Paths that anybody may ask for.
@@ -31,13 +30,19 @@ struct Gatekeeper: Sendable {
         return RequestRecord(
             id: Self.usable(head.headerFields[.requestID]) ?? self.services.freshID(),
             traceparent: Self.traceparent(head.headerFields[.traceparent]) ?? "",
-            line: "\(Printable.text(head.method.rawValue, limit: 16)) \(path)", startedAt: .now)
+            line: "\(Printable.text(head.method.rawValue, limit: 16)) \(Masking.masked(String(path)))", startedAt: .now)
     }
 
     /// Throws a `Problem` for a request that must not come in; the principal, or nil where none is asked for.
     func admit(_ head: HTTPRequest, peer: SocketAddress?, _ record: RequestRecord) async throws -> Principal? {
-        let address = try self.clientAddress(head, peer)
+        let address: IPAddress?
+        do { address = try self.clientAddress(head, peer) } catch {
+            record.note { $0.address = IPAddress(peer)?.description ?? "local" }
+            throw error
+        }
         record.note { $0.address = address?.description ?? "local" }
+        // First of all, so that nothing that is refused below is free.
+        try await self.limit("a:\(address?.network ?? "local")", self.configuration.addressRate, record)
         try self.checkForm(head)
         try self.checkHost(head)
         try self.checkOrigin(head)
@@ -46,13 +51,19 @@ struct Gatekeeper: Sendable {
         {
             throw Problem(.forbidden, "requests from this address are not accepted", rule: "address")
         }
-        try await self.limit("a:\(address?.description ?? "local")", self.configuration.addressRate, record)
         let path = String((head.path ?? "").prefix { $0 != "?" })
         if Self.publicPaths.contains(path) || head.method == .options { return nil }
-        let principal = try await self.principal(of: head)
+        let principal = try await self.principal(of: head, from: address)
         record.note { $0.principal = principal }
         try await self.limit("w:\(principal.workspace)", self.configuration.workspaceRate, record)
         return principal
+    }
+
+    /// Counts what could not be read as a request.
+    func limitAddress(of peer: SocketAddress?, _ record: RequestRecord) async throws {
+        let address = IPAddress(peer)
+        record.note { $0.address = address?.description ?? "local" }
+        try await self.limit("a:\(address?.network ?? "local")", self.configuration.addressRate, record)
     }
 
     private func checkForm(_ head: HTTPRequest) throws {
@@ -64,14 +75,14 @@ struct Gatekeeper: Sendable {
         // No route has a character that would need escaping, and nothing is ever resolved: one spelling for each path.
         guard plain.hasPrefix("/"),
             plain.utf8.allSatisfy({ Self.isPathByte($0) }), !plain.contains("//"), !plain.contains("/."),
-            !path.contains("#")
+            plain.count == 1 || !plain.hasSuffix("/"), !path.contains("#")
         else {
             guard Self.publicPaths.contains(String(plain)) else {
                 throw Problem(.malformed, "the path is not plain: expected letters, digits, '-', '_', '.' and '/'")
             }
             return
         }
-        for name in [HTTPField.Name.authorization, .contentType, .origin, .requestID]
+        for name in [HTTPField.Name.authorization, .contentType, .contentLength, .origin, .requestID]
         where head.headerFields[values: name].count > 1 {
             throw Problem(.malformed, "the header '\(name.rawName)' is there twice")
         }
@@ -92,30 +103,45 @@ struct Gatekeeper: Sendable {
         guard let authority = head.authority, !authority.isEmpty, head.headerFields[values: .host].isEmpty else {
             throw Problem(.malformed, "the request must have one Host header")
         }
-        guard !self.configuration.hosts.isEmpty else { return }
-        let name = Self.hostName(authority)
-        guard self.configuration.hosts.contains(name) else {
+        guard !self.configuration.hosts.isEmpty else {
+            guard !Self.hostName(authority).isEmpty else {
+                throw Problem(.malformed, "the Host header must be a name, and a port where there is one")
+            }
+            return
+        }
+        // Texts that only look alike are equal to `==`, so only plain ones are compared.
+        guard authority.utf8.allSatisfy({ $0 < 0x80 }), self.configuration.hosts.contains(Self.hostName(authority))
+        else {
             throw Problem(
                 .misdirected, "this server is not called '\(Printable.text(authority, limit: 100))'", rule: "host")
         }
     }
 
+    /// The name of `name`, `name:port`, `[address]` or `[address]:port`; empty for anything else.
     static func hostName(_ authority: String) -> String {
-        if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") {
-            return String(authority[...end]).lowercased()
+        var rest = authority[...]
+        var name = rest.prefix { $0 != ":" }
+        if rest.hasPrefix("[") {
+            guard let end = rest.firstIndex(of: "]") else { return "" }
+            name = rest[...end]
         }
-        return String(authority.prefix { $0 != ":" }).lowercased()
+        rest = rest[name.endIndex...]
+        guard !rest.isEmpty else { return name.lowercased() }
+        let port = rest.dropFirst()
+        guard rest.first == ":", (1...5).contains(port.count), port.utf8.allSatisfy({ (0x30...0x39).contains($0) })
+        else { return "" }
+        return name.lowercased()
     }
 
     private func checkOrigin(_ head: HTTPRequest) throws {
         guard let origin = head.headerFields[.origin] else { return }
-        guard self.configuration.origins.contains(origin) else {
+        guard self.configuration.allows(origin: origin) else {
             throw Problem(
                 .forbidden, "pages of '\(Printable.text(origin, limit: 100))' may not call this API", rule: "origin")
         }
     }
 
-    private func principal(of head: HTTPRequest) async throws -> Principal {
+    private func principal(of head: HTTPRequest, from address: IPAddress?) async throws -> Principal {
         guard let header = head.headerFields[.authorization] else {
             throw self.unauthenticated("a credential is needed: expected 'Authorization: Bearer …'", rule: "credential")
         }
@@ -123,7 +149,7 @@ struct Gatekeeper: Sendable {
         guard parts.count == 2, parts[0].lowercased() == "bearer", header.utf8.count <= 20 * 1024 else {
             throw self.unauthenticated("the credential must be given as 'Authorization: Bearer …'", rule: "credential")
         }
-        switch await self.services.authenticator.authenticate(parts[1]) {
+        switch await self.services.authenticator.authenticate(parts[1], from: address?.network ?? "local") {
         case .accepted(let principal): return principal
         case .refused(let reason):
             throw self.unauthenticated("the credential is not accepted", rule: reason, error: "invalid_token")
@@ -172,7 +198,7 @@ struct Gatekeeper: Sendable {
         guard proxies.contains(where: { $0.contains(direct) }) else { return direct }
         let forwarded = head.headerFields[values: .forwardedFor].joined(separator: ",")
         for part in forwarded.split(separator: ",").reversed() {
-            let text = String(part.drop { $0 == " " }.prefix { $0 != " " })
+            let text = String(part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
             guard let address = IPAddress(text) else {
                 throw Problem(.malformed, "the proxy's X-Forwarded-For holds what is no address", rule: "proxy")
             }

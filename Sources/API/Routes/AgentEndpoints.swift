@@ -1,3 +1,4 @@
+internal import Policy
 internal import Audit
 internal import Domain
 internal import Foundation
@@ -23,7 +24,7 @@ extension Endpoint {
                 Answer(
                     status: 200, text: "This request id came before: the first one.",
                     schema: Schema.reference("Accepted")),
-            ], problems: [413, 415, 422], handler: .guarded(.startAgent, Self.start)),
+            ], problems: [408, 413, 415], handler: .guarded(.startAgent, Self.start)),
         Endpoint(
             method: .get, path: "/ai/agents/{id}", summary: "What an agent of this node does, and how that is known.",
             answers: [Answer(status: 200, text: "The agent.", schema: Schema.reference("Agent"))],
@@ -33,22 +34,24 @@ extension Endpoint {
             summary: "Types a message into an agent's terminal. The same message id is never typed twice.",
             body: Schema.reference("Message"),
             answers: [Answer(status: 200, text: "How far it came.", schema: Schema.reference("Receipt"))],
-            problems: [404, 409, 413, 415, 422], handler: .guarded(.typeToAgent, Self.type)),
+            problems: [404, 408, 409, 413, 415], handler: .guarded(.typeToAgent, Self.type)),
         Endpoint(
             method: .get, path: "/ai/agents/{id}/output",
             summary: "An agent's terminal from a place on, as server-sent events, until its end.",
             parameters: [
                 Parameter(
                     name: "offset", text: "The first byte; `Last-Event-ID` says so, too.",
-                    schema: ["type": "integer", "minimum": 0])
+                    schema: Schema.offset)
             ],
             answers: [Answer(status: 200, text: "Events `output` and `end`.", type: "text/event-stream")],
             problems: [404, 409], handler: .guarded(.readAgent, Self.output)),
         Endpoint(
             method: .get, path: "/ai/agents/{id}/terminal",
             summary: "An agent's terminal by WebSocket: output, and input with receipts.",
+            parameters: [Parameter(name: "offset", text: "The first byte.", schema: Schema.offset)],
             answers: [Answer(status: 101, text: "A WebSocket.", type: "")], problems: [404, 409, 426],
-            handler: .guarded(.readAgent) { _ in
+            handler: .guarded(.readAgent) { call in
+                _ = try await call.agent()
                 throw Problem(
                     .upgradeRequired, "this is a WebSocket: expected an upgrade, the first on its connection",
                     headers: [(.upgrade, "websocket")])
@@ -76,7 +79,10 @@ extension Endpoint {
     private static func start(_ call: Call) async throws -> Response {
         var body = try await call.body()
         let (agent, prompt) = (try body.text("agent"), try body.text("prompt"))
-        let requestID = try Domain.RequestID(try body.text("client_request_id"))
+        guard call.services.policy.bundle.agents[try Input.name(agent)] != nil else {
+            throw Problem(.invalid, "there is no agent '\(agent)'")
+        }
+        let requestID = try Input.requestID(try body.text("client_request_id"))
         try body.finish()
         return try await call.submit(
             try ActionName(AgentDoor.action), params: ["agent": .string(agent), "prompt": .string(prompt)],
@@ -88,13 +94,17 @@ extension Endpoint {
     private static func type(_ call: Call) async throws -> Response {
         var body = try await call.body()
         let text = try body.text("text")
-        let key = try Domain.RequestID(try body.text("message_id"))
+        let key = try Input.requestID(try body.text("message_id"))
         let until = try body.optionalText("until") ?? "written"
         try body.finish()
         guard let stage = MessageLedger.Stage.allCases.first(where: { $0.name == until }), stage != .refused else {
             throw Problem(.invalid, "'until' must be one of queued, written, consumed, answered")
         }
         let agent = try await call.agent()
+        guard let ticket = call.services.streams.enter(call.workspace, agent.job.id) else {
+            throw Call.tooManyStreams(call.services)
+        }
+        defer { withExtendedLifetime(ticket) {} }
         let receipt = try await agent.type(text, key: key, until: stage) { digest in
             call.event(.typed, agent.job.id, status: "asked", action: key.description, digest: digest)
         }
@@ -117,17 +127,21 @@ extension Endpoint {
 
     private static func output(_ call: Call) async throws -> Response {
         let query = try call.query(["offset"])
-        let text = query["offset"] ?? call.request.headers[.lastEventID] ?? "0"
+        // A client that comes back asks for the same URL, and says in the header how far it was.
+        let text = call.request.headers[.lastEventID] ?? query["offset"] ?? "0"
         guard let offset = UInt64(text), offset < 1 << 50, String(offset) == text else {
             throw Problem(.invalid, "'offset' must be the number of a byte, from 0")
         }
         let agent = try await call.agent()
-        guard call.services.streams.enter(call.workspace) else { throw Call.tooManyStreams(call.services) }
+        guard let ticket = call.services.streams.enter(call.workspace, agent.job.id) else {
+            throw Call.tooManyStreams(call.services)
+        }
         let (services, principal, channel) = (call.services, call.principal, call.context.channel)
         return Response(
             status: .ok, headers: [.contentType: "text/event-stream"],
             body: ResponseBody { writer in
-                defer { services.streams.leave(principal.workspace) }
+                // Held by this closure, so that it comes back also where it is never called.
+                defer { withExtendedLifetime(ticket) {} }
                 let feed = EventFeed(channel: channel, services: services, principal: principal)
                 try await feed.run(agent, from: offset, into: &writer)
                 try await writer.finish(nil)
@@ -143,7 +157,8 @@ extension Call {
 
     static func tooManyStreams(_ services: APIServices) -> Problem {
         Problem(
-            .rateLimited, "the workspace has \(services.configuration.streamLimit) streams open already",
+            .rateLimited,
+            "too many streams or messages are open: \(services.configuration.streamLimit) for a workspace, \(services.configuration.agentStreamLimit) for an agent",
             rule: "streams", headers: [(.retryAfter, "10")])
     }
 }

@@ -13,7 +13,7 @@ extension Endpoint {
                 Parameter(name: "limit", text: "Events of a page.", schema: Schema.integer(1...200)),
                 Parameter(
                     name: "cursor", text: "`next` of the page before.",
-                    schema: ["type": "string", "pattern": "^[0-9]{1,20}(-[0-9]{1,20})?$"]),
+                    schema: ["type": "string", "pattern": "^[0-9]{1,19}(-[0-9]{1,19})?$"]),
             ],
             answers: [Answer(status: 200, text: "A page.", schema: Schema.reference("AuditPage"))],
             handler: .guarded(.readAudit, Self.readAudit))
@@ -66,7 +66,11 @@ extension Endpoint {
         Endpoint(
             method: .get, path: "/openapi.json", summary: "This document.",
             answers: [Answer(status: 200, text: "OpenAPI 3.1.", schema: ["type": "object"])],
-            handler: .open { services in .json(OpenAPIDocument.json(services.configuration)) }),
+            handler: .open { services in
+                Response(
+                    status: .ok, headers: [.contentType: "application/json"],
+                    body: ResponseBody(byteBuffer: ByteBuffer(bytes: services.document)))
+            }),
     ]
 
     private static func text(_ text: String) -> Response {

@@ -35,6 +35,8 @@ struct Endpoint: Sendable {
     var problems: [Int] = []
     let handler: Handler
 
+    private var isStream: Bool { self.answers.contains { $0.type == "text/event-stream" || $0.status == 101 } }
+
     var operation: Operation? {
         if case .guarded(let operation, _) = self.handler { operation } else { nil }
     }
@@ -42,18 +44,30 @@ struct Endpoint: Sendable {
     static let all: [Endpoint] =
         Self.jobs + Self.plans + Self.agents + Self.audit + Self.wellKnown
 
-    static func router(_ services: APIServices) -> RouterResponder<APIContext> {
-        let gatekeeper = Gatekeeper(services: services)
+    /// The methods that a path knows, as `Allow` lists them; nil for a path that there is not.
+    static func methods(of path: Substring) -> String? {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        let found = Self.all.filter { endpoint in
+            let wanted = endpoint.path.split(separator: "/", omittingEmptySubsequences: false)
+            return wanted.count == parts.count && zip(wanted, parts).allSatisfy { $0 == "{id}" || $0 == $1 }
+        }
+        guard !found.isEmpty else { return nil }
+        let names = found.flatMap { $0.method == .get && !$0.isStream ? ["GET", "HEAD"] : [$0.method.rawValue] }
+        return names.sorted().joined(separator: ", ")
+    }
+
+    static func router(_ gatekeeper: Gatekeeper) -> RouterResponder<APIContext> {
         let router = Router(context: APIContext.self)
-        router.add(middleware: RequestPipeline(gatekeeper: gatekeeper))
+        router.add(middleware: RoutingProblems())
         var methods: [String: [HTTPRequest.Method]] = [:]
         for endpoint in Self.all {
             let path = RouterPath(endpoint.path)
             methods[endpoint.path, default: []].append(endpoint.method)
             router.on(path, method: endpoint.method) { try await endpoint.answer($0, $1, gatekeeper) }
-            guard endpoint.method == .get else { continue }
+            // A stream has no head without its body.
+            guard endpoint.method == .get, !endpoint.isStream else { continue }
             methods[endpoint.path, default: []].append(.head)
-            router.on(path, method: .head) { try await endpoint.answer($0, $1, gatekeeper).createHeadResponse() }
+            router.on(path, method: .head) { try await endpoint.answer($0, $1, gatekeeper) }
         }
         // The router knows no "method not allowed": every other method of a path is told so by a route of its own.
         for (path, known) in methods {
@@ -72,7 +86,8 @@ struct Endpoint: Sendable {
         [.get, .head, .post, .put, .patch, .delete, .trace, .connect]
         + [
             "QUERY", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "SEARCH", "PURGE", "LINK",
-            "UNLINK",
+            "UNLINK", "ACL", "BIND", "REBIND", "UNBIND", "REPORT", "MERGE", "M-SEARCH", "NOTIFY", "SUBSCRIBE",
+            "UNSUBSCRIBE", "CHECKOUT", "MKACTIVITY", "MKCALENDAR", "SOURCE",
         ]
         .compactMap { HTTPRequest.Method($0) }
 
@@ -86,10 +101,33 @@ struct Endpoint: Sendable {
                 throw Problem(.unauthenticated, "a credential is needed")
             }
             try gatekeeper.authorize(principal, operation, record)
-            return try await answer(
-                Call(
-                    request: request, context: context, record: record, principal: principal,
-                    services: gatekeeper.services))
+            let call = Call(
+                request: request, context: context, record: record, principal: principal,
+                services: gatekeeper.services)
+            _ = try call.query(Set(self.parameters.map(\.name)))
+            return try await answer(call)
+        }
+    }
+}
+
+/// Says what the router itself refuses as problems, before it answers by itself.
+private struct RoutingProblems: RouterMiddleware {
+    typealias Context = APIContext
+
+    func handle(
+        _ request: Request, context: APIContext, next: @concurrent (Request, APIContext) async throws -> Response
+    ) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch let error as HTTPError {
+            switch error.status {
+            case .methodNotAllowed:
+                throw Problem(
+                    .methodNotAllowed, "this path does not know that method",
+                    headers: error.headers[.allow].map { [(.allow, $0)] } ?? [])
+            case .notFound: throw Problem(.notFound, "there is nothing here; /openapi.json tells what there is")
+            default: throw Problem(.malformed, "the request cannot be read")
+            }
         }
     }
 }

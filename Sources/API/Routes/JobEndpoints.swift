@@ -13,9 +13,9 @@ extension Endpoint {
             method: .get, path: "/ai/jobs", summary: "The workspace's jobs, the newest first, by pages.",
             parameters: [
                 Parameter(name: "limit", text: "Jobs of a page.", schema: Schema.integer(1...200)),
-                Parameter(name: "cursor", text: "`next` of the page before.", schema: Schema.uuid),
+                Parameter(name: "cursor", text: "`next` of the page before.", schema: Schema.jobID),
                 Parameter(name: "state", text: "Only those in this state.", schema: Schema.states),
-                Parameter(name: "action", text: "Only those of this action.", schema: Schema.name(64)),
+                Parameter(name: "action", text: "Only those of this action.", schema: Schema.name(64, extra: "_.")),
                 Parameter(name: "tag", text: "Only those with this tag.", schema: Schema.name(63)),
             ],
             answers: [Answer(status: 200, text: "A page.", schema: Schema.reference("JobPage"))],
@@ -33,7 +33,7 @@ extension Endpoint {
                 Answer(
                     status: 200, text: "This request id came before: the first job.",
                     schema: Schema.reference("Accepted")),
-            ], problems: [413, 415, 422], handler: .guarded(.execute, Self.execute)),
+            ], problems: [408, 413, 415], handler: .guarded(.execute, Self.execute)),
         Endpoint(
             method: .post, path: "/ai/jobs/{id}/cancel",
             summary: "Cancels a job, queued or running, on whatever node.",
@@ -57,9 +57,9 @@ extension Endpoint {
             }
             return state
         }
-        let tag = try query["tag"].map { try JobTag($0) }
-        let action = try query["action"].map { try ActionName($0) }
-        var cursor = try query["cursor"].map { try JobID($0) }
+        let tag = try query["tag"].map { try Input.tag($0) }
+        let action = try query["action"].map { try Input.action($0) }
+        var cursor = try query["cursor"].map { try Input.job($0) }
         var found: [JobRecord] = []
         var isComplete = false
         // A filter may pass over many; a page then ends early, and says where the next begins.
@@ -95,10 +95,10 @@ extension Endpoint {
 
     private static func execute(_ call: Call) async throws -> Response {
         var body = try await call.body()
-        let action = try ActionName(try body.text("action"))
+        let action = try Input.action(try body.text("action"))
         let params = try body.object("params")
-        let requestID = try Domain.RequestID(try body.text("client_request_id"))
-        let properties = try JobProperties(&body)
+        let requestID = try Input.requestID(try body.text("client_request_id"))
+        let properties = try JobProperties(&body, now: call.services.now())
         try body.finish()
         return try await call.submit(action, params: params, requestID: requestID, properties)
     }
@@ -189,7 +189,8 @@ struct JobProperties: Sendable {
 
     init() {}
 
-    init(_ body: inout BodyReader) throws {
+    /// `now` is in milliseconds since the epoch.
+    init(_ body: inout BodyReader, now: UInt64) throws {
         let names: [String: Priority] = ["high": .high, "normal": .normal, "low": .low]
         guard let priority = names[try body.optionalText("priority") ?? "normal"] else {
             throw Problem(.invalid, "'priority' must be one of high, normal, low")
@@ -203,27 +204,31 @@ struct JobProperties: Sendable {
             }
             self.start = .after(.seconds(delay))
         } else if let time {
-            self.start = .at(try Self.time(time, "run_at"))
+            let start = try Self.time(time, "run_at")
+            guard start <= now + UInt64(clamping: JobStart.longestDelay.components.seconds) * 1000 else {
+                throw Problem(.invalid, "'run_at' must be within a year")
+            }
+            self.start = .at(start)
         }
         self.deadline = try body.optionalText("deadline").map { try Self.time($0, "deadline") }
+        guard self.deadline ?? .max > now else { throw Problem(.invalid, "'deadline' has passed already") }
         self.uniqueKey = try body.optionalText("unique_key")
-        guard (1...256).contains(self.uniqueKey?.utf8.count ?? 1) else {
-            throw Problem(.invalid, "'unique_key' must have 1 to 256 bytes")
+        guard (1...256).contains(self.uniqueKey?.unicodeScalars.count ?? 1) else {
+            throw Problem(.invalid, "'unique_key' must have 1 to 256 characters")
         }
         let tags = try body.list("tags") ?? []
         guard tags.count <= JobTag.limit else { throw Problem(.invalid, "'tags' may be at most \(JobTag.limit)") }
         self.tags = try tags.map { value in
             guard let text = value.string else { throw Problem(.invalid, "'tags' must be a list of strings") }
-            return try JobTag(text)
+            return try Input.tag(text)
         }
     }
 
     private static func time(_ text: String, _ name: String) throws -> UInt64 {
-        let formats = [Date.ISO8601FormatStyle(), Date.ISO8601FormatStyle(includingFractionalSeconds: true)]
-        guard text.utf8.count <= 40, let date = formats.lazy.compactMap({ try? $0.parse(text) }).first,
-            (1..<253_402_300_800).contains(date.timeIntervalSince1970)
-        else { throw Problem(.invalid, "'\(name)' must be a time such as 2026-12-24T18:00:00Z") }
-        return UInt64(date.timeIntervalSince1970 * 1000)
+        guard let time = RFC3339.milliseconds(of: text) else {
+            throw Problem(.invalid, "'\(name)' must be a time such as 2026-12-24T18:00:00Z")
+        }
+        return time
     }
 }
 

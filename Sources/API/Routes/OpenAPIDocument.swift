@@ -4,8 +4,8 @@ internal import Domain
 /// The OpenAPI 3.1 document, made of the same endpoints as the router.
 enum OpenAPIDocument {
     /// Problems that any endpoint behind the credential may answer with.
-    private static let common = [400, 401, 403, 421, 429, 500, 503]
-    private static let open = [400, 403, 421, 429, 500, 503]
+    private static let common = [400, 401, 403, 421, 422, 429, 431, 500, 503]
+    private static let open = [400, 403, 421, 429, 431, 500, 503]
 
     static func json(_ configuration: APIConfiguration) -> JSONValue {
         var paths: [JSONMember] = []
@@ -82,9 +82,7 @@ enum OpenAPIDocument {
             return JSONMember(String(answer.status), .object(members))
         }
         let general = endpoint.operation == nil ? self.open : self.common
-        // A query that is not known, or not as it should be, is invalid wherever there is one.
-        let own = endpoint.operation == nil ? [] : [422]
-        for status in Set(general + own + endpoint.problems).sorted() {
+        for status in Set(general + endpoint.problems).sorted() {
             let response: JSONValue = [
                 "description": "A problem.",
                 "content": ["application/problem+json": ["schema": Schema.reference("Problem")]],

@@ -10,7 +10,7 @@ extension Endpoint {
             summary: "Says how a list of steps would be decided, and in which order they could run. Runs nothing.",
             body: Schema.reference("PlanRequest"),
             answers: [Answer(status: 200, text: "The decisions.", schema: Schema.reference("Plan"))],
-            problems: [413, 415, 422], handler: .guarded(.previewPlan, Self.preview))
+            problems: [408, 413, 415], handler: .guarded(.previewPlan, Self.preview))
     ]
 
     private static func preview(_ call: Call) async throws -> Response {
@@ -65,7 +65,7 @@ struct Plan {
         for (index, value) in list.enumerated() {
             guard value.members != nil else { throw Problem(.invalid, "step \(index + 1) must be an object") }
             var reader = BodyReader(value)
-            let id = try DefinitionName(try reader.text("id")).name
+            let id = try Input.name(try reader.text("id")).name
             let dependencies = try (try reader.list("depends_on") ?? []).map { item in
                 guard let name = item.string else {
                     throw Problem(.invalid, "'depends_on' of step '\(id)' must be a list of steps' ids")
@@ -74,7 +74,7 @@ struct Plan {
             }
             steps.append(
                 Step(
-                    id: id, action: try ActionName(try reader.text("action")), params: try reader.object("params"),
+                    id: id, action: try Input.action(try reader.text("action")), params: try reader.object("params"),
                     dependencies: dependencies))
             try reader.finish()
         }

@@ -7,6 +7,11 @@ enum Schema {
     static let uuid: JSONValue = [
         "type": "string", "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
     ]
+    /// Version 7, as jobs have it (RFC 9562).
+    static let jobID: JSONValue = [
+        "type": "string", "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
+    ]
+    static let offset: JSONValue = ["type": "integer", "minimum": 0, "maximum": .integer(1 << 50 - 1)]
     static let time: JSONValue = ["type": ["string", "null"], "format": "date-time"]
     static let text: JSONValue = ["type": "string"]
     static let count: JSONValue = ["type": "integer", "minimum": 0]
@@ -86,13 +91,15 @@ enum Schema {
     }
 
     private static var executeRequest: JSONValue {
-        self.object([
+        let request = self.object([
             "action": self.name(64, extra: "_."), "params": self.anyObject, "client_request_id": self.uuid,
             "priority?": ["type": "string", "enum": ["high", "normal", "low"]],
             "delay_seconds?": self.integer(0...31_622_400), "run_at?": ["type": "string", "format": "date-time"],
             "deadline?": ["type": "string", "format": "date-time"], "unique_key?": self.string(1...256),
             "tags?": self.list(self.name(63), most: 8),
         ])
+        let exclusive: JSONValue = ["required": ["delay_seconds", "run_at"]]
+        return .object((request.members ?? []) + [JSONMember("not", exclusive)])
     }
 
     private static var steps: JSONValue {

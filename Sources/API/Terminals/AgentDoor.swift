@@ -78,7 +78,7 @@ struct AgentDoor: Sendable {
 
     func output(
         from offset: UInt64, each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
-    ) async throws -> ExitRecord? {
+    ) async throws -> ExitRecord {
         try await self.door.output(from: offset, each: each)
     }
 }

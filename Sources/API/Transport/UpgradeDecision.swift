@@ -8,39 +8,45 @@ internal import NIOHTTPTypesHTTP1
 
 /// Decides on a request for a WebSocket as the router's pipeline does on every other: let in, allowed, written down.
 struct UpgradeDecision: Sendable {
-    let gatekeeper: Gatekeeper
+    let pipeline: RequestPipeline
 
     private static let suffix = "/terminal"
     private static let prefix = "/ai/agents/"
 
+    private var gatekeeper: Gatekeeper { self.pipeline.gatekeeper }
+
     func decide(_ head: HTTPRequestHead, _ channel: any Channel) async -> UpgradeVerdict {
-        let services = self.gatekeeper.services
-        let pipeline = RequestPipeline(gatekeeper: self.gatekeeper)
-        guard let request = try? HTTPRequest(head, secure: services.configuration.tls != nil, splitCookie: false)
+        guard
+            let request = try? HTTPRequest(
+                head, secure: self.gatekeeper.services.configuration.tls != nil, splitCookie: false)
         else {
-            return Self.refusal(Problem(.malformed, "the request cannot be read").response(requestID: ""), "")
+            let response = await self.pipeline.answerUnreadable(HTTPParserError.unknown, on: channel)
+            return Self.refusal(response.status.code, response.headers, "")
         }
         let record = self.gatekeeper.record(for: request)
-        var verdict: Result<TerminalSocket, Problem>
         do {
-            verdict = .success(try await self.socket(for: request, head, channel, record))
+            let socket = try await self.socket(for: request, head, channel, record)
+            try await self.gatekeeper.conclude(record, status: 101)
+            self.note(record, 101)
+            return .accept(socket, Self.headers(self.pipeline.decorated([:], request, record)))
         } catch {
-            verdict = .failure(pipeline.problem(error, record))
+            var problem = self.pipeline.problem(error, record)
+            do {
+                try await self.gatekeeper.conclude(record, status: problem.status.code)
+            } catch {
+                problem = self.pipeline.problem(error, record)
+            }
+            self.note(record, problem.status.code)
+            let fields = problem.response(requestID: record.id).headers
+            return Self.refusal(
+                problem.status.code, self.pipeline.decorated(fields, request, record),
+                problem.body(requestID: record.id).text)
         }
-        do {
-            let status = if case .failure(let problem) = verdict { problem.status.code } else { 101 }
-            try await self.gatekeeper.conclude(record, status: status)
-            services.requests.note(
-                record.facts.operation, status: status, after: record.startedAt.duration(to: .now))
-        } catch {
-            if case .success(let socket) = verdict { socket.abandon() }
-            verdict = .failure(pipeline.problem(error, record))
-        }
-        switch verdict {
-        case .success(let socket): return .accept(socket)
-        case .failure(let problem):
-            return Self.refusal(problem.response(requestID: record.id), problem.body(requestID: record.id).text)
-        }
+    }
+
+    private func note(_ record: RequestRecord, _ status: Int) {
+        self.gatekeeper.services.requests.note(
+            record.facts.operation, status: status, after: record.startedAt.duration(to: .now))
     }
 
     private func socket(
@@ -67,9 +73,10 @@ struct UpgradeDecision: Sendable {
             offset = number
         }
         let agent = try await AgentDoor.find(id, for: principal, services)
-        guard services.streams.enter(principal.workspace) else { throw Call.tooManyStreams(services) }
+        guard let ticket = services.streams.enter(principal.workspace, id) else { throw Call.tooManyStreams(services) }
         return TerminalSocket(
-            agent: agent, offset: offset, principal: principal, gatekeeper: self.gatekeeper, requestID: record.id)
+            agent: agent, offset: offset, principal: principal, gatekeeper: self.gatekeeper, requestID: record.id,
+            ticket: ticket)
     }
 
     private static func parts(of uri: String) -> (path: Substring, query: Substring) {
@@ -90,14 +97,14 @@ struct UpgradeDecision: Sendable {
         }
     }
 
-    private static func refusal(_ response: Response, _ body: String) -> UpgradeVerdict {
-        var headers = HTTPHeaders()
-        for field in response.headers { headers.add(name: field.name.rawName, value: field.value) }
-        for (name, value) in SecurityHeaders.all(isSecure: false) { headers.add(name: name.rawName, value: value) }
-        headers.replaceOrAdd(name: "Cache-Control", value: "no-store")
-        return .refuse(
+    private static func headers(_ fields: HTTPFields) -> HTTPHeaders {
+        HTTPHeaders(fields.map { ($0.name.rawName, $0.value) })
+    }
+
+    private static func refusal(_ status: Int, _ fields: HTTPFields, _ body: String) -> UpgradeVerdict {
+        .refuse(
             HTTPResponseHead(
-                version: .http1_1, status: HTTPResponseStatus(statusCode: response.status.code), headers: headers),
+                version: .http1_1, status: HTTPResponseStatus(statusCode: status), headers: self.headers(fields)),
             ByteBuffer(string: body))
     }
 }

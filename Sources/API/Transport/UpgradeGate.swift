@@ -15,7 +15,8 @@ enum Negotiated: Sendable {
 
 /// What is answered to a request for a WebSocket.
 enum UpgradeVerdict: Sendable {
-    case accept(TerminalSocket)
+    /// With what its answer carries beside the handshake.
+    case accept(TerminalSocket, HTTPHeaders)
     case refuse(HTTPResponseHead, ByteBuffer)
 }
 
@@ -131,7 +132,8 @@ final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler {
             self.timer?.cancel()
             switch verdict {
             case .refuse(let head, let body): self.refuse(context: context, head: head, body: body)
-            case .accept(let socket): self.upgrade(context: context, head: head, socket: socket)
+            case .accept(let socket, let headers):
+                self.upgrade(context: context, head: head, socket: socket, headers: headers)
             }
         }
     }
@@ -150,7 +152,9 @@ final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
-    private func upgrade(context: ChannelHandlerContext, head: HTTPRequestHead, socket: TerminalSocket) {
+    private func upgrade(
+        context: ChannelHandlerContext, head: HTTPRequestHead, socket: TerminalSocket, headers: HTTPHeaders
+    ) {
         let (channel, operations) = (context.channel, context.pipeline.syncOperations)
         let wrap = self.parts.wrapWebSocket
         let upgrader = NIOTypedWebSocketServerUpgrader<WebSocketChannel>(
@@ -158,7 +162,7 @@ final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler {
             shouldUpgrade: { channel, _ in channel.eventLoop.makeSucceededFuture([:]) },
             upgradePipelineHandler: { channel, _ in channel.eventLoop.makeCompletedFuture { try wrap(channel) } })
         self.state = .switching([])
-        upgrader.buildUpgradeResponse(channel: channel, upgradeRequest: head, initialResponseHeaders: [:])
+        upgrader.buildUpgradeResponse(channel: channel, upgradeRequest: head, initialResponseHeaders: headers)
             .assumeIsolated()
             .flatMap { headers in operations.removeHandler(self.parts.decoder).map { headers } }
             .flatMap { headers in
@@ -196,6 +200,12 @@ final class ConnectionReader: ChannelInboundHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .head(var head) = self.unwrapInboundIn(data) else { return context.fireChannelRead(data) }
+        // One coding, in one spelling, and none in the version that does not know it: nobody on the way can then have
+        // read the body's end elsewhere.
+        let codings = head.headers["transfer-encoding"]
+        guard codings.isEmpty || (codings == ["chunked"] && head.version == .http1_1) else {
+            return context.fireErrorCaught(HTTPParserError.unknown)
+        }
         // Behind an upgrade or a tunnel that was not taken nothing more is read.
         if !head.isKeepAlive || head.headers.contains(name: "upgrade") || head.method == .CONNECT {
             head.headers.replaceOrAdd(name: "Connection", value: "close")

@@ -38,6 +38,8 @@ int orc_listen_unix(const char *path);
 // Accepts one connection of a process of this user; -EPERM when the peer is another user's.
 int orc_accept_same_user(int listener);
 int orc_connect_unix(const char *path);
+// 0 when somebody listens at a Unix socket; never waits.
+int orc_probe_unix(const char *path);
 
 // Blocks the signals and returns a descriptor that reads them: SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGWINCH.
 int orc_signal_descriptor(void);

@@ -50,9 +50,19 @@ package enum Argon2id {
     /// True when `secret` is the one that was hashed; false for a wrong secret and for a string that is no
     /// Argon2id hash. Compares in constant time.
     package static func verify(_ secret: [UInt8], against encoded: String) -> Bool {
+        self.check(secret, against: encoded) == true
+    }
+
+    /// As `verify`; nil when it could not be told, for want of memory above all.
+    static func check(_ secret: [UInt8], against encoded: String) -> Bool? {
         guard encoded.hasPrefix("$argon2id$") else { return false }
-        return unsafe secret.withUnsafeBytes { secret in
-            unsafe argon2id_verify(encoded, secret.baseAddress, secret.count) == ARGON2_OK.rawValue
+        let status = unsafe secret.withUnsafeBytes { secret in
+            unsafe argon2id_verify(encoded, secret.baseAddress, secret.count)
+        }
+        switch status {
+        case ARGON2_OK.rawValue: return true
+        case ARGON2_MEMORY_ALLOCATION_ERROR.rawValue, ARGON2_THREAD_FAIL.rawValue: return nil
+        default: return false
         }
     }
 }

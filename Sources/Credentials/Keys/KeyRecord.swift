@@ -60,11 +60,11 @@ package struct KeyRecord: Hashable, Sendable {
             credential: .key(self.id), expiresAt: self.expiresAt == 0 ? nil : self.expiresAt / 1000)
     }
 
-    /// What must not be changed by who can only write to the store; revocation and use may.
+    /// What must not be changed by who can only write to the store: all but when it was used, and what people call it.
     var proven: [UInt8] {
         let parts = [
             self.id, self.workspace.name, self.roles.map(\.name).joined(separator: ","), self.hash,
-            String(self.createdAt), String(self.expiresAt),
+            String(self.createdAt), String(self.expiresAt), String(self.revokedAt),
         ]
         return Array(parts.joined(separator: "\n").utf8)
     }

@@ -5,7 +5,7 @@ package import NIOPosix
 internal import TransportSecurity
 
 /// The keys of an issuer as it publishes them: found by OpenID Connect Discovery, kept, and asked for again when they are
-/// old or a token names one that is not among them, at most once a minute.
+/// old, and when a token names one that is not among them, each at most once a minute.
 ///
 /// While the issuer is away the last keys go on for a day.
 package actor PublishedKeys: KeySource {
@@ -16,6 +16,8 @@ package actor PublishedKeys: KeySource {
         package var authorityFile: String?
         package var refreshInterval: Duration = .seconds(600)
         package var shortestPause: Duration = .seconds(60)
+        /// As long as there are none at all.
+        package var firstPause: Duration = .seconds(5)
         /// Keys older than this are no longer believed.
         package var longestAge: Duration = .seconds(86_400)
 
@@ -62,12 +64,15 @@ package actor PublishedKeys: KeySource {
 
     package func keys(knowing id: String) async -> Result<KeySet, CredentialsError> {
         let now = self.clock()
-        let isOld = self.known.map { now - $0.at >= self.configuration.refreshInterval } ?? true
-        let isUnknown = self.known.map { !$0.set.knows(id) } ?? true
-        if isOld {
-            await self.refresh(at: now, for: .age)
-        } else if isUnknown {
-            await self.refresh(at: now, for: .unknownKey)
+        if let known = self.known, now - known.at < self.configuration.longestAge {
+            if known.set.knows(id) {
+                // Good ones are at hand: newer ones are asked for beside the request.
+                if now - known.at >= self.configuration.refreshInterval { _ = self.refresh(at: now, for: .age) }
+                return .success(known.set)
+            }
+            await self.refresh(at: now, for: .unknownKey)?.value
+        } else {
+            await self.refresh(at: now, for: .age)?.value
         }
         guard let known = self.known, self.clock() - known.at < self.configuration.longestAge else {
             return .failure(
@@ -77,15 +82,18 @@ package actor PublishedKeys: KeySource {
         return .success(known.set)
     }
 
-    /// At most once in the shortest pause, whatever is asked for; who comes meanwhile waits for the same answer.
-    private func refresh(at now: ContinuousClock.Instant, for reason: Reason) async {
-        if let pending = self.pending { return await pending.value }
-        if let time = self.askedAt[reason], now - time < self.configuration.shortestPause { return }
+    /// The answer that is being waited for, or a new one unless the same reason had one just now; nil then.
+    private func refresh(at now: ContinuousClock.Instant, for reason: Reason) -> Task<Void, Never>? {
+        if let pending = self.pending { return pending }
+        let pause = self.known == nil ? self.configuration.firstPause : self.configuration.shortestPause
+        if let time = self.askedAt[reason], now - time < pause { return nil }
         self.askedAt[reason] = now
-        let task = Task { await self.load() }  // awaited here, and by all who come before its end
+        let task = Task {  // awaited by all who need what it brings
+            await self.load()
+            self.pending = nil
+        }
         self.pending = task
-        await task.value
-        self.pending = nil
+        return task
     }
 
     private func load() async {

@@ -54,8 +54,9 @@ struct DenyList: Sendable {
     private var subjects: [String: UInt64] = [:]
     private var everything: UInt64 = 0
 
-    init(_ denials: [TokenDenial] = []) {
-        for denial in denials {
+    /// Those that still concern some token at `now`, in seconds since the epoch.
+    init(_ denials: [TokenDenial] = [], now: UInt64 = 0) {
+        for denial in denials where denial.until > now {
             switch denial.target {
             case .token(let id): self.tokens.insert(id)
             case .subject(let name): self.subjects[name] = max(self.subjects[name] ?? 0, denial.issuedBefore)
@@ -64,7 +65,6 @@ struct DenyList: Sendable {
         }
     }
 
-    /// A token without `iat` counts as old.
     func denies(id: String?, subject: String, issuedAt: UInt64) -> Bool {
         if let id, self.tokens.contains(id) { return true }
         return issuedAt < self.everything || issuedAt < self.subjects[subject] ?? 0

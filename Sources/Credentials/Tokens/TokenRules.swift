@@ -17,10 +17,12 @@ package struct TokenRules: Sendable {
     /// Seconds by which clocks may differ.
     package var leeway: UInt64
 
+    package static let standardLeeway: UInt64 = 60
+
     package init(
         issuer: String, audience: String, algorithms: Set<SignatureKey.Algorithm> = [.rs256],
         workspaceClaim: String, rolesClaim: String? = nil, authorizedParties: Set<String> = [],
-        longestLifetime: UInt64 = 3600, leeway: UInt64 = 60
+        longestLifetime: UInt64 = 3600, leeway: UInt64 = standardLeeway
     ) {
         self.issuer = issuer
         self.audience = audience
@@ -138,10 +140,11 @@ package struct TokenRules: Sendable {
         }
         var roles: [DefinitionName] = []
         for item in list {
-            guard let text = item.string, let role = try? DefinitionName(text) else {
+            guard let text = item.string else {
                 throw TokenRefusal("roles", "its roles are unusable: expected a list of names")
             }
-            roles.append(role)
+            // Roles of other applications mean nothing here, as unknown scopes do.
+            if let role = try? DefinitionName(text) { roles.append(role) }
         }
         return roles
     }

@@ -195,7 +195,7 @@ extension QueueMachine {
             guard let place = list.firstIndex(of: after) else { return [] }
             list.removeFirst(place + 1)
         }
-        return list.prefix(limit).compactMap { self.job($0, in: workspace) }
+        return list.prefix(limit).compactMap { self.job($0, in: workspace)?.withoutResult }
     }
 
     package func statistics(at now: UInt64) -> QueueStatistics {

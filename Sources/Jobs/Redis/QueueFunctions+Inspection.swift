@@ -11,11 +11,19 @@ extension QueueFunctions {
           return {job, record, node or '', f, c, redis.call('HGET', P .. 'progress', job) or ''}
         end
 
+        -- a record up to its result: see StoredRecord
+        local function without_result(record)
+          local reason = string.byte(record, 14) * 256 + string.byte(record, 15)
+          local place = 16 + reason
+          for i = 1, 3 do place = place + 1 + string.byte(record, place) end
+          return string.sub(record, 1, place - 1)
+        end
+
         -- workspace, job id -> record or false
         register('job', READ, function(keys, args) return shown(prefix(keys), args[1], args[2]) end)
 
         -- workspace, most, tag or '', job id or '' -> records, newest first, older than the job where one is given;
-        -- those past their retention are left out
+        -- those past their retention are left out, and so are results
         register('jobs', READ, function(keys, args)
           local P = prefix(keys)
           local out = {}
@@ -29,7 +37,10 @@ extension QueueFunctions {
           local last = from + tonumber(args[2]) - 1
           for _, job in ipairs(redis.call('LRANGE', P .. 'w:' .. args[1] .. list, from, last)) do
             local record = shown(P, args[1], job)
-            if record then out[#out + 1] = record end
+            if record then
+              record[2] = without_result(record[2])
+              out[#out + 1] = record
+            end
           end
           return out
         end)

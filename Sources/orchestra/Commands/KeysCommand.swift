@@ -79,10 +79,17 @@ struct KeysCommand: AsyncParsableCommand {
                 let ids = self.ids
                 try await self.scope.withSession { session, _ in
                     let desk = try KeyDesk(session)
+                    var failures: [String] = []
+                    // All of them, whatever becomes of one: somebody may be in a hurry.
                     for id in ids {
-                        try await desk.revoke(id)
-                        Orchestra.say("key \(id) is revoked")
+                        do {
+                            try await desk.revoke(id)
+                            Orchestra.say("key \(id) is revoked")
+                        } catch {
+                            failures.append(CommandError(error).message)
+                        }
                     }
+                    guard failures.isEmpty else { throw CommandError(.data, failures.joined(separator: "; ")) }
                 }
             }
         }
@@ -110,10 +117,13 @@ struct KeysCommand: AsyncParsableCommand {
                 try await self.scope.withSession { session, _ in
                     let desk = try KeyDesk(session)
                     let old = try await desk.record(id)
+                    guard old.revokedAt == 0 else {
+                        throw CommandError(.data, "the key \(id) is revoked; make another with: orchestra keys create")
+                    }
                     let (key, record) = try await desk.create(
                         in: old.workspace, roles: old.roles, label: old.label, lifetime: lifetime)
-                    if revokes { try await desk.revoke(id) }
                     KeyDesk.show(key, record, json: json)
+                    if revokes { try await desk.revoke(id) }
                 }
             }
         }
@@ -177,7 +187,7 @@ struct KeyDesk: Sendable {
         let record = try await self.record(id)
         let now = try await self.session.queue.time()
         try await self.note(.keyRevoked, record, at: now)
-        try await self.store.revoke(id, at: now)
+        try await self.store.revoke(record, at: now)
     }
 
     private func note(_ kind: AuditEvent.Kind, _ record: KeyRecord, at now: UInt64) async throws {

@@ -37,8 +37,10 @@ struct TokensCommand: AsyncParsableCommand {
                 try await self.scope.withSession { session, workspace in
                     let now = try await session.queue.time()
                     // No token lives longer than a day; its denial needs no more than two.
+                    // The issuer's clock may be ahead by what tokens are allowed; those of the next minute are hit, too.
                     let denial = TokenDenial(
-                        target: target, issuedBefore: now / 1000 + 1, until: now / 1000 + 2 * 86_400)
+                        target: target, issuedBefore: now / 1000 + TokenRules.standardLeeway + 1,
+                        until: now / 1000 + 2 * 86_400)
                     let event = AuditEvent(
                         kind: .tokensRevoked, workspace: workspace, actor: "cli:\(NSUserName())",
                         action: denial.text, jobID: nil, status: "revoked", rule: "operator", duration: .zero,

@@ -25,7 +25,7 @@ extension Context {
             configuration.hosts = []
         }
         if case .unix = address, hosts.isEmpty { configuration.hosts = [] }
-        configuration.origins = Set(try self.list("api.origins").map(Self.origin))
+        configuration.origins = Set(try self.list("api.origins").map { Array(try Self.origin($0).utf8) })
         configuration.clients = try self.ranges("api.clients")
         configuration.proxies = try self.ranges("api.proxies")
         configuration.publicURL = self.settings.text("api.public-url").map {
@@ -51,6 +51,9 @@ extension Context {
                     "auth.algorithms: '\(Printable.text(name))' is none of RS256, ES256, EdDSA")
             }
             return algorithm
+        }
+        guard !algorithms.isEmpty else {
+            throw CommandError.configuration("auth.algorithms is empty: expected some of RS256, ES256, EdDSA")
         }
         return TokenRules(
             issuer: issuer, audience: audience, algorithms: Set(algorithms),
