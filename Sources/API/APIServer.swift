@@ -1,4 +1,5 @@
 internal import CoreMetrics
+internal import Glibc
 internal import HummingbirdCore
 package import Logging
 internal import NIOCore
@@ -47,7 +48,10 @@ package struct APIServer: Sendable {
                 address: address, backlog: 512,
                 availableConnectionsDelegate: MaximumAvailableConnections(
                     configuration.connectionLimit, logger: logger)),
-            onServerRunning: { channel in bound(channel.localAddress?.port ?? 0) },
+            onServerRunning: { channel in
+                if case .unix(let path) = configuration.address { _ = unsafe chmod(path, 0o600) }
+                bound(channel.localAddress?.port ?? 0)
+            },
             eventLoopGroup: self.services.group, logger: Self.quiet)
         // Not a child: it must not be cancelled while it accepts, but be told to stop, and its end is awaited below.
         let serving = Task { try await server.run() }

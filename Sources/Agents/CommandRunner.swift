@@ -64,10 +64,13 @@ package struct CommandRunner: Sendable {
         // A session of its own: ^C at the node's terminal asks the node to drain, not the commands to die.
         options.createSession = true
         options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: self.configuration.stopTimeout)]
+        let input = try SpecFile(spec.encoded)
+        defer { input.close() }
         let result = try await Subprocess.run(
             .path(FilePath(self.configuration.shim)), arguments: ["command"],
             environment: .custom(["SWIFT_BACKTRACE": "enable=no"]), platformOptions: options,
-            input: .array(spec.encoded), output: .bytes(limit: 4 * self.configuration.outputLimit + 4096),
+            input: .fileDescriptor(input.descriptor, closeAfterSpawningProcess: false),
+            output: .bytes(limit: 4 * self.configuration.outputLimit + 4096),
             error: .sequence
         ) { execution in
             var complaints = ""

@@ -151,9 +151,12 @@ package struct EscapeTest: Sendable {
     ) async throws -> [UInt8] {
         let spec = try self.launch(
             argv, environment, outside.workspace, .direct(terminal: (columns: 80, rows: 24)))
+        let input = try SpecFile(spec.encoded)
+        defer { input.close() }
         let result = try await Subprocess.run(
             .path(FilePath(self.configuration.shim)), arguments: ["direct", "0"],
-            environment: .custom(["SWIFT_BACKTRACE": "enable=no"]), input: .array(spec.encoded),
+            environment: .custom(["SWIFT_BACKTRACE": "enable=no"]),
+            input: .fileDescriptor(input.descriptor, closeAfterSpawningProcess: false),
             output: .bytes(limit: 4 * 1024 * 1024), error: .discarded)
         guard result.terminationStatus != .exited(GuardWords.refusal) else {
             throw AgentError(code: .launchFailed, message: "the sandbox of '\(argv.last ?? "")' was refused")

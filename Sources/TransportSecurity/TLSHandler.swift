@@ -37,6 +37,8 @@ package class TLSHandler: ChannelDuplexHandler {
     /// A read that nothing has been delivered for.
     private var isReadWanted = false
     private var timer: Scheduled<Void>?
+    /// The good-bye that is under way or has left.
+    private var leaving: EventLoopFuture<Void>?
 
     init(session: TLSSession, handshakeTimeout: TimeAmount) {
         self.session = session
@@ -152,10 +154,15 @@ package class TLSHandler: ChannelDuplexHandler {
     package func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
         let farewell = mode == .input ? nil : self.closeOutput(context: context)
         if mode != .output { self.isInputClosed = true }
+        if mode == .all, let leaving = self.leaving {
+            let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+            return leaving.whenComplete { _ in bound.value.close(mode: mode, promise: promise) }
+        }
         guard let farewell else { return context.close(mode: mode, promise: promise) }
         // Closed only once the good-bye has left: who closes when a write is done does so in the middle of a flush, and
         // what is written then would be dropped.
         let written = context.eventLoop.makePromise(of: Void.self)
+        self.leaving = written.futureResult
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
         let patience = context.eventLoop.scheduleTask(in: Self.farewellTimeout) {
             written.fail(ChannelError.connectTimeout(Self.farewellTimeout))

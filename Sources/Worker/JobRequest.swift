@@ -19,6 +19,8 @@ package struct JobRequest: Sendable {
     package var tags: [JobTag]
     /// The tick of a schedule that it is for.
     package var tick: ScheduleTick?
+    /// What the request that brought it is called in the audit trail, and where that came from.
+    package var origin: (requestID: String, address: String, node: String) = ("", "", "")
 
     package init(
         workspace: WorkspaceID, action: ActionName, requestID: RequestID, params: [UInt8], actor: String,
@@ -117,11 +119,13 @@ package struct JobRequest: Sendable {
         _ kind: AuditEvent.Kind, _ job: JobID?, status: String, rule: String, reason: String, at now: UInt64,
         _ digester: ParamsDigester
     ) throws -> [UInt8] {
-        AuditEvent(
+        var event = AuditEvent(
             kind: kind, workspace: self.workspace, actor: self.actor, action: self.action.name, jobID: job,
             status: status, rule: rule, duration: .zero, errorReason: reason,
-            paramsDigest: try digester.digest(self.params), node: "", time: now
-        ).encoded
+            paramsDigest: try digester.digest(self.params), node: self.origin.node, time: now)
+        event.requestID = self.origin.requestID
+        event.address = self.origin.address
+        return event.encoded
     }
 
     private var quarantineText: String {

@@ -95,4 +95,23 @@ struct ShimTests {
             _ = try await shim.wait()
         }
     }
+
+    @Test("a shim that ends before it has read what to launch is an error of that launch, and ends nothing else")
+    func deafShim() async throws {
+        try await withDirectory { directory in
+            let plan = TestSandbox.plan(.namespaces, directory: directory)
+            try FileManager.default.createDirectory(atPath: directory + "/w", withIntermediateDirectories: false)
+            let spec = try plan.launch(
+                ["/bin/true"], profile: .measured, workspace: directory + "/w",
+                connection: .command(
+                    input: [UInt8](repeating: 1, count: 500_000), outputLimit: 1024, ownerPID: getpid()))
+            // It reads nothing; a pipe of that size could not be written.
+            let runner = CommandRunner(
+                configuration: AgentConfiguration(
+                    root: directory + "/a", workspaces: directory, shim: "/bin/true", tmux: "/usr/bin/tmux",
+                    plan: plan, orphanGrace: .seconds(5), secrets: SecretStore(root: directory + "/s")),
+                processID: getpid())
+            for _ in 0..<20 { await #expect(throws: (any Error).self) { try await runner.run(spec) } }
+        }
+    }
 }

@@ -98,9 +98,13 @@ package func runProgram(
     let settings = variables
     return try await withThrowingTaskGroup(of: (code: Int32, output: String, errors: String).self) { group in
         group.addTask {
+            // A file and not a pipe: a program that ends before it has read a pipe would end the tests, too.
+            let file = try InputFile(input)
+            defer { file.close() }
             let result = try await Subprocess.run(
                 .path(FilePath(executable)), arguments: Arguments(arguments), environment: .custom(settings),
-                input: .string(input), output: .string(limit: 16 * 1024 * 1024), error: .string(limit: 1024 * 1024))
+                input: .fileDescriptor(file.descriptor, closeAfterSpawningProcess: false),
+                output: .string(limit: 16 * 1024 * 1024), error: .string(limit: 1024 * 1024))
             guard case .exited(let code) = result.terminationStatus else {
                 return (-1, result.standardOutput, result.standardError)
             }
@@ -114,4 +118,18 @@ package func runProgram(
         guard let first = try await group.next() else { throw TestFailure("nothing was run") }
         return first
     }
+}
+
+/// Text as a file that has no name any more.
+private struct InputFile {
+    let descriptor: FileDescriptor
+
+    init(_ text: String) throws {
+        let path = NSTemporaryDirectory() + "/orchestra-input-\(UUID().uuidString)"
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        self.descriptor = try FileDescriptor.open(FilePath(path), .readOnly)
+    }
+
+    func close() { try? self.descriptor.close() }
 }

@@ -147,10 +147,11 @@ extension Call {
         _ properties: JobProperties = JobProperties()
     ) async throws -> Response {
         try await self.note(params: params)
-        let request = JobRequest(
+        var request = JobRequest(
             workspace: self.workspace, action: action, requestID: requestID, params: params.bytes,
             actor: self.principal.actor, priority: properties.priority, start: properties.start,
             deadline: properties.deadline, uniqueKey: properties.uniqueKey, tags: properties.tags)
+        request.origin = (self.record.id, self.record.facts.address, self.services.node)
         let answers = try await JobRequest.submit(
             [request], to: self.services.store, keys: self.services.keys,
             digester: ParamsDigester(key: try await self.services.keys.digestKey()), policy: self.services.policy)

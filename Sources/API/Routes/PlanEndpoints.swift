@@ -10,7 +10,7 @@ extension Endpoint {
             summary: "Says how a list of steps would be decided, and in which order they could run. Runs nothing.",
             body: Schema.reference("PlanRequest"),
             answers: [Answer(status: 200, text: "The decisions.", schema: Schema.reference("Plan"))],
-            problems: [408, 413, 415], handler: .guarded(.previewPlan, Self.preview))
+            problems: [408, 409, 413, 415], handler: .guarded(.previewPlan, Self.preview))
     ]
 
     private static func preview(_ call: Call) async throws -> Response {
@@ -84,14 +84,14 @@ struct Plan {
 
     private static func order(of steps: [Step]) throws -> [String] {
         let names = Set(steps.map(\.id))
-        guard names.count == steps.count else { throw Problem(.invalid, "two steps have one id") }
+        guard names.count == steps.count else { throw Problem(.conflict, "two steps have one id") }
         for step in steps {
             guard Set(step.dependencies).count == step.dependencies.count else {
-                throw Problem(.invalid, "step '\(step.id)' depends on one step twice")
+                throw Problem(.conflict, "step '\(step.id)' depends on one step twice")
             }
             for name in step.dependencies where !names.contains(name) {
                 throw Problem(
-                    .invalid, "step '\(step.id)' depends on '\(Printable.text(name, limit: 63))', which is no step")
+                    .conflict, "step '\(step.id)' depends on '\(Printable.text(name, limit: 63))', which is no step")
             }
         }
         var (order, done): ([String], Set<String>) = ([], [])
@@ -99,7 +99,7 @@ struct Plan {
             let ready = steps.filter { !done.contains($0.id) && $0.dependencies.allSatisfy(done.contains) }
             guard !ready.isEmpty else {
                 let left = steps.map(\.id).filter { !done.contains($0) }.joined(separator: ", ")
-                throw Problem(.invalid, "the steps depend on each other in a circle: \(left)")
+                throw Problem(.conflict, "the steps depend on each other in a circle: \(left)")
             }
             order += ready.map(\.id)
             done.formUnion(ready.map(\.id))

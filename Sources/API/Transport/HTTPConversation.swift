@@ -30,16 +30,18 @@ struct HTTPConversation: Sendable {
         do {
             try await channel.executeThenClose { inbound, outbound in
                 var parts = inbound.makeAsyncIterator()
+                var isReadable = true
                 do {
                     while case .head(let head)? = try await parts.next() {
                         guard try await self.exchange(head, &parts, outbound, channel.channel) else { break }
                     }
                 } catch let error as HTTPParserError {
+                    isReadable = false
                     let response = await self.pipeline.answerUnreadable(error, on: channel.channel)
                     try await self.write(response, outbound, channel.channel)
                 }
                 outbound.finish()
-                try await self.drain(&parts, channel.channel)
+                try await self.drain(&parts, isReadable, channel.channel)
             }
         } catch {
             self.logger.trace("a connection ended", error: error)
@@ -135,16 +137,19 @@ struct HTTPConversation: Sendable {
     /// Takes what the client still sends, for a moment: closing with bytes unread would reset the connection, and the
     /// client might never see the answer.
     @concurrent
-    private func drain(_ parts: inout Parts, _ channel: any Channel) async throws {
+    private func drain(_ parts: inout Parts, _ isReadable: Bool, _ channel: any Channel) async throws {
         let deadline = channel.eventLoop.scheduleTask(in: Self.drainTime) { channel.close(promise: nil) }
         defer { deadline.cancel() }
         var count = 0
-        do {
-            while count < Self.drainLimit, let part = try await parts.next() {
-                if case .body(let bytes) = part { count += bytes.readableBytes }
-            }
-        } catch is HTTPParserError {
-            try await channel.closeFuture.get()
+        if isReadable {
+            do {
+                while count < Self.drainLimit, let part = try await parts.next() {
+                    if case .body(let bytes) = part { count += bytes.readableBytes }
+                }
+                return
+            } catch is HTTPParserError {}
         }
+        // What comes now is dropped unread; the client closes once it has the answer, or the deadline does.
+        try await channel.closeFuture.get()
     }
 }
