@@ -90,7 +90,7 @@ private struct AuthenticatorBench: Sendable {
     func pass(_ duration: Duration = .seconds(5)) { self.now.advance(duration) }
 }
 
-@Suite("API keys")
+@Suite("API keys", .serialized)
 struct AuthenticatorTests {
     @Test("a key opens its workspace in its role, and nothing else does")
     func accepts() async throws {
@@ -274,7 +274,7 @@ struct AuthenticatorTests {
             let (key, _) = try await bench.key(parameters: parameters)
             var (unknown, wrong): ([Duration], [Duration]) = ([], [])
             let clock = ContinuousClock()
-            for round in 0..<60 {
+            for round in 0..<30 {
                 let stranger = try APIKey.random().text
                 let secret = try APIKey.random().text.suffix(52)
                 let guess = String(key.text.dropLast(52) + secret)
@@ -283,8 +283,9 @@ struct AuthenticatorTests {
                     if text == stranger { unknown.append(time) } else { wrong.append(time) }
                 }
             }
-            let ratio = unknown.sorted()[30] / wrong.sorted()[30]
-            // Their medians lie within a few hundredths; an answer without the hash would be a hundredth of the other.
+            // The quickest of each: whatever else the machine does only makes some slower. An answer without the hash would
+            // take a hundredth of the other.
+            let ratio = (unknown.min() ?? .zero) / (wrong.min() ?? .seconds(1))
             #expect(ratio > 0.5 && ratio < 2, "\(ratio)")
         }
     }

@@ -3,7 +3,7 @@ import Foundation
 import Policy
 import Testing
 
-@Suite("JSON Schema")
+@Suite("JSON Schema", .serialized)
 struct JSONSchemaTests {
     static func value(_ text: String) throws -> JSONValue {
         try JSONParser.parse(Array(text.utf8), depthLimit: 64)

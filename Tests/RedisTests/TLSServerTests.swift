@@ -251,7 +251,8 @@ private struct Events {
 }
 
 @Suite(
-    "TLS of a server", .enabled(if: isInstalled("openssl"), "needs the openssl command"), .timeLimit(.minutes(5)))
+    "TLS of a server", .serialized, .enabled(if: isInstalled("openssl"), "needs the openssl command"),
+    .timeLimit(.minutes(5)))
 struct TLSServerTests {
     @Test("s_client shakes hands in TLS 1.3, gets its echo and no session ticket; TLS 1.2 is refused")
     func versions() async throws {

@@ -3,248 +3,258 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite(
-    "An agent's terminal over the API", .serialized,
-    .enabled(if: !isRoot && isInstalled("curl"), "needs curl and an ordinary user"))
-struct TerminalAPITests {
-    /// Starts an agent through the API and waits until its terminal shows something.
-    private static func agent(_ bench: APIBench, prompt: String) async throws -> String {
-        let body: JSONValue = [
-            "agent": "session", "prompt": .string(prompt), "client_request_id": .string(UUID().uuidString.lowercased()),
-        ]
-        let answer = try await bench.ask("POST", "/ai/agents", json: body.text)
-        #expect(answer.status == 202, "\(answer.body)")
-        let id = try #require(try answer.json()["job_id"]?.string)
-        try await eventually("the agent is ready") {
-            let shown = try await bench.ask("GET", "/ai/agents/\(id)")
-            return try shown.status == 200 && ["ready", "busy", "waiting"].contains(shown.json()["state"]?.string)
+extension APISuites {
+    @Suite(
+        "An agent's terminal over the API", .serialized,
+        .enabled(if: !isRoot && isInstalled("curl"), "needs curl and an ordinary user"))
+    struct TerminalAPITests {
+        /// Starts an agent through the API and waits until its terminal shows something.
+        private static func agent(_ bench: APIBench, prompt: String) async throws -> String {
+            let body: JSONValue = [
+                "agent": "session", "prompt": .string(prompt),
+                "client_request_id": .string(UUID().uuidString.lowercased()),
+            ]
+            let answer = try await bench.ask("POST", "/ai/agents", json: body.text)
+            #expect(answer.status == 202, "\(answer.body)")
+            let id = try #require(try answer.json()["job_id"]?.string)
+            try await eventually("the agent is ready") {
+                let shown = try await bench.ask("GET", "/ai/agents/\(id)")
+                return try shown.status == 200 && ["ready", "busy", "waiting"].contains(shown.json()["state"]?.string)
+            }
+            return id
         }
-        return id
-    }
 
-    private static func authorization(_ bench: APIBench, _ role: String) -> String {
-        "Authorization: Bearer \(bench.keys[role] ?? "")"
-    }
-
-    /// What came so far.
-    private struct Seen {
-        var output: [UInt8] = []
-        var others: [JSONValue] = []
-        var shown: String { String(decoding: self.output, as: UTF8.self) }
-        func has(_ name: String, _ value: String) -> Bool { self.others.contains { $0[name]?.string == value } }
-    }
-
-    /// Reads until it is enough; throws when the socket ends before.
-    private static func read(
-        _ socket: TestWebSocket, into seen: inout Seen, until isEnough: (Seen) -> Bool
-    ) async throws {
-        while !isEnough(seen) {
-            guard let frame = await socket.next(), frame.opcode != 8 else {
-                throw TestFailure("the socket ended; seen: \(seen.shown) \(seen.others.map(\.text))")
-            }
-            guard frame.opcode == 1 else { continue }
-            let value = try JSONParser.parse(frame.payload)
-            if value["type"] == "output" {
-                #expect(value["offset"]?.integer != nil)
-                seen.output += Array(Data(base64Encoded: value["bytes"]?.string ?? "") ?? Data())
-            } else {
-                seen.others.append(value)
-            }
+        private static func authorization(_ bench: APIBench, _ role: String) -> String {
+            "Authorization: Bearer \(bench.keys[role] ?? "")"
         }
-    }
 
-    private static func input(_ text: String, until: String = "answered") -> String {
-        let value: JSONValue = [
-            "type": "input", "text": .string(text), "message_id": .string(UUID().uuidString.lowercased()),
-            "until": .string(until),
-        ]
-        return value.text
-    }
-
-    /// The code with which the server closes.
-    private static func closing(_ socket: TestWebSocket) async -> Int? {
-        while let frame = await socket.next() { if frame.opcode == 8 { return frame.code } }
-        return nil
-    }
-
-    @Test("what is typed comes with receipts and an audit row, what is shown comes whole, from any place on")
-    func conversation() async throws {
-        try await APIBench.with(withSession: true) { bench in
-            let id = try await Self.agent(bench, prompt: "echo be''gun")
-            let path = "/ai/agents/\(id)/terminal"
-            var first = Seen()
-            try await TestWebSocket.with(
-                port: bench.port, path: path, headers: [Self.authorization(bench, "developer")]
-            ) { socket in
-                #expect(socket.answer.hasPrefix("HTTP/1.1 101"), "\(socket.answer)")
-                try await Self.read(socket, into: &first) { $0.shown.contains("begun") }
-                try await socket.send(Self.input("echo mar''ker"))
-                try await Self.read(socket, into: &first) { $0.shown.contains("marker") && $0.has("type", "receipt") }
-                #expect(first.has("stage", "answered"))
-                try await socket.send(opcode: 9, [1, 2])
-                while let frame = await socket.next(), frame.opcode != 10 {}
-            }
-            let typed = try await bench.rows("agent.input")
-            #expect(typed.count == 1 && typed.first?["job_id"]?.string == id)
-            #expect(typed.first?["params_hmac"]?.string?.count == 64)
-            #expect(try await bench.rows().contains { $0["status"] == "101" && $0["action"] == "agents.read" })
-            // From the fifth byte on; and a viewer may look and not type.
-            try await TestWebSocket.with(
-                port: bench.port, path: path + "?offset=5", headers: [Self.authorization(bench, "viewer")]
-            ) { socket in
-                var seen = Seen()
-                try await Self.read(socket, into: &seen) { $0.shown.contains("marker") }
-                #expect(seen.output.starts(with: first.output.dropFirst(5).prefix(20)))
-                try await socket.send(Self.input("echo no"))
-                try await Self.read(socket, into: &seen) { $0.has("code", "forbidden") }
-            }
-            let events = try await bench.ask("POST", "/ai/agents/\(id)/stop", json: "")
-            #expect([200, 202].contains(events.status))
-            let stream = try await bench.ask("GET", "/ai/agents/\(id)/output?offset=5", as: "viewer")
-            #expect(stream.headers["content-type"] == "text/event-stream")
-            let data = stream.body.components(separatedBy: "data: ").dropFirst().compactMap {
-                try? JSONParser.parse(Array($0.prefix { !$0.isNewline }.utf8))["bytes"]?.string
-            }
-            let bytes = data.flatMap { Array(Data(base64Encoded: $0) ?? Data()) }
-            #expect(bytes.starts(with: first.output.dropFirst(5)))
-            #expect(stream.body.contains("event: end"))
+        /// What came so far.
+        private struct Seen {
+            var output: [UInt8] = []
+            var others: [JSONValue] = []
+            var shown: String { String(decoding: self.output, as: UTF8.self) }
+            func has(_ name: String, _ value: String) -> Bool { self.others.contains { $0[name]?.string == value } }
         }
-    }
 
-    @Test("messages that come one behind the other are typed in that order")
-    func order() async throws {
-        try await APIBench.with(withSession: true) { bench in
-            let id = try await Self.agent(bench, prompt: "echo be''gun")
-            try await TestWebSocket.with(
-                port: bench.port, path: "/ai/agents/\(id)/terminal",
-                headers: [Self.authorization(bench, "developer")]
-            ) { socket in
-                var seen = Seen()
-                try await Self.read(socket, into: &seen) { $0.shown.contains("begun") }
-                for number in 0..<10 { try await socket.send(Self.input("M=${M}\(number)", until: "written")) }
-                try await Self.read(socket, into: &seen) { $0.others.filter { $0["type"] == "receipt" }.count == 10 }
-                try await ContinuousClock().sleep(for: .seconds(1))
-                try await socket.send(Self.input("echo =$M=", until: "written"))
-                try await Self.read(socket, into: &seen) { $0.shown.contains("=0123456789=") }
-            }
-        }
-    }
-
-    @Test("of eleven messages at once the eleventh is refused, nine a second never are, and who goes on is shown out")
-    func rate() async throws {
-        try await APIBench.with(withSession: true) { bench in
-            let id = try await Self.agent(bench, prompt: "echo be''gun")
-            let headers = [Self.authorization(bench, "developer")]
-            try await TestWebSocket.with(port: bench.port, path: "/ai/agents/\(id)/terminal", headers: headers) {
-                socket in
-                var seen = Seen()
-                try await Self.read(socket, into: &seen) { $0.shown.contains("begun") }
-                for _ in 0..<11 { try await socket.send(#"{"type":"nothing"}"#) }
-                try await Self.read(socket, into: &seen) { $0.others.count == 11 }
-                let codes = seen.others.map { $0["code"]?.string }
-                #expect(codes.prefix(10).allSatisfy { $0 == "invalid-request" } && codes.last == "rate-limited")
-                try await ContinuousClock().sleep(for: .seconds(2))
-                for _ in 0..<30 {
-                    try await socket.send(#"{"type":"nothing"}"#)
-                    try await ContinuousClock().sleep(for: .milliseconds(111))
+        /// Reads until it is enough; throws when the socket ends before.
+        private static func read(
+            _ socket: TestWebSocket, into seen: inout Seen, until isEnough: (Seen) -> Bool
+        ) async throws {
+            while !isEnough(seen) {
+                guard let frame = await socket.next(), frame.opcode != 8 else {
+                    throw TestFailure("the socket ended; seen: \(seen.shown) \(seen.others.map(\.text))")
                 }
-                try await Self.read(socket, into: &seen) { $0.others.count == 41 }
-                #expect(seen.others.filter { $0["code"] == "rate-limited" }.count == 1)
-                for _ in 0..<80 { try? await socket.send(#"{"type":"nothing"}"#) }
-                #expect(await Self.closing(socket) == 1008)
-            }
-            #expect(try await bench.ask("GET", "/ai/agents/\(id)").status == 200)
-        }
-    }
-
-    @Test("who may not come in is refused before the upgrade, with a problem and a row")
-    func refusals() async throws {
-        try await APIBench.with(withSession: true) { bench in
-            let id = try await Self.agent(bench, prompt: "echo be''gun")
-            let path = "/ai/agents/\(id)/terminal"
-            let good = Self.authorization(bench, "developer")
-            for (path, headers, status) in [
-                (path, [String](), 401), (path, ["Authorization: Bearer relay_sk_nothing"], 401),
-                (path, [good, "Origin: https://evil.example"], 403),
-                (path, [Self.authorization(bench, "other")], 404), ("/ai/jobs", [good], 404),
-                (path + "?offset=x", [good], 422), ("/ai/agents/\(UUID().uuidString)/terminal", [good], 404),
-            ] {
-                let before = try await bench.rows().count
-                try await TestWebSocket.with(port: bench.port, path: path, headers: headers) { socket in
-                    #expect(socket.answer.hasPrefix("HTTP/1.1 \(status) "), "\(headers): \(socket.answer)")
-                    #expect(socket.answer.contains("urn:orchestra:problem:"))
+                guard frame.opcode == 1 else { continue }
+                let value = try JSONParser.parse(frame.payload)
+                if value["type"] == "output" {
+                    #expect(value["offset"]?.integer != nil)
+                    seen.output += Array(Data(base64Encoded: value["bytes"]?.string ?? "") ?? Data())
+                } else {
+                    seen.others.append(value)
                 }
-                #expect(try await bench.rows().count == before + 1)
             }
-            let plain = try await bench.ask("GET", path)
-            #expect(plain.status == 426 && plain.headers["upgrade"] == "websocket")
         }
-    }
 
-    @Test(
-        "frames that break the protocol end the connection with its code",
-        arguments: [
-            (UInt8(1), 3, true, false, 1002), (2, 3, true, true, 1003), (0, 3, true, true, 1002),
-            (1, 70_000, true, true, 1009), (9, 126, true, true, 1002), (3, 1, true, true, 1002),
-        ])
-    func frames(opcode: UInt8, size: Int, isFinal: Bool, isMasked: Bool, code: Int) async throws {
-        try await APIBench.with(withSession: true) { bench in
-            let id = try await Self.agent(bench, prompt: "echo be''gun")
-            try await TestWebSocket.with(
-                port: bench.port, path: "/ai/agents/\(id)/terminal",
-                headers: [Self.authorization(bench, "developer")]
-            ) { socket in
-                try await socket.send(
-                    opcode: opcode, [UInt8](repeating: 0x61, count: size), isFinal: isFinal, isMasked: isMasked)
-                #expect(await Self.closing(socket) == code)
-            }
-            #expect(try await bench.ask("GET", "/ai/agents/\(id)").status == 200)
+        private static func input(_ text: String, until: String = "answered") -> String {
+            let value: JSONValue = [
+                "type": "input", "text": .string(text), "message_id": .string(UUID().uuidString.lowercased()),
+                "until": .string(until),
+            ]
+            return value.text
         }
-    }
 
-    @Test("a revoked key's open socket and stream are closed")
-    func revocation() async throws {
-        try await APIBench.with(withSession: true) { bench in
-            let id = try await Self.agent(bench, prompt: "echo be''gun")
-            let headers = [Self.authorization(bench, "viewer")]
-            async let stream = bench.ask("GET", "/ai/agents/\(id)/output", as: "viewer")
-            try await TestWebSocket.with(port: bench.port, path: "/ai/agents/\(id)/terminal", headers: headers) {
-                socket in
-                var seen = Seen()
-                try await Self.read(socket, into: &seen) { $0.shown.contains("begun") }
-                let key = try #require(bench.keys["viewer"]?.split(separator: "_").dropFirst(2).first.map(String.init))
-                #expect(try await bench.installation.command(["keys", "revoke", key]).code == 0)
-                #expect(await Self.closing(socket) == 1008)
-            }
-            // Without its last event: it was not the agent that ended.
-            #expect(!(try await stream).body.contains("event: end"))
+        /// The code with which the server closes.
+        private static func closing(_ socket: TestWebSocket) async -> Int? {
+            while let frame = await socket.next() { if frame.opcode == 8 { return frame.code } }
+            return nil
         }
-    }
 
-    @Test("a flood that is read slowly comes whole, and holds up nobody")
-    func flood() async throws {
-        try await APIBench.with(withSession: true) { bench in
-            let id = try await Self.agent(bench, prompt: "echo be''gun")
-            let size = 3_000_000
-            try await TestWebSocket.with(
-                port: bench.port, path: "/ai/agents/\(id)/terminal",
-                headers: [Self.authorization(bench, "developer")]
-            ) { socket in
-                var seen = Seen()
-                try await Self.read(socket, into: &seen) { $0.shown.contains("begun") }
-                try await socket.send(Self.input("yes abcdefghi | head -c \(size); echo fin''ished", until: "written"))
-                // Nothing is read for a while; others are served meanwhile.
-                for _ in 0..<10 {
-                    #expect(try await bench.ask("GET", "/ai/jobs").status == 200)
+        @Test("what is typed comes with receipts and an audit row, what is shown comes whole, from any place on")
+        func conversation() async throws {
+            try await APIBench.with(withSession: true) { bench in
+                let id = try await Self.agent(bench, prompt: "echo be''gun")
+                let path = "/ai/agents/\(id)/terminal"
+                var first = Seen()
+                try await TestWebSocket.with(
+                    port: bench.port, path: path, headers: [Self.authorization(bench, "developer")]
+                ) { socket in
+                    #expect(socket.answer.hasPrefix("HTTP/1.1 101"), "\(socket.answer)")
+                    try await Self.read(socket, into: &first) { $0.shown.contains("begun") }
+                    try await socket.send(Self.input("echo mar''ker"))
+                    try await Self.read(socket, into: &first) {
+                        $0.shown.contains("marker") && $0.has("type", "receipt")
+                    }
+                    #expect(first.has("stage", "answered"))
+                    try await socket.send(opcode: 9, [1, 2])
+                    while let frame = await socket.next(), frame.opcode != 10 {}
                 }
-                try await Self.read(socket, into: &seen) {
-                    $0.output.suffix(100).contains(UInt8(ascii: "f")) && $0.output.count > size
-                        && String(decoding: $0.output.suffix(4000), as: UTF8.self).contains("finished")
+                let typed = try await bench.rows("agent.input")
+                #expect(typed.count == 1 && typed.first?["job_id"]?.string == id)
+                #expect(typed.first?["params_hmac"]?.string?.count == 64)
+                #expect(try await bench.rows().contains { $0["status"] == "101" && $0["action"] == "agents.read" })
+                // From the fifth byte on; and a viewer may look and not type.
+                try await TestWebSocket.with(
+                    port: bench.port, path: path + "?offset=5", headers: [Self.authorization(bench, "viewer")]
+                ) { socket in
+                    var seen = Seen()
+                    try await Self.read(socket, into: &seen) { $0.shown.contains("marker") }
+                    #expect(seen.output.starts(with: first.output.dropFirst(5).prefix(20)))
+                    try await socket.send(Self.input("echo no"))
+                    try await Self.read(socket, into: &seen) { $0.has("code", "forbidden") }
                 }
-                let log = try #require(
-                    FileManager.default.contents(
-                        atPath: "\(bench.installation.directory)/n1/agents/\(id)/1/output.log"))
-                #expect(Array(log.prefix(seen.output.count)) == seen.output)
+                let events = try await bench.ask("POST", "/ai/agents/\(id)/stop", json: "")
+                #expect([200, 202].contains(events.status))
+                let stream = try await bench.ask("GET", "/ai/agents/\(id)/output?offset=5", as: "viewer")
+                #expect(stream.headers["content-type"] == "text/event-stream")
+                let data = stream.body.components(separatedBy: "data: ").dropFirst().compactMap {
+                    try? JSONParser.parse(Array($0.prefix { !$0.isNewline }.utf8))["bytes"]?.string
+                }
+                let bytes = data.flatMap { Array(Data(base64Encoded: $0) ?? Data()) }
+                #expect(bytes.starts(with: first.output.dropFirst(5)))
+                #expect(stream.body.contains("event: end"))
+            }
+        }
+
+        @Test("messages that come one behind the other are typed in that order")
+        func order() async throws {
+            try await APIBench.with(withSession: true) { bench in
+                let id = try await Self.agent(bench, prompt: "echo be''gun")
+                try await TestWebSocket.with(
+                    port: bench.port, path: "/ai/agents/\(id)/terminal",
+                    headers: [Self.authorization(bench, "developer")]
+                ) { socket in
+                    var seen = Seen()
+                    try await Self.read(socket, into: &seen) { $0.shown.contains("begun") }
+                    for number in 0..<10 { try await socket.send(Self.input("M=${M}\(number)", until: "written")) }
+                    try await Self.read(socket, into: &seen) {
+                        $0.others.filter { $0["type"] == "receipt" }.count == 10
+                    }
+                    try await ContinuousClock().sleep(for: .seconds(1))
+                    try await socket.send(Self.input("echo =$M=", until: "written"))
+                    try await Self.read(socket, into: &seen) { $0.shown.contains("=0123456789=") }
+                }
+            }
+        }
+
+        @Test(
+            "of eleven messages at once the eleventh is refused, nine a second never are, and who goes on is shown out")
+        func rate() async throws {
+            try await APIBench.with(withSession: true) { bench in
+                let id = try await Self.agent(bench, prompt: "echo be''gun")
+                let headers = [Self.authorization(bench, "developer")]
+                try await TestWebSocket.with(port: bench.port, path: "/ai/agents/\(id)/terminal", headers: headers) {
+                    socket in
+                    var seen = Seen()
+                    try await Self.read(socket, into: &seen) { $0.shown.contains("begun") }
+                    for _ in 0..<11 { try await socket.send(#"{"type":"nothing"}"#) }
+                    try await Self.read(socket, into: &seen) { $0.others.count == 11 }
+                    let codes = seen.others.map { $0["code"]?.string }
+                    #expect(codes.prefix(10).allSatisfy { $0 == "invalid-request" } && codes.last == "rate-limited")
+                    try await ContinuousClock().sleep(for: .seconds(2))
+                    for _ in 0..<30 {
+                        try await socket.send(#"{"type":"nothing"}"#)
+                        try await ContinuousClock().sleep(for: .milliseconds(111))
+                    }
+                    try await Self.read(socket, into: &seen) { $0.others.count == 41 }
+                    #expect(seen.others.filter { $0["code"] == "rate-limited" }.count == 1)
+                    for _ in 0..<80 { try? await socket.send(#"{"type":"nothing"}"#) }
+                    #expect(await Self.closing(socket) == 1008)
+                }
+                #expect(try await bench.ask("GET", "/ai/agents/\(id)").status == 200)
+            }
+        }
+
+        @Test("who may not come in is refused before the upgrade, with a problem and a row")
+        func refusals() async throws {
+            try await APIBench.with(withSession: true) { bench in
+                let id = try await Self.agent(bench, prompt: "echo be''gun")
+                let path = "/ai/agents/\(id)/terminal"
+                let good = Self.authorization(bench, "developer")
+                for (path, headers, status) in [
+                    (path, [String](), 401), (path, ["Authorization: Bearer relay_sk_nothing"], 401),
+                    (path, [good, "Origin: https://evil.example"], 403),
+                    (path, [Self.authorization(bench, "other")], 404), ("/ai/jobs", [good], 404),
+                    (path + "?offset=x", [good], 422), ("/ai/agents/\(UUID().uuidString)/terminal", [good], 404),
+                ] {
+                    let before = try await bench.rows().count
+                    try await TestWebSocket.with(port: bench.port, path: path, headers: headers) { socket in
+                        #expect(socket.answer.hasPrefix("HTTP/1.1 \(status) "), "\(headers): \(socket.answer)")
+                        #expect(socket.answer.contains("urn:orchestra:problem:"))
+                    }
+                    #expect(try await bench.rows().count == before + 1)
+                }
+                let plain = try await bench.ask("GET", path)
+                #expect(plain.status == 426 && plain.headers["upgrade"] == "websocket")
+            }
+        }
+
+        @Test(
+            "frames that break the protocol end the connection with its code",
+            arguments: [
+                (UInt8(1), 3, true, false, 1002), (2, 3, true, true, 1003), (0, 3, true, true, 1002),
+                (1, 70_000, true, true, 1009), (9, 126, true, true, 1002), (3, 1, true, true, 1002),
+            ])
+        func frames(opcode: UInt8, size: Int, isFinal: Bool, isMasked: Bool, code: Int) async throws {
+            try await APIBench.with(withSession: true) { bench in
+                let id = try await Self.agent(bench, prompt: "echo be''gun")
+                try await TestWebSocket.with(
+                    port: bench.port, path: "/ai/agents/\(id)/terminal",
+                    headers: [Self.authorization(bench, "developer")]
+                ) { socket in
+                    try await socket.send(
+                        opcode: opcode, [UInt8](repeating: 0x61, count: size), isFinal: isFinal, isMasked: isMasked)
+                    #expect(await Self.closing(socket) == code)
+                }
+                #expect(try await bench.ask("GET", "/ai/agents/\(id)").status == 200)
+            }
+        }
+
+        @Test("a revoked key's open socket and stream are closed")
+        func revocation() async throws {
+            try await APIBench.with(withSession: true) { bench in
+                let id = try await Self.agent(bench, prompt: "echo be''gun")
+                let headers = [Self.authorization(bench, "viewer")]
+                async let stream = bench.ask("GET", "/ai/agents/\(id)/output", as: "viewer")
+                try await TestWebSocket.with(port: bench.port, path: "/ai/agents/\(id)/terminal", headers: headers) {
+                    socket in
+                    var seen = Seen()
+                    try await Self.read(socket, into: &seen) { $0.shown.contains("begun") }
+                    let key = try #require(
+                        bench.keys["viewer"]?.split(separator: "_").dropFirst(2).first.map(String.init))
+                    #expect(try await bench.installation.command(["keys", "revoke", key]).code == 0)
+                    #expect(await Self.closing(socket) == 1008)
+                }
+                // Without its last event: it was not the agent that ended.
+                #expect(!(try await stream).body.contains("event: end"))
+            }
+        }
+
+        @Test("a flood that is read slowly comes whole, and holds up nobody")
+        func flood() async throws {
+            try await APIBench.with(withSession: true) { bench in
+                let id = try await Self.agent(bench, prompt: "echo be''gun")
+                let size = 3_000_000
+                try await TestWebSocket.with(
+                    port: bench.port, path: "/ai/agents/\(id)/terminal",
+                    headers: [Self.authorization(bench, "developer")]
+                ) { socket in
+                    var seen = Seen()
+                    try await Self.read(socket, into: &seen) { $0.shown.contains("begun") }
+                    try await socket.send(
+                        Self.input("yes abcdefghi | head -c \(size); echo fin''ished", until: "written"))
+                    // Nothing is read for a while; others are served meanwhile.
+                    for _ in 0..<10 {
+                        #expect(try await bench.ask("GET", "/ai/jobs").status == 200)
+                    }
+                    try await Self.read(socket, into: &seen) {
+                        $0.output.suffix(100).contains(UInt8(ascii: "f")) && $0.output.count > size
+                            && String(decoding: $0.output.suffix(4000), as: UTF8.self).contains("finished")
+                    }
+                    let log = try #require(
+                        FileManager.default.contents(
+                            atPath: "\(bench.installation.directory)/n1/agents/\(id)/1/output.log"))
+                    #expect(Array(log.prefix(seen.output.count)) == seen.output)
+                }
             }
         }
     }
