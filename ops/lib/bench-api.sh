@@ -109,7 +109,7 @@ LUA
 cat >calm.lua <<'LUA'
 function delay() return 20 end
 LUA
-wrk -t1 -c50 -d$((seconds + 2))s -s flood.lua "$url" >flood.out & flood=$!
+wrk -t1 -c100 -d$((seconds + 2))s -s flood.lua "$url" >flood.out & flood=$!
 sleep 1
 wrk -t1 -c4 -d"${seconds}s" --latency -s calm.lua -H "Authorization: Bearer $key" "$url/ai/jobs?limit=1" >calm.out
 wait "$flood"
