@@ -274,9 +274,12 @@ extension APISuites {
                 let head = "Host: localhost\r\nConnection: close\r\n\(key)\r\n"
                 let json = "Content-Type: application/json\r\n"
                 let requests: [(String, ClosedRange<Int>)] = [
-                    ("GET /ai/jobs HTTP/1.1\r\n\(key)\r\n\r\n", 400...400),
-                    ("GET /ai/jobs HTTP/1.1\r\nHost: evil.example\r\n\(key)\r\n\r\n", 421...421),
-                    ("GET /ai/jobs HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\(key)\r\n\r\n", 400...400),
+                    ("GET /ai/jobs HTTP/1.1\r\nConnection: close\r\n\(key)\r\n\r\n", 400...400),
+                    ("GET /ai/jobs HTTP/1.1\r\nConnection: close\r\nHost: evil.example\r\n\(key)\r\n\r\n", 421...421),
+                    (
+                        "GET /ai/jobs HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nHost: localhost\r\n\(key)\r\n\r\n",
+                        400...400
+                    ),
                     ("GET /ai/jobs HTTP/1.1\r\n\(head)Origin: https://evil.example\r\n\r\n", 403...403),
                     ("GET /ai/jobs HTTP/1.1\r\n\(head)Origin: null\r\n\r\n", 403...403),
                     ("GET /ai/jobs HTTP/1.1\r\n\(head)\(key)\r\n\r\n", 400...400),
@@ -308,14 +311,20 @@ extension APISuites {
                     ),
                     ("POST /ai/execute HTTP/1.1\r\n\(head)\(json)Content-Length: 4\r\n\r\nnull", 422...422),
                     ("POST /ai/execute HTTP/1.1\r\n\(head)\(json)Content-Length: 2\r\n\r\n{", 400...408),
-                    ("GET /ai/jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic eDp5\r\n\r\n", 401...401),
-                    ("GET /ai/jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \r\n\r\n", 401...401),
                     (
-                        "GET /ai/jobs?access_token=\(bench.keys["admin"] ?? "") HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                        "GET /ai/jobs HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nAuthorization: Basic eDp5\r\n\r\n",
                         401...401
                     ),
                     (
-                        "GET /ai/jobs HTTP/1.1\r\nHost: localhost\r\nX-Long: \(String(repeating: "a", count: 9000))\r\n\r\n",
+                        "GET /ai/jobs HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nAuthorization: Bearer \r\n\r\n",
+                        401...401
+                    ),
+                    (
+                        "GET /ai/jobs?access_token=\(bench.keys["admin"] ?? "") HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\n\r\n",
+                        401...401
+                    ),
+                    (
+                        "GET /ai/jobs HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nX-Long: \(String(repeating: "a", count: 9000))\r\n\r\n",
                         400...431
                     ),
                 ]

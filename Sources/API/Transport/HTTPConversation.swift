@@ -66,6 +66,10 @@ struct HTTPConversation: Sendable {
             return try await self.read(&body, &given, limit, channel)
         }
         parts = given
+        // A request without a body that was refused has nothing unread but its end, which is here already.
+        let hasNoBody =
+            head.headerFields[.contentLength] ?? "0" == "0" && head.headerFields[.transferEncoding] == nil
+        if !body.hasEnded, hasNoBody, case .end? = try await parts.next() { body.hasEnded = true }
         var headed = response
         if head.method == .head { headed = headed.createHeadResponse() }
         // What was not read, or was asked to be the last, ends the connection.
