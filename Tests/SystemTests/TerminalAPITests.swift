@@ -209,6 +209,34 @@ extension APISuites {
             }
         }
 
+        @Test("a stream whose reader has closed its side gives its place back at once")
+        func closedReader() async throws {
+            try await APIBench.with(withSession: true) { bench in
+                let id = try await Self.agent(bench, prompt: "echo be''gun")
+                let request =
+                    "GET /ai/agents/\(id)/output HTTP/1.1\r\nHost: localhost\r\n"
+                    + "\(Self.authorization(bench, "viewer"))\r\n\r\n"
+                // More than there are places for one agent; each has seen its first bytes when it goes.
+                for _ in 0..<12 {
+                    let script =
+                        "exec 3<>/dev/tcp/127.0.0.1/\(bench.port); printf '%s' \"$1\" >&3; head -c 200 <&3 >/dev/null; exec 3>&-"
+                    let result = try await runProgram("/bin/bash", ["-c", script, "bash", request])
+                    #expect(result.code == 0)
+                }
+                try await eventually(within: .seconds(5), "a stream opens") {
+                    let text = try await runProgram(
+                        "/usr/bin/curl",
+                        [
+                            "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "1",
+                            "http://127.0.0.1:\(bench.port)/ai/agents/\(id)/output", "-H",
+                            Self.authorization(bench, "viewer"),
+                        ]
+                    ).output
+                    return text == "200"
+                }
+            }
+        }
+
         @Test("a revoked key's open socket and stream are closed")
         func revocation() async throws {
             try await APIBench.with(withSession: true) { bench in

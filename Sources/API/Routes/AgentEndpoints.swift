@@ -24,7 +24,7 @@ extension Endpoint {
                 Answer(
                     status: 200, text: "This request id came before: the first one.",
                     schema: Schema.reference("Accepted")),
-            ], problems: [408, 413, 415], handler: .guarded(.startAgent, Self.start)),
+            ], problems: [404, 408, 413, 415], handler: .guarded(.startAgent, Self.start)),
         Endpoint(
             method: .get, path: "/ai/agents/{id}", summary: "What an agent of this node does, and how that is known.",
             answers: [Answer(status: 200, text: "The agent.", schema: Schema.reference("Agent"))],
@@ -80,7 +80,7 @@ extension Endpoint {
         var body = try await call.body()
         let (agent, prompt) = (try body.text("agent"), try body.text("prompt"))
         guard call.services.policy.bundle.agents[try Input.name(agent)] != nil else {
-            throw Problem(.invalid, "there is no agent '\(agent)'")
+            throw Problem(.notFound, "there is no agent '\(agent)'")
         }
         let requestID = try Input.requestID(try body.text("client_request_id"))
         try body.finish()

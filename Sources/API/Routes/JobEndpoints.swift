@@ -33,7 +33,7 @@ extension Endpoint {
                 Answer(
                     status: 200, text: "This request id came before: the first job.",
                     schema: Schema.reference("Accepted")),
-            ], problems: [408, 413, 415], handler: .guarded(.execute, Self.execute)),
+            ], problems: [408, 409, 413, 415], handler: .guarded(.execute, Self.execute)),
         Endpoint(
             method: .post, path: "/ai/jobs/{id}/cancel",
             summary: "Cancels a job, queued or running, on whatever node.",
@@ -212,7 +212,7 @@ struct JobProperties: Sendable {
             self.start = .at(start)
         }
         self.deadline = try body.optionalText("deadline").map { try Self.time($0, "deadline") }
-        guard self.deadline ?? .max > now else { throw Problem(.invalid, "'deadline' has passed already") }
+        guard self.deadline ?? .max > now else { throw Problem(.conflict, "'deadline' has passed already") }
         self.uniqueKey = try body.optionalText("unique_key")
         guard (1...256).contains(self.uniqueKey?.unicodeScalars.count ?? 1) else {
             throw Problem(.invalid, "'unique_key' must have 1 to 256 characters")

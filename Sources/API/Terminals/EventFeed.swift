@@ -48,6 +48,7 @@ struct EventFeed: Sendable {
             }
         }
         defer { tasks.cancel() }
+        self.channel.triggerUserOutboundEvent(StreamBegan(), promise: nil)
         for await item in items {
             switch item {
             case .output(let place, let bytes):

@@ -72,7 +72,7 @@ struct APIChannel: ServerChildChannel {
                 decide: { await upgrades.decide($0, $1) },
                 installHTTP: { channel in
                     try channel.pipeline.syncOperations.addHandlers([
-                        ConnectionReader(), HTTP1ToHTTPServerCodec(secure: isSecure),
+                        ConnectionReader(), ReaderWatch(), HTTP1ToHTTPServerCodec(secure: isSecure),
                         HTTPConnectionStateHandler(idleTimeout: idle, logger: logger),
                     ])
                     return try NIOAsyncChannel(

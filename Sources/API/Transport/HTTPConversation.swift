@@ -56,19 +56,19 @@ struct HTTPConversation: Sendable {
         var body = Body()
         var given = parts
         let limit = self.configuration.bodyLimit
+        let hasNoBody =
+            head.headerFields[.contentLength] ?? "0" == "0" && head.headerFields[.transferEncoding] == nil
         let response = await self.pipeline.answer(head, on: channel) {
             if let text = head.headerFields[.contentLength], let length = Int(text), length > limit {
                 throw Self.tooLarge(limit)
             }
-            if head.headerFields[.expect]?.lowercased() == "100-continue" {
+            if head.headerFields[.expect]?.lowercased() == "100-continue", !hasNoBody {
                 try await outbound.write(.head(HTTPResponse(status: .continue)))
             }
             return try await self.read(&body, &given, limit, channel)
         }
         parts = given
         // A request without a body that was refused has nothing unread but its end, which is here already.
-        let hasNoBody =
-            head.headerFields[.contentLength] ?? "0" == "0" && head.headerFields[.transferEncoding] == nil
         if !body.hasEnded, hasNoBody, case .end? = try await parts.next() { body.hasEnded = true }
         var headed = response
         if head.method == .head { headed = headed.createHeadResponse() }

@@ -206,10 +206,40 @@ final class ConnectionReader: ChannelInboundHandler, RemovableChannelHandler {
         guard codings.isEmpty || (codings == ["chunked"] && head.version == .http1_1) else {
             return context.fireErrorCaught(HTTPParserError.unknown)
         }
+        // A version that does not know interim answers must get none (RFC 9110 §10.1.1).
+        if head.version != .http1_1 { head.headers.remove(name: "expect") }
         // Behind an upgrade or a tunnel that was not taken nothing more is read.
         if !head.isKeepAlive || head.headers.contains(name: "upgrade") || head.method == .CONNECT {
             head.headers.replaceOrAdd(name: "Connection", value: "close")
         }
         context.fireChannelRead(self.wrapInboundOut(.head(head)))
+    }
+}
+
+/// Said by an answer that goes on until its reader has enough.
+struct StreamBegan: Sendable {}
+
+/// Ends a stream whose reader has closed its side: it waits for nothing more, and nothing else would notice until much is
+/// written. Any other answer is still given then.
+final class ReaderWatch: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = NIOAny
+    typealias OutboundIn = NIOAny
+
+    private var isStreaming = false
+    private var isInputClosed = false
+
+    func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
+        guard event is StreamBegan else { return context.triggerUserOutboundEvent(event, promise: promise) }
+        self.isStreaming = true
+        promise?.succeed()
+        if self.isInputClosed { context.close(promise: nil) }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event as? ChannelEvent == .inputClosed {
+            self.isInputClosed = true
+            if self.isStreaming { context.close(promise: nil) }
+        }
+        context.fireUserInboundEventTriggered(event)
     }
 }
