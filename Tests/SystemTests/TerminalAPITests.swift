@@ -9,7 +9,7 @@ extension APISuites {
         .enabled(if: !isRoot && isInstalled("curl"), "needs curl and an ordinary user"))
     struct TerminalAPITests {
         /// Starts an agent through the API and waits until its terminal shows something.
-        private static func agent(_ bench: APIBench, prompt: String) async throws -> String {
+        static func agent(_ bench: APIBench, prompt: String) async throws -> String {
             let body: JSONValue = [
                 "agent": "session", "prompt": .string(prompt),
                 "client_request_id": .string(UUID().uuidString.lowercased()),
