@@ -137,9 +137,12 @@ struct GCMContext: ~Copyable {
 /// A public key of OpenSSL's; immutable, and freed with its owner.
 @safe
 struct PublicKeyHandle: ~Copyable, Sendable {
-    private nonisolated(unsafe) let key: OpaquePointer
+    /// The key's address: OpenSSL's keys may be used by many threads, which Swift cannot know of a pointer.
+    private let address: UInt
 
-    private init(_ key: OpaquePointer) { unsafe self.key = unsafe key }
+    private init(_ key: OpaquePointer) { self.address = UInt(bitPattern: key) }
+
+    private var key: OpaquePointer? { unsafe OpaquePointer(bitPattern: self.address) }
 
     deinit { unsafe EVP_PKEY_free(self.key) }
 

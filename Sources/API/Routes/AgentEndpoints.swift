@@ -117,12 +117,7 @@ extension Endpoint {
     private static func stop(_ call: Call) async throws -> Response {
         let job = try await call.job()
         guard job.action == AgentDoor.action else { throw Call.noSuchJob }
-        let before = try await call.services.store.cancel(
-            job.id, in: call.workspace, request: call.event(.cancelRequested, job.id, status: "requested"),
-            outcome: call.event(.outcome, job.id, status: "cancelled"))
-        guard let before else { throw Call.noSuchJob }
-        let answer: JSONValue = ["job_id": .string(job.id.description), "state_before": .string(before.rawValue)]
-        return .json(answer, status: before.isFinal ? .ok : .accepted)
+        return try await call.cancel(job.id)
     }
 
     private static func output(_ call: Call) async throws -> Response {

@@ -103,15 +103,7 @@ extension Endpoint {
         return try await call.submit(action, params: params, requestID: requestID, properties)
     }
 
-    private static func cancel(_ call: Call) async throws -> Response {
-        let id = try call.jobID()
-        let before = try await call.services.store.cancel(
-            id, in: call.workspace, request: call.event(.cancelRequested, id, status: "requested"),
-            outcome: call.event(.outcome, id, status: "cancelled"))
-        guard let before else { throw Call.noSuchJob }
-        let answer: JSONValue = ["job_id": .string(id.description), "state_before": .string(before.rawValue)]
-        return .json(answer, status: before.isFinal ? .ok : .accepted)
-    }
+    private static func cancel(_ call: Call) async throws -> Response { try await call.cancel(try call.jobID()) }
 
     private static func retry(_ call: Call) async throws -> Response {
         let job = try await call.job()
@@ -139,6 +131,16 @@ extension Call {
             throw Self.noSuchJob
         }
         return job
+    }
+
+    /// Asks for a job's end, wherever it is.
+    func cancel(_ id: JobID) async throws -> Response {
+        let before = try await self.services.store.cancel(
+            id, in: self.workspace, request: self.event(.cancelRequested, id, status: "requested"),
+            outcome: self.event(.outcome, id, status: "cancelled"))
+        guard let before else { throw Self.noSuchJob }
+        let answer: JSONValue = ["job_id": .string(id.description), "state_before": .string(before.rawValue)]
+        return .json(answer, status: before.isFinal ? .ok : .accepted)
     }
 
     /// Decides, audits and stores one request, as every other way into the queue does.
