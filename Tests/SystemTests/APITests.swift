@@ -340,12 +340,24 @@ extension APISuites {
                     #expect(!text.contains("relay_sk_"))
                     #expect(answer.headers["content-type"] == "application/problem+json", "\(request.prefix(90))")
                 }
+                // A credential where a name or an id should stand is in no row either.
+                let misplaced = "relay_sk_abcdefghijklmnop_secretsecretsecret"
+                for body in [
+                    APIBench.execute("shell.run", #"{"\#(misplaced)":1}"#), APIBench.execute(misplaced, "{}"),
+                    APIBench.execute("shell.run", "{}", id: misplaced),
+                ] {
+                    let answer = try await bench.ask("POST", "/ai/execute", json: body)
+                    #expect(answer.status == 422 && !answer.body.contains("secretsecret"), "\(answer.body)")
+                }
+                for kind in ["api.request", "job.denied", "job.submitted"] {
+                    #expect(try await !bench.rows(kind).contains { $0.text.contains("abcdefghijklmnop") })
+                }
                 let deep = String(repeating: "[", count: 20_000)
                 #expect(try await bench.ask("POST", "/ai/execute", json: deep).status == 400)
                 let good = try await bench.ask("GET", "/ai/jobs")
                 #expect(good.status == 200 && good.body.contains(#""jobs":[]"#))
-                // Each has its row, also what was no request at all; two more are the ones above.
-                #expect(try await bench.rows().count == before + requests.count + 2)
+                // Each has its row, also what was no request at all; five more are the ones above.
+                #expect(try await bench.rows().count == before + requests.count + 5)
             }
         }
 

@@ -93,6 +93,8 @@ package final class RateLimiter: Sendable {
             if let question = share.question { return .wait(question) }
             if shares.count >= Self.capacity {
                 shares = shares.filter { $0.value.question != nil || time - $0.value.takenAt < .seconds(10) }
+                // Still too many: what they hold is a hundredth each at most, and is counted as used.
+                if shares.count >= Self.capacity { shares = shares.filter { $0.value.question != nil } }
             }
             let question = Task { await self.ask(name, rate) }  // awaited by all who come meanwhile
             share.question = question

@@ -166,7 +166,10 @@ enum MaskedParams {
         case .string(let text): .string("text \(text.utf8.count)")
         case .array(let list): .array(list.prefix(8).map(self.masked))
         case .object(let members):
-            .object(members.prefix(16).map { JSONMember(Printable.text($0.name, limit: 32), self.masked($0.value)) })
+            .object(
+                members.prefix(16).map {
+                    JSONMember(Printable.text(Masking.masked($0.name), limit: 32), self.masked($0.value))
+                })
         }
     }
 }

@@ -209,7 +209,7 @@ struct Gatekeeper: Sendable {
 
     private static func usable(_ text: String?) -> String? {
         guard let text, (1...64).contains(text.utf8.count),
-            text.utf8.allSatisfy({ Self.isPathByte($0) && $0 != UInt8(ascii: "/") })
+            text.utf8.allSatisfy({ Self.isPathByte($0) && $0 != UInt8(ascii: "/") }), Masking.masked(text) == text
         else { return nil }
         return text
     }

@@ -9,18 +9,28 @@ struct InputError: Error {
 /// Values as clients write them. The modules' own readers are used; only what they refuse here is the client's fault.
 enum Input {
     static func action(_ text: String) throws -> ActionName {
-        try self.read { () throws(DomainError) in try ActionName(text) }
+        try self.read(text) { () throws(DomainError) in try ActionName(text) }
     }
-    static func tag(_ text: String) throws -> JobTag { try self.read { () throws(DomainError) in try JobTag(text) } }
-    static func job(_ text: String) throws -> JobID { try self.read { () throws(DomainError) in try JobID(text) } }
+    static func tag(_ text: String) throws -> JobTag {
+        try self.read(text) { () throws(DomainError) in try JobTag(text) }
+    }
+    static func job(_ text: String) throws -> JobID {
+        try self.read(text) { () throws(DomainError) in try JobID(text) }
+    }
     static func name(_ text: String) throws -> DefinitionName {
-        try self.read { () throws(DomainError) in try DefinitionName(text) }
+        try self.read(text) { () throws(DomainError) in try DefinitionName(text) }
     }
     static func requestID(_ text: String) throws -> RequestID {
-        try self.read { () throws(DomainError) in try RequestID(text) }
+        try self.read(text) { () throws(DomainError) in try RequestID(text) }
     }
 
-    private static func read<Value>(_ body: () throws(DomainError) -> Value) throws(InputError) -> Value {
+    private static func read<Value>(
+        _ text: String, _ body: () throws(DomainError) -> Value
+    ) throws(InputError) -> Value {
+        // It would be a name like any other, and stand in rows and lists for ever.
+        guard Masking.masked(text) == text else {
+            throw InputError(message: "a credential stands where a name or an id should")
+        }
         do throws(DomainError) { return try body() } catch { throw InputError(message: error.message) }
     }
 }

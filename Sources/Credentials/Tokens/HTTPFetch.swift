@@ -12,7 +12,9 @@ enum HTTPFetch {
         _ text: String, limit: Int, authorityFile: String?, group: MultiThreadedEventLoopGroup
     ) async throws -> [UInt8] {
         guard let url = URLComponents(string: text), let host = url.host, !host.isEmpty, url.user == nil else {
-            throw CredentialsError(message: "'\(text)' is no URL that can be fetched")
+            // Not shown: what stands in it may be a password.
+            throw CredentialsError(
+                message: "the issuer's URL cannot be fetched: expected https://host/path, without a user")
         }
         let isSecure = url.scheme == "https"
         guard isSecure || (url.scheme == "http" && ["127.0.0.1", "::1", "[::1]", "localhost"].contains(host)) else {

@@ -122,7 +122,8 @@ package actor PublishedKeys: KeySource {
         let url = (base.hasSuffix("/") ? base : base + "/") + ".well-known/openid-configuration"
         let document = try JSONParser.parse(try await self.fetch(url, Self.discoveryLimit))
         // OpenID Connect Discovery §4.3: exactly the issuer that was asked.
-        guard document["issuer"]?.string == base, let keys = document["jwks_uri"]?.string else {
+        guard document["issuer"]?.string?.utf8.elementsEqual(base.utf8) == true, let keys = document["jwks_uri"]?.string
+        else {
             throw CredentialsError(
                 message: "the document at \(url) is refused: expected the issuer '\(base)' and a 'jwks_uri'")
         }
