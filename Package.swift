@@ -179,6 +179,7 @@ let package = Package(
         tests("JobsTests", ["Jobs", "Domain", "Redis", "Cryptography", "TestSupport"]),
         tests("SimulationTests", ["Worker", "Jobs", "Domain", "TestSupport", heap]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
+        tests("SandboxingTests", ["Sandboxing"]),
         tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
         tests(
             "WorkerTests",

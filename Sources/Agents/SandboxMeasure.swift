@@ -55,7 +55,8 @@ extension SandboxProfile {
     /// What the tiers are tried with: modest limits and nothing of the host.
     package static let measured = SandboxProfile(
         name: .measured, summary: "What the tiers are tried with.", lowestTier: .landlock, processLimit: 64,
-        openFileLimit: 256, fileSizeLimit: 1 << 20, memoryLimit: 1 << 30, temporarySize: 1 << 20, homeSize: 1 << 20,
+        openFileLimit: 256, fileSizeLimit: 1 << 20, memoryLimit: 1 << 30, treeMemoryLimit: 1 << 30,
+        temporarySize: 1 << 20, homeSize: 1 << 20,
         environment: [:],
         readOnlyPaths: [])
 }

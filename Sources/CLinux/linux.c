@@ -103,7 +103,11 @@ int orc_pty_is_in_line_mode(int master) {
 }
 
 // Runs in the child of the fork: only async-signal-safe calls, and no return.
-static void start_child(const char *path, char *const *argv, const char *terminal, const int *fds, size_t fd_count) {
+static void start_child(const char *path, char *const *argv, const char *terminal, const int *fds, size_t fd_count,
+                        const int *groups, size_t group_count) {
+    int has_joined = 1;
+    for (size_t index = 0; index < group_count; index++)
+        if (write(groups[index], "0", 1) != 1) has_joined = 0;
     char *const environment[] = {NULL};
     struct sigaction action = {.sa_handler = SIG_DFL};
     for (int number = 1; number < 32; number++) sigaction(number, &action, NULL);
@@ -129,11 +133,18 @@ static void start_child(const char *path, char *const *argv, const char *termina
         if (dup2(moved[index], (int)index) < 0) _exit(126);
     size_t first = fd_count < 3 ? 3 : fd_count;
     syscall(SYS_close_range, (unsigned)first, ~0U, 0);
+    if (!has_joined) {
+        static const char words[] = "orchestra-guard: a control group could not be joined\n";
+        ssize_t ignored = write(2, words, sizeof words - 1);
+        (void)ignored;
+        _exit(125);
+    }
     execve(path, argv, environment);
     _exit(127);
 }
 
-int orc_spawn(const char *path, char *const *argv, int pty_master, const int *fds, size_t fd_count) {
+int orc_spawn(const char *path, char *const *argv, int pty_master, const int *fds, size_t fd_count, const int *groups,
+              size_t group_count) {
     char terminal[64] = {0};
     if (pty_master >= 0) {
         int error = ptsname_r(pty_master, terminal, sizeof terminal);
@@ -141,7 +152,7 @@ int orc_spawn(const char *path, char *const *argv, int pty_master, const int *fd
     }
     pid_t pid = fork();
     if (pid < 0) return -errno;
-    if (pid == 0) start_child(path, argv, pty_master >= 0 ? terminal : NULL, fds, fd_count);
+    if (pid == 0) start_child(path, argv, pty_master >= 0 ? terminal : NULL, fds, fd_count, groups, group_count);
     return pid;
 }
 

@@ -39,6 +39,14 @@ struct DefinitionReader {
         return number
     }
 
+    mutating func optionalInteger(_ name: String, in range: ClosedRange<Int>) throws(PolicyError) -> Int? {
+        guard self.value[name] != nil else {
+            self.known.insert(name)
+            return nil
+        }
+        return try self.integer(name, in: range, default: range.lowerBound)
+    }
+
     mutating func strings(_ name: String, default fallback: [String]? = nil) throws(PolicyError) -> [String] {
         self.known.insert(name)
         guard let value = self.value[name] else {

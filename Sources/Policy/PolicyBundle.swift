@@ -250,11 +250,13 @@ package struct PolicyBundle: Sendable {
         let mebibyte = 1024 * 1024
         let profile = SandboxProfile(
             name: try reader.name(), summary: try reader.string("summary"),
-            lowestTier: SandboxTier(rawValue: try reader.integer("lowest_tier", in: 1...3, default: 2)) ?? .namespaces,
+            lowestTier: SandboxTier(rawValue: try reader.integer("lowest_tier", in: 1...4, default: 2)) ?? .namespaces,
             processLimit: try reader.integer("processes", in: 2...65_536, default: 256),
             openFileLimit: try reader.integer("open_files", in: 16...65_536, default: 1024),
             fileSizeLimit: try reader.integer("file_size_mib", in: 1...65_536, default: 1024) * mebibyte,
             memoryLimit: try reader.integer("process_memory_mib", in: 16...1_048_576, default: 4096) * mebibyte,
+            treeMemoryLimit: try reader.integer("tree_memory_mib", in: 16...1_048_576, default: 4096) * mebibyte,
+            processorPercent: try reader.optionalInteger("cpu_percent", in: 1...102_400),
             temporarySize: try reader.integer("tmp_mib", in: 1...65_536, default: 256) * mebibyte,
             homeSize: try reader.integer("home_mib", in: 1...65_536, default: 64) * mebibyte,
             environment: try reader.texts("environment"),

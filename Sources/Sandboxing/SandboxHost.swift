@@ -12,6 +12,7 @@ package struct SandboxHost: Sendable {
     let namespaces: [GuardSpec.Namespace]
     let hostPaths: Set<String>
     package let subordinates: Subordinates?
+    package let controlGroups: ControlGroups
 
     /// Users and groups that the host lets this user give to its sandboxes, and the programs that do so.
     package struct Subordinates: Hashable, Sendable {
@@ -31,8 +32,9 @@ package struct SandboxHost: Sendable {
 
     static let namespaceNames = ["user", "pid", "mnt", "ipc", "uts", "net", "cgroup"]
 
-    /// Looks at this host. `launcher` is bubblewrap's path, `program` finds a program by its name.
-    package init(launcher: String?, shim: String, program: (String) -> String?) {
+    /// Looks at this host. `launcher` is bubblewrap's path, `program` finds a program by its name;
+    /// `controlGroups` are those that were given to this process.
+    package init(launcher: String?, shim: String, program: (String) -> String?, controlGroups: ControlGroups) {
         self.launcher = launcher
         self.shim = shim
         self.landlockVersion = max(0, Int(orc_landlock_version()))
@@ -42,6 +44,7 @@ package struct SandboxHost: Sendable {
         }
         self.hostPaths = Set(Self.optionalPaths.filter { FileManager.default.fileExists(atPath: $0) })
         self.subordinates = Self.subordinates(program)
+        self.controlGroups = controlGroups
     }
 
     private static func subordinates(_ program: (String) -> String?) -> Subordinates? {

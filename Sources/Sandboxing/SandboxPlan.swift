@@ -81,7 +81,13 @@ package struct SandboxPlan: Sendable {
                     "the sandbox profile '\(profile.name)' asks for tier \(profile.lowestTier.rawValue) (\(profile.lowestTier.summary)), and this host gives tier \(self.tier.rawValue) (\(self.tier.summary)); see: orchestra doctor"
             )
         }
-        let user = self.tier == .ownUser ? try self.ownUser(of: workspace) : nil
+        guard self.tier < .limited || self.host.controlGroups.canLimit else {
+            throw SandboxError(
+                message:
+                    "no control groups for memory and processes were given to this process; set Delegate=yes in its unit, or start it by ops/run"
+            )
+        }
+        let user = self.tier >= .ownUser ? try self.ownUser(of: workspace) : nil
         var spec = try self.guardSpec(
             argv, environment: environment, profile: profile, workspace: workspace, connection: connection,
             user: user?.spec)
@@ -104,6 +110,7 @@ package struct SandboxPlan: Sendable {
         }
         Self.connect(&launch, connection)
         launch.secrets = secrets
+        launch.controlGroups = self.host.controlGroups.groups(for: profile)
         return launch
     }
 
@@ -239,7 +246,7 @@ package struct SandboxPlan: Sendable {
     ) throws(SandboxError) -> [LaunchSpec.Argument] {
         var list = ArgumentList()
         for namespace in ["user", "pid", "ipc", "uts", "net", "cgroup"] { list.add("--unshare-\(namespace)") }
-        if self.tier == .ownUser {
+        if self.tier >= .ownUser {
             // What the guard needs to become the own user, and drops then. Nested namespaces are the filter's matter.
             list.add("--uid", "0", "--gid", "0")
             for capability in ["SETUID", "SETGID", "SETPCAP", "CHOWN", "FOWNER"] {

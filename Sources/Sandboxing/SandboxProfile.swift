@@ -11,8 +11,12 @@ package struct SandboxProfile: Hashable, Sendable {
     package let processLimit: Int
     package let openFileLimit: Int
     package let fileSizeLimit: Int
-    /// Bytes of memory that each process may have for itself; of the whole tree they are not limited.
+    /// Bytes of memory that each process may have for itself.
     package let memoryLimit: Int
+    /// Bytes of memory that all processes may have together, where the host gave control groups (tier 4).
+    package let treeMemoryLimit: Int
+    /// The processors' time that all processes may take together, in hundredths of one; as above.
+    package let processorPercent: Int?
     /// Sizes of the memory-backed directories, in bytes.
     package let temporarySize: Int
     package let homeSize: Int
@@ -22,7 +26,7 @@ package struct SandboxProfile: Hashable, Sendable {
 
     package init(
         name: DefinitionName, summary: String, lowestTier: SandboxTier, processLimit: Int, openFileLimit: Int,
-        fileSizeLimit: Int, memoryLimit: Int,
+        fileSizeLimit: Int, memoryLimit: Int, treeMemoryLimit: Int, processorPercent: Int? = nil,
         temporarySize: Int, homeSize: Int, environment: [String: String], readOnlyPaths: [String]
     ) {
         self.name = name
@@ -32,6 +36,8 @@ package struct SandboxProfile: Hashable, Sendable {
         self.openFileLimit = openFileLimit
         self.fileSizeLimit = fileSizeLimit
         self.memoryLimit = memoryLimit
+        self.treeMemoryLimit = treeMemoryLimit
+        self.processorPercent = processorPercent
         self.temporarySize = temporarySize
         self.homeSize = homeSize
         self.environment = environment

@@ -8,6 +8,8 @@ package enum SandboxTier: Int, Hashable, Sendable, Comparable, CaseIterable {
     case namespaces = 2
     /// The same, as a user of the host's that is nobody else's.
     case ownUser = 3
+    /// The same, with limits of memory and processes for the whole tree by control groups.
+    case limited = 4
 
     package static func < (left: SandboxTier, right: SandboxTier) -> Bool { left.rawValue < right.rawValue }
 
@@ -17,6 +19,7 @@ package enum SandboxTier: Int, Hashable, Sendable, Comparable, CaseIterable {
         case .landlock: "Landlock and a strict system call filter, no namespaces"
         case .namespaces: "own namespaces and root, system call filter, Landlock where the kernel has it"
         case .ownUser: "as tier 2, and a user of the host's own"
+        case .limited: "as tier 3, and limits of the whole tree by control groups"
         }
     }
 }

@@ -91,6 +91,35 @@ package struct LaunchSpec: Hashable, Sendable {
         }
     }
 
+    /// A control group that the shim makes for the launch in one hierarchy, and removes when all is over.
+    package struct ControlGroup: Hashable, Sendable {
+        package struct Limit: Hashable, Sendable {
+            /// A file of the group, and what is written to it.
+            package let file: String
+            package let value: String
+            /// True for a file that not every kernel has.
+            package let isOptional: Bool
+
+            package init(file: String, value: String, isOptional: Bool) {
+                self.file = file
+                self.value = value
+                self.isOptional = isOptional
+            }
+        }
+
+        /// The directory below which it is made.
+        package let parent: String
+        /// Version 2, where a group can be killed and frozen at once.
+        package let isUnified: Bool
+        package let limits: [Limit]
+
+        package init(parent: String, isUnified: Bool, limits: [Limit]) {
+            self.parent = parent
+            self.isUnified = isUnified
+            self.limits = limits
+        }
+    }
+
     package var mode: Mode
     /// The absolute path of the launcher; its name becomes argument 0.
     package var executable: String
@@ -100,6 +129,8 @@ package struct LaunchSpec: Hashable, Sendable {
     /// What runs inside.
     package var command: [Argument]
     package var userMap: UserMap?
+    /// One for each hierarchy that was given to the node.
+    package var controlGroups: [ControlGroup] = []
     /// Filled where the spec itself is handed over by a pipe; else the shim reads them from the pipe
     /// `ShimFiles.secrets`.
     package var secrets: [Secret] = []
@@ -139,7 +170,7 @@ package struct LaunchSpec: Hashable, Sendable {
         self.ownerPID = ownerPID
     }
 
-    private static let version: UInt8 = 2
+    private static let version: UInt8 = 3
 
     package var encoded: [UInt8] {
         var writer = ByteWriter()
@@ -159,6 +190,17 @@ package struct LaunchSpec: Hashable, Sendable {
                     writer.write(range.outside)
                     writer.write(range.count)
                 }
+            }
+        }
+        writer.write(UInt32(self.controlGroups.count))
+        for group in self.controlGroups {
+            writer.write(text: group.parent)
+            writer.write(UInt8(group.isUnified ? 1 : 0))
+            writer.write(UInt32(group.limits.count))
+            for limit in group.limits {
+                writer.write(text: limit.file)
+                writer.write(text: limit.value)
+                writer.write(UInt8(limit.isOptional ? 1 : 0))
             }
         }
         for byte in Secret.encoded(self.secrets) { writer.write(byte) }
@@ -198,6 +240,7 @@ package struct LaunchSpec: Hashable, Sendable {
                 userMapper: userMapper, groupMapper: groupMapper, users: try Self.mappings(&reader),
                 groups: try Self.mappings(&reader))
         }
+        let controlGroups = try Self.controlGroups(&reader)
         let secrets = try Secret.list(&reader)
         self.init(
             mode: mode, executable: executable, arguments: arguments, command: command, userMap: userMap,
@@ -205,6 +248,7 @@ package struct LaunchSpec: Hashable, Sendable {
             rows: try reader.number(), orphanGrace: try reader.number(), logQuota: try reader.number(),
             outputLimit: try reader.number(), token: try reader.block(), input: try reader.block(),
             ownerPID: Int32(bitPattern: try reader.number()))
+        self.controlGroups = controlGroups
         self.secrets = secrets
         guard reader.isAtEnd else { throw DomainError.invalidValue("the launch file is longer than expected") }
     }
@@ -252,9 +296,33 @@ package struct LaunchSpec: Hashable, Sendable {
         return mappings
     }
 
+    private static func controlGroups(_ reader: inout ByteReader) throws(DomainError) -> [ControlGroup] {
+        var groups: [ControlGroup] = []
+        for _ in 0..<(try Self.count(&reader)) {
+            let (parent, isUnified) = (try reader.text(), try reader.number(UInt8.self) == 1)
+            var limits: [ControlGroup.Limit] = []
+            for _ in 0..<(try Self.count(&reader)) {
+                limits.append(
+                    ControlGroup.Limit(
+                        file: try reader.text(), value: try reader.text(),
+                        isOptional: try reader.number(UInt8.self) == 1))
+            }
+            groups.append(ControlGroup(parent: parent, isUnified: isUnified, limits: limits))
+        }
+        return groups
+    }
+
     fileprivate static func count(_ reader: inout ByteReader) throws(DomainError) -> UInt32 {
         let count = try reader.number(UInt32.self)
         guard count <= 4096 else { throw DomainError.invalidValue("the launch file lists \(count) values") }
         return count
     }
+}
+
+/// What control groups are called, so that those of shims that are gone can be told.
+package enum ControlGroupNames {
+    /// Before the number of the shim's process.
+    package static let prefix = "orc-"
+    /// Before the number of a process that tries whether it may make one.
+    package static let trial = "try-"
 }

@@ -16,6 +16,7 @@ struct Launcher {
     /// True once the launcher reported the sandbox's first process; without that nothing ever ran.
     private(set) var hasReadInit: Bool
     private var isStatusOpen = true
+    private let group: ControlGroup
 
     /// What to poll for reports: -1 after the end, where a poll would return at once for ever.
     var pollDescriptor: Int32 { self.isStatusOpen ? self.statusDescriptor : -1 }
@@ -41,16 +42,26 @@ struct Launcher {
         } catch {
             return .failure(error)
         }
-        let pid = unsafe withCStrings(argv) { argv in
-            unsafe orc_spawn(spec.executable, argv, pty, handed.descriptors, handed.descriptors.count)
+        var group: ControlGroup
+        switch ControlGroup.make(spec.controlGroups) {
+        case .failure(let error): return .failure(error)
+        case .success(let made): group = made
         }
+        let pid = unsafe withCStrings(argv) { argv in
+            unsafe orc_spawn(
+                spec.executable, argv, pty, handed.descriptors, handed.descriptors.count, group.entries,
+                group.entries.count)
+        }
+        group.closeEntries()
         guard pid > 0 else {
             close(status.reader)
             close(mapping.writer)
+            group.remove()
             return .failure(DomainError.invalidValue("the launcher could not be started: errno \(-pid)"))
         }
         _ = orc_set_nonblocking(status.reader)
-        var launcher = Launcher(pid: pid, statusDescriptor: status.reader, isDirect: spec.arguments.isEmpty)
+        var launcher = Launcher(
+            pid: pid, statusDescriptor: status.reader, isDirect: spec.arguments.isEmpty, group: group)
         defer { close(mapping.writer) }
         guard let map = spec.userMap else { return .success(launcher) }
         if let problem = launcher.mapUsers(map) {
@@ -89,7 +100,7 @@ struct Launcher {
             close(errors.reader)
         }
         let pid = unsafe withCStrings([path] + arguments) { argv in
-            unsafe orc_spawn(path, argv, -1, [null, null, errors.writer], 3)
+            unsafe orc_spawn(path, argv, -1, [null, null, errors.writer], 3, [], 0)
         }
         close(errors.writer)
         guard pid > 0 else { return "\(path) could not be started: errno \(-pid)" }
@@ -114,11 +125,12 @@ struct Launcher {
         return nil
     }
 
-    private init(pid: Int32, statusDescriptor: Int32, isDirect: Bool) {
+    private init(pid: Int32, statusDescriptor: Int32, isDirect: Bool, group: ControlGroup) {
         self.pid = pid
         self.statusDescriptor = statusDescriptor
         self.isDirect = isDirect
         self.hasReadInit = isDirect
+        self.group = group
     }
 
     /// Reads the launcher's report. Only the first `child-pid` counts: what comes later could be forged
@@ -149,6 +161,7 @@ struct Launcher {
     /// Kills the sandbox's first process, with which the kernel ends everything in its pid namespace, and
     /// the launcher itself, whose end alone would do the same.
     mutating func killTree() {
+        self.group.kill()
         if self.isDirect { return Self.endDescendants() }
         self.readReports()
         if self.initDescriptor >= 0 { _ = orc_pidfd_send_signal(self.initDescriptor, SIGKILL) }
@@ -160,10 +173,20 @@ struct Launcher {
     ///
     /// A launcher that is killed between making the sandbox's first process and arming its parent-death
     /// signal leaves that process waiting for ever. The shim is the reaper of such orphans and ends them.
+    ///
+    /// Its control groups go with it.
     func isTreeGone() -> Bool {
         guard Self.endOrphans() else { return false }
-        guard self.initDescriptor >= 0 else { return true }
-        return POSIX.poll([(self.initDescriptor, POSIX.readable)], milliseconds: 0)[0] != 0
+        guard
+            self.initDescriptor < 0
+                || POSIX.poll([(self.initDescriptor, POSIX.readable)], milliseconds: 0)[0] != 0
+        else { return false }
+        guard self.group.isEmpty else {
+            self.group.kill()
+            return false
+        }
+        self.group.remove()
+        return true
     }
 }
 
@@ -203,6 +226,7 @@ extension Launcher {
     /// Stops the whole tree where it stands, from the top, and again until all of it is seen to stand: one that still runs
     /// could let others go on. How many processes there are; nil when some would not stand still.
     func freeze() -> Int? {
+        if let count = self.group.freeze(milliseconds: Self.freezeMilliseconds) { return count }
         let deadline = orc_monotonic_milliseconds() + Self.freezeMilliseconds
         var isFirst = true
         while orc_monotonic_milliseconds() < deadline {
@@ -235,6 +259,7 @@ extension Launcher {
 
     /// Lets all go on.
     func thaw() -> Int {
+        if let count = self.group.thaw() { return count }
         let all = Self.descendants()
         for process in all.reversed() { _ = kill(process, SIGCONT) }
         return all.count

@@ -229,7 +229,10 @@ struct FaultTests {
             try await installation.start(node)
             let job = try await installation.submit("mail.send", .object([]))
             let effects = "\(installation.directory)/n1/workspaces/acme/effects"
-            try await eventually("it took effect") { FileManager.default.fileExists(atPath: effects) }
+            // Not the file alone: a shell makes it a moment before it writes.
+            try await eventually("it took effect") {
+                (try? String(contentsOfFile: effects, encoding: .utf8)) == "sent\n"
+            }
             await node.kill9()
             try await installation.start(node)
             #expect(try await installation.ended(job).state == .unresolved)

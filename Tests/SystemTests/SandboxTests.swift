@@ -11,10 +11,11 @@ import Testing
 /// Real sandboxes at every tier: they hold, and each of their layers is missed when it is gone.
 @Suite("The sandbox", .serialized, .enabled(if: !isRoot, "sandboxes are tried as an ordinary user"))
 struct SandboxTests {
-    /// Tiers that this machine is set up for by `ops/`; the third needs users to give away.
+    /// Tiers that this machine is set up for by `ops/`; the third needs users to give away, the fourth control groups too.
     static let tiers: [SandboxTier] =
         TestSandbox.plan(.ownUser, directory: "/tmp").host.subordinates == nil
-        ? [.landlock, .namespaces] : [.landlock, .namespaces, .ownUser]
+        ? [.landlock, .namespaces]
+        : [.landlock, .namespaces, .ownUser] + (TestSandbox.groups.canLimit ? [.limited] : [])
 
     private static func configuration(_ tier: SandboxTier, _ directory: String) throws -> AgentConfiguration {
         try FileManager.default.createDirectory(atPath: directory + "/w", withIntermediateDirectories: true)
@@ -218,6 +219,18 @@ struct SandboxTests {
         .told("at tier 1 without the filter", tier: .landlock, missed: "filter") { $0.filter = [] },
         .told("at tier 1 with rules that allow all", tier: .landlock, missed: "landlock") {
             $0.rules.append(GuardSpec.Rule("/", .write))
+        },
+        Mutation(name: "without a control group", tier: .limited, missed: "cannot be made") { spec in
+            let group = try #require(spec.controlGroups.first)
+            spec.controlGroups.append(
+                LaunchSpec.ControlGroup(
+                    parent: group.parent + "/nowhere", isUnified: group.isUnified, limits: group.limits))
+        },
+        Mutation(name: "without a limit in its control group", tier: .limited, missed: "cannot be set") { spec in
+            let group = try #require(spec.controlGroups.first)
+            let limit = LaunchSpec.ControlGroup.Limit(file: "cgroup.procs", value: "none", isOptional: false)
+            spec.controlGroups[0] = LaunchSpec.ControlGroup(
+                parent: group.parent, isUnified: group.isUnified, limits: group.limits + [limit])
         },
         .told("at tier 3 with rules that allow all", tier: .ownUser, missed: "landlock") {
             $0.rules = [GuardSpec.Rule("/", .write)]

@@ -71,6 +71,7 @@ orc_drop_root() {
         printf '[safe]\n\tdirectory = *\n' > "$ORC_SERVICE_HOME/.gitconfig"
     fi
     orc_give_users
+    orc_give_groups
     local name copy
     name=$(printf '%s' "$root" | sha256sum | cut -c1-8)
     copy="$ORC_SERVICE_HOME/checkout-$name"
@@ -99,6 +100,36 @@ orc_give_users() {
     usermod --add-subuids "$first-$((first + 65535))" --add-subgids "$first-$((first + 65535))" "$ORC_SERVICE_USER"
 }
 
+# Gives the service user control groups below this shell's own in every hierarchy that can limit a sandbox: memory and
+# processes of a whole tree, and its end as one, come by them. A host that has none to give is told of by the doctor.
+orc_give_groups() {
+    local number controllers path mount base file
+    while IFS=: read -r number controllers path; do
+        case "$number,$controllers," in
+        0,,) mount=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts) ;;
+        *,pids,* | *,memory,* | *,cpu,*)
+            mount=$(awk -v wanted=",$controllers," \
+                '$3 == "cgroup" && index("," $4 ",", wanted) { print $2; exit }' /proc/self/mounts)
+            ;;
+        *) continue ;;
+        esac
+        [ -n "$mount" ] || continue
+        # Started by something that has joined already.
+        base=$mount${path%/}/$ORC_SERVICE_USER
+        base=${base/"/$ORC_SERVICE_USER/node/$ORC_SERVICE_USER"/"/$ORC_SERVICE_USER"}
+        # Only the host's root group, and one without processes, can hand on its limits; what it cannot is done without.
+        [ "$number" != 0 ] || for file in memory pids cpu; do
+            echo "+$file" 2>/dev/null >"$(dirname "$base")/cgroup.subtree_control" || true
+        done
+        mkdir -p "$base/node" 2>/dev/null || continue
+        for file in '' /node /cgroup.procs /node/cgroup.procs /cgroup.subtree_control /cgroup.threads; do
+            [ ! -e "$base$file" ] || chown "$ORC_SERVICE_USER" "$base$file" 2>/dev/null || true
+        done
+        ORC_GROUPS+=("$base/node/cgroup.procs")
+    done < <(cat /proc/self/cgroup)
+}
+ORC_GROUPS=()
+
 # Runs a command as the service user with that user's environment and a few variables of ours. Nothing is
 # passed as an argument that could hold a secret. With --exec it replaces this shell.
 orc_as_service_user() {
@@ -118,6 +149,9 @@ orc_as_service_user() {
         done
         export HOME="$ORC_SERVICE_HOME" USER="$ORC_SERVICE_USER" LOGNAME="$ORC_SERVICE_USER"
         export LANG=C.UTF-8 SHELL=/bin/bash TERM="${TERM:-dumb}"
+        for variable in "${ORC_GROUPS[@]}"; do
+            echo "$BASHPID" 2>/dev/null >"$variable" || true
+        done
         exec setpriv --reuid "$ORC_SERVICE_USER" --regid "$ORC_SERVICE_USER" --clear-groups --inh-caps=-all "$@"
     )
     local status=$?

@@ -210,6 +210,8 @@ enum Doctor {
             "It needs bubblewrap (apt-get install bubblewrap) and user namespaces for everyone (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0)"
         case .ownUser:
             "It needs newuidmap (apt-get install uidmap), users to give away (usermod --add-subuids 200000-265535 --add-subgids 200000-265535 \(NSUserName())), and no NoNewPrivileges= in the unit"
+        case .limited:
+            "It needs what tier 3 does, and control groups with memory and processes that belong to this user (Delegate=yes in the unit; ops/run gives them when it is started as root)"
         }
     }
 

@@ -28,7 +28,7 @@ struct SandboxCommand: AsyncParsableCommand {
         @Option(help: "The profile, a file under Policies/sandbox.") var profile = "default"
         @Option(help: "The directory that the program may write.") var workspace: String
         @Flag(help: "Gives the program a terminal, joined to this one.") var tty = false
-        @Option(help: "The tier, 1 to 3; else the one that the node would use.") var tier: Int?
+        @Option(help: "The tier, 1 to 4; else the one that the node would use.") var tier: Int?
         @Argument(parsing: .postTerminator, help: "The program's absolute path, and its arguments.")
         var command: [String] = []
 
@@ -62,7 +62,7 @@ struct SandboxCommand: AsyncParsableCommand {
             _ = try Host.privateDirectory(context.stateDirectory)
             guard let number = self.tier else { return try await context.measuredAgents().0.plan }
             guard let tier = SandboxTier(rawValue: number), tier > .none else {
-                throw CommandError(.usage, "expected --tier 1, 2 or 3, not \(number)")
+                throw CommandError(.usage, "expected --tier 1, 2, 3 or 4, not \(number)")
             }
             return try context.agents().plan.at(tier)
         }

@@ -23,7 +23,7 @@ struct SelftestCommand: AsyncParsableCommand {
 
         @OptionGroup var common: CommonOptions
         @OptionGroup var output: OutputOptions
-        @Option(help: "The tier, 1 to 3; else the one that the node would use.") var tier: Int?
+        @Option(help: "The tier, 1 to 4; else the one that the node would use.") var tier: Int?
         @Option(help: "Only attempts whose name or kind contains this.") var only: String?
 
         func run() async throws {
@@ -33,7 +33,7 @@ struct SelftestCommand: AsyncParsableCommand {
                 var configuration: AgentConfiguration
                 if let number = self.tier {
                     guard let tier = SandboxTier(rawValue: number), tier > .none else {
-                        throw CommandError(.usage, "expected --tier 1, 2 or 3, not \(number)")
+                        throw CommandError(.usage, "expected --tier 1, 2, 3 or 4, not \(number)")
                     }
                     configuration = try context.agents()
                     configuration.plan = configuration.plan.at(tier)

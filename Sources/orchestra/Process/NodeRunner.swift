@@ -197,13 +197,18 @@ struct NodeRunner: Sendable {
                 "this host gives sandbox tier \(measure.tier.rawValue), and every profile asks for \(lowest.rawValue) or more. \(reasons.joined(separator: "; "))"
             )
         }
+        let swept = agents.plan.host.controlGroups.sweep()
+        if !swept.isEmpty {
+            self.logger.warning("processes of shims that are gone were ended", metadata: ["groups": "\(swept)"])
+        }
         agents.gate = SandboxGate()
         metrics.makeRecorder(label: "orchestra_sandbox_tier", dimensions: [], aggregate: false)
             .record(Int64(measure.tier.rawValue))
         for trial in measure.trials {
             guard let problem = trial.problem else { continue }
-            self.logger.warning(
-                "this host does not give a sandbox tier",
+            let isMissed = self.policy.bundle.profiles.values.contains { $0.lowestTier >= trial.tier }
+            self.logger.log(
+                level: isMissed ? .warning : .notice, "this host does not give a sandbox tier",
                 metadata: ["sandbox.tier": "\(trial.tier.rawValue)", "reason": "\(problem)"])
         }
         self.logger.notice(

@@ -145,20 +145,21 @@ struct Context: Sendable {
         let isSet = try self.settings.required("sandbox.tier") != "auto"
         let workspace = try Host.privateDirectory(self.stateDirectory + "/sandbox-check")
         return await SandboxMeasure.run(
-            configuration, tiers: isSet ? [configuration.plan.tier] : [.ownUser, .namespaces, .landlock],
+            configuration, tiers: isSet ? [configuration.plan.tier] : [.limited, .ownUser, .namespaces, .landlock],
             workspace: workspace, processID: getpid(), all: all)
     }
 
     /// The sandbox at the tier that is set, or at the highest that this host may give; what it gives is measured later.
     private func sandbox() throws -> SandboxPlan {
-        let host = SandboxHost(launcher: Host.find("bwrap"), shim: try Host.shim(), program: Host.find)
+        let host = SandboxHost(
+            launcher: Host.find("bwrap"), shim: try Host.shim(), program: Host.find, controlGroups: .delegated())
         let tier: SandboxTier
         switch try self.settings.required("sandbox.tier") {
-        case "auto": tier = .ownUser
+        case "auto": tier = .limited
         case let text:
             guard let number = Int(text), let set = SandboxTier(rawValue: number), set > .none else {
                 throw CommandError.configuration(
-                    "sandbox.tier: expected auto, 1, 2 or 3, not '\(Printable.text(text))'")
+                    "sandbox.tier: expected auto, 1, 2, 3 or 4, not '\(Printable.text(text))'")
             }
             tier = set
         }

@@ -82,7 +82,7 @@ struct SettingKey: Sendable {
         SettingKey(
             "probe.port", "ORCHESTRA_PROBE_PORT", .integer(0...65535), "9464", "The probe port; 0 chooses a free one."),
         SettingKey(
-            "sandbox.tier", "ORCHESTRA_SANDBOX_TIER", .oneOf(["auto", "1", "2", "3"]), "auto",
+            "sandbox.tier", "ORCHESTRA_SANDBOX_TIER", .oneOf(["auto", "1", "2", "3", "4"]), "auto",
             "How strong the sandboxes are: the strongest that this host gives, or exactly this one."),
         SettingKey(
             "sandbox.selftest", "ORCHESTRA_SANDBOX_SELFTEST", .oneOf(["start", "never"]), "start",

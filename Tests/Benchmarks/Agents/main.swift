@@ -360,7 +360,8 @@ let beside = URL(fileURLWithPath: (try? FileManager.default.destinationOfSymboli
     .deletingLastPathComponent().path
 let host = SandboxHost(
     launcher: "/usr/bin/bwrap", shim: beside + "/orchestra-shim",
-    program: { FileManager.default.isExecutableFile(atPath: "/usr/bin/\($0)") ? "/usr/bin/\($0)" : nil })
+    program: { FileManager.default.isExecutableFile(atPath: "/usr/bin/\($0)") ? "/usr/bin/\($0)" : nil },
+    controlGroups: .delegated())
 var configuration = AgentConfiguration(
     root: directory + "/a", workspaces: directory, shim: beside + "/orchestra-shim", tmux: "/usr/bin/tmux",
     plan: SandboxPlan(host: host, tier: .ownUser, slots: UserSlots(path: directory + "/users")),
