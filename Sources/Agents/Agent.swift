@@ -23,11 +23,14 @@ package actor Agent {
         package let isRecovered: Bool
         /// The node's incarnation: a shim refuses an owner older than one that it has seen.
         package let epoch: UInt64
+        /// False when a launch that was cut off may have had its effect, and must not be repeated.
+        package let isRepeatable: Bool
 
         package init(
             directory: AgentDirectory, definition: AgentDefinition, profile: SandboxProfile, workspacePath: String,
-            workspace: WorkspaceID? = nil, prompt: String, isRecovered: Bool, epoch: UInt64
+            workspace: WorkspaceID? = nil, prompt: String, isRecovered: Bool, epoch: UInt64, isRepeatable: Bool = true
         ) {
+            self.isRepeatable = isRepeatable
             self.directory = directory
             self.definition = definition
             self.profile = profile
@@ -96,11 +99,14 @@ package actor Agent {
             return record
         } catch  where error is CancellationError || _Concurrency.Task.isCancelled {
             // A shield, awaited here: the tree must be gone before the caller learns of the cancellation.
-            await _Concurrency.Task { await self.stopProgram() }.value
+            _ = await _Concurrency.Task { await self.stopProgram() }.value
             throw CancellationError()
         } catch let error as AgentError where error.code != .replaced {
             // The next launch must not find this one's program beside it. One that has ended is left as it is.
-            await _Concurrency.Task { await self.stopProgram() }.value
+            guard await _Concurrency.Task(operation: { await self.stopProgram() }).value else {
+                throw AgentError(
+                    code: .notGone, message: "\(error.message); what runs of it could not be proved gone")
+            }
             throw error
         }
     }
@@ -141,7 +147,7 @@ package actor Agent {
     private func failure(_ record: ExitRecord) -> AgentError {
         let words = Printable.text(String(decoding: record.errorOutput, as: UTF8.self), limit: 300)
         return AgentError(
-            code: record.endedBy == .launchFailed ? .launchFailed : .failed,
+            code: record.endedBy == .launchFailed ? .launchFailed : record.isCutOff ? .crashed : .failed,
             message:
                 "the agent '\(self.task.definition.name)' failed: \(record.summary)\(words.isEmpty ? "" : ": \(words)")"
         )
@@ -153,6 +159,9 @@ package actor Agent {
             self.isFirstRun = false
             self.generation = last
             if let record = try await self.takeBack() { return record }
+            if self.task.isRecovered, !self.task.isRepeatable {
+                throw AgentError(code: .crashed, message: "its last launch is gone and left no exit record")
+            }
         }
         self.isFirstRun = false
         try await self.launch(generation: last + 1)
@@ -168,7 +177,12 @@ package actor Agent {
     private func takeBack() async throws -> ExitRecord? {
         guard self.task.isRecovered else {
             // An earlier attempt's program must be gone before the next one touches the workspace.
-            if self.task.directory.isAlive(self.generation) { await self.stopProgram() }
+            if self.task.directory.isAlive(self.generation) {
+                guard await self.stopProgram() else {
+                    throw AgentError(
+                        code: .notGone, message: "what runs of its last launch could not be proved gone")
+                }
+            }
             return nil
         }
         if let record = self.task.directory.exitRecord(self.generation) { return Self.counts(record) ? record : nil }
@@ -342,7 +356,7 @@ package actor Agent {
             case .exited(let record): .exited(record)
             case .event(let event): .said(event.line)
             case .receipt, .done: nil
-            case .hello, .input, .resize, .stop, .reap, .watch, .message, .freeze, .thaw, .follow: nil
+            case .hello, .input, .prompt, .resize, .stop, .reap, .watch, .message, .freeze, .thaw, .follow: nil
             }
         guard let event else { return nil }
         var result: ExitRecord?
@@ -351,7 +365,11 @@ package actor Agent {
             case .watch(let offset): try await connection.send(.watch(offset: offset))
             case .follow(let number): try await connection.send(.follow(after: number))
             case .type(let inputs):
-                for input in inputs { try await connection.send(.input(id: input.id, bytes: input.bytes)) }
+                for input in inputs {
+                    try await connection.send(
+                        input.isPrompt
+                            ? .prompt(id: input.id, text: input.bytes) : .input(id: input.id, bytes: input.bytes))
+                }
             case .openView: await self.reopenView()
             case .stop: try await connection.send(.stop)
             case .finish(let record):
@@ -381,13 +399,13 @@ package actor Agent {
     }
 
     /// Ends the program's tree and waits for the record that proves it, at most the stop timeout; a shim that
-    /// has no socket yet is waited for as long.
-    private func stopProgram() async {
+    /// has no socket yet is waited for as long. False when there is no proof.
+    private func stopProgram() async -> Bool {
         let directory = self.task.directory
         guard self.generation > 0, directory.exitRecord(self.generation) == nil,
             let bytes = directory.read(ShimFiles.launch, generation: self.generation),
             let spec = try? LaunchSpec(decoding: bytes)
-        else { return }
+        else { return true }
         let hello = ShimFrame.hello(token: spec.token, epoch: self.task.epoch)
         let path = directory.socketPath(self.generation)
         let (group, clock, generation) = (self.group, self.clock, self.generation)
@@ -417,11 +435,12 @@ package actor Agent {
             tasks.cancelAll()
             return first
         }
-        guard !isStopped else { return }
+        guard !isStopped else { return true }
         if let view = directory.latestView(generation) {
             await TmuxServer(executable: self.configuration.tmux, socket: view).stop()
         }
-        self.logger.error("an agent could not be proved gone after its stop", metadata: self.metadata)
+        self.logger.critical("an agent could not be proved gone after its stop", metadata: self.metadata)
+        return false
     }
 
     private static func askToStop(

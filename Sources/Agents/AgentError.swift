@@ -5,8 +5,10 @@ package struct AgentError: Error, Hashable, CustomStringConvertible {
         case launchFailed
         /// The program ended by itself other than with status 0.
         case failed
-        /// The shim ended without an exit record, and the sandbox with it.
+        /// The program, or its shim without an exit record, was ended from outside: how far it had come nobody knows.
         case crashed
+        /// What runs of it could not be proved gone; nothing may be launched beside it.
+        case notGone
         /// Another node owns it now.
         case replaced
     }

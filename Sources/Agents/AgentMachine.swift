@@ -56,6 +56,8 @@ struct AgentMachine {
     struct TypedInput: Equatable {
         let id: UInt64
         let bytes: [UInt8]
+        /// Text that is pasted, as the program wants pastes, and entered; else bytes as they are.
+        var isPrompt = false
     }
 
     private let inputs: [TypedInput]
@@ -134,12 +136,13 @@ enum AgentSaying {
 
 /// Prepares a person's or program's text for a terminal.
 enum PromptText {
-    /// The text, unless it is empty, as one bracketed paste and Enter, then each closing line and Enter. Control characters
-    /// are dropped, so that no text can end the paste early or drive the terminal.
+    /// The text, unless it is empty, then each closing line and Enter. Control characters are dropped, so that no text can
+    /// end a paste early or drive the terminal.
     static func inputs(prompt: String, closing: [String]) -> [AgentMachine.TypedInput] {
-        var parts =
-            prompt.isEmpty ? [] : [Array("\u{1b}[200~".utf8) + TypedText.cleaned(prompt) + Array("\u{1b}[201~\r".utf8)]
-        parts += closing.map { TypedText.cleaned($0) + [0x0d] }
-        return parts.enumerated().map { AgentMachine.TypedInput(id: UInt64($0.offset + 1), bytes: $0.element) }
+        var parts = prompt.isEmpty ? [] : [(TypedText.cleaned(prompt), true)]
+        parts += closing.map { (TypedText.cleaned($0) + [0x0d], false) }
+        return parts.enumerated().map {
+            AgentMachine.TypedInput(id: UInt64($0.offset + 1), bytes: $0.element.0, isPrompt: $0.element.1)
+        }
     }
 }

@@ -49,7 +49,7 @@ package struct AgentRunner: Sendable {
             Supervisor.Configuration(
                 name: "agent \(id)", intensity: task.definition.restartIntensity,
                 period: task.definition.restartPeriod, autoShutdown: .anySignificant),
-            children: [self.launches(of: agent, last)], environment: self.environment)
+            children: [self.launches(of: agent, isRepeatable: task.isRepeatable, last)], environment: self.environment)
         await census.add(id, of: workspace)
         let outcome = await self.supervise(supervisor, named: "\(workspace)/\(id)")
         await census.remove(id)
@@ -62,17 +62,22 @@ package struct AgentRunner: Sendable {
         try Task.checkCancellation()
         if case .failure(let error) = outcome {
             task.directory.note(AgentCondition(state: .quarantined, evidence: "\(error)"))
-            throw AgentFailure(message: "\(error)", tail: tail)
+            throw AgentFailure(message: "\(error)", tail: tail, isCutOff: Self.isCutOff(await last.current))
         }
         guard case .failure(let error) = await last.current, !(error is CancellationError) else {
             throw CancellationError()
         }
-        throw AgentFailure(message: "\(error)", tail: tail)
+        throw AgentFailure(message: "\(error)", tail: tail, isCutOff: Self.isCutOff(await last.current))
+    }
+
+    private static func isCutOff(_ last: Swift.Result<ExitRecord, any Error>?) -> Bool {
+        guard case .failure(let error as AgentError)? = last else { return false }
+        return error.code == .crashed || error.code == .notGone
     }
 
     /// The agent's launches, each an instance of one child.
     private func launches(
-        of agent: Agent, _ last: Latch<Swift.Result<ExitRecord, any Error>>
+        of agent: Agent, isRepeatable: Bool, _ last: Latch<Swift.Result<ExitRecord, any Error>>
     ) -> ChildSpecification {
         ChildSpecification(
             id: "launch", restart: .transient, shutdown: .timeout(self.configuration.stopTimeout + .seconds(5)),
@@ -83,9 +88,14 @@ package struct AgentRunner: Sendable {
                 await last.set(.success(try await agent.run(ready: { child.ready() })))
             } catch {
                 await last.set(.failure(error))
-                // Another owner's agent is not ours to restart.
-                if let error = error as? AgentError, error.code == .replaced || error.code == .launchFailed { return }
-                throw error
+                guard let error = error as? AgentError else { throw error }
+                switch error.code {
+                // Another owner's agent is not ours to restart, and none is started beside one that may live.
+                case .replaced, .launchFailed, .notGone: return
+                // What may have taken effect is a person's to decide.
+                case .crashed where !isRepeatable: return
+                case .crashed, .failed: throw error
+                }
             }
         }
     }
@@ -118,6 +128,8 @@ package struct AgentRunner: Sendable {
 package struct AgentFailure: Error, Sendable, CustomStringConvertible {
     package let message: String
     package let tail: [UInt8]
+    /// Its last launch was ended from outside.
+    package let isCutOff: Bool
 
     package var description: String { self.message }
 }

@@ -89,8 +89,9 @@ package struct CommandRunner: Sendable {
         }
         guard result.terminationStatus.isSuccess else {
             try Task.checkCancellation()
+            // One that was killed may have had its command running.
             throw AgentError(
-                code: .launchFailed,
+                code: .crashed,
                 message: "the command's shim failed (\(result.terminationStatus)): \(result.closureResult)")
         }
         let record = try ExitRecord(decoding: Array(result.standardOutput))

@@ -82,6 +82,8 @@ package enum LetterAnswer: Int, Hashable, Sendable {
     case done = 1
     /// It waits for a decision on its outcome, and nothing else may be done with it.
     case isUnresolved = 2
+    /// Another job has the unique key that it had.
+    case isTaken = 3
 }
 
 /// What a person found out about a job whose outcome was unknown.

@@ -49,6 +49,18 @@ package struct ExitRecord: Hashable, Sendable {
 
     package var isSuccess: Bool { self.endedBy == .itself && self.code == 0 }
 
+    /// True when the program had begun and did not end of its own accord: how far it had come nobody knows.
+    package var isCutOff: Bool {
+        switch self.endedBy {
+        case .itself: self.signal != 0 || Self.signalStatuses.contains(self.code)
+        case .stop, .orphaned, .logQuota, .logFailed: true
+        case .launchFailed: false
+        }
+    }
+
+    /// 128 and a signal's number, as launchers and shells say it.
+    private static let signalStatuses: ClosedRange<Int32> = 129...192
+
     /// One sentence for people.
     package var summary: String {
         switch self.endedBy {

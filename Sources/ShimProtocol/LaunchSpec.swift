@@ -138,6 +138,8 @@ package struct LaunchSpec: Hashable, Sendable {
     package var rows: UInt16
     /// Seconds without an owner after which the shim ends its program.
     package var orphanGrace: UInt32
+    /// Milliseconds that a program has to end in when it is asked to.
+    package var stopGrace: UInt32
     /// Bytes of terminal output after which the program is ended.
     package var logQuota: UInt64
     /// Bytes kept of each output of a command.
@@ -152,7 +154,8 @@ package struct LaunchSpec: Hashable, Sendable {
     package init(
         mode: Mode, executable: String, arguments: [Argument], command: [Argument], userMap: UserMap? = nil,
         columns: UInt16 = 220, rows: UInt16 = 50,
-        orphanGrace: UInt32 = 30, logQuota: UInt64 = 256 * 1024 * 1024, outputLimit: UInt32 = 64 * 1024,
+        orphanGrace: UInt32 = 30, stopGrace: UInt32 = 2000, logQuota: UInt64 = 256 * 1024 * 1024,
+        outputLimit: UInt32 = 64 * 1024,
         token: [UInt8] = [], input: [UInt8] = [], ownerPID: Int32 = 0
     ) {
         self.mode = mode
@@ -163,6 +166,7 @@ package struct LaunchSpec: Hashable, Sendable {
         self.columns = columns
         self.rows = rows
         self.orphanGrace = orphanGrace
+        self.stopGrace = stopGrace
         self.logQuota = logQuota
         self.outputLimit = outputLimit
         self.token = token
@@ -207,6 +211,7 @@ package struct LaunchSpec: Hashable, Sendable {
         writer.write(self.columns)
         writer.write(self.rows)
         writer.write(self.orphanGrace)
+        writer.write(self.stopGrace)
         writer.write(self.logQuota)
         writer.write(self.outputLimit)
         writer.write(block: self.token)
@@ -245,7 +250,8 @@ package struct LaunchSpec: Hashable, Sendable {
         self.init(
             mode: mode, executable: executable, arguments: arguments, command: command, userMap: userMap,
             columns: try reader.number(),
-            rows: try reader.number(), orphanGrace: try reader.number(), logQuota: try reader.number(),
+            rows: try reader.number(), orphanGrace: try reader.number(), stopGrace: try reader.number(),
+            logQuota: try reader.number(),
             outputLimit: try reader.number(), token: try reader.block(), input: try reader.block(),
             ownerPID: Int32(bitPattern: try reader.number()))
         self.controlGroups = controlGroups

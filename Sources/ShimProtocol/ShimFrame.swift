@@ -8,6 +8,8 @@ package enum ShimFrame: Hashable, Sendable {
     /// Bytes for the terminal; answered by `written` with the same id once they are in its
     /// queue. Ids rise; one that came before is answered again and not typed again.
     case input(id: UInt64, bytes: [UInt8])
+    /// The same for text without control bytes: typed as one paste where the program wants pastes marked, and entered.
+    case prompt(id: UInt64, text: [UInt8])
     case resize(columns: UInt16, rows: UInt16)
     /// Ends the program's process tree.
     case stop
@@ -71,6 +73,10 @@ package enum ShimFrame: Hashable, Sendable {
         case .follow(let number):
             body.write(UInt8(10))
             body.write(number)
+        case .prompt(let id, let text):
+            body.write(UInt8(11))
+            body.write(id)
+            body.write(block: text)
         case .welcome(let pid, let length):
             body.write(UInt8(65))
             body.write(UInt32(bitPattern: pid))
@@ -126,6 +132,7 @@ package enum ShimFrame: Hashable, Sendable {
         case 8: self = .freeze
         case 9: self = .thaw
         case 10: self = .follow(after: try reader.number())
+        case 11: self = .prompt(id: try reader.number(), text: try reader.block())
         case 65: self = .welcome(launcherPID: Int32(bitPattern: try reader.number()), logLength: try reader.number())
         case 66: self = .refused(reason: try reader.text())
         case 67: self = .written(id: try reader.number())

@@ -41,14 +41,18 @@ package struct ActionHandlers: Sendable {
             switch action.handler {
             case .none: return .completed(result: Array("{}".utf8))
             case .command(let argv, let input): return try await self.command(job, action, argv, input, params)
-            case .agent(let agent, let prompt): return try await self.agent(job, agent, prompt, params, isRecovered)
+            case .agent(let agent, let prompt):
+                return try await self.agent(job, action, agent, prompt, params, isRecovered)
             }
         } catch is CancellationError {
             return .cancelled(.drain)
         } catch let error as AgentFailure {
             let detail = JSONValue.object([JSONMember("terminal", .string(String(decoding: error.tail, as: UTF8.self)))]
             )
-            return .failed(Failure(reason: error.message, isRetryable: true, detail: detail.bytes))
+            return .failed(
+                Failure(reason: error.message, isRetryable: true, detail: detail.bytes, isCutOff: error.isCutOff))
+        } catch let error as AgentError {
+            return .failed(Failure(reason: error.message, isRetryable: true, isCutOff: error.code == .crashed))
         } catch {
             return .failed(Failure(reason: "\(error)", isRetryable: true))
         }
@@ -84,11 +88,15 @@ package struct ActionHandlers: Sendable {
         await reported
         let result = Self.result(of: record)
         if record.isSuccess { return .completed(result: result) }
-        return .failed(Failure(reason: "the command failed: \(record.summary)", isRetryable: true, detail: result))
+        return .failed(
+            Failure(
+                reason: "the command failed: \(record.summary)", isRetryable: true, detail: result,
+                isCutOff: record.isCutOff))
     }
 
     private func agent(
-        _ job: Job, _ agentParam: String, _ promptParam: String, _ params: JSONValue, _ isRecovered: Bool
+        _ job: Job, _ action: ActionDefinition, _ agentParam: String, _ promptParam: String, _ params: JSONValue,
+        _ isRecovered: Bool
     ) async throws -> Outcome {
         let name = params[agentParam]?.string ?? ""
         guard let definition = (try? DefinitionName(name)).flatMap({ self.bundle.agents[$0] }) else {
@@ -102,7 +110,8 @@ package struct ActionHandlers: Sendable {
             Agent.Task(
                 directory: AgentDirectory(root: self.agents.configuration.root, id: job.id), definition: definition,
                 profile: profile, workspacePath: try self.workspacePath(job.workspace), workspace: job.workspace,
-                prompt: params[promptParam]?.string ?? "", isRecovered: isRecovered, epoch: self.epoch),
+                prompt: params[promptParam]?.string ?? "", isRecovered: isRecovered, epoch: self.epoch,
+                isRepeatable: action.effect != .external),
             of: job.workspace)
         let value: JSONValue = [
             "exit_status": .integer(Int64(result.record.code)), "launches": .integer(Int64(result.launches)),

@@ -10,6 +10,7 @@ package actor Consumer {
     private let registry: RunRegistry
     private let dispatch: @Sendable ([Delivery]) async -> Void
     private let keys: WorkspaceKeyring
+    private let queueClock: QueueClock
     /// Jobs of one workspace that this node holds at most.
     private let share: Int
     /// Why nothing may be claimed now, though Redis is there; nil when it may.
@@ -30,7 +31,8 @@ package actor Consumer {
 
     package init(
         lease: NodeLease, registry: RunRegistry,
-        keys: WorkspaceKeyring, share: Int, reluctance: @escaping @Sendable () -> String? = { nil },
+        keys: WorkspaceKeyring, queueClock: QueueClock, share: Int,
+        reluctance: @escaping @Sendable () -> String? = { nil },
         dispatch: @escaping @Sendable ([Delivery]) async -> Void,
         metrics: JobMetrics, logger: Logger,
         clock: any Clock<Duration> = ContinuousClock()
@@ -39,6 +41,7 @@ package actor Consumer {
         self.registry = registry
         self.dispatch = dispatch
         self.keys = keys
+        self.queueClock = queueClock
         self.share = share
         self.reluctance = reluctance
         self.metrics = metrics
@@ -154,6 +157,7 @@ package actor Consumer {
         // After an outage the queue may be another one, with keys of its own.
         self.keys.forget()
         try await self.keys.verifyMaster()
+        self.queueClock.set(try await self.lease.queue.time())
         let (lease, registry) = (self.lease, self.registry)
         let fresh = try await registry.reconcile {
             let asked = await registry.entries { lease.serves($0) }

@@ -95,6 +95,13 @@ struct Holdings {
         return entries
     }
 
+    /// The same for all that is held of a workspace.
+    mutating func cancel(_ workspace: WorkspaceID, _ reason: CancellationReason) -> [EntryReference] {
+        let entries = self.held.filter { $0.key.workspace == workspace && $0.value.cancellation == nil }.map(\.key)
+        for entry in entries { self.held[entry]?.cancellation = reason }
+        return entries
+    }
+
     /// Marks those of `asked` that are not among the entries that the queue knew when it was asked: nothing of them may
     /// be written. The entries whose runs are to be ended.
     mutating func dropLost(asked: Set<EntryReference>, known: Set<EntryReference>) -> [EntryReference] {

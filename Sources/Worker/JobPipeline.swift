@@ -3,6 +3,7 @@ package import Domain
 package import Jobs
 package import Logging
 package import Policy
+internal import Synchronization
 
 /// The whole flow of a job on a node: entry → job → decision → run → outcome → completion.
 package struct JobPipeline: Sendable {
@@ -19,6 +20,10 @@ package struct JobPipeline: Sendable {
     package let now: @Sendable () -> UInt64
     package let metrics: JobMetrics
     package let logger: Logger
+    private let complaint = Complaint()
+
+    /// How long what could not be opened waits until it is tried again.
+    private static let postponement = Duration.seconds(5)
 
     package init(
         node: NodeID, policy: PolicyEngine, handlers: ActionHandlers, keys: WorkspaceKeyring, digester: ParamsDigester,
@@ -63,7 +68,13 @@ package struct JobPipeline: Sendable {
         } catch let error as JobQueueError where error.code == .unreadable {
             report.refuse(error.message, rule: "entry")
         } catch {
-            report.outcome = .cancelled(.drain)  // the key could not be had now: hand back, uncounted
+            // The key cannot be had now: tried again, uncounted. Said once a minute, since every entry would say it.
+            report.postponement = Self.postponement
+            if self.complaint.isDue(at: self.now()) {
+                self.logger.error(
+                    "jobs cannot be opened now and are tried again", error: error,
+                    metadata: ["job.id": "\(report.idText)"])
+            }
         }
         await self.complete(report)
     }
@@ -177,7 +188,21 @@ extension Outcome {
             .unknown(
                 reason:
                     "its node was stopped under it: it may have taken effect, and somebody has to look whether it did")
+        case .failed(let failure) where failure.isCutOff:
+            .unknown(
+                reason: "\(failure.reason): it may have taken effect, and somebody has to look whether it did")
         case .completed, .failed, .refused, .unknown, .cancelled: self
         }
+    }
+}
+
+/// What is said at most once a minute.
+private final class Complaint: Sendable {
+    private let last = Atomic<UInt64>(0)
+
+    func isDue(at now: UInt64) -> Bool {
+        let last = self.last.load(ordering: .relaxed)
+        guard last == 0 || now > last + 60_000 || now < last else { return false }
+        return self.last.compareExchange(expected: last, desired: max(1, now), ordering: .relaxed).exchanged
     }
 }

@@ -42,7 +42,8 @@ package struct JobRequest: Sendable {
 
     /// What became of a request.
     package enum Answer: Sendable, Hashable {
-        case accepted(JobID, isDuplicate: Bool)
+        /// Of a duplicate the first job's id and state; nil when its record is gone.
+        case accepted(JobID, isDuplicate: Bool, state: JobState?)
         case refused(Refusal)
 
         package var isAccepted: Bool { if case .accepted = self { true } else { false } }
@@ -134,8 +135,8 @@ package struct JobRequest: Sendable {
 
     private func answer(to result: SubmissionResult?) throws -> Answer {
         switch result {
-        case .accepted(let id): return .accepted(id, isDuplicate: false)
-        case .duplicate(let id, _): return .accepted(id, isDuplicate: true)
+        case .accepted(let id): return .accepted(id, isDuplicate: false, state: nil)
+        case .duplicate(let id, let state): return .accepted(id, isDuplicate: true, state: state)
         case .conflict(let first):
             return .refused(
                 Refusal(

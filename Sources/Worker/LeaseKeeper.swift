@@ -10,18 +10,23 @@ package actor LeaseKeeper {
     private let metrics: JobMetrics
     private let clock: any Clock<Duration>
     private let elapsed: @Sendable () -> Duration
+    private let queueClock: QueueClock
     private let logger: Logger
     private var machine: LeaseMachine
 
     private static let tick = Duration.milliseconds(500)
     private static let mostDue = 500
     private static let mostRescued = 200
+    /// Calls for what is due between two looks at the lease: a flood of due jobs must not cost it.
+    private static let dueCalls = 8
 
     /// `elapsed` tells monotonic time; a gap longer than the lease means that the node was paused.
     package init(
         lease: NodeLease, registry: RunRegistry, metrics: JobMetrics, logger: Logger,
-        clock: any Clock<Duration> = ContinuousClock(), elapsed: @escaping @Sendable () -> Duration
+        clock: any Clock<Duration> = ContinuousClock(), elapsed: @escaping @Sendable () -> Duration,
+        queueClock: QueueClock
     ) {
+        self.queueClock = queueClock
         self.lease = lease
         self.registry = registry
         self.metrics = metrics
@@ -41,8 +46,11 @@ package actor LeaseKeeper {
             let lease = self.lease
             let asked = await self.registry.entries { lease.serves($0) }
             do {
-                while try await self.lease.queue.moveDue(most: Self.mostDue) == Self.mostDue { heartbeat() }
                 if self.machine.isRenewalDue(at: now) { try await self.renew(asked, at: now) }
+                for _ in 0..<Self.dueCalls {
+                    guard try await self.lease.queue.moveDue(most: Self.mostDue) == Self.mostDue else { break }
+                    heartbeat()
+                }
             } catch let error as JobQueueError where error.code == .unknownNode {
                 // Whoever removed this node took its jobs. The consumer joins again.
                 self.machine.failed(at: now)
@@ -58,6 +66,7 @@ package actor LeaseKeeper {
 
     private func renew(_ asked: Set<EntryReference>, at now: Duration) async throws {
         let renewal = try await self.lease.renew()
+        self.queueClock.set(try await self.lease.queue.time())
         let consequence = self.machine.renewed(
             at: now, dead: renewal.dead, here: asked.count, there: renewal.held)
         for job in renewal.cancelled { await self.registry.cancel(job, .user) }

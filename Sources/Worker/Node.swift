@@ -31,7 +31,7 @@ package actor Node {
         processID: Int32, group: MultiThreadedEventLoopGroup, metrics: any MetricsFactory, logger: Logger,
         clock: any Clock<Duration> = ContinuousClock(),
         elapsed: @escaping @Sendable () -> Duration = SupervisionEnvironment.monotonicNow,
-        now: @escaping @Sendable () -> UInt64,
+        wall: @escaping @Sendable () -> UInt64,
         adjust: @escaping @Sendable (ChildSpecification) -> ChildSpecification = { $0 }
     ) throws {
         self.configuration = configuration
@@ -47,10 +47,12 @@ package actor Node {
         let jobMetrics = JobMetrics(factory: metrics)
         let identity = NodeIdentity(
             node: configuration.node, incarnation: incarnation, owner: configuration.owner)
+        let queueClock = QueueClock(elapsed: elapsed, wall: wall)
         self.lanes = (0..<configuration.lanes).map { number in
             NodeLane(
                 number: number, of: configuration, identity: identity, registry: registry, jobMetrics: jobMetrics,
-                group: group, metrics: metrics, logger: logger, clock: clock, elapsed: elapsed)
+                group: group, metrics: metrics, logger: logger, clock: clock, elapsed: elapsed,
+                queueClock: queueClock)
         }
         let store = try LanedJobStore(
             clients: self.lanes.map { ($0.commands, $0.blocking) }, limits: configuration.limits)
@@ -67,7 +69,8 @@ package actor Node {
             node: configuration.node, policy: policy, handlers: handlers, keys: keys,
             digester: ParamsDigester(key: try master.derived(for: "orchestra/params-digest/1")),
             writers: CompletionWriters(self.lanes.map(\.writer)),
-            registry: self.registry, retries: RetryPolicy(), clock: clock, now: now, metrics: jobMetrics, logger: logger
+            registry: self.registry, retries: RetryPolicy(), clock: clock, now: { queueClock.now() },
+            metrics: jobMetrics, logger: logger
         )
         let workspaces = WorkspaceSet(
             pipeline: pipeline, concurrency: configuration.workspaceConcurrency, capacity: configuration.slots,
@@ -76,7 +79,8 @@ package actor Node {
         let gate = configuration.agents.gate
         self.consumers = self.lanes.map { lane in
             Consumer(
-                lease: lane.lease, registry: registry, keys: keys, share: configuration.workspaceConcurrency,
+                lease: lane.lease, registry: registry, keys: keys, queueClock: queueClock,
+                share: configuration.workspaceConcurrency,
                 reluctance: { stormGuard.isStorm ? Self.stormText(stormGuard) : gate?.reluctance },
                 dispatch: { await workspaces.dispatch($0) }, metrics: jobMetrics, logger: logger, clock: clock)
         }

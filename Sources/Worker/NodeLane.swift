@@ -20,7 +20,7 @@ struct NodeLane {
     init(
         number: Int, of configuration: NodeConfiguration, identity: NodeIdentity, registry: RunRegistry,
         jobMetrics: JobMetrics, group: MultiThreadedEventLoopGroup, metrics: any MetricsFactory, logger: Logger,
-        clock: any Clock<Duration>, elapsed: @escaping @Sendable () -> Duration
+        clock: any Clock<Duration>, elapsed: @escaping @Sendable () -> Duration, queueClock: QueueClock
     ) {
         let lane = Lane(number: number)
         let suffix = configuration.lanes > 1 ? "-\(number)" : ""
@@ -37,7 +37,8 @@ struct NodeLane {
         self.lease = NodeLease(queue: self.queue, identity: identity, lane: lane, laneCount: configuration.lanes)
         self.writer = CompletionWriter(lease: self.lease, registry: registry, logger: logger, clock: clock)
         self.keeper = LeaseKeeper(
-            lease: self.lease, registry: registry, metrics: jobMetrics, logger: logger, clock: clock, elapsed: elapsed)
+            lease: self.lease, registry: registry, metrics: jobMetrics, logger: logger, clock: clock, elapsed: elapsed,
+            queueClock: queueClock)
         self.serverCheck = ServerCheck(client: self.commands, logger: logger)
     }
 }

@@ -107,9 +107,9 @@ package actor RunRegistry {
         for run in Array(self.runs.values) { await run.cancel(reason) }
     }
 
-    /// Cancels every run of a workspace's.
+    /// Ends everything that this node holds of a workspace, also what has not begun.
     func cancelAll(of workspace: WorkspaceID, _ reason: CancellationReason) async {
-        for (entry, run) in Array(self.runs) where entry.workspace == workspace { await run.cancel(reason) }
+        for run in self.holdings.cancel(workspace, reason).compactMap({ self.runs[$0] }) { await run.cancel(reason) }
     }
 
     /// Ends those of `asked` that are not among the entries that the queue knew when it was asked; those that have not

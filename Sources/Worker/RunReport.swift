@@ -9,6 +9,8 @@ package struct RunReport: Sendable {
     package var rule = "none"
     package var maxAttempts = 1
     package var outcome = Outcome.refused(reason: "it was not decided")
+    /// It could not even be opened, and is tried again so much later.
+    package var postponement: Duration?
 
     init(delivery: Delivery, startedAt: UInt64) {
         self.delivery = delivery
@@ -34,7 +36,8 @@ package struct RunReport: Sendable {
 
     /// The sentence that the record and the audit row carry; at most 500 characters.
     var reason: String {
-        switch self.outcome {
+        if self.postponement != nil { return "it could not be opened" }
+        return switch self.outcome {
         case .completed: ""
         case .failed(let failure): Printable.text(failure.reason, limit: 500)
         case .refused(let reason), .unknown(let reason): Printable.text(reason, limit: 500)
@@ -73,12 +76,13 @@ package struct RetryPolicy: Sendable {
     }
 
     package func end(of report: RunReport) -> Completion.End {
+        if let postponement = report.postponement { return .retry(after: postponement) }
         let attempt = report.delivery.failures + 1
         switch report.outcome {
         case .completed: return .completed
         case .refused: return .discarded
         case .unknown: return .unresolved
-        case .cancelled(.user): return .cancelled
+        case .cancelled(.user), .cancelled(.quarantine): return .cancelled
         case .cancelled(.drain), .cancelled(.leaseLost): return .released
         case .failed(let failure) where !failure.isRetryable: return .discarded
         case .failed, .cancelled(.timeout):

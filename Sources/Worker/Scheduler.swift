@@ -17,6 +17,8 @@ package actor Scheduler {
     private let logger: Logger
     /// The last tick that is known to be done, by schedule.
     private var last: [String: UInt64] = [:]
+    /// The last tick that was refused, by schedule.
+    private var refused: [String: UInt64] = [:]
 
     private static let longestPause: UInt64 = 5000
 
@@ -61,7 +63,8 @@ package actor Scheduler {
                 last = try await self.queue.lastTick(of: name)
             }
             for tick in schedule.ticks(after: last, until: now) {
-                try await self.ask(schedule, tick)
+                // Where there is no room it is asked again, as long as the schedule's policy says.
+                guard try await self.ask(schedule, tick) else { break }
                 last = tick
             }
             self.last[name.name] = last
@@ -70,10 +73,11 @@ package actor Scheduler {
         return max(pause, 10)
     }
 
-    private func ask(_ schedule: ScheduleDefinition, _ time: UInt64) async throws {
+    /// False when there was no room for the job: the tick is not done.
+    private func ask(_ schedule: ScheduleDefinition, _ time: UInt64) async throws -> Bool {
         let tick = ScheduleTick(schedule: schedule.name, workspace: schedule.workspace, time: time)
         let digest = try Digests.sha256(Array("\(tick.name)/\(time)".utf8)).prefix(16)
-        guard let id = UUIDBytes(bytes: digest) else { return }
+        guard let id = UUIDBytes(bytes: digest) else { return true }
         let answers = try await JobRequest.submit(
             [
                 JobRequest(
@@ -82,15 +86,21 @@ package actor Scheduler {
                     tick: tick)
             ], to: self.queue, keys: self.keys, digester: self.digester, policy: self.policy)
         switch answers.first {
-        case .accepted(let job, isDuplicate: false)?:
+        case .accepted(let job, isDuplicate: false, state: _)?:
             self.logger.info(
                 "a scheduled job was asked for",
                 metadata: ["schedule": "\(schedule.name)", "job.id": "\(job)", "tick": "\(time)"])
         case .refused(let refusal)?:
-            self.logger.warning(
-                "a scheduled job was refused",
-                metadata: ["schedule": "\(schedule.name)", "reason": "\(refusal.message)", "tick": "\(time)"])
+            // Said once, and not each time that it is asked again.
+            if self.refused[tick.name] != time {
+                self.refused[tick.name] = time
+                self.logger.warning(
+                    "a scheduled job was refused",
+                    metadata: ["schedule": "\(schedule.name)", "reason": "\(refusal.message)", "tick": "\(time)"])
+            }
+            return refusal.kind != .full
         case .accepted?, nil: break  // another node was first
         }
+        return true
     }
 }

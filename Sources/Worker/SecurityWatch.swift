@@ -101,12 +101,12 @@ package actor SecurityWatch {
     /// Ends what runs here of such workspaces, and keeps them from getting more, until that is done.
     private func quarantine() async {
         for (workspace, incident) in self.pending {
-            await self.registry.cancelAll(of: workspace, .user)
+            await self.registry.cancelAll(of: workspace, .quarantine)
             do {
                 let event = try await self.event(.quarantined, incident, of: workspace)
                 _ = try await self.store.quarantine(workspace, reason: incident.subject, auditEvent: event)
                 // What was claimed meanwhile.
-                await self.registry.cancelAll(of: workspace, .user)
+                await self.registry.cancelAll(of: workspace, .quarantine)
                 self.pending[workspace] = nil
             } catch {
                 self.logger.error(

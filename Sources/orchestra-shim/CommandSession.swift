@@ -15,14 +15,14 @@ struct CommandSession {
     private var outputs: [(fd: Int32, kept: [UInt8], isCut: Bool)]
     private var endedBy = ExitRecord.EndedBy.itself
     private var exit: orc_exit?
-    private var exitSeenAt: UInt64 = 0
+    /// When a program that was asked to end is ended.
+    private var killAt: UInt64?
 
     /// What the program said of its progress and is not handed on yet: the newest whole line, and the begun one.
     private var newestProgress: [UInt8] = []
     private var begunProgress: [UInt8] = []
     private var progressAt: UInt64 = 0
 
-    private static let drainMilliseconds: UInt64 = 1000
     /// Progress is handed on at most so often, and cut at so many bytes a line.
     private static let progressInterval: UInt64 = 100
     private static let progressLimit = 512
@@ -84,13 +84,15 @@ struct CommandSession {
                     (self.launcher.pollDescriptor, POSIX.readable),
                     (self.inputPipe, POSIX.writable),
                 ] + self.outputs.map { ($0.fd, POSIX.readable) },
-                milliseconds: self.exit == nil ? self.newestProgress.isEmpty ? 1000 : 100 : 50)
+                milliseconds: self.exit == nil
+                    ? self.newestProgress.isEmpty && self.killAt == nil ? 1000 : 50 : 50)
             if events[0] != 0 { self.handleSignals() }
             if events[1] != 0 { self.end(.orphaned) }
             if events[2] != 0 { self.launcher.readReports() }
             if events[3] != 0 { self.feed() }
             for index in self.outputs.indices where events[4 + index] != 0 { self.collect(index) }
             self.reapProgram()
+            if let killAt = self.killAt, orc_monotonic_milliseconds() >= killAt { self.end(.stop) }
             self.handOnProgress()
         }
         self.launcher.readReports()
@@ -107,24 +109,32 @@ struct CommandSession {
 
     private var isOver: Bool {
         guard self.exit != nil else { return false }
-        // The tree first: an orphan that is left of it holds the pipes open, and only its end drains them.
-        let isTreeGone = self.launcher.isTreeGone()
-        return isTreeGone && self.outputs.allSatisfy { $0.fd < 0 }
-            || orc_monotonic_milliseconds() - self.exitSeenAt > Self.drainMilliseconds
+        // The tree first: an orphan that is left of it holds the pipes open, and only its end drains them. The record is
+        // the proof that all of it is gone, so there is none before.
+        return self.launcher.isTreeGone() && self.outputs.allSatisfy { $0.fd < 0 }
     }
 
     private mutating func handleSignals() {
         while true {
             let number = orc_next_signal(self.signals)
             guard number > 0 else { return }
-            if number == SIGTERM || number == SIGINT || number == SIGHUP { self.end(.stop) }
+            if number == SIGTERM || number == SIGINT || number == SIGHUP { self.stop() }
         }
     }
 
     private mutating func end(_ reason: ExitRecord.EndedBy) {
-        guard self.exit == nil, self.endedBy == .itself else { return }
-        self.endedBy = reason
+        guard self.exit == nil, self.endedBy == .itself || self.killAt != nil else { return }
+        if self.endedBy == .itself { self.endedBy = reason }
+        self.killAt = nil
         self.launcher.killTree()
+    }
+
+    /// Asks the program to end, and ends it when it takes too long.
+    private mutating func stop() {
+        guard self.exit == nil, self.endedBy == .itself else { return }
+        guard self.launcher.askToEnd(isTerminal: false) else { return self.end(.stop) }
+        self.endedBy = .stop
+        self.killAt = orc_monotonic_milliseconds() + UInt64(self.spec.stopGrace)
     }
 
     private mutating func reapProgram() {
@@ -132,7 +142,6 @@ struct CommandSession {
         var result = orc_exit()
         guard unsafe orc_reap(self.launcher.pid, &result) == 1 else { return }
         self.exit = result
-        self.exitSeenAt = orc_monotonic_milliseconds()
     }
 
     private mutating func feed() {

@@ -85,9 +85,9 @@ struct DirectSession {
     }
 
     private var isOver: Bool {
-        if orc_monotonic_milliseconds() - self.exitSeenAt > Self.drainMilliseconds { return true }
         // The tree first: what is left of it holds the terminal open.
-        return self.launcher.isTreeGone() && !self.isTerminalOpen
+        guard self.launcher.isTreeGone() else { return false }
+        return !self.isTerminalOpen || orc_monotonic_milliseconds() - self.exitSeenAt > Self.drainMilliseconds
     }
 
     private mutating func handleSignals() {

@@ -168,6 +168,35 @@ struct Launcher {
         _ = kill(self.pid, SIGKILL)
     }
 
+    /// Asks the program and all below it to end: by SIGTERM, or by SIGHUP what pays no heed to that, such as a shell that
+    /// somebody types at. False when there is nobody to be asked. What the sandbox is made of is left out: launcher,
+    /// first process, and with a terminal the guard.
+    func askToEnd(isTerminal: Bool) -> Bool {
+        var layer = [getpid()]
+        for _ in 0..<((self.isDirect ? 0 : 2) + (isTerminal ? 1 : 0)) { layer = layer.flatMap(Self.children(of:)) }
+        var asked: [Int32] = []
+        layer = layer.flatMap(Self.children(of:))
+        while !layer.isEmpty, asked.count < Self.mostAsked {
+            asked += layer
+            layer = layer.flatMap(Self.children(of:))
+        }
+        for process in asked { _ = kill(process, Self.ignoresTermination(process) ? SIGHUP : SIGTERM) }
+        for process in asked { _ = kill(process, SIGCONT) }
+        return !asked.isEmpty
+    }
+
+    private static let mostAsked = 4096
+
+    /// As `/proc/PID/status` says in `SigIgn`.
+    private static func ignoresTermination(_ process: Int32) -> Bool {
+        let lines = String(decoding: POSIX.wholeFile("/proc/\(process)/status") ?? [], as: UTF8.self)
+            .split(separator: "\n")
+        guard let mask = lines.first(where: { $0.hasPrefix("SigIgn:") })?.split(separator: "\t").last else {
+            return false
+        }
+        return (UInt64(mask, radix: 16) ?? 0) & (1 << UInt64(SIGTERM - 1)) != 0
+    }
+
     /// True once the sandbox's first process is gone, which proves that nothing in it is left. To be asked
     /// after the launcher's own end.
     ///

@@ -41,6 +41,9 @@ struct TerminalSession {
     private var record: ExitRecord?
     private var ownerSeenAt = orc_monotonic_milliseconds()
     private var isReaped = false
+    private var isFrozen = false
+    /// When a program that was asked to end is ended.
+    private var killAt: UInt64?
 
     /// How often it is looked whether the program has read what was written.
     private static let consumptionMilliseconds: Int32 = 5
@@ -162,7 +165,10 @@ struct TerminalSession {
     /// How long nothing may happen until it is looked again, in milliseconds.
     private var patience: Int32 {
         // The end of the tree is seen only by looking.
-        if self.exit != nil, self.record == nil { return 1 }
+        if self.exit != nil, self.record == nil {
+            return orc_monotonic_milliseconds() - self.exitSeenAt < Self.drainMilliseconds ? 1 : 100
+        }
+        if let killAt = self.killAt { return Int32(clamping: killAt - min(killAt, orc_monotonic_milliseconds())) + 1 }
         return self.ledger.isWaitingForReader ? Self.consumptionMilliseconds : 250
     }
 
@@ -197,7 +203,7 @@ struct TerminalSession {
             guard number > 0 else { return }
             switch number {
             case SIGCHLD: self.reapProgram()
-            case SIGTERM, SIGINT: self.end(.stop)
+            case SIGTERM, SIGINT: self.stop()
             default: break  // SIGHUP: the outer terminal died, the program lives on. SIGWINCH: the size is fixed.
             }
         }
@@ -212,9 +218,18 @@ struct TerminalSession {
     }
 
     private mutating func end(_ reason: ExitRecord.EndedBy) {
-        guard self.exit == nil, self.endedBy == .itself else { return }
-        self.endedBy = reason
+        guard self.exit == nil, self.endedBy == .itself || self.killAt != nil else { return }
+        if self.endedBy == .itself { self.endedBy = reason }
+        self.killAt = nil
         self.launcher.killTree()
+    }
+
+    /// Asks the program to end, and ends it when it takes too long; what stands still, at once.
+    private mutating func stop() {
+        guard self.exit == nil, self.endedBy == .itself else { return }
+        guard !self.isFrozen, self.launcher.askToEnd(isTerminal: true) else { return self.end(.stop) }
+        self.endedBy = .stop
+        self.killAt = orc_monotonic_milliseconds() + UInt64(self.spec.stopGrace)
     }
 
     private mutating func handleTerminal(_ events: Int16) {
@@ -301,16 +316,20 @@ struct TerminalSession {
         switch (frame, self.clients[index].role) {
         case (.watch(let offset), .owner), (.watch(let offset), .viewer): self.clients[index].watchOffset = offset
         case (.input(let id, let bytes), .owner): self.enqueue(id, bytes, from: index)
+        case (.prompt(let id, let text), .owner):
+            self.enqueue(id, TypedText.bytes(text, isPasteMarked: self.pasteMode.isMarked), from: index)
         case (.resize(let columns, let rows), .owner): _ = orc_pty_resize(self.master, columns, rows)
-        case (.stop, .owner): self.end(.stop)
+        case (.stop, .owner): self.stop()
         case (.message(let key, let text), .owner), (.message(let key, let text), .viewer):
             self.clients[index].send(.receipt(self.take(key, text)))
         case (.freeze, .owner), (.freeze, .viewer):
             guard let count = self.launcher.freeze() else {
                 return self.refuse(index, "some processes would not stand still; stop the agent instead")
             }
+            self.isFrozen = true
             self.clients[index].send(.done(count: UInt32(clamping: count)))
         case (.thaw, .owner), (.thaw, .viewer):
+            self.isFrozen = false
             self.clients[index].send(.done(count: UInt32(clamping: self.launcher.thaw())))
         case (.follow(let number), .owner), (.follow(let number), .viewer):
             self.clients[index].lastEvent = number
@@ -454,15 +473,29 @@ struct TerminalSession {
         let now = orc_monotonic_milliseconds()
         if self.exit == nil {
             self.reapProgram()
+            if let killAt = self.killAt, now >= killAt { self.end(.stop) }
             if now - self.ownerSeenAt > self.graceMilliseconds { self.end(.orphaned) }
             return
         }
         guard self.record == nil, let exit = self.exit else { return }
-        // The tree first: an orphan that is left of it holds the terminal open.
-        let isTreeGone = self.launcher.isTreeGone()
-        let isDrained = !self.isTerminalOpen || now - self.exitSeenAt > Self.drainMilliseconds
-        guard isDrained, isTreeGone || now - self.exitSeenAt > Self.drainMilliseconds else { return }
-        self.finish(exit)
+        // The tree first: an orphan that is left of it holds the terminal open. The record is the proof that all of it is
+        // gone, so there is none before.
+        guard self.launcher.isTreeGone() else { return }
+        if self.isTerminalOpen, now - self.exitSeenAt > Self.drainMilliseconds { self.drain() }
+        if !self.isTerminalOpen { self.finish(exit) }
+    }
+
+    /// Reads what there is of the terminal's output: nobody is left who could add to it. That a shim got no time must
+    /// not cost its last bytes.
+    private mutating func drain() {
+        while true {
+            switch POSIX.read(self.master) {
+            case .bytes(let bytes): self.append(bytes)
+            case .wouldBlock, .end:
+                self.isTerminalOpen = false
+                return
+            }
+        }
     }
 
     private mutating func finish(_ exit: orc_exit) {

@@ -138,6 +138,23 @@ extension QueueTests {
             let bucket = "orc:{l0}:w:far:r:\(far.job.id.milliseconds / 614_400)"
             let expiry = try await bench.client.send(RedisCommand("PTTL", bucket)).integer ?? 0
             #expect(expiry > 864_000_000)
+            // What waits, runs or has just ended is kept from now on, however old its bucket.
+            let old = try await bench.submission("old")
+            _ = try await bench.submit(old)
+            let key = "orc:{l0}:w:old:r:\(old.job.id.milliseconds / 614_400)"
+            func lifetime() async throws -> Int { try await bench.client.send(RedisCommand("PTTL", key)).integer ?? 0 }
+            let whole = try await lifetime()
+            for isClaimed in [false, true] {
+                _ = try await bench.client.send(RedisCommand("PEXPIRE", key, "9000"))
+                _ = try await bench.client.send(RedisCommand("DEL", "orc:{l0}:kept"))
+                _ = try await lease.queue.moveDue(most: 500)
+                #expect(try await lifetime() > whole - 60_000, "claimed: \(isClaimed)")
+                if !isClaimed { #expect(try await lease.claim(ClaimRequest(most: 1)).deliveries.count == 1) }
+            }
+            _ = try await bench.client.send(RedisCommand("PEXPIRE", key, "9000"))
+            let delivery = try #require(try await lease.held().first { $0.jobID == old.job.id })
+            _ = try await lease.finish([bench.completion(delivery)])
+            #expect(try await lifetime() > whole - 60_000)
             // Cancelled in time it never runs.
             let state = try await bench.queue.cancel(
                 far.job.id, in: far.job.workspace, request: Array("asked".utf8), outcome: Array("ended".utf8))

@@ -1,9 +1,13 @@
-import Agents
+import NIOPosix
 import Domain
 import Foundation
 import Jobs
+import Sandboxing
+import ShimProtocol
 import TestSupport
 import Testing
+
+@testable import Agents
 
 /// What people do to living agents, on real nodes and terminals.
 @Suite("Talking to agents", .serialized, .enabled(if: !isRoot, "the node refuses to run as root"))
@@ -167,6 +171,76 @@ struct AgentTalkTests {
             let shown = try await Self.command(installation, ["agents", "logs", id])
             #expect(!shown.output.unicodeScalars.contains { $0.value == 0x1B || (0x80...0x9F).contains($0.value) })
             #expect(!FileManager.default.fileExists(atPath: installation.directory + "/n1/workspaces/acme/out"))
+        }
+    }
+
+    @Test("an agent is asked to end before it is ended: it may clean up, unless it stands still or takes too long")
+    func politeStop() async throws {
+        try await Self.withAgent { installation, _, id in
+            let script =
+                "trap 'echo cleaned >/workspace/cleaned; exit 0' TERM; echo is-trapped; while :; do sleep 0.1; done"
+            #expect(try await Self.command(installation, ["agents", "send", id, script]).code == 0)
+            try await eventually("it waits") {
+                try await Self.command(installation, ["agents", "logs", id]).output.contains("\nis-trapped")
+            }
+            #expect(try await Self.command(installation, ["agents", "stop", id]).code == 0)
+            let path = "\(installation.directory)/n1/workspaces/acme/cleaned"
+            #expect(try String(contentsOfFile: path, encoding: .utf8) == "cleaned\n")
+        }
+        for isFrozen in [false, true] {
+            try await Self.withAgent { installation, _, id in
+                let marker = "599.7\(Int.random(in: 1000...9999))"
+                let script =
+                    "trap 'echo >/workspace/asked' TERM HUP; sleep \(marker) & while :; do sleep 0.1; done"
+                #expect(try await Self.command(installation, ["agents", "send", id, script]).code == 0)
+                try await eventually("it waits") { !ProcessTable().matching(marker).isEmpty }
+                if isFrozen {
+                    #expect(try await Self.command(installation, ["agents", "freeze", id]).code == 0)
+                }
+                #expect(try await Self.command(installation, ["agents", "stop", id]).code == 0)
+                #expect(ProcessTable().matching(marker).isEmpty)
+                let path = "\(installation.directory)/n1/workspaces/acme/asked"
+                #expect(FileManager.default.fileExists(atPath: path) == !isFrozen)
+            }
+        }
+    }
+
+    @Test("a prompt is typed as its program reads: marked as a paste only where that was asked for")
+    func promptMarks() async throws {
+        try await withDirectory { directory in
+            for (setting, expected) in [
+                ("", "one\ntwo\n"), ("printf '\\033[?2004h'; ", "\u{1b}[200~one\ntwo\u{1b}[201~\n"),
+            ] {
+                let (home, work) = (directory + "/a\(expected.count)", directory + "/w\(expected.count)")
+                for path in [home, work] {
+                    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+                }
+                let spec = try TestSandbox.plan(.namespaces, directory: directory).launch(
+                    [
+                        "/bin/bash", "-c",
+                        "stty -echo; \(setting)echo ready; head -c \(expected.utf8.count) >got; sleep 60",
+                    ],
+                    profile: .measured, workspace: work, connection: .terminal(token: [1], orphanGrace: .seconds(5)))
+                try Data(spec.encoded).write(to: URL(fileURLWithPath: home + "/" + ShimFiles.launch))
+                let shim = ManagedProcess(
+                    buildDirectory + "/orchestra-shim", ["agent", home], log: directory + "/shim.log")
+                try await shim.start()
+                try await eventually("it is ready") {
+                    let log = FileManager.default.contents(atPath: home + "/output.log") ?? Data()
+                    return String(decoding: log, as: UTF8.self).contains("ready")
+                }
+                _ = try await ShimConnection.with(path: home + "/" + ShimFiles.socket, group: .singleton) {
+                    try await $0.send(.hello(token: [1], epoch: 1))
+                    try await $0.send(.prompt(id: 1, text: Array("one\ntwo".utf8)))
+                } receive: { frame, _ in
+                    if case .written = frame { true } else { nil }
+                }
+                try await eventually("it was read as \(expected)") {
+                    (try? String(contentsOfFile: work + "/got", encoding: .utf8)) == expected
+                }
+                await shim.signal(SIGTERM)
+                _ = try await shim.wait()
+            }
         }
     }
 

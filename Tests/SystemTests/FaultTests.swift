@@ -138,6 +138,7 @@ struct FaultTests {
                 _ = try await client.send(RedisCommand("SET", "orc:{l0}:w:bad:s:2", "no stream"))
                 _ = try await client.send(RedisCommand("HSET", "orc:{l0}:levels", "bad", "2"))
                 _ = try await client.send(RedisCommand("ZADD", "orc:{l0}:ready", "0", "bad"))
+                _ = try await client.send(RedisCommand("ZADD", "orc:{l0}:due", "0", "garbage", "1", "a:s:9|b"))
             }
             try await eventually(within: .seconds(30), "jobs can be submitted again") {
                 guard let more = try? await Self.submit(installation, Self.count) else { return false }
@@ -250,6 +251,42 @@ struct FaultTests {
             #expect(resolved.code == 0, "\(resolved.errors)")
             #expect(try await installation.record(job).state == .completed)
             #expect(try await installation.auditCounts("job.resolved")[job.description] == 1)
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+        }
+    }
+
+    @Test("an effect outside that was cut off by somebody's signal is not repeated either", arguments: [false, true])
+    func externalCutOff(killsShim: Bool) async throws {
+        try await Installation.with { installation in
+            let policies = installation.directory + "/Policies"
+            try FileManager.default.copyItem(atPath: packageRoot + "/Policies", toPath: policies)
+            let marker = "20.\(Int.random(in: 100_000...999_999))"
+            let action = """
+                {"name":"mail.send","summary":"x","effect":"external","sandbox":"default","max_attempts":5,
+                "handler":{"kind":"command","argv":["/bin/bash","-c","echo sent >>/workspace/effects; sleep \(marker)"]},
+                "params":{"type":"object","properties":{},"additionalProperties":false}}
+                """
+            try Data(action.utf8).write(to: URL(filePath: policies + "/actions/mail.send.json"))
+            var environment = installation.environment(node: "n1", lease: 4)
+            environment["ORCHESTRA_POLICIES_DIRECTORY"] = policies
+            environment["ALLOW_ACTIONS_DEFAULT"] = "mail.send"
+            let node = ManagedProcess(
+                buildDirectory + "/orchestra", ["worker"], environment: environment,
+                log: "\(installation.directory)/n1.log")
+            try await installation.start(node)
+            let job = try await installation.submit("mail.send", .object([]))
+            try await eventually("it runs") { !ProcessTable().matching(marker).isEmpty }
+            let table = ProcessTable()
+            let shim = try #require(
+                table.children(of: await node.processID).first { $0.command.contains("orchestra-shim command") })
+            // Its launcher stands for whatever a host ends when memory is out.
+            kill(killsShim ? shim.pid : try #require(table.children(of: shim.pid).first).pid, SIGKILL)
+            let record = try await installation.ended(job)
+            #expect(record.state == .unresolved && record.reason.contains("may have taken effect"), "\(record.reason)")
+            let effects = "\(installation.directory)/n1/workspaces/acme/effects"
+            #expect(try String(contentsOfFile: effects, encoding: .utf8) == "sent\n")
+            try await eventually("nothing of it is left") { ProcessTable().matching(marker).isEmpty }
             await node.signal(SIGTERM)
             #expect(try await node.wait().code == 0)
         }

@@ -132,7 +132,7 @@ private struct LocalNode {
             master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)), incarnation: Incarnation(value: 1),
             processID: getpid(), group: .singleton, metrics: NOOPMetricsHandler.instance,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: clock, elapsed: elapsed,
-            now: { UInt64(Date().timeIntervalSince1970 * 1000) }, adjust: { faults.adjust($0) })
+            wall: { UInt64(Date().timeIntervalSince1970 * 1000) }, adjust: { faults.adjust($0) })
     }
 
     /// Runs the node until its end, with a window of telemetry that does nothing but beat.

@@ -22,10 +22,10 @@ struct SchedulerTests {
             let time = Mutex<UInt64>(1_800_000_000_000)
         }
 
-        init(missed: String) throws {
+        init(missed: String, limits: QueueLimits = QueueLimits()) throws {
             let time = TimeBox()
             self.time = time
-            self.queue = InMemoryJobQueue(limits: QueueLimits(), now: { time.time.withLock { $0 } })
+            self.queue = InMemoryJobQueue(limits: limits, now: { time.time.withLock { $0 } })
             self.policy = try Self.policy(missed: missed)
             self.keys = WorkspaceKeyring(
                 queue: self.queue, master: try SealingKey(bytes: [UInt8](repeating: 1, count: 32)))
@@ -35,6 +35,19 @@ struct SchedulerTests {
             Scheduler(
                 queue: self.queue, keys: self.keys, digester: ParamsDigester(key: [1]), policy: self.policy,
                 clock: ContinuousClock(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        }
+
+        /// Ends what waits.
+        func drain() async throws {
+            let lease = NodeLease(
+                queue: self.queue,
+                identity: NodeIdentity(node: try NodeID("n1"), incarnation: Incarnation(value: 1), owner: "here"))
+            _ = try await lease.join()
+            for delivery in try await lease.claim(ClaimRequest(most: 9)).deliveries {
+                let completion = Completion(
+                    delivery: delivery, end: .completed, action: "queue.noop", failures: 0, crashes: 0, auditEvent: [])
+                #expect(try await lease.finish([completion]) == [true])
+            }
         }
 
         func advance(_ seconds: UInt64) { self.time.time.withLock { $0 += seconds * 1000 } }
@@ -93,6 +106,22 @@ struct SchedulerTests {
         _ = try await bench.scheduler().askForWhatIsDue()
         _ = try await bench.scheduler().askForWhatIsDue()
         #expect(await bench.jobs == expected)
+    }
+
+    @Test("a tick that finds no room is asked for again, as long as the schedule wants it")
+    func noRoom() async throws {
+        let bench = try Bench(missed: "all", limits: QueueLimits(streamLength: 2))
+        let node = bench.scheduler()
+        _ = try await node.askForWhatIsDue()
+        bench.advance(5 * 60)
+        for _ in 0..<3 { _ = try await node.askForWhatIsDue() }
+        #expect(await bench.jobs == 2)
+        try await bench.drain()
+        _ = try await node.askForWhatIsDue()
+        #expect(await bench.jobs == 4)
+        try await bench.drain()
+        for _ in 0..<3 { _ = try await node.askForWhatIsDue() }
+        #expect(await bench.jobs == 5)
     }
 
     @Test("the pause is until the next tick, at most a few seconds")

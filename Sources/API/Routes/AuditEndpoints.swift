@@ -13,7 +13,7 @@ extension Endpoint {
                 Parameter(name: "limit", text: "Events of a page.", schema: Schema.integer(1...200)),
                 Parameter(
                     name: "cursor", text: "`next` of the page before.",
-                    schema: ["type": "string", "pattern": "^[0-9]{1,19}(-[0-9]{1,19})?$"]),
+                    schema: ["type": "string", "pattern": "^[0-9]{1,19}(-[0-9]{1,19})?(/[0-9]{1,6})?$"]),
             ],
             answers: [Answer(status: 200, text: "A page.", schema: Schema.reference("AuditPage"))],
             handler: .guarded(.readAudit, Self.readAudit))
@@ -23,9 +23,12 @@ extension Endpoint {
         let query = try call.query(["limit", "cursor"])
         let limit = try call.limit(query)
         if let cursor = query["cursor"] {
-            let parts = cursor.split(separator: "-", omittingEmptySubsequences: false)
-            let areNumbers = parts.allSatisfy { UInt64($0) != nil && $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }
-            guard (1...2).contains(parts.count), areNumbers else {
+            let halves = cursor.split(separator: "/", omittingEmptySubsequences: false)
+            let parts = halves[0].split(separator: "-", omittingEmptySubsequences: false)
+            let areNumbers = (parts + halves.dropFirst()).allSatisfy {
+                UInt64($0) != nil && $0.utf8.allSatisfy { (0x30...0x39).contains($0) }
+            }
+            guard (1...2).contains(parts.count), halves.count <= 2, areNumbers else {
                 throw Problem(.invalid, "'cursor' must be what an earlier page gave as 'next'")
             }
         }

@@ -114,6 +114,8 @@ extension Endpoint {
         case .absent:
             throw Problem(
                 .conflict, "the job is \(job.state.rawValue): only one that was given up on can be tried again")
+        case .isTaken:
+            throw Problem(.conflict, "another job with the same unique key has not ended; expected one at a time")
         case .isUnresolved:
             throw Problem(
                 .conflict,
@@ -158,14 +160,16 @@ extension Call {
             [request], to: self.services.store, keys: self.services.keys,
             digester: ParamsDigester(key: try await self.services.keys.digestKey()), policy: self.services.policy)
         switch answers.first {
-        case .accepted(let id, let isDuplicate)?:
+        case .accepted(let id, let isDuplicate, let state)?:
             self.record.note { $0.jobID = id }
-            let answer: JSONValue = [
-                "job_id": .string(id.description), "client_request_id": .string(requestID.description),
-                "duplicate": .bool(isDuplicate),
+            var answer = [
+                JSONMember("job_id", .string(id.description)),
+                JSONMember("client_request_id", .string(requestID.description)),
+                JSONMember("duplicate", .bool(isDuplicate)),
             ]
+            if let state { answer.append(JSONMember("state", .string(state.rawValue))) }
             return .json(
-                answer, status: isDuplicate ? .ok : .accepted, headers: [(.location, "/ai/jobs/\(id)")])
+                .object(answer), status: isDuplicate ? .ok : .accepted, headers: [(.location, "/ai/jobs/\(id)")])
         case .refused(let refusal)?: throw Self.problem(refusal, action)
         case nil: throw JobQueueError(code: .failed, message: "the queue did not answer")
         }

@@ -75,7 +75,10 @@ enum Schema {
             JSONMember("ExecuteRequest", self.executeRequest),
             JSONMember(
                 "Accepted",
-                self.object(["job_id": self.uuid, "client_request_id": self.uuid, "duplicate": ["type": "boolean"]])),
+                self.object([
+                    "job_id": self.uuid, "client_request_id": self.uuid, "duplicate": ["type": "boolean"],
+                    "state?": self.states,
+                ])),
             JSONMember("Cancelled", self.object(["job_id": self.uuid, "state_before": self.states])),
             JSONMember("Retried", self.object(["job_id": self.uuid, "state": self.states])),
             JSONMember("PlanRequest", self.object(["steps": self.steps])),

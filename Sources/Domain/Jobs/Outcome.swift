@@ -29,11 +29,14 @@ package struct Failure: Hashable, Sendable {
     package let isRetryable: Bool
     /// JSON with the last output, sealed like a result.
     package let detail: [UInt8]
+    /// It was ended from outside after it had begun, so that nobody knows how far it had come.
+    package let isCutOff: Bool
 
-    package init(reason: String, isRetryable: Bool, detail: [UInt8] = []) {
+    package init(reason: String, isRetryable: Bool, detail: [UInt8] = [], isCutOff: Bool = false) {
         self.reason = reason
         self.isRetryable = isRetryable
         self.detail = detail
+        self.isCutOff = isCutOff
     }
 }
 
@@ -45,6 +48,8 @@ package enum CancellationReason: String, Hashable, Sendable {
     case timeout
     /// The node is stopping: the job goes back uncounted.
     case drain
+    /// Its workspace was put into quarantine.
+    case quarantine
     /// Another node owns the job now: nothing may be written.
     case leaseLost
 }

@@ -47,12 +47,17 @@ extension QueueMachine {
     private mutating func bury(_ stream: StreamName, _ entry: Entry, _ record: StoredRecord, at now: UInt64) {
         let letter = Letter(
             id: self.nextEntryID(at: now), job: entry.job, priority: stream.priority, envelope: entry.envelope,
-            record: record)
-        self.dead[stream.workspace, default: []].append(letter)
-        if self.dead[stream.workspace, default: []].count > Self.deadLimit {
-            self.dead[stream.workspace]?.removeFirst()
+            record: record,
+            unique: record.state == .discarded ? entry.job.flatMap { self.uniqueOfJob[$0]?.digest } : nil)
+        let letters = self.dead[stream.workspace] ?? []
+        // Of too many the oldest goes, but none that somebody has to decide about.
+        if letters.count >= Self.deadLimit,
+            let oldest = letters.prefix(256).firstIndex(where: { $0.record.state != .unresolved })
+        {
+            self.dead[stream.workspace]?.remove(at: oldest)
             self.buried += 1
         }
+        self.dead[stream.workspace, default: []].append(letter)
     }
 
     package mutating func noteProgress(
@@ -105,6 +110,11 @@ extension QueueMachine {
     ) -> LetterAnswer {
         guard let letter = self.letter(job, in: workspace) else { return .absent }
         guard letter.record.state != .unresolved else { return .isUnresolved }
+        if let digest = letter.unique {
+            if let holder = self.unique[workspace]?[digest], holder != job { return .isTaken }
+            self.unique[workspace, default: [:]][digest] = job
+            self.uniqueOfJob[job] = (workspace, digest)
+        }
         self.revive(letter, job, in: workspace, auditEvent, at: now)
         return .done
     }

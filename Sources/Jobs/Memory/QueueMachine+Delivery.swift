@@ -257,6 +257,15 @@ extension QueueMachine {
                 continue
             }
             if countsCrash, let job = entry.job { self.tries[job, default: Tries()].crashes += 1 }
+            // For a node that joins, what a quarantined workspace has goes back in line.
+            if isRecovered, self.quarantines[reference.workspace] != nil {
+                self.nodes[name]?.held[key] = nil
+                active[reference.workspace, default: 0] -= 1
+                self.dropEntry(stream, entry.id)
+                self.addEntry(stream, job: entry.job, envelope: entry.envelope, at: now)
+                self.markReady(stream)
+                continue
+            }
             deliveries.append(self.delivery(entry, reference, isRecovered: isRecovered))
         }
         self.countActive(active)
@@ -316,6 +325,10 @@ extension QueueMachine {
         if now + 1000 < self.clock { self.setClockBack(to: now) }
         self.clock = now
         self.unparkDue(at: now)
+        if now < self.keptAt || now - self.keptAt >= Self.keepMilliseconds {
+            self.keptAt = now
+            self.keepRecords(at: now)
+        }
         let due = self.due.filter { $0.time <= now }.sorted { $0.order < $1.order }.prefix(most)
         for delayed in due {
             self.addEntry(delayed.stream, job: delayed.job, envelope: delayed.envelope, at: now)

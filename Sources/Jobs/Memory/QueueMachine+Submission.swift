@@ -24,12 +24,15 @@ extension QueueMachine {
             return .notUnique(taken, state: self.record(taken, in: workspace)?.state)
         }
         let stream = StreamName(workspace: workspace, priority: submission.priority)
-        guard self.streams[stream]?.count ?? 0 < self.limits.streamLength else {
+        let time = submission.start.time(at: now)
+        let state: JobState = time > now ? .scheduled : .available
+        guard self.streams[stream]?.count ?? 0 < self.limits.streamLength,
+            state != .scheduled
+                || self.due.count(where: { $0.stream.workspace == workspace }) < self.limits.streamLength
+        else {
             self.refused += 1
             return .full
         }
-        let time = submission.start.time(at: now)
-        let state: JobState = time > now ? .scheduled : .available
         self.requests[workspace, default: [:]][submission.requestDigest] = RequestMemory(
             job: submission.id, paramsDigest: submission.paramsDigest)
         self.setRecord(submission.id, in: workspace, StoredRecord(submission, state: state), at: now)

@@ -61,6 +61,8 @@ package struct QueueMachine: Sendable {
         let priority: Priority
         let envelope: [UInt8]
         let record: StoredRecord
+        /// The digest of the unique key that it had.
+        var unique: [UInt8]?
     }
 
     struct RateCredit: Sendable {
@@ -135,6 +137,9 @@ package struct QueueMachine: Sendable {
     var quarantines: [WorkspaceID: String] = [:]
     /// What time it was when what is due was last looked for.
     var clock: UInt64 = 0
+    /// When the records of what waits or runs were seen to last.
+    var keptAt: UInt64 = 0
+    static let keepMilliseconds: UInt64 = 300_000
     private var lastEntry = EntryID(milliseconds: 0, sequence: 0)
     private var nextPurge: UInt64 = 0
 
@@ -204,7 +209,23 @@ package struct QueueMachine: Sendable {
 
     mutating func setRecord(_ job: JobID, in workspace: WorkspaceID, _ record: StoredRecord, at now: UInt64) {
         let expiry = now + self.retention + Self.bucketMilliseconds
-        self.buckets[Self.bucket(of: job, in: workspace), default: Bucket(expiry: expiry)].records[job] = record
+        let name = Self.bucket(of: job, in: workspace)
+        self.buckets[name, default: Bucket(expiry: expiry)].records[job] = record
+        // Kept for as long after the last that was written: ends count, and not submissions.
+        self.keep(name, until: expiry)
+    }
+
+    mutating func keep(_ name: BucketName, until expiry: UInt64) {
+        if let before = self.buckets[name]?.expiry, before < expiry { self.buckets[name]?.expiry = expiry }
+    }
+
+    /// What waits or runs keeps its record for however long.
+    mutating func keepRecords(at now: UInt64) {
+        let expiry = now + self.retention + Self.bucketMilliseconds
+        for (name, stream) in self.streams {
+            let waiting = stream.unread.compactMap(\.job) + stream.pending.values.compactMap(\.job)
+            for job in waiting { self.keep(Self.bucket(of: job, in: name.workspace), until: expiry) }
+        }
     }
 
     var retention: UInt64 { UInt64(clamping: self.limits.retention.milliseconds) }

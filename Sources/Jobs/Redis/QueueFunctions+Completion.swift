@@ -2,21 +2,26 @@ extension QueueFunctions {
     /// Out of the queue: outcomes.
     static let completion = #"""
         -- The dead letters of a workspace: entries 'k' kind ('d' given up, 'u' waits for a decision), 's' level,
-        -- 'v' value, 'x' record; found by their job in the hash beside.
+        -- 'v' value, 'x' record, 'q' the unique key that it had; found by their job in the hash beside. Of too many the
+        -- oldest goes, but none that somebody has to decide about.
         local function bury(P, suffix, job, value, record, letter)
           local ws = workspace_of(suffix)
           local key = P .. 'w:' .. ws .. ':dead'
           if redis.call('XLEN', key) >= DEAD_LIMIT then
-            local oldest = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
-            if oldest then
-              redis.call('XDEL', key, oldest[1])
-              for i = 1, #oldest[2], 2 do
-                if oldest[2][i] == 'v' then redis.call('HDEL', P .. 'w:' .. ws .. ':d', string.sub(oldest[2][i + 1], 1, 16)) end
+            for _, oldest in ipairs(redis.call('XRANGE', key, '-', '+', 'COUNT', 256)) do
+              local fields = {}
+              for i = 1, #oldest[2], 2 do fields[oldest[2][i]] = oldest[2][i + 1] end
+              if fields['k'] ~= 'u' then
+                redis.call('XDEL', key, oldest[1])
+                redis.call('HDEL', P .. 'w:' .. ws .. ':d', string.sub(fields['v'] or '', 1, 16))
+                redis.call('HINCRBY', P .. 'counts', 'buried', 1)
+                break
               end
-              redis.call('HINCRBY', P .. 'counts', 'buried', 1)
             end
           end
-          local id = redis.call('XADD', key, '*', 'k', letter, 's', level_of(suffix), 'v', value, 'x', record)
+          local unique = letter == 'd' and job ~= '' and redis.call('HGET', P .. 'unique', job)
+          local id = redis.call('XADD', key, '*', 'k', letter, 's', level_of(suffix), 'v', value, 'x', record,
+            unpack(unique and {'q', string.sub(unique, 1, 16)} or {}))
           if job ~= '' then redis.call('HSET', P .. 'w:' .. ws .. ':d', job, id) end
         end
 
@@ -64,6 +69,7 @@ extension QueueFunctions {
                   redis.call('HSET', P .. 'tries', job, string.byte(record, 12) .. ':' .. string.byte(record, 13))
                   redis.call('ZADD', P .. 'due', string.format('%d', now + tonumber(string.sub(extra, 1, bar - 1))),
                     suffix .. '|' .. string.sub(extra, bar + 1))
+                  count_delayed(P, ws, 1)
                 end
                 if job ~= '' then put_record(records, P, ws, job, record) end
                 if #event > 0 then

@@ -258,23 +258,32 @@ extension QueueFunctions {
         end)
 
         -- What the running hash holds goes into `out`, under the leases that it has; those of entries that are gone, or
-        -- cancelled, go.
-        local function redeliver(d, counts_crash)
+        -- cancelled, go. For a node that joins, what a quarantined workspace has goes back in line.
+        local function redeliver(d, counts_crash, is_join)
           local P = d.P
+          local has_quarantine = is_join and exists(P, 'quarantine')
           for _, held in ipairs(leases_of(d.run)) do
             local lease, suffix, id = held[1], split_token(held[2])
             local entries = suffix and redis.call('XRANGE', stream_of(P, suffix), id, id) or {}
             if #entries == 1 and d.has_cancels then entries = drop_cancelled(d, suffix, entries) end
             if #entries == 1 then
-              local value = value_of(entries[1])
+              local value, ws = value_of(entries[1]), workspace_of(suffix)
               if counts_crash and #value >= 16 then
                 local job = string.sub(value, 1, 16)
                 local f, c = tries_of(P, job)
                 redis.call('HSET', P .. 'tries', job, f .. ':' .. (c + 1))
               end
-              local at = #d.out
-              d.out[at + 1], d.out[at + 2] = suffix, 1
-              emit(d, at + 2, lease, id, value)
+              if has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1 then
+                redis.call('HDEL', d.run, lease)
+                d.active[ws] = (d.active[ws] or 0) - 1
+                drop_entry(P, suffix, id)
+                add_entry(P, suffix, value)
+                mark_ready(P, ws, level_of(suffix))
+              else
+                local at = #d.out
+                d.out[at + 1], d.out[at + 2] = suffix, 1
+                emit(d, at + 2, lease, id, value)
+              end
             else
               redis.call('HDEL', d.run, lease)
               local ws = suffix and workspace_of(suffix)
@@ -305,7 +314,7 @@ extension QueueFunctions {
           d.has_tries = true
           d.out[1] = 1
           -- A join that is sent again, because its answer was lost, is no second death.
-          redeliver(d, before[2] ~= inc)
+          redeliver(d, before[2] ~= inc, true)
           return end_delivery(d)
         end)
 
@@ -398,7 +407,37 @@ extension QueueFunctions {
           for _, ws in ipairs(redis.call('ZRANGEBYSCORE', P .. 'parked', '-inf', '(' .. last)) do unpark(P, ws) end
         end
 
-        -- Puts jobs whose time has come in line, and workspaces whose rate lets them go on. most, lease -> jobs moved
+        -- What waits or runs keeps its record for however long: the buckets from that of each line's oldest entry on, and
+        -- those of what runs. Now and then, for a bucket lives on for longer than that.
+        local KEEP_MS = 300000
+        local KEPT_BUCKETS = 5000
+        local function keep_records(P, now, life)
+          local seen, names, newest = {}, redis.call('HKEYS', P .. 'levels'), math.floor(now / BUCKET_MS)
+          local function keep(ws, number)
+            local key = P .. 'w:' .. ws .. ':r:' .. string.format('%d', number)
+            if seen[key] then return end
+            seen[key] = true
+            redis.call('PEXPIRE', key, life, 'GT')
+          end
+          for _, ws in ipairs(names) do
+            local oldest = newest + 1
+            for level = 1, 3 do
+              local reply = redis.pcall('XRANGE', stream_of(P, ws .. ':s:' .. level), '-', '+', 'COUNT', 1)
+              local value = not reply.err and reply[1] and value_of(reply[1]) or ''
+              if #value >= 16 then oldest = math.min(oldest, math.floor(millis(value) / BUCKET_MS)) end
+            end
+            for number = math.max(oldest, newest - KEPT_BUCKETS), newest do keep(ws, number) end
+          end
+          for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
+            for _, held in ipairs(leases_of(P .. 'run:' .. node)) do
+              local job, suffix = job_of(held[1]), split_token(held[2])
+              if job ~= '' and suffix then keep(workspace_of(suffix), math.floor(millis(job) / BUCKET_MS)) end
+            end
+          end
+        end
+
+        -- Puts jobs whose time has come in line, and workspaces whose rate lets them go on. most, lease, retention
+        -- -> jobs moved
         register('due', DRAIN, function(keys, args)
           local P = prefix(keys)
           local now = now_ms()
@@ -407,18 +446,29 @@ extension QueueFunctions {
           if now < before - 1000 then set_clock_back(P, now, tonumber(args[2])) end
           redis.call('SET', P .. 'time', string.format('%d', now))
           if exists(P, 'parked') then unpark_due(P, now) end
+          local kept = tonumber(redis.call('GET', P .. 'kept') or 0)
+          if now - kept >= KEEP_MS or now < kept then
+            redis.call('SET', P .. 'kept', string.format('%d', now))
+            redis.call('SET', P .. 'retention', args[3])
+            keep_records(P, now, tonumber(args[3]) + BUCKET_MS)
+          end
           local due = redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, tonumber(args[1]))
           for _, member in ipairs(due) do
-            local bar = string.find(member, '|', 1, true)
-            local suffix, value = string.sub(member, 1, bar - 1), string.sub(member, bar + 1)
-            local ws, job = workspace_of(suffix), string.sub(value, 1, 16)
-            add_entry(P, suffix, value)
-            local record = get_record(P, ws, job)
-            if record and (state_of(record) == 's' or state_of(record) == 'r') then
-              set_record(P, ws, job, 'a' .. string.sub(record, 2))
-            end
+            local suffix, value = string.match(member, '^([^|]+:s:[123])|(.*)$')
             redis.call('ZREM', P .. 'due', member)
-            mark_ready(P, ws, level_of(suffix))
+            if not suffix or #value < 16 then
+              -- Nothing of ours. It must not stop the others.
+              redis.call('HINCRBY', P .. 'counts', 'unreadable', 1)
+            else
+              local ws, job = workspace_of(suffix), string.sub(value, 1, 16)
+              add_entry(P, suffix, value)
+              count_delayed(P, ws, -1)
+              local record = get_record(P, ws, job)
+              if record and (state_of(record) == 's' or state_of(record) == 'r') then
+                set_record(P, ws, job, 'a' .. string.sub(record, 2))
+              end
+              mark_ready(P, ws, level_of(suffix))
+            end
           end
           return #due
         end)

@@ -41,8 +41,14 @@ extension QueueFunctions {
           redis.call('HDEL', P .. 'w:' .. ws .. ':d', job)
         end
 
-        -- Puts what a dead letter holds back in line, its tries forgotten.
+        -- Puts what a dead letter holds back in line, its tries forgotten. False when another job has its unique key now.
         local function revive(P, ws, job, id, fields, event, retention)
+          local unique = fields['q']
+          if unique then
+            if (redis.call('HGET', P .. 'w:' .. ws .. ':u', unique) or job) ~= job then return false end
+            redis.call('HSET', P .. 'w:' .. ws .. ':u', unique, job)
+            redis.call('HSET', P .. 'unique', job, unique .. ws)
+          end
           local records = new_batch()
           put_record(records, P, ws, job, pristine(get_record(P, ws, job) or fields['x']))
           write_records(records, retention)
@@ -51,6 +57,7 @@ extension QueueFunctions {
           forget_dead_letter(P, ws, job, id)
           mark_ready(P, ws, fields['s'])
           redis.call('XADD', P .. 'audit', '*', 'e', event)
+          return true
         end
 
         -- workspace, most -> dead letters without their output, newest first: job id, record, entry id
@@ -75,14 +82,14 @@ extension QueueFunctions {
           return id and {args[2], fields['x'], id} or false
         end)
 
-        -- workspace, job id, audit event, retention -> 1 | 0 none of this id | 2 waits for a decision
+        -- workspace, job id, audit event, retention -> 1 | 0 none of this id | 2 waits for a decision | 3 another
+        -- job has its unique key
         register('requeue', {}, function(keys, args)
           local P = prefix(keys)
           local id, fields = dead_letter(P, args[1], args[2])
           if not id then return 0 end
           if fields['k'] == 'u' then return 2 end
-          revive(P, args[1], args[2], id, fields, args[3], tonumber(args[4]))
-          return 1
+          return revive(P, args[1], args[2], id, fields, args[3], tonumber(args[4])) and 1 or 3
         end)
 
         -- Lets go of a dead letter. workspace, job id, audit event -> as requeue

@@ -18,6 +18,7 @@ extension QueueFunctions {
           local function idem_key(ws, back) return P .. 'w:' .. ws .. ':i:' .. string.format('%d', period - back) end
           local out, audit, records, newest, fresh, later = {}, {}, new_batch(), {}, {}, {}
           local requests, lengths, ready, tagged, added, hits, refused = {}, {}, {}, {}, 0, 0, 0
+          local delayed, delays = {}, {}
 
           -- One look-up a workspace and period for the whole batch.
           local asked, prior = {}, {}
@@ -72,14 +73,15 @@ extension QueueFunctions {
             elseif taken then
               out[#out + 1] = {4, taken, state_now(taken)}
             else
+              local time = tonumber(args[i + 8])
+              if time > 0 and time < 100000000000 then time = now + time end
+              local state = time > now and 's' or 'a'
               lengths[suffix] = lengths[suffix] or redis.call('XLEN', stream_of(P, suffix))
-              if lengths[suffix] >= limit then
+              if state == 's' then delayed[ws] = delayed[ws] or tonumber(redis.call('HGET', P .. 'delayed', ws) or 0) end
+              if lengths[suffix] >= limit or state == 's' and delayed[ws] >= limit then
                 refused = refused + 1
                 out[#out + 1] = {3, job, ''}
               else
-                local time = tonumber(args[i + 8])
-                if time > 0 and time < 100000000000 then time = now + time end
-                local state = time > now and 's' or 'a'
                 local idem = idem_key(ws, 0)
                 prior[ws][request] = job .. params
                 requests[idem] = requests[idem] or {}
@@ -90,6 +92,8 @@ extension QueueFunctions {
                   local key = record_key(P, ws, job)
                   later[key] = math.max(later[key] or 0, time)
                   redis.call('ZADD', P .. 'due', time, suffix .. '|' .. job .. args[i + 6])
+                  delayed[ws] = delayed[ws] + 1
+                  delays[ws] = (delays[ws] or 0) + 1
                 else
                   redis.call('XADD', stream_of(P, suffix), '*', 'e', job .. args[i + 6])
                   lengths[suffix] = lengths[suffix] + 1
@@ -139,6 +143,7 @@ extension QueueFunctions {
             if redis.call('PTTL', list) < life then redis.call('PEXPIRE', list, life) end
           end
           for _, suffix in ipairs(ready) do mark_ready(P, workspace_of(suffix), level_of(suffix)) end
+          for ws, count in pairs(delays) do count_delayed(P, ws, count) end
           if added > 0 then redis.call('INCRBY', P .. 'depth', added) end
           if hits > 0 then redis.call('HINCRBY', P .. 'counts', 'duplicates', hits) end
           if refused > 0 then redis.call('HINCRBY', P .. 'counts', 'refused', refused) end

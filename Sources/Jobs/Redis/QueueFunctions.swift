@@ -12,7 +12,7 @@ package struct QueueFunctions: Sendable {
     /// What each function's name begins with.
     private let prefix: String
 
-    private static let version = "3"
+    private static let version = "4"
 
     /// With Redis' own clock.
     package static let standard = QueueFunctions(now: "return redis_ms()")
@@ -137,13 +137,20 @@ package struct QueueFunctions: Sendable {
         local function write_records(batch, retention)
           for key, fields in pairs(batch.buckets) do
             redis.call('HSET', key, unpack(fields))
-            -- A bucket that holds no more than this is new and has no expiry yet.
-            if redis.call('HLEN', key) <= #fields / 2 then redis.call('PEXPIRE', key, retention + BUCKET_MS) end
+            -- Kept for as long after the last that was written: ends count, and not submissions.
+            local life = retention + BUCKET_MS
+            if redis.call('PEXPIRE', key, life, 'NX') == 0 then redis.call('PEXPIRE', key, life, 'GT') end
           end
         end
 
         local function get_record(P, ws, job) return redis.call('HGET', record_key(P, ws, job), job) end
-        local function set_record(P, ws, job, record) redis.call('HSET', record_key(P, ws, job), job, record) end
+        -- For how long buckets are kept where the call does not say; the nodes note it.
+        local function life_of(P) return tonumber(redis.call('GET', P .. 'retention') or 86400000) + BUCKET_MS end
+        local function set_record(P, ws, job, record)
+          local key = record_key(P, ws, job)
+          redis.call('HSET', key, job, record)
+          redis.call('PEXPIRE', key, life_of(P), 'GT')
+        end
 
         local function exists(P, name) return redis.call('EXISTS', P .. name) == 1 end
 
@@ -177,6 +184,10 @@ package struct QueueFunctions: Sendable {
           redis.call('INCR', P .. 'depth')
         end
         local function value_of(entry) return entry[2][1] == 'e' and entry[2][2] or '' end
+        -- Jobs that wait for their time, by workspace, so that they can be bounded.
+        local function count_delayed(P, ws, change)
+          if redis.call('HINCRBY', P .. 'delayed', ws, change) <= 0 then redis.call('HDEL', P .. 'delayed', ws) end
+        end
         local function drop_entry(P, suffix, id)
           redis.call('XACK', stream_of(P, suffix), 'workers', id)
           redis.call('XDEL', stream_of(P, suffix), id)

@@ -51,6 +51,7 @@ extension RedisStreamJobQueue {
         var call = self.call("due")
         call.append(most)
         call.append(self.limits.lease.milliseconds)
+        call.append(self.limits.retention.milliseconds)
         return try await self.send(call).integer ?? 0
     }
 

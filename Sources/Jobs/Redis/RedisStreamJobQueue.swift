@@ -125,7 +125,10 @@ package struct RedisStreamJobQueue: JobQueue {
         of workspace: WorkspaceID, before cursor: String?, limit: Int
     ) async throws -> AuditPage {
         var events: [[UInt8]] = []
-        var end = cursor.map { "(" + $0 } ?? "+"
+        // An entry holds the events of one step, oldest first: a page may end within it, at `ENTRY/EVENTS LEFT`.
+        let place = cursor?.split(separator: "/").map(String.init) ?? []
+        var rest = place.count == 2 ? Int(place[1]) : nil
+        var end = place.first.map { rest == nil ? "(" + $0 : $0 } ?? "+"
         for _ in 0..<(AuditPage.depth / AuditPage.chunk) {
             let entries = try await self.direct(
                 RedisCommand("XREVRANGE", self.lane.key("audit"), end, "-", "COUNT", String(AuditPage.chunk))
@@ -135,10 +138,15 @@ package struct RedisStreamJobQueue: JobQueue {
                 guard parts.count == 2 else { throw Self.unexpected("XREVRANGE") }
                 let id = String(decoding: parts[0].bytes, as: UTF8.self)
                 end = "(" + id
-                guard let event = parts[1].elements.last.map({ Array($0.bytes) }), AuditPage.holds(event, workspace)
-                else { continue }
-                events.append(event)
-                if events.count == limit { return AuditPage(events: events, next: id) }
+                let fields = parts[1].elements
+                let count = id == place.first ? min(rest ?? fields.count / 2, fields.count / 2) : fields.count / 2
+                rest = nil
+                for index in (0..<max(0, count)).reversed() {
+                    let event = Array(fields[2 * index + 1].bytes)
+                    guard AuditPage.holds(event, workspace) else { continue }
+                    events.append(event)
+                    if events.count == limit { return AuditPage(events: events, next: "\(id)/\(index)") }
+                }
             }
             if entries.count < AuditPage.chunk { return AuditPage(events: events, next: nil) }
         }

@@ -39,7 +39,7 @@ extension AgentsCommand {
                 try await QueueSession.with(context) { session in
                     let answers = try await session.submit([request], policy: try context.policy())
                     guard let answer = answers.first else { throw CommandError(.gaveUp, "the queue did not answer") }
-                    let (id, isDuplicate) = try answer.accepted()
+                    let (id, isDuplicate, _) = try answer.accepted()
                     let line: JSONValue = ["agent_id": .string(id.description), "duplicate": .bool(isDuplicate)]
                     show(json ? line.text : isDuplicate ? "agent \(id) (this request id came before)" : "agent \(id)")
                     guard follows else { return }

@@ -124,6 +124,9 @@ private func decide(
             switch try await act(session, id, workspace, event) {
             case .done: show("job \(id) \(done)")
             case .absent: throw notDead(id, workspace)
+            case .isTaken:
+                throw CommandError(
+                    .data, "another job with the unique key of job \(id) has not ended; expected one at a time")
             case .isUnresolved:
                 throw CommandError(
                     .data,

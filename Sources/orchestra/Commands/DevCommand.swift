@@ -191,7 +191,7 @@ struct DevCommand: AsyncParsableCommand {
                 actor: "dev:\(NSUserName())")
             try await QueueSession.with(context) { session in
                 let answers = try await session.submit([request], policy: try context.policy())
-                guard let (id, _) = try answers.first?.accepted() else {
+                guard let (id, _, _) = try answers.first?.accepted() else {
                     throw CommandError(.gaveUp, "the queue did not answer")
                 }
                 show("  job \(id)")

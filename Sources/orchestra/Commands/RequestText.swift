@@ -124,9 +124,9 @@ extension JobRequest.Refusal {
 }
 
 extension JobRequest.Answer {
-    func accepted() throws -> (JobID, isDuplicate: Bool) {
+    func accepted() throws -> (JobID, isDuplicate: Bool, state: JobState?) {
         switch self {
-        case .accepted(let id, let isDuplicate): return (id, isDuplicate)
+        case .accepted(let id, let isDuplicate, let state): return (id, isDuplicate, state)
         case .refused(let refusal): throw refusal.commandError
         }
     }
@@ -134,11 +134,12 @@ extension JobRequest.Answer {
     /// The line of a batch's output.
     func line(of request: JobRequest) -> JSONValue {
         switch self {
-        case .accepted(let id, let isDuplicate):
-            [
-                "request_id": .string(request.requestID.description), "job_id": .string(id.description),
-                "duplicate": .bool(isDuplicate),
-            ]
+        case .accepted(let id, let isDuplicate, let state):
+            .object(
+                [
+                    JSONMember("request_id", .string(request.requestID.description)),
+                    JSONMember("job_id", .string(id.description)), JSONMember("duplicate", .bool(isDuplicate)),
+                ] + (state.map { [JSONMember("state", .string($0.rawValue))] } ?? []))
         case .refused(let refusal):
             ["request_id": .string(request.requestID.description), "error": .string(refusal.message)]
         }

@@ -56,12 +56,16 @@ struct SubmitCommand: AsyncParsableCommand {
             try await QueueSession.with(context) { session in
                 let answers = try await session.submit([request], policy: try context.policy())
                 guard let answer = answers.first else { throw CommandError(.gaveUp, "the queue did not answer") }
-                let (id, isDuplicate) = try answer.accepted()
+                let (id, isDuplicate, state) = try answer.accepted()
                 if json {
-                    let line: JSONValue = ["job_id": .string(id.description), "duplicate": .bool(isDuplicate)]
-                    show(line.text)
+                    var members = [
+                        JSONMember("job_id", .string(id.description)), JSONMember("duplicate", .bool(isDuplicate)),
+                    ]
+                    if let state { members.append(JSONMember("state", .string(state.rawValue))) }
+                    show(JSONValue.object(members).text)
                 } else {
-                    show(isDuplicate ? "job \(id) (this request id came before)" : "job \(id)")
+                    let known = state.map { ": it is \($0.rawValue)" } ?? ""
+                    show(isDuplicate ? "job \(id) (this request id came before\(known))" : "job \(id)")
                 }
                 guard waits else { return }
                 let watcher = JobWatcher(

@@ -33,7 +33,7 @@ struct NodeRunner: Sendable {
         let node = try Node(
             configuration: configuration, policy: self.policy, master: self.master,
             incarnation: try self.incarnation(), processID: getpid(), group: .singleton, metrics: metrics,
-            logger: self.logger, now: { Host.wallMilliseconds() })
+            logger: self.logger, wall: { Host.wallMilliseconds() })
         let port = PortBox()
         let telemetry = [try await self.probeChild(node, metrics, port), self.statusChild(node)]
         let api = try await APIRunner(
