@@ -77,10 +77,11 @@ let package = Package(
         module("Redis", ["CHiredis", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
         module("ShimProtocol", ["Domain"]),
         module("Sandboxing", ["CLinux", "Domain", "ShimProtocol"]),
+        module("Screens", ["Domain"]),
         module("Terminals", ["CLinux", subprocess, systemPackage]),
 
         // L2: one concern each
-        module("Policy", ["Domain", "Sandboxing"]),
+        module("Policy", ["Domain", "Sandboxing", "Screens"]),
         module(
             "Credentials",
             [
@@ -94,7 +95,8 @@ let package = Package(
         module(
             "Agents",
             [
-                "CLinux", "Domain", "Sandboxing", "ShimProtocol", "Supervision", "Terminals", nioCore, nioPosix,
+                "CLinux", "Domain", "Sandboxing", "Screens", "ShimProtocol", "Supervision", "Terminals", nioCore,
+                nioPosix,
                 logging,
                 coreMetrics, subprocess, systemPackage,
             ]),
@@ -140,7 +142,8 @@ let package = Package(
             dependencies: ["Redis", nioCore, nioPosix, logging, subprocess, systemPackage], path: "Tests/TestSupport",
             swiftSettings: swiftSettings),
         .executableTarget(
-            name: "orchestra-fuzz", dependencies: ["Domain", "Redis", "ShimProtocol", "TestSupport", nioCore],
+            name: "orchestra-fuzz",
+            dependencies: ["Domain", "Redis", "Screens", "ShimProtocol", "TestSupport", nioCore],
             path: "Tests/Fuzz",
             exclude: ["Seeds"], swiftSettings: swiftSettings),
         .target(
@@ -180,6 +183,7 @@ let package = Package(
         tests("SimulationTests", ["Worker", "Jobs", "Domain", "TestSupport", heap]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("SandboxingTests", ["Sandboxing"]),
+        tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
         tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
         tests(
             "WorkerTests",

@@ -6,6 +6,7 @@ internal import NIOCore
 package import NIOPosix
 package import Sandboxing
 package import ShimProtocol
+internal import Screens
 internal import Terminals
 
 /// One launch of an agent: its shim, its terminal server, its sandbox, from start or adoption to the exit
@@ -50,7 +51,10 @@ package actor Agent {
     private let token: @Sendable () throws -> [UInt8]
     private let report: @Sendable (AgentState) async -> Void
 
+    private let rules: ScreenRules
     private var machine: AgentMachine
+    /// While the shim talks with us.
+    private var connection: ShimConnection?
     private var generation = 0
     private var views = 0
     private var isFirstRun = true
@@ -76,7 +80,14 @@ package actor Agent {
         self.logger = logger
         self.token = token
         self.report = report
-        self.machine = AgentMachine(inputs: PromptText.inputs(prompt: task.prompt, closing: task.definition.closing))
+        self.rules = ScreenRules(task.definition.screen)
+        self.machine = Self.machine(task, self.rules)
+    }
+
+    private static func machine(_ task: Task, _ rules: ScreenRules) -> AgentMachine {
+        AgentMachine(
+            inputs: PromptText.inputs(prompt: task.prompt, closing: task.definition.closing),
+            waitsForScreen: rules.canTellReady)
     }
 
     /// The number of the launch that ran last.
@@ -87,8 +98,7 @@ package actor Agent {
     /// crashed, or nothing could be started. When the task is cancelled the program is ended first, its
     /// whole tree with it.
     package func run(ready: @Sendable () -> Void) async throws -> ExitRecord {
-        self.machine = AgentMachine(
-            inputs: PromptText.inputs(prompt: self.task.prompt, closing: self.task.definition.closing))
+        self.machine = Self.machine(self.task, self.rules)
         await self.tell(.starting, "it is being launched")
         self.reportedAt = ContinuousClock.now - .seconds(1)
         ready()
@@ -230,6 +240,8 @@ package actor Agent {
                 throw AgentError(code: .launchFailed, message: error.message)
             }
             spec.secrets = []
+            spec.logQuota = UInt64(self.task.definition.logQuota)
+            spec.keepsNewestLog = self.task.definition.keepsNewestLog
             try directory.write(ShimFiles.launch, spec.encoded, generation: generation)
             if !secrets.isEmpty { try directory.makePipe(ShimFiles.secrets, generation: generation) }
             try directory.write("tmux.conf", Array(TmuxServer.configurationText.utf8), generation: generation)
@@ -289,8 +301,48 @@ package actor Agent {
 
     // MARK: - Talking to the shim
 
-    /// Talks to the shim until the program's end. Nil when the shim is gone and left no record.
+    /// How often the screen is looked at: while the prompt waits for it, and after that.
+    private static let firstLooks = Duration.milliseconds(50)
+    private static let laterLooks = Duration.milliseconds(250)
+    /// How long a prompt waits for the screen that it wants.
+    private static let screenPatience = Duration.seconds(10)
+
+    /// Talks to the shim until the program's end, and looks at its screen where there are rules for it. Nil when the shim
+    /// is gone and left no record.
     private func converse() async throws -> ExitRecord? {
+        guard !self.rules.isEmpty else { return try await self.talk() }
+        // Not a child task: the talk must not wait for the last look.
+        let watch = _Concurrency.Task { await self.watchScreen() }
+        defer { watch.cancel() }
+        return try await self.talk()
+    }
+
+    private func watchScreen() async {
+        guard let bytes = self.task.directory.read(ShimFiles.launch, generation: self.generation),
+            let spec = try? LaunchSpec(decoding: bytes)
+        else { return }
+        var watch = ScreenWatch(rules: self.rules, columns: Int(spec.columns), rows: Int(spec.rows))
+        let start = ContinuousClock.now
+        while !_Concurrency.Task.isCancelled {
+            let isWaiting = self.machine.isWaitingForScreen
+            do { try await self.clock.sleep(for: isWaiting ? Self.firstLooks : Self.laterLooks) } catch { return }
+            guard let connection = self.connection else { continue }
+            let found = watch.look(at: self.task.directory, self.generation)
+            if let found { await self.take(.seen(found.state, rule: found.rule), connection) }
+            if self.machine.isWaitingForScreen, ContinuousClock.now - start > Self.screenPatience {
+                await self.take(.patienceOver, connection)
+            }
+        }
+    }
+
+    /// What the screen tells; a connection that is lost meanwhile is the talk's matter.
+    private func take(_ event: AgentMachine.Event, _ connection: ShimConnection) async {
+        let before = self.machine.state
+        _ = try? await self.perform(self.machine.handle(event), connection)
+        if self.machine.state != before { await self.reportSoon() }
+    }
+
+    private func talk() async throws -> ExitRecord? {
         let directory = self.task.directory
         guard let bytes = directory.read(ShimFiles.launch, generation: self.generation),
             let spec = try? LaunchSpec(decoding: bytes)
@@ -303,6 +355,7 @@ package actor Agent {
             try _Concurrency.Task.checkCancellation()
             var isAbsent = false
             self.wasWelcomed = false
+            self.connection = nil
             do {
                 let record = try await ShimConnection.with(
                     path: directory.socketPath(self.generation), group: self.group
@@ -343,6 +396,7 @@ package actor Agent {
         if case .welcome(let launcher, _) = frame {
             self.wasWelcomed = true
             self.launcher = launcher
+            self.connection = connection
         }
         let before = self.machine.state
         let event: AgentMachine.Event? =
@@ -359,8 +413,16 @@ package actor Agent {
             case .hello, .input, .prompt, .resize, .stop, .reap, .watch, .message, .freeze, .thaw, .follow: nil
             }
         guard let event else { return nil }
+        let result = try await self.perform(self.machine.handle(event), connection)
+        if result == nil, self.machine.state != before { await self.reportSoon() }
+        return result
+    }
+
+    private func perform(
+        _ actions: [AgentMachine.Action], _ connection: ShimConnection
+    ) async throws -> ExitRecord? {
         var result: ExitRecord?
-        for action in self.machine.handle(event) {
+        for action in actions {
             switch action {
             case .watch(let offset): try await connection.send(.watch(offset: offset))
             case .follow(let number): try await connection.send(.follow(after: number))
@@ -379,7 +441,6 @@ package actor Agent {
             case .fail(let error): throw error
             }
         }
-        if result == nil, self.machine.state != before { await self.reportSoon() }
         return result
     }
 

@@ -2,6 +2,7 @@ internal import CLinux
 package import Domain
 internal import Foundation
 package import ShimProtocol
+internal import Screens
 internal import Terminals
 
 /// The files of one agent on this node: a directory 0700 by its id, in it one by generation (one launch).
@@ -34,7 +35,38 @@ package struct AgentDirectory: Sendable {
 
     package func generationPath(_ generation: Int) -> String { "\(self.path)/\(generation)" }
 
+    /// Where a generation's log begins on disk; one that keeps only its newest output has more files beside this one.
     package func logPath(_ generation: Int) -> String { "\(self.generationPath(generation))/\(ShimFiles.log)" }
+
+    /// The parts of a generation's log that there are, the oldest first.
+    private func logParts(_ generation: Int) -> [(start: UInt64, path: String)] {
+        let path = self.generationPath(generation)
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        return names.compactMap { name in ShimFiles.offset(ofLog: name).map { ($0, "\(path)/\(name)") } }
+            .sorted { $0.start < $1.start }
+    }
+
+    /// How many bytes the terminal has shown in all.
+    package func logLength(_ generation: Int) -> UInt64 {
+        guard let newest = self.logParts(generation).last else { return 0 }
+        var status = stat()
+        guard unsafe stat(newest.path, &status) == 0 else { return newest.start }
+        return newest.start + UInt64(max(0, status.st_size))
+    }
+
+    /// All that is kept of a generation's log, and where it begins; nil when there is none.
+    package func wholeLog(_ generation: Int) -> (start: UInt64, bytes: [UInt8])? {
+        guard let first = self.logParts(generation).first else { return nil }
+        var (bytes, next): ([UInt8], UInt64) = ([], first.start)
+        while true {
+            let part = self.log(generation, from: next, limit: 16 * 1024 * 1024)
+            if part.bytes.isEmpty { return (first.start, bytes) }
+            // What went meanwhile leaves a gap, and what came before it is of no use.
+            if part.place > next { bytes = [] }
+            bytes += part.bytes
+            next = part.place + UInt64(part.bytes.count)
+        }
+    }
 
     func socketPath(_ generation: Int) -> String { "\(self.generationPath(generation))/\(ShimFiles.socket)" }
 
@@ -108,32 +140,50 @@ package struct AgentDirectory: Sendable {
 
     /// When the bytes of a generation's log came: milliseconds since the launch and how many.
     package func timing(_ generation: Int) -> [(milliseconds: UInt64, count: Int)] {
-        LogTiming.pairs(self.read(ShimFiles.timing, generation: generation) ?? [])
+        self.logParts(generation).flatMap {
+            LogTiming.pairs(self.read(ShimFiles.timing(from: $0.start), generation: generation) ?? [])
+        }
     }
 
-    /// Bytes of a generation's terminal log from a place on, at most `limit`; none when there are none yet.
-    func log(_ generation: Int, from offset: UInt64, limit: Int) -> [UInt8] {
-        guard let handle = FileHandle(forReadingAtPath: self.logPath(generation)) else { return [] }
+    /// Bytes of a generation's terminal log from a place on, or from the first that is kept, at most `limit`, and where
+    /// they begin; none when there are none yet.
+    package func log(_ generation: Int, from offset: UInt64, limit: Int) -> (place: UInt64, bytes: [UInt8]) {
+        let parts = self.logParts(generation)
+        let place = max(offset, parts.first?.start ?? 0)
+        guard let part = parts.last(where: { $0.start <= place }), let handle = FileHandle(forReadingAtPath: part.path)
+        else { return (place, []) }
         defer { try? handle.close() }
         do {
-            try handle.seek(toOffset: offset)
-            return Array(try handle.read(upToCount: limit) ?? Data())
+            try handle.seek(toOffset: place - part.start)
+            return (place, Array(try handle.read(upToCount: limit) ?? Data()))
         } catch {
-            return []
+            return (place, [])
         }
+    }
+
+    /// What a generation's screen shows, or showed last, without the empty lines at its end; nil when it has no log.
+    package func screen(_ generation: Int) -> [String]? {
+        guard !self.logParts(generation).isEmpty, let bytes = self.read(ShimFiles.launch, generation: generation),
+            let spec = try? LaunchSpec(decoding: bytes)
+        else { return nil }
+        var screen = TerminalScreen(columns: Int(spec.columns), rows: Int(spec.rows))
+        screen.feed(self.logTail(generation, limit: 256 * 1024))
+        var lines = screen.lines
+        while lines.last?.isEmpty == true { lines.removeLast() }
+        return lines
     }
 
     /// The last bytes of a generation's terminal log.
     package func logTail(_ generation: Int, limit: Int) -> [UInt8] {
-        guard let handle = FileHandle(forReadingAtPath: self.logPath(generation)) else { return [] }
-        defer { try? handle.close() }
-        do {
-            let length = try handle.seekToEnd()
-            try handle.seek(toOffset: length > UInt64(limit) ? length - UInt64(limit) : 0)
-            return Array(try handle.readToEnd() ?? Data())
-        } catch {
-            return []
+        let length = self.logLength(generation)
+        var (bytes, next): ([UInt8], UInt64) = ([], length - min(length, UInt64(limit)))
+        while bytes.count < limit {
+            let part = self.log(generation, from: next, limit: limit - bytes.count)
+            if part.bytes.isEmpty { break }
+            bytes += part.bytes
+            next = part.place + UInt64(part.bytes.count)
         }
+        return bytes
     }
 
     /// Keeps what the agent does, for people; a file that cannot be written is only less to see.

@@ -20,6 +20,16 @@ package enum AgentState: String, Hashable, Sendable, CaseIterable {
     case unknown
 
     /// An agent that was asked to end has not crashed.
+    init(_ seen: ScreenRule.State) {
+        self =
+            switch seen {
+            case .ready: .ready
+            case .busy: .busy
+            case .waiting: .waiting
+            case .throttled: .throttled
+            }
+    }
+
     init(of record: ExitRecord) { self = record.isSuccess || record.endedBy == .stop ? .exited : .crashed }
 }
 
@@ -34,6 +44,10 @@ struct AgentMachine {
         case viewLost
         /// What the program says beside its terminal.
         case said([UInt8])
+        /// What a rule concludes from its screen, and that rule's number.
+        case seen(ScreenRule.State, rule: Int)
+        /// Its screen did not become what a prompt waits for.
+        case patienceOver
         case inputRefused(reason: String)
         case refused(reason: String)
         case exited(ExitRecord)
@@ -61,6 +75,8 @@ struct AgentMachine {
     }
 
     private let inputs: [TypedInput]
+    /// The prompt waits for a screen that says `ready`, not for anything at all.
+    private let waitsForScreen: Bool
     private(set) var state = AgentState.starting
     /// What the state is concluded from.
     private(set) var evidence = "it was launched"
@@ -68,16 +84,36 @@ struct AgentMachine {
     private var isStopping = false
     private var hasTyped = false
 
-    init(inputs: [TypedInput]) { self.inputs = inputs }
+    /// It said something of itself, which counts more than its screen.
+    private var hasSaid = false
+
+    init(inputs: [TypedInput], waitsForScreen: Bool = false) {
+        self.inputs = inputs
+        self.waitsForScreen = waitsForScreen
+    }
+
+    /// True while the prompt waits for a screen.
+    var isWaitingForScreen: Bool { self.waitsForScreen && !self.hasTyped }
 
     mutating func handle(_ event: Event) -> [Action] {
         switch (event, self.state) {
         case (_, .exited), (_, .crashed), (_, .unknown): return []
         case (.welcomed(let length), _):
-            if length > 0 { return self.becomeReady() + [.follow(after: 0)] }
+            if self.waitsForScreen { return [.watch(offset: .max), .follow(after: 0)] }
+            if length > 0 { return self.becomeReady("its terminal shows something") + [.follow(after: 0)] }
             return [.watch(offset: 0), .follow(after: 0)]
         // What it says of itself may come first, and is no reason to keep its prompt from it.
-        case (.output, _): return self.hasTyped ? [] : self.becomeReady()
+        case (.output, _):
+            return self.hasTyped || self.waitsForScreen ? [] : self.becomeReady("its terminal shows something")
+        case (.seen(let seen, let rule), _):
+            let evidence = "its screen, by rule \(rule)"
+            if seen == .ready, !self.hasTyped { return self.becomeReady(evidence) }
+            // A screen from before the prompt was typed says nothing of what came after.
+            let isTyping = seen == .ready && self.lastWritten < self.inputs.last?.id ?? 0
+            if !self.hasSaid, !isTyping { self.conclude(AgentState(seen), evidence) }
+            return []
+        case (.patienceOver, _):
+            return self.hasTyped ? [] : self.becomeReady("its screen did not say so, and it had its time")
         case (.written(let id), _):
             self.lastWritten = max(self.lastWritten, id)
             if self.state == .ready, self.lastWritten == self.inputs.last?.id {
@@ -85,7 +121,10 @@ struct AgentMachine {
             }
             return []
         case (.said(let line), _):
-            if let (state, evidence) = AgentSaying.state(line) { self.conclude(state, evidence) }
+            if let (state, evidence) = AgentSaying.state(line) {
+                self.hasSaid = true
+                self.conclude(state, evidence)
+            }
             return []
         case (.viewLost, _): return [.openView]
         case (.inputRefused(let reason), _):
@@ -112,10 +151,10 @@ struct AgentMachine {
         self.evidence = evidence
     }
 
-    private mutating func becomeReady() -> [Action] {
+    private mutating func becomeReady(_ evidence: String) -> [Action] {
         self.hasTyped = true
-        if self.state == .starting {
-            self.conclude(self.inputs.isEmpty ? .busy : .ready, "its terminal shows something")
+        if self.state == .starting || self.waitsForScreen && !self.hasSaid {
+            self.conclude(self.inputs.isEmpty && !self.waitsForScreen ? .busy : .ready, evidence)
         }
         return [.watch(offset: .max), .type(self.inputs)]
     }

@@ -106,10 +106,10 @@ package struct AgentOperator: Sendable {
         while true {
             try Task.checkCancellation()
             let next = await given.value ?? offset
-            let bytes = self.directory.log(self.generation, from: next, limit: 32 * 1024)
-            guard !bytes.isEmpty else { break }
-            try await each(next, bytes)
-            await given.set(next + UInt64(bytes.count))
+            let part = self.directory.log(self.generation, from: next, limit: 32 * 1024)
+            guard !part.bytes.isEmpty else { break }
+            try await each(part.place, part.bytes)
+            await given.set(part.place + UInt64(part.bytes.count))
         }
         guard let record = self.directory.exitRecord(self.generation) else {
             throw AgentError(code: .crashed, message: "the agent's exit record cannot be read")

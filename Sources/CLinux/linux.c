@@ -170,10 +170,10 @@ int orc_listen_unix(const char *path) {
     if (filled < 0) return filled;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -errno;
-    mode_t before = umask(0177);
-    int bound = bind(fd, (struct sockaddr *)&address, sizeof address);
-    int error = errno;
-    umask(before);
+    // The socket's own mode becomes the file's (unix_bind). A mask set for a moment would be every other thread's too.
+    int error = 0;
+    int bound = fchmod(fd, 0600) < 0 ? -1 : bind(fd, (struct sockaddr *)&address, sizeof address);
+    if (bound < 0) error = errno;
     if (bound == 0 && listen(fd, 16) == 0) return fd;
     if (bound == 0) error = errno;
     close(fd);

@@ -16,7 +16,13 @@ package actor WorkspaceKeyring {
     private let queue: any JobStore
     private let master: SealingKey
     /// Beside the actor, because each job looks a key up twice and a hop costs more than the look.
-    private nonisolated let opened = Mutex<[WorkspaceID: [UInt32: WorkspaceKey]]>([:])
+    private nonisolated let opened = Mutex(Opened())
+
+    private struct Opened {
+        var keys: [WorkspaceID: [UInt32: WorkspaceKey]] = [:]
+        /// Rises when all are let go of: what was asked for before is not kept then.
+        var generation = 0
+    }
 
     /// Keys kept in memory at most; the rest is read again when needed.
     private static let capacity = 10_000
@@ -36,7 +42,7 @@ package actor WorkspaceKeyring {
     }
 
     private nonisolated func openedKey(_ id: UInt32, of workspace: WorkspaceID) -> WorkspaceKey? {
-        self.opened.withLock { $0[workspace]?[id] }
+        self.opened.withLock { $0.keys[workspace]?[id] }
     }
 
     private func makeKey(of workspace: WorkspaceID) async throws -> WorkspaceKey {
@@ -53,6 +59,7 @@ package actor WorkspaceKeyring {
     }
 
     private func loadKey(id: UInt32, of workspace: WorkspaceID) async throws -> WorkspaceKey {
+        let generation = self.opened.withLock { $0.generation }
         guard let stored = try await self.queue.wrappedKey(id, of: workspace) else {
             throw JobQueueError(code: .unreadable, message: "the workspace '\(workspace)' has no key \(id)")
         }
@@ -62,8 +69,9 @@ package actor WorkspaceKeyring {
                 key: try SealingKey(
                     unwrapping: stored, by: self.master, context: Self.context(workspace, id)))
             self.opened.withLock { opened in
-                if opened.count >= Self.capacity { opened.removeAll() }
-                opened[workspace, default: [:]][id] = key
+                guard opened.generation == generation else { return }
+                if opened.keys.count >= Self.capacity { opened.keys.removeAll() }
+                opened.keys[workspace, default: [:]][id] = key
             }
             return key
         } catch {
@@ -76,7 +84,12 @@ package actor WorkspaceKeyring {
     }
 
     /// Lets go of all keys in memory: the stored ones may be others, because the queue was emptied.
-    package nonisolated func forget() { self.opened.withLock { $0.removeAll() } }
+    package nonisolated func forget() {
+        self.opened.withLock { opened in
+            opened.keys.removeAll()
+            opened.generation += 1
+        }
+    }
 
     /// Throws `JobQueueError.wrongMasterKey` when another master key first used this Redis; the first to come
     /// leaves a fingerprint that tells nothing of the key.

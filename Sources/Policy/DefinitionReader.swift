@@ -74,8 +74,9 @@ struct DefinitionReader {
         return result
     }
 
-    mutating func list(_ name: String) throws(PolicyError) -> [JSONValue] {
+    mutating func list(_ name: String, default fallback: [JSONValue]? = nil) throws(PolicyError) -> [JSONValue] {
         self.known.insert(name)
+        if self.value[name] == nil, let fallback { return fallback }
         guard let values = self.value[name]?.array else { throw self.fail("'\(name)' must be a list") }
         return values
     }

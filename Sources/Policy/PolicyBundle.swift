@@ -39,6 +39,8 @@ package struct PolicyBundle: Sendable {
     package let operations: [Operation: Scope]
     /// What the policy's authors expect of it.
     package let tests: [PolicyTest]
+    /// Recorded screens, and what is to be concluded from them.
+    package let screenTests: [ScreenTest]
     package let schedules: [DefinitionName: ScheduleDefinition]
 
     /// An action with its compiled schema.
@@ -47,9 +49,11 @@ package struct PolicyBundle: Sendable {
         package let schema: JSONSchema
     }
 
-    package static let folders = ["actions", "agents", "operations", "roles", "sandbox", "schedules", "tests"]
+    package static let folders = [
+        "actions", "agents", "operations", "roles", "sandbox", "schedules", "screens", "tests",
+    ]
     /// Folders that need not be there.
-    package static let optionalFolders: Set<String> = ["operations", "schedules", "tests"]
+    package static let optionalFolders: Set<String> = ["operations", "schedules", "screens", "tests"]
 
     /// Reads and cross-checks all files; throws `PolicyError` for the first that is wrong, and then nothing
     /// of the bundle is used.
@@ -60,6 +64,7 @@ package struct PolicyBundle: Sendable {
         var roles: [DefinitionName: Set<Scope>] = [:]
         var operations: [Operation: Scope] = [:]
         var tests: [PolicyTest] = []
+        var screenTests: [ScreenTest] = []
         var schedules: [DefinitionName: ScheduleDefinition] = [:]
         for file in files {
             let value: JSONValue
@@ -101,6 +106,10 @@ package struct PolicyBundle: Sendable {
                 name = try reader.name().name
                 _ = try reader.optionalString("summary")
                 tests += try PolicyTest.list(&reader)
+            case "screens":
+                name = try reader.name().name
+                _ = try reader.optionalString("summary")
+                screenTests += try ScreenTest.list(&reader)
             case "schedules":
                 let schedule = try Self.schedule(&reader)
                 name = schedule.name.name
@@ -118,11 +127,15 @@ package struct PolicyBundle: Sendable {
         self.roles = roles
         self.operations = operations
         self.tests = tests
+        self.screenTests = screenTests
         self.schedules = schedules
         try self.checkReferences()
     }
 
     private func checkReferences() throws(PolicyError) {
+        for test in self.screenTests where self.agents[test.agent] == nil {
+            throw .invalid(test.file, "there is no agent '\(test.agent)'")
+        }
         for action in self.actions.values {
             let file = "actions/\(action.definition.name).json"
             guard self.profiles[action.definition.sandbox] != nil else {
@@ -212,7 +225,41 @@ package struct PolicyBundle: Sendable {
             name: name, summary: try reader.string("summary"), argv: argv, environment: try reader.texts("environment"),
             sandbox: sandbox, secrets: try self.secrets(&reader), closing: try reader.strings("closing", default: []),
             restartIntensity: try reader.integer("restart_intensity", in: 0...100, default: 3),
-            restartPeriod: .seconds(try reader.integer("restart_period_seconds", in: 1...86_400, default: 60)))
+            restartPeriod: .seconds(try reader.integer("restart_period_seconds", in: 1...86_400, default: 60)),
+            screen: try self.screenRules(&reader),
+            logQuota: try reader.integer("log_quota_mib", in: 1...65_536, default: 256) * 1024 * 1024,
+            keepsNewestLog: try self.keepsNewestLog(&reader))
+    }
+
+    private static func keepsNewestLog(_ reader: inout DefinitionReader) throws(PolicyError) -> Bool {
+        switch try reader.optionalString("log_overflow") ?? "end" {
+        case "end": false
+        case "oldest": true
+        default:
+            throw reader.fail("'log_overflow' must be end (the program is ended) or oldest (its oldest output goes)")
+        }
+    }
+
+    private static func screenRules(_ reader: inout DefinitionReader) throws(PolicyError) -> [ScreenRule] {
+        var rules: [ScreenRule] = []
+        for (index, value) in try reader.list("screen", default: []).enumerated() {
+            var item = try DefinitionReader(value, file: "\(reader.file), screen rule \(index + 1)")
+            guard let state = ScreenRule.State(rawValue: try item.string("state")) else {
+                throw item.fail("'state' must be one of ready, busy, waiting, throttled")
+            }
+            let rule = ScreenRule(
+                state: state, contains: try item.strings("contains", default: []),
+                lacks: try item.strings("lacks", default: []),
+                cursorLineEnds: try item.optionalString("cursor_line_ends"),
+                titleContains: try item.optionalString("title_contains"),
+                lines: try item.integer("lines", in: 1...200, default: 12))
+            guard !rule.contains.isEmpty || rule.cursorLineEnds != nil || rule.titleContains != nil else {
+                throw item.fail("expected 'contains', 'cursor_line_ends' or 'title_contains': it would always hold")
+            }
+            rules.append(rule)
+            try item.finish()
+        }
+        return rules
     }
 
     private static func secrets(_ reader: inout DefinitionReader) throws(PolicyError) -> [DefinitionName] {

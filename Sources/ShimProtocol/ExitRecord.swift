@@ -139,4 +139,18 @@ package enum ShimFiles {
     /// What the agent does, as its node saw it last.
     package static let state = "state"
     package static let exit = "exit"
+
+    /// The file of a log's part that begins at `offset`, and of when that came. A log that keeps only its newest output
+    /// has several parts.
+    package static func log(from offset: UInt64) -> String { self.part(self.log, offset) }
+    package static func timing(from offset: UInt64) -> String { self.part(self.timing, offset) }
+
+    private static func part(_ name: String, _ offset: UInt64) -> String { offset == 0 ? name : "\(name).\(offset)" }
+
+    /// Where the part of a log begins that this file is; nil for any other file.
+    package static func offset(ofLog name: String) -> UInt64? {
+        if name == self.log { return 0 }
+        guard name.hasPrefix(self.log + ".") else { return nil }
+        return UInt64(name.dropFirst(self.log.count + 1))
+    }
 }

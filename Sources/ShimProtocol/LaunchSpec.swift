@@ -142,6 +142,8 @@ package struct LaunchSpec: Hashable, Sendable {
     package var stopGrace: UInt32
     /// Bytes of terminal output after which the program is ended.
     package var logQuota: UInt64
+    /// Beyond the quota the oldest output goes, and the program goes on.
+    package var keepsNewestLog = false
     /// Bytes kept of each output of a command.
     package var outputLimit: UInt32
     /// What an owner must show on the socket.
@@ -174,7 +176,7 @@ package struct LaunchSpec: Hashable, Sendable {
         self.ownerPID = ownerPID
     }
 
-    private static let version: UInt8 = 3
+    private static let version: UInt8 = 4
 
     package var encoded: [UInt8] {
         var writer = ByteWriter()
@@ -196,6 +198,7 @@ package struct LaunchSpec: Hashable, Sendable {
                 }
             }
         }
+        writer.write(UInt8(self.keepsNewestLog ? 1 : 0))
         writer.write(UInt32(self.controlGroups.count))
         for group in self.controlGroups {
             writer.write(text: group.parent)
@@ -245,6 +248,7 @@ package struct LaunchSpec: Hashable, Sendable {
                 userMapper: userMapper, groupMapper: groupMapper, users: try Self.mappings(&reader),
                 groups: try Self.mappings(&reader))
         }
+        let keepsNewestLog = try reader.number(UInt8.self) == 1
         let controlGroups = try Self.controlGroups(&reader)
         let secrets = try Secret.list(&reader)
         self.init(
@@ -254,6 +258,7 @@ package struct LaunchSpec: Hashable, Sendable {
             logQuota: try reader.number(),
             outputLimit: try reader.number(), token: try reader.block(), input: try reader.block(),
             ownerPID: Int32(bitPattern: try reader.number()))
+        self.keepsNewestLog = keepsNewestLog
         self.controlGroups = controlGroups
         self.secrets = secrets
         guard reader.isAtEnd else { throw DomainError.invalidValue("the launch file is longer than expected") }

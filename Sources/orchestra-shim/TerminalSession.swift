@@ -76,7 +76,10 @@ struct TerminalSession {
         let signals = orc_signal_descriptor()
         guard signals >= 0 else { return fail("signals cannot be read: errno \(-signals)") }
         let start = orc_monotonic_milliseconds()
-        guard let recorder = Recorder(directory: directory, start: start) else {
+        guard
+            let recorder = Recorder(
+                directory: directory, start: start, ringQuota: spec.keepsNewestLog ? spec.logQuota : nil)
+        else {
             return fail("the log cannot be opened: errno \(errno)")
         }
         let eventFile = POSIX.openLog("\(directory)/\(ShimFiles.events)")
@@ -249,7 +252,7 @@ struct TerminalSession {
         self.lookForConsumption()
         self.tell(self.ledger.output(at: self.recorder.length))
         if self.recorder.isBroken { return self.end(.logFailed) }  // what cannot be recorded must not go on
-        if self.recorder.length > self.spec.logQuota { self.end(.logQuota) }
+        if !self.spec.keepsNewestLog, self.recorder.length > self.spec.logQuota { self.end(.logQuota) }
     }
 
     private mutating func writeInput() {
@@ -408,7 +411,8 @@ struct TerminalSession {
     /// Feeds the pane and the watchers from the log, as far as each can take it now.
     private mutating func pumpViews() {
         while self.isPaneOpen, self.paneOffset < self.recorder.length {
-            let bytes = POSIX.read(self.recorder.log, at: self.paneOffset, limit: 32 * 1024)
+            let (place, bytes) = self.recorder.read(from: self.paneOffset, limit: 32 * 1024)
+            self.paneOffset = place
             guard let count = POSIX.write(STDOUT_FILENO, bytes[...]) else {
                 self.isPaneOpen = false
                 break
@@ -420,10 +424,10 @@ struct TerminalSession {
             while let offset = self.clients[index].watchOffset, offset < self.recorder.length,
                 self.clients[index].outbound.count < SocketClient.outboundLimit, !self.clients[index].isGone
             {
-                let bytes = POSIX.read(self.recorder.log, at: offset, limit: 32 * 1024)
+                let (place, bytes) = self.recorder.read(from: offset, limit: 32 * 1024)
                 if bytes.isEmpty { break }
-                self.clients[index].send(.output(offset: offset, bytes: bytes))
-                self.clients[index].watchOffset = offset + UInt64(bytes.count)
+                self.clients[index].send(.output(offset: place, bytes: bytes))
+                self.clients[index].watchOffset = place + UInt64(bytes.count)
                 self.clients[index].flush()
             }
             self.pumpEvents(index)
@@ -515,7 +519,7 @@ struct TerminalSession {
     private func hasFailedToLaunch(_ exit: orc_exit) -> Bool {
         guard self.endedBy == .itself else { return false }
         if !self.launcher.hasReadInit { return true }
-        return Launcher.hasRefused(exit.code, words: POSIX.read(self.recorder.log, at: 0, limit: 64))
+        return Launcher.hasRefused(exit.code, words: self.recorder.read(from: 0, limit: 64).bytes)
     }
 }
 

@@ -286,7 +286,7 @@ struct AuthenticatorTests {
             // The quickest of each: whatever else the machine does only makes some slower. An answer without the hash would
             // take a hundredth of the other.
             let ratio = (unknown.min() ?? .zero) / (wrong.min() ?? .seconds(1))
-            #expect(ratio > 0.5 && ratio < 2, "\(ratio)")
+            #expect(ratio > 0.1 && ratio < 10, "\(ratio)")
         }
     }
 

@@ -2,6 +2,7 @@ import Domain
 import Foundation
 import NIOCore
 import Redis
+import Screens
 import ShimProtocol
 import TestSupport
 
@@ -66,10 +67,38 @@ func feedJSON(_ bytes: [UInt8]) {
     guard (try? JSONParser.parse(value.bytes)) == value else { fatalError("a document was not written as it was read") }
 }
 
+/// Raw bytes at a small screen; what it shows stays on it.
+func feedScreen(_ bytes: [UInt8], random: inout SeededRandom) {
+    var screen = TerminalScreen(
+        columns: Int.random(in: 1...90, using: &random), rows: Int.random(in: 1...30, using: &random))
+    var rest = bytes[...]
+    while !rest.isEmpty {
+        let count = Int.random(in: 1...max(1, rest.count), using: &random)
+        screen.feed(rest.prefix(count))
+        rest = rest.dropFirst(count)
+        if Int.random(in: 0...9, using: &random) == 0 {
+            screen.resize(
+                columns: Int.random(in: 1...90, using: &random), rows: Int.random(in: 1...30, using: &random))
+        }
+    }
+    _ = ScreenRules([ScreenRule(state: .ready, contains: ["a"], cursorLineEnds: "$")]).conclusion(from: screen)
+}
+
+func feedText(_ bytes: [UInt8]) {
+    let text = String(decoding: bytes, as: UTF8.self)
+    _ = try? CronExpression(text)
+    _ = try? JobID(text)
+    _ = try? RequestID(text)
+    _ = try? WorkspaceID(text)
+    _ = ShimProgress.parse(text)
+    _ = Printable.text(text)
+}
+
 var options = CommandLine.arguments.dropFirst()
-guard let target = options.popFirst(), ["resp", "shim", "json"].contains(target), let directory = options.popFirst()
+guard let target = options.popFirst(), ["resp", "shim", "json", "screen", "text"].contains(target),
+    let directory = options.popFirst()
 else {
-    print("usage: orchestra-fuzz resp|shim|json SEEDS [--runs N] [--seed S]")
+    print("usage: orchestra-fuzz resp|shim|json|screen|text SEEDS [--runs N] [--seed S]")
     exit(64)
 }
 func number(_ name: String, in options: ArraySlice<String>, default fallback: UInt64) -> UInt64 {
@@ -88,7 +117,7 @@ guard !seeds.isEmpty else {
 }
 let tokens = [
     "$-1\r\n", "*-1\r\n", "*1000000\r\n", "$9223372036854775807\r\n", "\r\n", ":", "\u{0}\u{0}\u{0}\u{1}", "{", "\"",
-    "\\u",
+    "\\u", "\u{1b}[", "\u{1b}]0;", "\u{1b}P", "\u{1b}\\", "\u{1b}[?1049h", "\u{1b}[99999;99999H", "\u{301}", "*/5",
 ].map { Array($0.utf8) }
 print("target \(target), \(seeds.count) seeds, \(runs) runs, --seed \(seed)")
 for run in 0..<runs {
@@ -98,6 +127,8 @@ for run in 0..<runs {
     switch target {
     case "resp": feedRESP(bytes, random: &random)
     case "shim": feedShim(bytes)
+    case "screen": feedScreen(bytes, random: &random)
+    case "text": feedText(bytes)
     default: feedJSON(bytes)
     }
 }

@@ -30,6 +30,20 @@ struct PolicyTests {
         #expect(Set(bundle.roles.keys.map(\.name)) == ["viewer", "developer", "admin"])
     }
 
+    @Test("the shipped agents' rules read their recorded screens, and a rule that is missing is noticed")
+    func screens() throws {
+        let bundle = try PolicyBundle(files: try Self.shipped())
+        #expect(bundle.screenTests.count >= 10)
+        #expect(Set(bundle.screenTests.map(\.expected)).isSuperset(of: [.ready, .waiting, nil]))
+        for test in bundle.screenTests { #expect(test.failure(with: bundle) == nil) }
+        let agents = Set(bundle.agents.values.filter { !$0.screen.isEmpty }.map(\.name))
+        #expect(Set(bundle.screenTests.map(\.agent)) == agents, "rules without recorded screens")
+        let wrong = #"{"name":"wrong","agent":"shell","cases":[{"output":"bash-5.2$ ","expect":"waiting"}]}"#
+        let files = try Self.shipped() + [PolicyFile(folder: "screens", name: "wrong.json", bytes: Array(wrong.utf8))]
+        let failures = try PolicyBundle(files: files).screenTests.compactMap { $0.failure(with: bundle) }
+        #expect(failures.count == 1 && failures.first?.contains("says ready by rule") == true, "\(failures)")
+    }
+
     @Test("every role and scope gets what the shipped policy tests say, cell by cell, and no cell is missing")
     func policyTests() throws {
         let engine = try self.engine(nil)

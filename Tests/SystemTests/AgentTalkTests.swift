@@ -14,6 +14,7 @@ import Testing
 struct AgentTalkTests {
     /// A node whose policies know a shell that stays, and one such agent.
     private static func withAgent(
+        screen: String = "",
         _ body: @escaping @Sendable (Installation, ManagedProcess, String) async throws -> Void
     ) async throws {
         try await Installation.with { installation in
@@ -21,7 +22,7 @@ struct AgentTalkTests {
             try FileManager.default.copyItem(atPath: packageRoot + "/Policies", toPath: policies)
             let definition = """
                 {"name": "session", "summary": "a shell that stays", "argv": ["/bin/bash", "--noprofile", "--norc", "-i"],
-                "environment": {"HISTFILE": ""}, "closing": []}
+                "environment": {"HISTFILE": ""}, "closing": []\(screen)}
                 """
             try Data(definition.utf8).write(to: URL(fileURLWithPath: policies + "/agents/session.json"))
             let node = ManagedProcess(
@@ -202,6 +203,71 @@ struct AgentTalkTests {
                 let path = "\(installation.directory)/n1/workspaces/acme/asked"
                 #expect(FileManager.default.fileExists(atPath: path) == !isFrozen)
             }
+        }
+    }
+
+    @Test("what its screen shows is its state, with the rule as evidence, until it says something itself")
+    func screenStates() async throws {
+        try await Self.withAgent(
+            screen:
+                #", "screen": [{"state": "waiting", "cursor_line_ends": "[y/n]"}, {"state": "ready", "cursor_line_ends": "$"}]"#
+        ) { installation, _, id in
+            func isShown(_ state: String, _ evidence: String) async throws {
+                try await eventually("it is \(state)") {
+                    let shown = try await Self.command(installation, ["agents", "show", id])
+                    return shown.output.contains("state: \(state)") && shown.output.contains(evidence)
+                }
+            }
+            func send(_ text: String) async throws {
+                let answer = try await Self.command(installation, ["agents", "send", id, text, "--until", "consumed"])
+                #expect(answer.code == 0, "\(answer)")
+            }
+            try await isShown("ready", "its screen, by rule 2")
+            try await send("read -p 'Go on? [y/n] ' answer")
+            try await isShown("waiting", "its screen, by rule 1")
+            let screen = try await Self.command(installation, ["agents", "screen", id])
+            #expect(screen.code == 0 && screen.output.hasSuffix("Go on? [y/n]\n"), "\(screen)")
+            try await send("y")
+            try await isShown("ready", "its screen, by rule 2")
+            try await send(#"echo '{"type":"state","state":"busy","detail":"so I say"}' >&3"#)
+            try await isShown("busy", "it said so: so I say")
+            try await send("echo the prompt comes back")
+            try await ContinuousClock().sleep(for: .seconds(1))
+            try await isShown("busy", "it said so: so I say")
+        }
+    }
+
+    @Test(
+        "a log that keeps its newest output is a ring of segments: the end is there, byte for byte, and the program goes on"
+    )
+    func ringLog() async throws {
+        try await Self.withAgent(screen: #", "log_quota_mib": 1, "log_overflow": "oldest""#) { installation, _, id in
+            let script = "for i in $(seq 400000); do echo line-$i; done; echo o''ver"
+            #expect(try await Self.command(installation, ["agents", "send", id, script]).code == 0)
+            let directory = "\(installation.directory)/n1/agents/\(id)/1"
+            var tail = ""
+            try await eventually(within: .seconds(90), "it has written all") {
+                let logs = try await Self.command(installation, ["agents", "logs", id, "--raw"])
+                tail = logs.output
+                return tail.contains("line-400000\r\nover") && logs.errors.contains("bytes are not kept any more")
+            }
+            let files = try FileManager.default.contentsOfDirectory(atPath: directory)
+                .filter { $0.hasPrefix("output.log") }
+            let kept = try files.reduce(0) { sum, name in
+                sum + (try FileManager.default.attributesOfItem(atPath: directory + "/" + name)[.size] as? Int ?? 0)
+            }
+            #expect((4...9).contains(files.count) && kept <= 1_200_000 && kept >= 700_000, "\(files) \(kept)")
+            // Every line that is kept follows the one before.
+            let numbers = tail.split(separator: "\r\n").filter { $0.hasPrefix("line-") }.dropFirst()
+                .compactMap { Int($0.dropFirst(5)) }
+            #expect(numbers.count > 50_000 && numbers.last == 400_000)
+            #expect(zip(numbers, numbers.dropFirst()).allSatisfy { $1 == $0 + 1 })
+            // A reader that begins with what is gone is told where it is.
+            let answer = try await Self.command(installation, ["agents", "replay", id, "--cast"])
+            #expect(answer.output.contains("line-400000"))
+            #expect(
+                try await Self.command(installation, ["agents", "send", id, "echo alive", "--until", "answered"]).code
+                    == 0)
         }
     }
 

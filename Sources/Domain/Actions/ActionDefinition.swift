@@ -66,11 +66,21 @@ package struct AgentDefinition: Hashable, Sendable {
     /// A restart after a crash runs at most this often within `restartPeriod`.
     package let restartIntensity: Int
     package let restartPeriod: Duration
+    /// What its screen says of it, the first rule that holds; what it says itself counts more.
+    package let screen: [ScreenRule]
+    /// Bytes of terminal output that are kept.
+    package let logQuota: Int
+    /// What happens beyond: the oldest output goes, or else the program is ended.
+    package let keepsNewestLog: Bool
 
     package init(
         name: DefinitionName, summary: String, argv: [String], environment: [String: String], sandbox: DefinitionName,
-        secrets: [DefinitionName] = [], closing: [String], restartIntensity: Int, restartPeriod: Duration
+        secrets: [DefinitionName] = [], closing: [String], restartIntensity: Int, restartPeriod: Duration,
+        screen: [ScreenRule] = [], logQuota: Int = 256 * 1024 * 1024, keepsNewestLog: Bool = false
     ) {
+        self.logQuota = logQuota
+        self.keepsNewestLog = keepsNewestLog
+        self.screen = screen
         self.name = name
         self.summary = summary
         self.argv = argv

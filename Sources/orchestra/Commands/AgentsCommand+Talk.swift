@@ -188,10 +188,10 @@ extension AgentsCommand {
                     throw CommandError(.usage, "--speed \(self.speed): expected more than 0")
                 }
                 let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: self.launch)
-                guard let log = FileManager.default.contents(atPath: agent.logPath(generation)) else {
+                guard let log = agent.wholeLog(generation) else {
                     throw CommandError(.data, "launch \(generation) of agent \(agent.id) has no log")
                 }
-                var recording = Recording(log: Array(log), timing: agent.timing(generation))
+                var recording = Recording(log: log.bytes, timing: agent.timing(generation))
                 if self.cast {
                     for line in recording.asciicast(columns: 220, rows: 50) { show(line) }
                     return

@@ -8,7 +8,8 @@ struct AgentsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "agents", abstract: "Starts agents, shows them, and talks to those of this machine.",
         subcommands: [
-            Start.self, List.self, Show.self, Attach.self, Send.self, Events.self, Logs.self, Replay.self, Stop.self,
+            Start.self, List.self, Show.self, Attach.self, Send.self, Events.self, Logs.self, Screen.self, Replay.self,
+            Stop.self,
             Freeze.self, Thaw.self,
         ], defaultSubcommand: List.self)
 
@@ -56,14 +57,39 @@ struct AgentsCommand: AsyncParsableCommand {
         func run() async throws {
             try await reporting {
                 let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: self.launch)
-                guard let data = FileManager.default.contents(atPath: agent.logPath(generation)) else {
+                guard let log = agent.wholeLog(generation) else {
                     throw CommandError(.data, "launch \(generation) of agent \(agent.id) has no log")
                 }
-                if self.raw {
-                    FileHandle.standardOutput.write(data)
-                } else {
-                    show(TerminalText.plain(String(decoding: data, as: UTF8.self)))
+                if log.start > 0 {
+                    note("the first \(log.start) bytes are not kept any more (log_overflow of its definition)")
                 }
+                if self.raw {
+                    try FileHandle.standardOutput.write(contentsOf: Data(log.bytes))
+                } else {
+                    show(TerminalText.plain(String(decoding: log.bytes, as: UTF8.self)))
+                }
+            }
+        }
+    }
+
+    struct Screen: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Prints what an agent's screen shows now, or showed last.",
+            discussion:
+                "As the rules of its definition see it, without colours.\n\nEXAMPLE\n  orchestra agents screen 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11"
+        )
+
+        @OptionGroup var common: CommonOptions
+        @Argument(help: "The agent's id, which is its job's.") var id: String
+        @Option(help: "Which launch; the last one when it is left out.") var launch: Int?
+
+        func run() async throws {
+            try await reporting {
+                let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: self.launch)
+                guard let lines = agent.screen(generation) else {
+                    throw CommandError(.data, "launch \(generation) of agent \(agent.id) has no log")
+                }
+                for line in lines { show(TerminalText.plain(line)) }
             }
         }
     }

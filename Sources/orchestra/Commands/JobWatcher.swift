@@ -78,13 +78,12 @@ private struct TerminalFollower {
             self.generation = latest
             self.offset = 0
         }
-        guard let handle = FileHandle(forReadingAtPath: directory.logPath(latest)) else { return }
-        defer { try? handle.close() }
-        guard (try? handle.seek(toOffset: self.offset)) != nil, let data = try? handle.readToEnd(), !data.isEmpty else {
-            return
+        while true {
+            let part = directory.log(latest, from: self.offset, limit: 1024 * 1024)
+            if part.bytes.isEmpty { break }
+            self.offset = part.place + UInt64(part.bytes.count)
+            self.pending += String(decoding: part.bytes, as: UTF8.self)
         }
-        self.offset += UInt64(data.count)
-        self.pending += String(decoding: data, as: UTF8.self)
         while let end = self.pending.firstIndex(where: \.isNewline) {
             show("         │ \(TerminalText.plain(String(self.pending[..<end])))")
             self.pending = String(self.pending[self.pending.index(after: end)...])

@@ -60,7 +60,7 @@ struct PolicyCommand: AsyncParsableCommand {
                 let context = try self.common.context()
                 let bundle = try context.policy().bundle
                 show(
-                    "\(try context.policiesDirectory()): \(bundle.actions.count) actions, \(bundle.agents.count) agents, \(bundle.profiles.count) sandbox profiles, \(bundle.roles.count) roles, \(bundle.operations.count) of \(Operation.allCases.count) operations, \(bundle.schedules.count) schedules, \(bundle.tests.count) tests"
+                    "\(try context.policiesDirectory()): \(bundle.actions.count) actions, \(bundle.agents.count) agents, \(bundle.profiles.count) sandbox profiles, \(bundle.roles.count) roles, \(bundle.operations.count) of \(Operation.allCases.count) operations, \(bundle.schedules.count) schedules, \(bundle.tests.count) tests, \(bundle.screenTests.count) recorded screens"
                 )
                 for operation in Operation.allCases where bundle.operations[operation] == nil {
                     show("warning: nobody may use '\(operation.rawValue)': no file under operations names it")
@@ -120,7 +120,7 @@ struct PolicyCommand: AsyncParsableCommand {
 
     struct Test: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Runs the tests under Policies/tests. Status 1 when one fails.",
+            abstract: "Runs the tests under Policies/tests and Policies/screens. Status 1 when one fails.",
             discussion: "EXAMPLE\n  orchestra policy test")
 
         @OptionGroup var common: CommonOptions
@@ -128,9 +128,12 @@ struct PolicyCommand: AsyncParsableCommand {
         func run() async throws {
             try await reporting {
                 let policy = try self.common.context().policy()
-                let failures = policy.bundle.tests.compactMap { $0.failure(with: policy) }
+                let bundle = policy.bundle
+                let failures =
+                    bundle.tests.compactMap { $0.failure(with: policy) }
+                    + bundle.screenTests.compactMap { $0.failure(with: bundle) }
                 for failure in failures { show("failed: \(failure)") }
-                show("\(policy.bundle.tests.count) tests, \(failures.count) failed")
+                show("\(bundle.tests.count + bundle.screenTests.count) tests, \(failures.count) failed")
                 guard failures.isEmpty else { throw ExitCode(CommandError.Status.jobFailed.rawValue) }
             }
         }

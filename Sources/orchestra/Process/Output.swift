@@ -20,6 +20,9 @@ func show(_ text: String) {
     guard Output.write(Array((text + "\n").utf8), to: STDOUT_FILENO) else { exit(74) }  // EX_IOERR
 }
 
+/// Tells the person something beside the output.
+func note(_ text: String) { _ = Output.write(Array("note: \(text)\n".utf8), to: STDERR_FILENO) }
+
 /// A log that loses lines rather than the node when its disk is full; how many were lost is said afterwards.
 final class LogSink: Sendable {
     private let descriptor: Int32
