@@ -235,6 +235,7 @@ package actor Agent {
                 spec = try self.configuration.plan.launch(
                     self.task.definition.argv, environment: self.task.definition.environment, secrets: secrets,
                     profile: self.task.profile, workspace: self.task.workspacePath,
+                    directory: WorkingDirectory.path(self.task.definition.directory, of: directory.id),
                     connection: .terminal(token: token, orphanGrace: self.configuration.orphanGrace))
             } catch {
                 throw AgentError(code: .launchFailed, message: error.message)

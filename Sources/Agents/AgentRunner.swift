@@ -1,3 +1,4 @@
+internal import Logging
 package import CoreMetrics
 package import Domain
 package import NIOPosix
@@ -11,25 +12,30 @@ package struct AgentRunner: Sendable {
         /// The last bytes of its terminal, as it wrote them.
         package let tail: [UInt8]
         package let launches: Int
+        /// What became of its working directory, where it had one of its own.
+        package let directory: String?
     }
 
     package let configuration: AgentConfiguration
     private let group: MultiThreadedEventLoopGroup
     private let environment: SupervisionEnvironment
+    private let commands: CommandRunner
     private let supervisors: AgentSupervisors
     private let census: AgentCensus
     private let token: @Sendable () throws -> [UInt8]
 
     private static let tailLimit = 16 * 1024
 
-    /// `supervisors` holds the supervisor that each agent's own one runs under.
+    /// `commands` prepares what an agent finds; `supervisors` holds the supervisor that each agent's own one runs under.
     package init(
-        configuration: AgentConfiguration, group: MultiThreadedEventLoopGroup, environment: SupervisionEnvironment,
+        configuration: AgentConfiguration, commands: CommandRunner, group: MultiThreadedEventLoopGroup,
+        environment: SupervisionEnvironment,
         supervisors: AgentSupervisors, census: AgentCensus, token: @escaping @Sendable () throws -> [UInt8]
     ) {
         self.configuration = configuration
         self.group = group
         self.environment = environment
+        self.commands = commands
         self.supervisors = supervisors
         self.census = census
         self.token = token
@@ -39,6 +45,32 @@ package struct AgentRunner: Sendable {
     /// budget is spent; when the task is cancelled, or the agents' supervisor is stopped, the agent is ended
     /// first and `CancellationError` thrown. `workspace` names it in the tree.
     package func run(_ task: Agent.Task, of workspace: WorkspaceID) async throws -> Result {
+        let place = WorkingDirectory(
+            definition: task.definition.directory, agent: task.directory.id, commands: self.commands,
+            logger: self.environment.logger)
+        do {
+            try await place.prepare(profile: task.profile, workspacePath: task.workspacePath)
+        } catch let error as AgentError {
+            throw AgentFailure(message: error.message, tail: [], isCutOff: false)
+        }
+        let result: Swift.Result<Result, any Error>
+        do {
+            result = .success(try await self.runPrepared(task, of: workspace))
+        } catch {
+            result = .failure(error)
+        }
+        // A shield: also after a cancellation the next agent must find an orderly workspace.
+        let fate = await Task { await place.cleanUp(profile: task.profile, workspacePath: task.workspacePath) }.value
+        if let fate {
+            self.environment.logger.info(
+                "an agent's working directory was looked at",
+                metadata: ["agent.id": "\(task.directory.id)", "directory": "\(fate)"])
+        }
+        let ended = try result.get()
+        return Result(record: ended.record, tail: ended.tail, launches: ended.launches, directory: fate)
+    }
+
+    private func runPrepared(_ task: Agent.Task, of workspace: WorkspaceID) async throws -> Result {
         let census = self.census
         let id = task.directory.id
         let agent = Agent(
@@ -57,7 +89,7 @@ package struct AgentRunner: Sendable {
         let tail = task.directory.logTail(launches, limit: Self.tailLimit)
         // A success that came before the cancellation counts: its effects are there.
         if case .success(let record) = await last.current {
-            return Result(record: record, tail: tail, launches: launches)
+            return Result(record: record, tail: tail, launches: launches, directory: nil)
         }
         try Task.checkCancellation()
         if case .failure(let error) = outcome {

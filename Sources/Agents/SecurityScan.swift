@@ -1,6 +1,7 @@
 internal import CLinux
 package import Domain
 internal import Foundation
+package import NIOPosix
 internal import Sandboxing
 internal import Terminals
 
@@ -9,7 +10,7 @@ package struct SecurityScan: Sendable {
     /// What must not be.
     package struct Incident: Hashable, Sendable {
         package enum Kind: String, Hashable, Sendable, CaseIterable {
-            /// A process that runs as an agents' user and descends from no shim.
+            /// A process that runs as an agents' user, or in a sandbox, and descends from no shim.
             case processOutside = "process_outside"
             /// Somebody is attached to an agent's terminal who could type.
             case strangerAtTerminal = "stranger_at_terminal"
@@ -37,8 +38,19 @@ package struct SecurityScan: Sendable {
     }
 
     private let configuration: AgentConfiguration
+    private let group: MultiThreadedEventLoopGroup
 
-    package init(configuration: AgentConfiguration) { self.configuration = configuration }
+    package init(configuration: AgentConfiguration, group: MultiThreadedEventLoopGroup) {
+        self.configuration = configuration
+        self.group = group
+    }
+
+    /// Stops every process of an agent where it stands; how many there are. Throws as `AgentOperator.freeze`.
+    package func freeze(_ agent: Living) async throws -> Int {
+        let directory = AgentDirectory(root: self.configuration.root, id: agent.id)
+        guard let generation = directory.generations.last else { return 0 }
+        return try await AgentOperator(directory: directory, generation: generation, group: self.group).freeze()
+    }
 
     /// One look. Processes are told by their number and start, so that the caller can wait for a second sight: one whose
     /// shim has just died is ended by the kernel in a moment.
@@ -55,12 +67,12 @@ package struct SecurityScan: Sendable {
     // MARK: - Processes
 
     private func outside() -> [Incident] {
-        guard let users = self.configuration.plan.host.subordinates?.users else { return [] }
+        let users = self.configuration.plan.host.subordinates?.users ?? 0..<0
         let processes = ProcessEntry.all()
         let byNumber = Dictionary(processes.map { ($0.pid, $0) }) { first, _ in first }
         let own = geteuid()
         return processes.compactMap { process in
-            guard users.contains(process.user), !process.isDead else { return nil }
+            guard users.contains(process.user) || process.user == own, !process.isDead else { return nil }
             var parent = byNumber[process.parent]
             // Bounded, should the numbers change while they are read.
             for _ in 0..<64 {
@@ -68,6 +80,8 @@ package struct SecurityScan: Sendable {
                 if current.user == own, current.name == "orchestra-shim" { return nil }
                 parent = byNumber[current.parent]
             }
+            // Of the node's own user's processes only those count that see a sandbox' root.
+            guard users.contains(process.user) || Self.isInSandbox(process.pid) else { return nil }
             let path = self.configuration.plan.workspace(ofUser: process.user)
             let name = path.flatMap { URL(fileURLWithPath: $0).lastPathComponent }
             return Incident(
@@ -78,19 +92,26 @@ package struct SecurityScan: Sendable {
         }
     }
 
+    private static func isInSandbox(_ process: Int32) -> Bool {
+        unsafe access("/proc/\(process)/root\(SandboxPlan.guardPath)", F_OK) == 0
+    }
+
     // MARK: - Files and sockets
 
     private func permissions(_ agent: Living) -> [Incident] {
         let directory = AgentDirectory(root: self.configuration.root, id: agent.id)
         guard let generation = directory.generations.last else { return [] }
-        let paths = [self.configuration.root, directory.path, directory.generationPath(generation)]
-        return paths.compactMap { path in
+        let directories = [self.configuration.root, directory.path, directory.generationPath(generation)]
+        let sockets = [directory.socketPath(generation), directory.latestView(generation)].compactMap { $0 }
+        return (directories.map { ($0, mode_t(0o700)) } + sockets.map { ($0, mode_t(0o600)) }).compactMap {
+            path, mode in
             var status = stat()
-            guard unsafe lstat(path, &status) == 0, status.st_mode & 0o077 != 0 || status.st_uid != geteuid() else {
-                return nil
-            }
+            guard unsafe lstat(path, &status) == 0, status.st_mode & 0o077 != 0 || status.st_uid != geteuid(),
+                // tmux lets its group in where the umask does; the directory around it is what counts.
+                mode == 0o700 || status.st_mode & 0o007 != 0 || status.st_uid != geteuid()
+            else { return nil }
             // Closed again at once: the sockets inside are open to whoever comes this far.
-            let isClosed = unsafe chmod(path, 0o700) == 0
+            let isClosed = unsafe chmod(path, mode) == 0
             return Incident(
                 kind: .permissionsChanged,
                 subject:

@@ -228,7 +228,23 @@ package struct PolicyBundle: Sendable {
             restartPeriod: .seconds(try reader.integer("restart_period_seconds", in: 1...86_400, default: 60)),
             screen: try self.screenRules(&reader),
             logQuota: try reader.integer("log_quota_mib", in: 1...65_536, default: 256) * 1024 * 1024,
-            keepsNewestLog: try self.keepsNewestLog(&reader))
+            keepsNewestLog: try self.keepsNewestLog(&reader), directory: try self.directory(&reader))
+    }
+
+    private static func directory(_ reader: inout DefinitionReader) throws(PolicyError) -> AgentDefinition.Directory {
+        let repository = try reader.optionalString("repository")
+        switch try reader.optionalString("directory") ?? "shared" {
+        case "shared" where repository == nil: return .shared
+        case "own" where repository == nil: return .own
+        case "worktree":
+            let path = repository ?? "."
+            guard !path.isEmpty, !path.hasPrefix("/"), !path.split(separator: "/").contains(".."),
+                !path.hasPrefix("-")
+            else { throw reader.fail("'repository' must be a path below the workspace") }
+            return .worktree(repository: path)
+        case "shared", "own": throw reader.fail("'repository' goes with \"directory\": \"worktree\" only")
+        default: throw reader.fail("'directory' must be one of shared, own, worktree")
+        }
     }
 
     private static func keepsNewestLog(_ reader: inout DefinitionReader) throws(PolicyError) -> Bool {

@@ -15,7 +15,8 @@ package struct SandboxPlan: Sendable {
     /// Where the workspace is seen from inside; at tier 1 it keeps the host's path.
     package static let workspacePath = "/workspace"
 
-    private static let guardPath = "/run/orch/guard"
+    /// Where the guard is inside; only a sandbox has it.
+    package static let guardPath = "/run/orch/guard"
     private static let home = "/home/agent"
     private static let sharedMemorySize = 16 * 1024 * 1024
     private static let runSize = 1024 * 1024
@@ -63,11 +64,14 @@ package struct SandboxPlan: Sendable {
         }
     }
 
+    /// `directory` is where it starts, below the workspace.
+    ///
     /// The launch of a program, or with `isReport` of the guard's look at all layers. Throws `SandboxError` when the host
     /// gives less than the profile asks for, and when there is no user left to run as.
     package func launch(
         _ argv: [String], environment: [String: String] = [:], secrets: [LaunchSpec.Secret] = [],
-        profile: SandboxProfile, workspace: String, connection: Connection, isReport: Bool = false
+        profile: SandboxProfile, workspace: String, directory: String? = nil, connection: Connection,
+        isReport: Bool = false
     ) throws(SandboxError) -> LaunchSpec {
         guard secrets.isEmpty || self.tier >= .namespaces else {
             throw SandboxError(
@@ -91,6 +95,7 @@ package struct SandboxPlan: Sendable {
         var spec = try self.guardSpec(
             argv, environment: environment, profile: profile, workspace: workspace, connection: connection,
             user: user?.spec)
+        if let directory { spec.directory += "/" + directory }
         spec.mounts += secrets.map { Self.path(ofSecret: $0.name) }
         if isReport { spec.task = .report }
         var launch: LaunchSpec

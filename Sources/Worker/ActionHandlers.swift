@@ -113,12 +113,17 @@ package struct ActionHandlers: Sendable {
                 prompt: params[promptParam]?.string ?? "", isRecovered: isRecovered, epoch: self.epoch,
                 isRepeatable: action.effect != .external),
             of: job.workspace)
-        let value: JSONValue = [
-            "exit_status": .integer(Int64(result.record.code)), "launches": .integer(Int64(result.launches)),
-            "log_bytes": .integer(Int64(clamping: result.record.logLength)),
-            "terminal": .string(String(decoding: result.tail, as: UTF8.self)),
+        var members = [
+            JSONMember("exit_status", .integer(Int64(result.record.code))),
+            JSONMember("launches", .integer(Int64(result.launches))),
+            JSONMember("log_bytes", .integer(Int64(clamping: result.record.logLength))),
+            JSONMember("terminal", .string(String(decoding: result.tail, as: UTF8.self))),
         ]
-        return .completed(result: value.bytes)
+        if let directory = result.directory {
+            members.append(JSONMember("directory", .string("agents/\(job.id)")))
+            members.append(JSONMember("directory_state", .string(directory)))
+        }
+        return .completed(result: JSONValue.object(members).bytes)
     }
 
     /// The workspace's directory, made 0700 when it is new.

@@ -58,10 +58,12 @@ package actor Node {
             clients: self.lanes.map { ($0.commands, $0.blocking) }, limits: configuration.limits)
         let keys = WorkspaceKeyring(queue: store, master: master)
         let census = AgentCensus(metrics: metrics)
+        let commands = CommandRunner(configuration: configuration.agents, processID: processID)
         let handlers = ActionHandlers(
-            bundle: policy.bundle, commands: CommandRunner(configuration: configuration.agents, processID: processID),
+            bundle: policy.bundle, commands: commands,
             agents: AgentRunner(
-                configuration: configuration.agents, group: group, environment: environment, supervisors: agents,
+                configuration: configuration.agents, commands: commands, group: group, environment: environment,
+                supervisors: agents,
                 census: census, token: { try Digests.randomBytes(count: 32) }),
             workspaces: configuration.agents.workspaces, epoch: max(1, incarnation.value),
             report: Self.reporter(self.lanes))
@@ -89,7 +91,8 @@ package actor Node {
             digester: ParamsDigester(key: try master.derived(for: "orchestra/params-digest/1")),
             policy: policy, clock: clock, logger: logger)
         let watch = SecurityWatch(
-            scan: SecurityScan(configuration: configuration.agents), census: census, store: store, registry: registry,
+            scan: SecurityScan(configuration: configuration.agents, group: group), census: census, store: store,
+            registry: registry,
             response: configuration.response, node: configuration.node.name, metrics: metrics, logger: logger,
             clock: clock)
         self.supervisors = NodeTree(

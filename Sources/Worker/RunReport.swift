@@ -82,7 +82,7 @@ package struct RetryPolicy: Sendable {
         case .completed: return .completed
         case .refused: return .discarded
         case .unknown: return .unresolved
-        case .cancelled(.user), .cancelled(.quarantine): return .cancelled
+        case .cancelled(.user), .cancelled(.security): return .cancelled
         case .cancelled(.drain), .cancelled(.leaseLost): return .released
         case .failed(let failure) where !failure.isRetryable: return .discarded
         case .failed, .cancelled(.timeout):

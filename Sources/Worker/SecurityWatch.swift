@@ -11,6 +11,10 @@ package actor SecurityWatch {
     /// What is done about an incident whose workspace is known, beside writing it down.
     package enum Response: String, Sendable, CaseIterable {
         case report
+        /// What of the workspace's agents runs here stands still until somebody lets it go on or ends it.
+        case freeze
+        /// What of the workspace runs here is ended.
+        case kill
         /// The workspace takes and starts no jobs until it is released, and what of it runs here is ended.
         case quarantine
     }
@@ -90,23 +94,39 @@ package actor SecurityWatch {
                     "workspace": "\(incident.workspace?.name ?? "unknown")",
                 ])
             if self.unwritten.count < Self.mostUnwritten { self.unwritten.append(incident) }
-            if self.response == .quarantine, let workspace = incident.workspace {
-                self.pending[workspace] = self.pending[workspace] ?? incident
+            guard let workspace = incident.workspace else { continue }
+            switch self.response {
+            case .report: break
+            case .freeze: await self.freeze(living.filter { $0.workspace == workspace })
+            case .kill: await self.registry.cancelAll(of: workspace, .security)
+            case .quarantine: self.pending[workspace] = self.pending[workspace] ?? incident
             }
         }
         // What is over may come again, and is told again then; what was closed again is over at once.
         self.told = certain.filter { !$0.isOver }
     }
 
+    private func freeze(_ agents: [SecurityScan.Living]) async {
+        for agent in agents {
+            do {
+                let count = try await self.scan.freeze(agent)
+                self.logger.warning(
+                    "an agent was frozen", metadata: ["agent.id": "\(agent.id)", "processes": "\(count)"])
+            } catch {
+                self.logger.error("an agent could not be frozen", error: error, metadata: ["agent.id": "\(agent.id)"])
+            }
+        }
+    }
+
     /// Ends what runs here of such workspaces, and keeps them from getting more, until that is done.
     private func quarantine() async {
         for (workspace, incident) in self.pending {
-            await self.registry.cancelAll(of: workspace, .quarantine)
+            await self.registry.cancelAll(of: workspace, .security)
             do {
                 let event = try await self.event(.quarantined, incident, of: workspace)
                 _ = try await self.store.quarantine(workspace, reason: incident.subject, auditEvent: event)
                 // What was claimed meanwhile.
-                await self.registry.cancelAll(of: workspace, .quarantine)
+                await self.registry.cancelAll(of: workspace, .security)
                 self.pending[workspace] = nil
             } catch {
                 self.logger.error(
@@ -119,20 +139,18 @@ package actor SecurityWatch {
 
     private func writeDown() async {
         while let incident = self.unwritten.first {
-            if let workspace = incident.workspace {
-                do {
-                    try await self.store.appendAudit(
-                        try await self.event(.incident, incident, of: workspace), of: workspace)
-                } catch {
-                    return  // Redis is away: the log has it, and the trail gets it later
-                }
+            do {
+                try await self.store.appendAudit(
+                    try await self.event(.incident, incident, of: incident.workspace), of: incident.workspace)
+            } catch {
+                return  // Redis is away: the log has it, and the trail gets it later
             }
             self.unwritten.removeFirst()
         }
     }
 
     private func event(
-        _ kind: AuditEvent.Kind, _ incident: SecurityScan.Incident, of workspace: WorkspaceID
+        _ kind: AuditEvent.Kind, _ incident: SecurityScan.Incident, of workspace: WorkspaceID?
     ) async throws -> [UInt8] {
         AuditEvent(
             kind: kind, workspace: workspace, actor: "node:\(self.node)", action: incident.kind.rawValue, jobID: nil,

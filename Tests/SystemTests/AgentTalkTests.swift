@@ -145,7 +145,9 @@ struct AgentTalkTests {
                 + Array("\u{1b}]52;c;c3RvbGVu\u{07}\u{1b}]0;#(touch out)\u{07}\u{1b}[201~".utf8)
                 + Array("\u{1b}P+q544e\u{1b}\u{1b}[?1049h%end 1 2 1%exit%output %0 x".utf8) + [0xC2, 0x9B]
                 + Array("\u{1b}[21t".utf8) + [0]
-            let count = 200_000
+            // 12 MB, or by ops/faults 100 MB and more.
+            let count =
+                ProcessInfo.processInfo.environment["ORCHESTRA_FLOOD_UNITS"].flatMap { Int($0) } ?? 200_000
             let script =
                 "stty raw -echo; printf 'be''gin'; printf '\(line)' > u; for i in 1 2 3 4 5 6 7 8 9 10; do cat u; done > v; "
                 + "for i in $(seq \(count / 100)); do cat v v v v v v v v v v; done; printf 'e''nd'; stty sane"
@@ -154,7 +156,7 @@ struct AgentTalkTests {
             #expect(answer.code == 0, "\(answer.errors)")
             let path = "\(installation.directory)/n1/agents/\(id)/1/output.log"
             var log = Data()
-            try await eventually(within: .seconds(120), "all of it was written") {
+            try await eventually(within: .seconds(300), "all of it was written") {
                 log = FileManager.default.contents(atPath: path) ?? Data()
                 return log.suffix(4096).range(of: Data("end".utf8)) != nil && log.count > unit.count * count
             }
@@ -169,8 +171,11 @@ struct AgentTalkTests {
             #expect(
                 try await Self.command(installation, ["agents", "send", id, "echo alive", "--until", "answered"]).code
                     == 0)
-            let shown = try await Self.command(installation, ["agents", "logs", id])
-            #expect(!shown.output.unicodeScalars.contains { $0.value == 0x1B || (0x80...0x9F).contains($0.value) })
+            // As text it is harmless; of a larger flood it would be more than a command's output may be here.
+            if count <= 200_000 {
+                let shown = try await Self.command(installation, ["agents", "logs", id])
+                #expect(!shown.output.unicodeScalars.contains { $0.value == 0x1B || (0x80...0x9F).contains($0.value) })
+            }
             #expect(!FileManager.default.fileExists(atPath: installation.directory + "/n1/workspaces/acme/out"))
         }
     }

@@ -96,6 +96,96 @@ struct ShimTests {
         }
     }
 
+    @Test(
+        "its terminal is a whole one: ^C, ^Z and fg, the size and its changes, every byte of a colour",
+        arguments: SandboxTests.tiers)
+    func jobControl(tier: SandboxTier) async throws {
+        try await withDirectory { directory in
+            let (home, work) = (directory + "/a", directory + "/w")
+            for path in [home, work] {
+                try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+            }
+            let profile = SandboxProfile(
+                name: .measured, summary: "x", lowestTier: .landlock, processLimit: 8192, openFileLimit: 256,
+                fileSizeLimit: 1 << 30, memoryLimit: 1 << 30, treeMemoryLimit: 1 << 30, temporarySize: 1 << 20,
+                homeSize: 1 << 20, environment: [:], readOnlyPaths: [])
+            let spec = try TestSandbox.plan(tier, directory: directory).launch(
+                ["/bin/bash", "--noprofile", "--norc", "-i"], environment: ["PS1": "ps> ", "HISTFILE": ""],
+                profile: profile, workspace: work, connection: .terminal(token: [1], orphanGrace: .seconds(5)))
+            try Data(spec.encoded).write(to: URL(fileURLWithPath: home + "/" + ShimFiles.launch))
+            let shim = ManagedProcess(
+                buildDirectory + "/orchestra-shim", ["agent", home], log: directory + "/shim.log")
+            try await shim.start()
+            let marker = "59\(Int.random(in: 1000...9999))"
+            var number: UInt64 = 0
+            var place = 0
+            /// Types, and waits until the terminal has shown the words behind all that was shown before.
+            func type(_ text: String, until words: String) async throws {
+                number += 1
+                let (id, bytes) = (number, Array(text.utf8))
+                _ = try await ShimConnection.with(path: home + "/" + ShimFiles.socket, group: .singleton) {
+                    try await $0.send(.hello(token: [1], epoch: 1))
+                    try await $0.send(.input(id: id, bytes: bytes))
+                } receive: { frame, _ in
+                    if case .written(id) = frame { true } else { nil }
+                }
+                try await shown(words)
+            }
+            func shown(_ words: String) async throws {
+                try await eventually("the terminal shows '\(words)'") {
+                    let log = FileManager.default.contents(atPath: home + "/output.log") ?? Data()
+                    guard let found = log.range(of: Data(words.utf8), in: min(place, log.count)..<log.count) else {
+                        return false
+                    }
+                    place = found.upperBound
+                    return true
+                }
+            }
+            try await eventually("it is there") {
+                FileManager.default.fileExists(atPath: home + "/" + ShimFiles.socket)
+            }
+            try await shown("ps> ")
+            try await type("sleep \(marker)\r", until: "sleep \(marker)\r\n")
+            try await eventually("it sleeps") { !ProcessTable().matching("sleep \(marker)").isEmpty }
+            try await type("\u{3}", until: "ps> ")
+            #expect(ProcessTable().matching("sleep \(marker)").isEmpty)
+            try await type("sleep \(marker)\r", until: "sleep \(marker)\r\n")
+            try await eventually("it sleeps") { !ProcessTable().matching("sleep \(marker)").isEmpty }
+            try await type("\u{1a}", until: "Stopped")
+            try await shown("ps> ")
+            try await type("fg\r", until: "fg\r\n")
+            try await shown("sleep \(marker)\r\n")
+            // A shell says what it brings to the front before it does.
+            try await eventually("it is ended from the front") {
+                try await type("\u{3}", until: "^C")
+                return ProcessTable().matching("sleep \(marker)").isEmpty
+            }
+            try await type("trap 'stty size' WINCH; stty size\r", until: "50 220\r\n")
+            _ = try await ShimConnection.with(path: home + "/" + ShimFiles.socket, group: .singleton) {
+                try await $0.send(.hello(token: [1], epoch: 1))
+                try await $0.send(.resize(columns: 132, rows: 43))
+                try await $0.send(.input(id: 1000, bytes: [0x0D]))
+            } receive: { frame, _ in
+                if case .written(1000) = frame { true } else { nil }
+            }
+            try await shown("43 132\r\n")
+            number = 1000
+            try await type(
+                "printf '\\033[38;2;1;2;3mx\\033[0m\\n'; tput colors\r", until: "\u{1b}[38;2;1;2;3mx\u{1b}[0m\r\n")
+            try await shown("256\r\n")
+            let record = try await ShimConnection.with(path: home + "/" + ShimFiles.socket, group: .singleton) {
+                try await $0.send(.hello(token: [1], epoch: 1))
+                try await $0.send(.stop)
+            } receive: { frame, connection in
+                guard case .exited(let record) = frame else { return nil as ExitRecord? }
+                try await connection.send(.reap)
+                return record
+            }
+            #expect(record?.endedBy == .stop)
+            _ = try await shim.wait()
+        }
+    }
+
     @Test("a shim that ends before it has read what to launch is an error of that launch, and ends nothing else")
     func deafShim() async throws {
         try await withDirectory { directory in

@@ -122,6 +122,34 @@ struct WatchTests {
         }
     }
 
+    @Test(
+        "an agent whose directory was opened stands still, or is ended, where that is the answer",
+        arguments: ["freeze", "kill"])
+    func responses(_ response: String) async throws {
+        try await Self.withNode(response) { installation, node, agent in
+            let directory = "\(installation.directory)/n1/agents/\(agent)"
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: directory)
+            try await eventually("it is told") { await Self.incidents(node, "permissions_changed") == 1 }
+            if response == "kill" {
+                let record = try await installation.ended(agent)
+                #expect(record.state == .cancelled && record.reason == "cancelled: security", "\(record.reason)")
+            } else {
+                try await eventually("it stands still") { await node.output.contains("an agent was frozen") }
+                let acme = ["ORCHESTRA_WORKSPACE": "acme"]
+                let sent = try await installation.command(
+                    ["agents", "send", agent.description, "echo x", "--until", "consumed", "--timeout", "1"],
+                    change: acme)
+                #expect(sent.code == 1, "\(sent)")
+                #expect(try await installation.command(["agents", "thaw", agent.description], change: acme).code == 0)
+                #expect(try await installation.record(agent).state == .running)
+            }
+            let trail = try await installation.auditText()
+            #expect(trail.contains("security.incident"))
+            let mode = try FileManager.default.attributesOfItem(atPath: directory)[.posixPermissions] as? Int
+            #expect(mode == 0o700)
+        }
+    }
+
     @Test("work as usual raises no alarm")
     func quiet() async throws {
         try await Self.withNode("quarantine") { installation, node, agent in

@@ -72,12 +72,25 @@ package struct AgentDefinition: Hashable, Sendable {
     package let logQuota: Int
     /// What happens beyond: the oldest output goes, or else the program is ended.
     package let keepsNewestLog: Bool
+    package let directory: Directory
+
+    /// Where in its workspace an agent works.
+    package enum Directory: Hashable, Sendable {
+        /// In the workspace's own directory, beside all others.
+        case shared
+        /// In a directory of its own.
+        case own
+        /// In a work tree of its own of the git repository at this path below the workspace.
+        case worktree(repository: String)
+    }
 
     package init(
         name: DefinitionName, summary: String, argv: [String], environment: [String: String], sandbox: DefinitionName,
         secrets: [DefinitionName] = [], closing: [String], restartIntensity: Int, restartPeriod: Duration,
-        screen: [ScreenRule] = [], logQuota: Int = 256 * 1024 * 1024, keepsNewestLog: Bool = false
+        screen: [ScreenRule] = [], logQuota: Int = 256 * 1024 * 1024, keepsNewestLog: Bool = false,
+        directory: Directory = .shared
     ) {
+        self.directory = directory
         self.logQuota = logQuota
         self.keepsNewestLog = keepsNewestLog
         self.screen = screen

@@ -48,8 +48,8 @@ package enum CancellationReason: String, Hashable, Sendable {
     case timeout
     /// The node is stopping: the job goes back uncounted.
     case drain
-    /// Its workspace was put into quarantine.
-    case quarantine
+    /// The watch saw an incident of its workspace.
+    case security
     /// Another node owns the job now: nothing may be written.
     case leaseLost
 }

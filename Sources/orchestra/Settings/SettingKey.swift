@@ -88,7 +88,7 @@ struct SettingKey: Sendable {
             "sandbox.selftest", "ORCHESTRA_SANDBOX_SELFTEST", .oneOf(["start", "never"]), "start",
             "Whether a node tries every known way out of its sandbox before it runs a program."),
         SettingKey(
-            "watch.response", "ORCHESTRA_WATCH_RESPONSE", .oneOf(["report", "quarantine"]), "report",
+            "watch.response", "ORCHESTRA_WATCH_RESPONSE", .oneOf(["report", "freeze", "kill", "quarantine"]), "report",
             "What is done, beside writing it down, when something of an agent is seen where it must not be."),
         SettingKey(
             "api.listen", "ORCHESTRA_API_LISTEN", .text, "off",
