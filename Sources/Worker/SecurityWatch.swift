@@ -28,9 +28,11 @@ package actor SecurityWatch {
     private let logger: Logger
     private let clock: any Clock<Duration>
     private let counters: [SecurityScan.Incident.Kind: Counter]
-    /// Seen at the last look, and those of them that were told.
+    /// Seen at the last look.
     private var seen: Set<SecurityScan.Incident> = []
-    private var told: Set<SecurityScan.Incident> = []
+    /// Those that were told, and the look at which each was seen last.
+    private var told: [SecurityScan.Incident: Int] = [:]
+    private var looks = 0
     /// Workspaces that are to be quarantined, and the incidents; Redis may be away.
     private var pending: [WorkspaceID: SecurityScan.Incident] = [:]
     /// Told, but not in the audit trail yet, because Redis was away.
@@ -41,6 +43,8 @@ package actor SecurityWatch {
 
     /// Looks after which an idle node looks around only once in so many.
     private static let restless = 60
+    /// Looks that may miss an incident before it counts as over: a busy machine may not answer one of them.
+    private static let blinks = 5
     private static let interval = Duration.seconds(1)
     private static let mostUnwritten = 1000
 
@@ -85,7 +89,9 @@ package actor SecurityWatch {
         // A process whose shim has just died is on its way out: it counts at the second sight.
         let certain = incidents.filter { $0.kind != .processOutside || self.seen.contains($0) }
         self.seen = incidents
-        for incident in certain.subtracting(self.told).sorted(by: { $0.subject < $1.subject }) {
+        self.looks += 1
+        self.told = self.told.filter { self.looks - $0.value <= Self.blinks }
+        for incident in certain.filter({ self.told[$0] == nil }).sorted(by: { $0.subject < $1.subject }) {
             self.counters[incident.kind]?.increment()
             self.logger.critical(
                 "security incident",
@@ -103,7 +109,7 @@ package actor SecurityWatch {
             }
         }
         // What is over may come again, and is told again then; what was closed again is over at once.
-        self.told = certain.filter { !$0.isOver }
+        for incident in certain where !incident.isOver { self.told[incident] = self.looks }
     }
 
     private func freeze(_ agents: [SecurityScan.Living]) async {

@@ -56,6 +56,42 @@ struct Setting {
     var options = ["--appendonly", "no"]
     /// Bytes of a param.
     var payload = 250
+    var transport = Transport.unixSocket
+
+    /// How nodes reach Redis; the measurement itself uses its socket.
+    enum Transport {
+        case unixSocket
+        case tcp
+        case tls
+    }
+}
+
+/// Redis' options, and a node's address and variables, for a transport; makes the certificates in the directory.
+func reach(_ transport: Setting.Transport, _ directory: String) async throws -> (
+    options: [String], url: String?, variables: [String: String]
+) {
+    let port = 20_000 + Int(getpid()) % 10_000
+    switch transport {
+    case .unixSocket: return ([], nil, [:])
+    case .tcp: return (["--port", String(port)], "redis://127.0.0.1:\(port)", [:])
+    case .tls:
+        let made = try await runProgram(
+            "/bin/sh",
+            [
+                "-c",
+                """
+                cd \(directory) && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem \
+                -out cert.pem -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -days 2
+                """,
+            ])
+        guard made.code == 0 else { throw TestFailure(made.errors) }
+        return (
+            [
+                "--tls-port", String(port), "--tls-cert-file", directory + "/cert.pem", "--tls-key-file",
+                directory + "/key.pem", "--tls-ca-cert-file", directory + "/cert.pem", "--tls-auth-clients", "no",
+            ], "rediss://127.0.0.1:\(port)", ["REDIS_TLS_CA_FILE": directory + "/cert.pem"]
+        )
+    }
 }
 
 func submission(_ workspace: WorkspaceID, at now: UInt64, payload: Int) throws -> Submission {
@@ -84,12 +120,14 @@ func node(_ name: String, _ directory: String, url: String, slots: Int = 512, ex
 }
 
 /// One drain by nodes, which are held still while the queue is filled.
-func drainByNodes(_ directory: String, _ redis: TestRedis, _ setting: Setting) async throws -> Figures {
+func drainByNodes(
+    _ directory: String, _ redis: TestRedis, _ setting: Setting, url: String? = nil, variables: [String: String] = [:]
+) async throws -> Figures {
     try await withClient(redis.configuration) { client in
         let queue = RedisStreamJobQueue(client: client, limits: QueueLimits(streamLength: 10_000_000))
         let keys = WorkspaceKeyring(
             queue: queue, master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)))
-        let nodes = (0..<setting.nodes).map { node("bench\($0)", directory, url: redis.url) }
+        let nodes = (0..<setting.nodes).map { node("bench\($0)", directory, url: url ?? redis.url, extra: variables) }
         for node in nodes {
             try await node.start()
             try await eventually("the node is up") { await node.output.contains("the node is up") }
@@ -221,6 +259,12 @@ func latency(rate: Int, seconds: Int) async throws {
                         return try await group.next() ?? []
                     }
                     let pid = await worker.processID
+                    let floor = try await hops(client, reader, rate: rate, seconds: min(seconds, 10))
+                    print(
+                        String(
+                            format:
+                                "one entry through Redis to a reader that waits for it, at the same rate beside the idle node: p50 %.2f ms, p99 %.2f ms",
+                            percentile(floor, 0.5), percentile(floor, 0.99)))
                     print(
                         String(
                             format:
@@ -231,6 +275,39 @@ func latency(rate: Int, seconds: Int) async throws {
                 }
             }
         }
+    }
+}
+
+/// The least that a message through Redis can cost here: written by one connection, read by another that waits for it. A
+/// job needs three such steps, and two calls that are answered.
+func hops(_ client: RedisClient, _ reader: RedisClient, rate: Int, seconds: Int) async throws -> [Double] {
+    let total = rate * seconds
+    return try await withThrowingTaskGroup(of: [Double].self) { group in
+        let book = Book()
+        group.addTask {
+            var seen: [Double] = []
+            var last = "0-0"
+            while seen.count < total {
+                let command = RedisCommand.streamRead([("hops", last)], count: 1000, waiting: 1000)
+                for stream in try await reader.send(command, timeout: .seconds(3)).elements {
+                    let now = ContinuousClock.now
+                    for entry in stream.elements[1].elements {
+                        last = entry.elements[0].string ?? last
+                        if let begin = await book.take(entry.elements[1].elements.last?.string ?? "") {
+                            seen.append((now - begin) / .milliseconds(1))
+                        }
+                    }
+                }
+            }
+            return seen
+        }
+        let start = ContinuousClock.now
+        for number in 0..<total {
+            try await ContinuousClock().sleep(until: start + .seconds(1) * number / rate, tolerance: .zero)
+            await book.note(String(number), .now)
+            _ = try await client.send(RedisCommand("XADD", "hops", "*", "n", String(number)))
+        }
+        return try await group.next() ?? []
     }
 }
 
@@ -292,8 +369,10 @@ func measure(_ name: String, _ setting: Setting, rounds: Int) async throws {
     var all: [Figures] = []
     for _ in 0..<rounds {
         try await withDirectory { directory in
-            try await withRedis(in: directory, options: setting.options) { redis in
-                all.append(try await drainByNodes(directory, redis, setting))
+            let way = try await reach(setting.transport, directory)
+            try await withRedis(in: directory, options: setting.options + way.options) { redis in
+                all.append(
+                    try await drainByNodes(directory, redis, setting, url: way.url, variables: way.variables))
             }
         }
     }
@@ -326,8 +405,12 @@ func scale(jobs: Int, rounds: Int) async throws {
         setting.nodes = count
         try await measure("\(count) nodes, 10 workspaces", setting, rounds: rounds)
     }
-    for count in [10, 1_000, 400_000] {
+    for count in [10, 1_000, 100_000] {
         try await measure("backlog of \(count)", Setting(jobs: count), rounds: rounds)
+    }
+    try await measure("backlog of 1,000,000", Setting(jobs: 1_000_000), rounds: 1)
+    for (name, transport) in [("TCP", Setting.Transport.tcp), ("TCP with TLS 1.3", .tls)] {
+        try await measure(name, Setting(jobs: jobs, transport: transport), rounds: rounds)
     }
     for sync in ["everysec", "always"] {
         let options = ["--appendonly", "yes", "--appendfsync", sync]
