@@ -186,8 +186,19 @@ package struct PolicyBundle: Sendable {
                 effect: effect,
                 timeout: .seconds(try reader.integer("timeout_seconds", in: 1...86_400, default: 60)),
                 maxAttempts: try reader.integer("max_attempts", in: 1...25, default: 1), sandbox: sandbox,
-                secrets: try self.secrets(&reader)),
+                secrets: try self.secrets(&reader), permanentStatuses: try self.permanentStatuses(&reader)),
             schema: schema)
+    }
+
+    private static func permanentStatuses(_ reader: inout DefinitionReader) throws(PolicyError) -> Set<Int> {
+        var statuses: Set<Int> = []
+        for value in try reader.list("permanent_statuses", default: []) {
+            guard let number = value.integer, (1...128).contains(number) else {
+                throw reader.fail("'permanent_statuses' must be a list of integers from 1 to 128")
+            }
+            statuses.insert(Int(number))
+        }
+        return statuses
     }
 
     private static func handler(_ reader: inout DefinitionReader) throws(PolicyError) -> ActionDefinition.Handler {

@@ -90,7 +90,8 @@ package struct ActionHandlers: Sendable {
         if record.isSuccess { return .completed(result: result) }
         return .failed(
             Failure(
-                reason: "the command failed: \(record.summary)", isRetryable: true, detail: result,
+                reason: "the command failed: \(record.summary)",
+                isRetryable: !action.permanentStatuses.contains(Int(record.code)), detail: result,
                 isCutOff: record.isCutOff))
     }
 
@@ -143,11 +144,20 @@ package struct ActionHandlers: Sendable {
         }
         // Each output may take half of the result's limit.
         let half = self.resultLimit / 2 - 128
-        let value: JSONValue = [
-            "exit_status": .integer(Int64(record.code)),
-            "stdout": .string(String(decoding: record.output.prefix(half), as: UTF8.self)),
-            "stderr": .string(String(decoding: record.errorOutput.prefix(half), as: UTF8.self)),
+        var members = [
+            JSONMember("exit_status", .integer(Int64(record.code))),
+            JSONMember("stdout", .string(String(decoding: record.output.prefix(half), as: UTF8.self))),
+            JSONMember("stderr", .string(String(decoding: record.errorOutput.prefix(half), as: UTF8.self))),
         ]
-        return value.bytes
+        // Whoever reads it must know that it is not all.
+        if max(record.output.count, record.errorOutput.count) > half { members.append(JSONMember("truncated", true)) }
+        if !record.result.isEmpty { members.append(JSONMember("result_refused", .string(Self.refusal(record.result)))) }
+        return JSONValue.object(members).bytes
+    }
+
+    /// Why what a command wrote as its result is not.
+    private static func refusal(_ result: [UInt8]) -> String {
+        // Its shim keeps no more than that.
+        result.count >= self.resultLimit ? "it is longer than \(self.resultLimit) bytes" : "it is not JSON"
     }
 }

@@ -14,6 +14,9 @@ package actor WorkspaceSet {
     private let pipeline: JobPipeline
     private var members: [WorkspaceID: Workspace] = [:]
 
+    /// A workspace without work for this long, or twice it, is let go of.
+    private static let idleTime = Duration.seconds(300)
+
     /// `concurrency` is how many jobs of one workspace run at once here; `capacity` how many more may wait.
     package init(
         pipeline: JobPipeline, concurrency: Int, capacity: Int, environment: SupervisionEnvironment,
@@ -33,6 +36,13 @@ package actor WorkspaceSet {
             let (supervisor, members) = try await self.make()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { for member in members { await self.start(member, under: supervisor) } }
+                group.addTask {
+                    while true {
+                        try await self.environment.clock.sleep(for: Self.idleTime)
+                        await self.retireIdle()
+                    }
+                }
+                defer { group.cancelAll() }
                 try await supervisor.run(as: child)
             }
         }
@@ -42,7 +52,7 @@ package actor WorkspaceSet {
     /// itself and nobody is started twice.
     private func make() throws -> (Supervisor, [Workspace]) {
         let template = ChildSpecification(
-            id: "workspace", shutdown: .timeout(.seconds(15)),
+            id: "workspace", restart: .transient, shutdown: .timeout(.seconds(15)),
             backoff: RestartBackoff(first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(120)),
             run: { $0.ready() })
         let supervisor = try Supervisor(
@@ -73,7 +83,25 @@ package actor WorkspaceSet {
     package func dispatch(_ deliveries: [Delivery]) async {
         var batches: [WorkspaceID: [Delivery]] = [:]
         for delivery in deliveries { batches[delivery.workspace, default: []].append(delivery) }
-        for (id, batch) in batches { await self.member(id).take(batch) }
+        for (id, batch) in batches {
+            // One that retires just now takes nothing; the next one is new.
+            while true {
+                let member = await self.member(id)
+                if await member.take(batch) { break }
+                self.forget(member)
+            }
+        }
+    }
+
+    /// Lets go of the workspaces that had nothing to do since this was asked before; how many there are still.
+    @discardableResult
+    package func retireIdle() async -> Int {
+        for member in Array(self.members.values) where await member.retireIfIdle() { self.forget(member) }
+        return self.members.count
+    }
+
+    private func forget(_ member: Workspace) {
+        if self.members[member.id] === member { self.members[member.id] = nil }
     }
 
     /// Starts nothing more; what waits goes back.

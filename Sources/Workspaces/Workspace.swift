@@ -12,6 +12,10 @@ package actor Workspace {
     /// Where `run` takes its work from; nil while it does not run, and what is admitted then waits here.
     private var start: AsyncStream<Delivery>.Continuation?
     private var admitted: [Delivery] = []
+    /// It takes nothing more: another one is made when there is work again.
+    private var isRetired = false
+    /// Batches since it was last asked whether it may go.
+    private var batches = 0
 
     /// `work` runs one delivery to its completion and never throws: a failure is an outcome. `giveBack`
     /// hands deliveries back to the queue, not counted. `capacity` bounds what waits here.
@@ -27,6 +31,7 @@ package actor Workspace {
 
     /// Runs what `take` admits until the task is cancelled; the runs have ended by then. It may run again.
     package func run() async {
+        guard !self.isRetired else { return }
         // Bounded by the machine: it lets through no more than `concurrency` at once.
         let (starts, start) = AsyncStream<Delivery>.makeStream(bufferingPolicy: .unbounded)
         self.start = start
@@ -40,14 +45,28 @@ package actor Workspace {
         self.start = nil
     }
 
-    /// Takes a batch in one hop.
-    package func take(_ deliveries: [Delivery]) async {
+    /// Takes a batch in one hop; false, and nothing is taken, when it has retired.
+    package func take(_ deliveries: [Delivery]) async -> Bool {
+        guard !self.isRetired else { return false }
+        self.batches += 1
         switch self.machine.received(deliveries) {
         case .run(let items): self.begin(items)
         case .runAndReturn(let items, let refused):
             self.begin(items)
             await self.giveBack(refused)
         }
+        return true
+    }
+
+    /// Retires when it had nothing to do since it was last asked; true when it has. `run` ends then.
+    package func retireIfIdle() -> Bool {
+        defer { self.batches = 0 }
+        guard self.batches == 0, self.machine.running == 0, self.machine.waiting == 0, self.admitted.isEmpty else {
+            return false
+        }
+        self.isRetired = true
+        self.start?.finish()
+        return true
     }
 
     private func begin(_ items: [Delivery]) {

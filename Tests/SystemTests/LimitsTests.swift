@@ -15,13 +15,14 @@ struct LimitsTests {
             let path = "\(directory)/actions/\(action).json"
             let bytes = try #require(FileManager.default.contents(atPath: path))
             let members = try #require(try JSONParser.parse(Array(bytes)).members)
-            let changed = members.map { member in
+            var changed = members.map { member in
                 switch member.name {
                 case "timeout_seconds": JSONMember(member.name, .integer(timeout))
                 case "max_attempts": JSONMember(member.name, .integer(attempts))
                 default: member
                 }
             }
+            if action == "shell.run" { changed.append(JSONMember("permanent_statuses", [9, 65])) }
             try Data(JSONValue.object(changed).bytes).write(to: URL(fileURLWithPath: path))
         }
         return directory
@@ -70,10 +71,33 @@ struct LimitsTests {
             #expect(good.state == .completed && good.failures == 1)
             let bad = try await installation.ended(never)
             #expect(bad.state == .discarded && bad.failures == 2 && bad.reason.contains("status 5"))
+            // A status that says that trying again cannot help.
+            let permanent = try await installation.submit("shell.run", ["command": "exit 9"])
+            let given = try await installation.ended(permanent)
+            #expect(given.state == .discarded && given.failures == 1 && given.reason.contains("status 9"))
             #expect(
                 try await installation.auditCounts("job.attempt") == [second.description: 1, never.description: 1])
             #expect(
-                try await installation.auditCounts("job.outcome") == [second.description: 1, never.description: 1])
+                try await installation.auditCounts("job.outcome")
+                    == [second.description: 1, never.description: 1, permanent.description: 1])
+        }
+    }
+
+    @Test("a result that is not all that was written says so")
+    func truncated() async throws {
+        try await Self.withNode(timeout: 60, attempts: 1) { installation in
+            func result(_ command: String) async throws -> JSONValue {
+                let job = try await installation.submit("shell.run", ["command": .string(command)])
+                return try await installation.result(try await installation.ended(job))
+            }
+            let whole = try await result("echo all")
+            #expect(whole["truncated"] == nil && whole["stdout"] == "all\n")
+            let cut = try await result("head -c 100000 /dev/zero | tr '\\0' x")
+            #expect(cut["truncated"] == true && (cut["stdout"]?.string?.count ?? 0) > 30_000)
+            #expect(try await result("echo no json >&3; echo out")["result_refused"] == "it is not JSON")
+            let long = try await result("(echo -n '\"'; head -c 65536 /dev/zero | tr '\\0' x; echo '\"') >&3")
+            #expect(
+                long["result_refused"]?.string?.contains("longer than 65536 bytes") == true, "\(long.text.prefix(200))")
         }
     }
 

@@ -71,7 +71,12 @@ struct WatchTests {
                 "/bin/sh", ["-c", "sleep 31 | tmux -S \(view) -C attach-session -t agent"],
                 log: installation.directory + "/b.log")
             try await typing.start()
-            try await eventually("it is told") { await Self.incidents(node, "stranger_at_terminal") == 1 }
+            do {
+                try await eventually("it is told") { await Self.incidents(node, "stranger_at_terminal") == 1 }
+            } catch {
+                let clients = try await runProgram("/usr/bin/tmux", ["-S", view, "list-clients"])
+                throw TestFailure("\(error); clients: \(clients); \(await node.output.suffix(1500))")
+            }
             for process in ProcessTable().matching("sleep 31") where !process.command.contains("tmux") {
                 kill(process.pid, SIGTERM)
             }

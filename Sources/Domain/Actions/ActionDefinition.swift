@@ -35,11 +35,14 @@ package struct ActionDefinition: Hashable, Sendable {
     package let sandbox: DefinitionName
     /// Names of the workspace's secrets that its program gets as files under `/run/secrets`.
     package let secrets: [DefinitionName]
+    /// Exit statuses of a command that say that trying again cannot help.
+    package let permanentStatuses: Set<Int>
 
     package init(
         name: ActionName, summary: String, params: JSONValue, handler: Handler, effect: Effect, timeout: Duration,
-        maxAttempts: Int, sandbox: DefinitionName, secrets: [DefinitionName] = []
+        maxAttempts: Int, sandbox: DefinitionName, secrets: [DefinitionName] = [], permanentStatuses: Set<Int> = []
     ) {
+        self.permanentStatuses = permanentStatuses
         self.name = name
         self.summary = summary
         self.params = params
