@@ -90,20 +90,20 @@ struct ControlGroupTests {
                     homeSize: 1 << 20, environment: [:], readOnlyPaths: []),
                 workspace: work, connection: .command(input: [], outputLimit: 1024, ownerPID: getpid()))
             try Data(spec.encoded).write(to: URL(fileURLWithPath: directory + "/spec"))
-            let before = Self.leaves()
             let shim = ManagedProcess(
                 "/bin/sh", ["-c", "exec \(buildDirectory)/orchestra-shim command < \(directory)/spec"],
                 log: directory + "/shim.log")
             try await shim.start()
+            let processID = await shim.processID
             try await eventually("it runs") { ProcessTable().matching(marker).count >= 2 }
-            #expect(!Self.leaves().subtracting(before).isEmpty)
+            let made = Self.leaves().filter { $0.hasSuffix("/\(ControlGroupNames.prefix)\(processID)") }
+            #expect(made.count == TestSandbox.groups.hierarchies.count)
             await shim.kill9()
-            #expect(!ProcessTable().matching(marker).isEmpty)
-            let swept = TestSandbox.groups.sweep()
-            #expect(!swept.isEmpty)
-            try await eventually("what it left is gone") { ProcessTable().matching(marker).isEmpty }
-            _ = TestSandbox.groups.sweep()
-            for name in swept { #expect(!Self.leaves().contains { $0.hasSuffix("/" + name) }) }
+            // Nodes of other tests that start meanwhile may be first.
+            try await eventually("what it left is gone, with its groups") {
+                _ = TestSandbox.groups.sweep()
+                return ProcessTable().matching(marker).isEmpty && made.isDisjoint(with: Self.leaves())
+            }
         }
     }
 }
