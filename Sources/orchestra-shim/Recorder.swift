@@ -101,9 +101,9 @@ struct Recorder {
         self.pending.count = 0
     }
 
+    /// Writes what is not written yet; nothing more may come.
+    mutating func finish() { self.writeTiming() }
+
     /// Puts the bytes on disk; when they came may be lost with the machine.
-    mutating func finish() {
-        self.writeTiming()
-        for segment in self.segments { _ = fsync(segment.log) }
-    }
+    func sync() { for segment in self.segments { _ = fsync(segment.log) } }
 }

@@ -510,9 +510,12 @@ struct TerminalSession {
             maxRSSKiB: exit.max_rss_kib, logLength: self.recorder.length)
         self.readEvents()
         self.recorder.finish()
-        _ = POSIX.replaceFile("\(self.directory)/\(ShimFiles.exit)", with: record.encoded)
         self.record = record
+        // Told before it is on disk, which may take its time: only the machine's own end could come between, and takes the
+        // listener along.
         self.pumpViews()
+        self.recorder.sync()
+        _ = POSIX.replaceFile("\(self.directory)/\(ShimFiles.exit)", with: record.encoded)
     }
 
     /// The launcher says why it failed as its only output; a program that forges that forges its own end.
