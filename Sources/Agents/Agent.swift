@@ -90,6 +90,9 @@ package actor Agent {
             waitsForScreen: rules.canTellReady)
     }
 
+    /// Something of it may run yet: under another owner, or without proof that it is gone.
+    package private(set) var mayLive = false
+
     /// The number of the launch that ran last.
     package var currentGeneration: Int { self.generation }
 
@@ -102,8 +105,11 @@ package actor Agent {
         await self.tell(.starting, "it is being launched")
         self.reportedAt = ContinuousClock.now - .seconds(1)
         ready()
+        var isGone = false
         do {
             let record = try await self.runToEnd()
+            // Its record is the proof.
+            isGone = true
             await self.tell(AgentState(of: record), "its exit record: \(record.summary)")
             guard record.isSuccess else { throw self.failure(record) }
             return record
@@ -111,7 +117,7 @@ package actor Agent {
             // A shield, awaited here: the tree must be gone before the caller learns of the cancellation.
             _ = await _Concurrency.Task { await self.stopProgram() }.value
             throw CancellationError()
-        } catch let error as AgentError where error.code != .replaced {
+        } catch let error as AgentError where error.code != .replaced && !isGone {
             // The next launch must not find this one's program beside it. One that has ended is left as it is.
             guard await _Concurrency.Task(operation: { await self.stopProgram() }).value else {
                 throw AgentError(
@@ -201,6 +207,10 @@ package actor Agent {
             self.logger.notice("a living agent was taken back", metadata: self.metadata)
             return Self.counts(record) ? record : nil
         } catch let error as AgentError where error.code == .crashed {
+            guard await self.stopProgram() else {
+                throw AgentError(
+                    code: .notGone, message: "\(error.message); what runs of it could not be proved gone")
+            }
             return nil
         }
     }
@@ -367,10 +377,12 @@ package actor Agent {
                 }
                 if let record { return record }
             } catch let error as AgentError {
+                self.mayLive = error.code == .replaced
                 throw error
             } catch let error as IOError {
                 isAbsent = error.errnoCode == ENOENT || error.errnoCode == ECONNREFUSED
             }
+            self.connection = nil
             try _Concurrency.Task.checkCancellation()
             if let record = directory.exitRecord(self.generation) { return self.settled(record) }
             // A socket that does not exist means that the shim is gone, except right after a launch. Anything
@@ -464,10 +476,13 @@ package actor Agent {
     /// has no socket yet is waited for as long. False when there is no proof.
     private func stopProgram() async -> Bool {
         let directory = self.task.directory
-        guard self.generation > 0, directory.exitRecord(self.generation) == nil,
-            let bytes = directory.read(ShimFiles.launch, generation: self.generation),
+        guard self.generation > 0, directory.exitRecord(self.generation) == nil else { return true }
+        guard let bytes = directory.read(ShimFiles.launch, generation: self.generation),
             let spec = try? LaunchSpec(decoding: bytes)
-        else { return true }
+        else {
+            self.mayLive = directory.isAlive(self.generation)
+            return !self.mayLive
+        }
         let hello = ShimFrame.hello(token: spec.token, epoch: self.task.epoch)
         let path = directory.socketPath(self.generation)
         let (group, clock, generation) = (self.group, self.clock, self.generation)
@@ -483,8 +498,11 @@ package actor Agent {
                         isAbsent = error.errnoCode == ENOENT || error.errnoCode == ECONNREFUSED
                     } catch {}
                     if directory.exitRecord(generation) != nil { return true }
-                    // The shim has died, and its end took the tree along when the launcher is gone too.
-                    if isAbsent, let launcher, kill(launcher, 0) != 0, errno == ESRCH { return true }
+                    // The shim has died or never came up, and its end took the tree along: the launcher dies with it.
+                    if isAbsent, !directory.hasShim(generation) {
+                        guard let launcher else { return true }
+                        if kill(launcher, 0) != 0, errno == ESRCH { return true }
+                    }
                     do { try await clock.sleep(for: .milliseconds(20)) } catch { return false }
                 }
                 return false
@@ -497,6 +515,7 @@ package actor Agent {
             tasks.cancelAll()
             return first
         }
+        self.mayLive = !isStopped
         guard !isStopped else { return true }
         if let view = directory.latestView(generation) {
             await TmuxServer(executable: self.configuration.tmux, socket: view).stop()

@@ -90,6 +90,20 @@ package struct AgentDirectory: Sendable {
         unsafe orc_probe_unix(self.socketPath(generation)) == 0
     }
 
+    /// True while a process of this machine is the generation's shim, or is about to start it.
+    func hasShim(_ generation: Int) -> Bool {
+        let path = Data(self.generationPath(generation).utf8)
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.contains { name in
+            guard Int32(name) != nil, let line = FileManager.default.contents(atPath: "/proc/\(name)/cmdline"),
+                let found = line.range(of: path)
+            else { return false }
+            // Not that of the tenth launch for the first's.
+            return found.upperBound == line.endIndex || line[found.upperBound] == 0
+                || line[found.upperBound] == UInt8(ascii: " ")
+        }
+    }
+
     /// Makes the directory of a new generation.
     func make(generation: Int) throws {
         try FileManager.default.createDirectory(

@@ -99,7 +99,10 @@ struct AgentMachine {
         switch (event, self.state) {
         case (_, .exited), (_, .crashed), (_, .unknown): return []
         case (.welcomed(let length), _):
-            if self.waitsForScreen { return [.watch(offset: .max), .follow(after: 0)] }
+            if self.waitsForScreen {
+                // What was typed into a connection that broke may not have arrived; the shim knows what did.
+                return [.watch(offset: .max)] + (self.hasTyped ? [.type(self.inputs)] : []) + [.follow(after: 0)]
+            }
             if length > 0 { return self.becomeReady("its terminal shows something") + [.follow(after: 0)] }
             return [.watch(offset: 0), .follow(after: 0)]
         // What it says of itself may come first, and is no reason to keep its prompt from it.

@@ -48,19 +48,32 @@ package struct AgentRunner: Sendable {
         let place = WorkingDirectory(
             definition: task.definition.directory, agent: task.directory.id, commands: self.commands,
             logger: self.environment.logger)
-        do {
-            try await place.prepare(profile: task.profile, workspacePath: task.workspacePath)
-        } catch let error as AgentError {
-            throw AgentFailure(message: error.message, tail: [], isCutOff: false)
+        // One that may be taken back has its place already, or has taken it away.
+        if !task.isRecovered || task.directory.generations.isEmpty {
+            do {
+                try await place.prepare(profile: task.profile, workspacePath: task.workspacePath)
+            } catch let error as AgentError {
+                throw AgentFailure(message: error.message, tail: [], isCutOff: false)
+            }
         }
+        let census = self.census
+        let id = task.directory.id
+        let agent = Agent(
+            task, configuration: self.configuration, group: self.group, logger: self.environment.logger,
+            token: self.token, report: { await census.set($0, of: id) })
         let result: Swift.Result<Result, any Error>
         do {
-            result = .success(try await self.runPrepared(task, of: workspace))
+            result = .success(try await self.run(agent, task, of: workspace))
         } catch {
             result = .failure(error)
         }
-        // A shield: also after a cancellation the next agent must find an orderly workspace.
-        let fate = await Task { await place.cleanUp(profile: task.profile, workspacePath: task.workspacePath) }.value
+        var fate: String?
+        if await agent.mayLive {
+            fate = task.definition.directory == .shared ? nil : "kept: its agent may live"
+        } else {
+            // A shield: also after a cancellation the next agent must find an orderly workspace.
+            fate = await Task { await place.cleanUp(profile: task.profile, workspacePath: task.workspacePath) }.value
+        }
         if let fate {
             self.environment.logger.info(
                 "an agent's working directory was looked at",
@@ -70,12 +83,9 @@ package struct AgentRunner: Sendable {
         return Result(record: ended.record, tail: ended.tail, launches: ended.launches, directory: fate)
     }
 
-    private func runPrepared(_ task: Agent.Task, of workspace: WorkspaceID) async throws -> Result {
+    private func run(_ agent: Agent, _ task: Agent.Task, of workspace: WorkspaceID) async throws -> Result {
         let census = self.census
         let id = task.directory.id
-        let agent = Agent(
-            task, configuration: self.configuration, group: self.group, logger: self.environment.logger,
-            token: self.token, report: { await census.set($0, of: id) })
         let last = Latch<Swift.Result<ExitRecord, any Error>>()
         let supervisor = try Supervisor(
             Supervisor.Configuration(

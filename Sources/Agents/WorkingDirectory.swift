@@ -52,10 +52,28 @@ struct WorkingDirectory: Sendable {
             environment["ORC_KIND"] = "worktree"
             environment["ORC_REPOSITORY"] = repository
         }
-        return try await self.commands.run(
-            ["/bin/sh", "-c", script], input: [], environment: environment, profile: profile,
-            workspacePath: workspacePath)
+        let (commands, variables) = (self.commands, environment)
+        // git does what files of the workspace say, and those may say that it is to take for ever.
+        return try await withThrowingTaskGroup(of: ExitRecord?.self) { group in
+            group.addTask {
+                try await commands.run(
+                    ["/bin/sh", "-c", script], input: [], environment: variables, profile: profile,
+                    workspacePath: workspacePath)
+            }
+            group.addTask {
+                try await ContinuousClock().sleep(for: Self.limit)
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next(), let record = first else {
+                throw AgentError(code: .launchFailed, message: "it took longer than \(Self.limit)")
+            }
+            return record
+        }
     }
+
+    /// The time that git has to make or to look through a work tree.
+    private static let limit = Duration.seconds(30)
 
     /// git as it must be called where everything may be a trap: no hooks, no helpers, a name of ours.
     private static let git = """
@@ -74,7 +92,12 @@ struct WorkingDirectory: Sendable {
             [ "$ORC_KIND" = worktree ] || exec mkdir -p "$directory"
             [ ! -e "$directory/.git" ] || exit 0
             cd "$ORC_REPOSITORY"
-            g worktree add --quiet --detach "$root/$directory"
+            # One that its agent took away is forgotten, and what an earlier launch saved is gone on with.
+            g worktree prune
+            saved=refs/orchestra/agents/$ORC_AGENT
+            if g rev-parse --verify --quiet "$saved" >/dev/null
+            then g worktree add --quiet --detach "$root/$directory" "$saved"
+            else g worktree add --quiet --detach "$root/$directory"; fi
             """
 
     private static let cleaning =
@@ -100,6 +123,11 @@ struct WorkingDirectory: Sendable {
                     && snapshot=$(g commit-tree "$tree" -p "$head" -m "What agent $ORC_AGENT left") \\
                     || keep 'no snapshot could be made'
                 unset GIT_INDEX_FILE
+            fi
+            # What was saved before and is not part of this stays reachable too.
+            before=$(g rev-parse --verify --quiet "refs/orchestra/agents/$ORC_AGENT")
+            if [ -n "$before" ] && ! g merge-base --is-ancestor "$before" "$snapshot"; then
+                g update-ref "refs/orchestra/earlier/$ORC_AGENT/$before" "$before" || keep 'no snapshot could be made'
             fi
             g update-ref "refs/orchestra/agents/$ORC_AGENT" "$snapshot" || keep 'no snapshot could be made'
             [ -z "$state" ] || keep "it holds changes; they are saved as refs/orchestra/agents/$ORC_AGENT"

@@ -144,7 +144,7 @@ extension ControlGroups.Place {
     }
 
     @discardableResult
-    private static func write(_ text: String, to path: String) -> Bool {
+    static func write(_ text: String, to path: String) -> Bool {
         let file = unsafe open(path, O_WRONLY | O_CLOEXEC)
         guard file >= 0 else { return false }
         defer { close(file) }
@@ -204,10 +204,13 @@ extension ControlGroups {
                     kill(shim, 0) != 0, errno == ESRCH
                 else { continue }
                 let path = "\(hierarchy.parent)/\(name)"
-                let members = Self.members(path)
-                if !members.isEmpty { held.append(name) }
-                for member in members { kill(member, SIGKILL) }
-                unsafe rmdir(path)
+                if !Self.members(path).isEmpty { held.append(name) }
+                // What dies takes a moment, and what forks is met again.
+                for _ in 0..<50 where unsafe access(path, F_OK) == 0 {
+                    Place.write("1", to: path + "/cgroup.kill")
+                    for member in Self.members(path) { kill(member, SIGKILL) }
+                    if unsafe rmdir(path) != 0, errno == EBUSY { usleep(10_000) }
+                }
             }
         }
         return Array(Set(held)).sorted()

@@ -23,7 +23,7 @@ package struct JobPipeline: Sendable {
     private let complaint = Complaint()
 
     /// How long what could not be opened waits until it is tried again.
-    private static let postponement = Duration.seconds(5)
+    private static let postponement = Duration.seconds(30)
 
     package init(
         node: NodeID, policy: PolicyEngine, handlers: ActionHandlers, keys: WorkspaceKeyring, digester: ParamsDigester,
@@ -158,6 +158,7 @@ package struct JobPipeline: Sendable {
         case .retry, .released: kind = .attempt
         }
         if case .released = end { return [] }
+        if report.postponement != nil { return [] }
         let now = self.now()
         return AuditEvent(
             kind: kind, workspace: report.delivery.workspace, actor: report.job?.actor ?? "",

@@ -65,13 +65,21 @@ struct Launcher {
         defer { close(mapping.writer) }
         guard let map = spec.userMap else { return .success(launcher) }
         if let problem = launcher.mapUsers(map) {
-            launcher.killTree()
+            launcher.abandon()
             return .failure(DomainError.invalidValue(problem))
         }
         guard POSIX.writeAll(mapping.writer, [1]) else {
+            launcher.abandon()
             return .failure(DomainError.invalidValue("the launcher ended while its users were mapped"))
         }
         return .success(launcher)
+    }
+
+    /// Ends a launch that failed half-way, with its groups.
+    private mutating func abandon() {
+        self.killTree()
+        let deadline = orc_monotonic_milliseconds() + 1000
+        while !self.isTreeGone(), orc_monotonic_milliseconds() < deadline { _ = POSIX.poll([], milliseconds: 2) }
     }
 
     /// Gives the sandbox its users, for which the launcher waits; what went wrong, or nil.
@@ -269,6 +277,8 @@ extension Launcher {
             }
             isFirst = false
         }
+        // All or nothing: what did stop goes on.
+        _ = self.thaw()
         return nil
     }
 
@@ -288,10 +298,11 @@ extension Launcher {
 
     /// Lets all go on.
     func thaw() -> Int {
-        if let count = self.group.thaw() { return count }
+        let count = self.group.thaw()
+        // Also where the group was not frozen in time, and signals did it.
         let all = Self.descendants()
         for process in all.reversed() { _ = kill(process, SIGCONT) }
-        return all.count
+        return count ?? all.count
     }
 
     /// The children of all threads of a process.

@@ -90,14 +90,23 @@ enum POSIX {
         return nil
     }
 
-    /// Replaces a file so that a crash leaves the old or the new one, whole and on disk.
-    static func replaceFile(_ path: String, with bytes: [UInt8]) -> Bool {
+    /// Replaces a file so that a crash leaves the old or the new one, whole and on disk; `isSynced` says whether it is on
+    /// disk already when this returns, or `sync` is to see to it.
+    static func replaceFile(_ path: String, with bytes: [UInt8], isSynced: Bool = true) -> Bool {
         let draft = path + ".new"
         let fd = unsafe open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard fd >= 0 else { return false }
-        let isWritten = self.writeAll(fd, bytes) && fsync(fd) == 0
+        let isWritten = self.writeAll(fd, bytes) && (!isSynced || fsync(fd) == 0)
         close(fd)
         return unsafe isWritten && rename(draft, path) == 0
+    }
+
+    /// Puts a file on disk.
+    static func sync(_ path: String) {
+        let fd = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard fd >= 0 else { return }
+        _ = fsync(fd)
+        close(fd)
     }
 
     /// Opens a file that only grows.

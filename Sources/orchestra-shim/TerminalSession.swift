@@ -510,12 +510,14 @@ struct TerminalSession {
             maxRSSKiB: exit.max_rss_kib, logLength: self.recorder.length)
         self.readEvents()
         self.recorder.finish()
+        let path = "\(self.directory)/\(ShimFiles.exit)"
+        _ = POSIX.replaceFile(path, with: record.encoded, isSynced: false)
         self.record = record
         // Told before it is on disk, which may take its time: only the machine's own end could come between, and takes the
         // listener along.
         self.pumpViews()
         self.recorder.sync()
-        _ = POSIX.replaceFile("\(self.directory)/\(ShimFiles.exit)", with: record.encoded)
+        POSIX.sync(path)
     }
 
     /// The launcher says why it failed as its only output; a program that forges that forges its own end.

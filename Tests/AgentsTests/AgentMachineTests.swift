@@ -8,7 +8,9 @@ import Testing
 private final class AgentMachineBox {
     private var machine: AgentMachine
 
-    init(inputs: [AgentMachine.TypedInput]) { self.machine = AgentMachine(inputs: inputs) }
+    init(inputs: [AgentMachine.TypedInput], waitsForScreen: Bool = false) {
+        self.machine = AgentMachine(inputs: inputs, waitsForScreen: waitsForScreen)
+    }
 
     var state: AgentState { self.machine.state }
 
@@ -38,6 +40,26 @@ struct AgentMachineTests {
         #expect(machine.state == .busy)
         #expect(machine.handle(.exited(Self.success)) == [.finish(Self.success)])
         #expect(machine.state == .exited)
+    }
+
+    @Test("a prompt waits for its screen or for its time, and is given again to a shim that may not have heard it")
+    func promptWaitsForScreen() {
+        let machine = AgentMachineBox(inputs: Self.inputs, waitsForScreen: true)
+        #expect(machine.handle(.welcomed(logLength: 100)) == [.watch(offset: .max), .follow(after: 0)])
+        #expect(machine.handle(.output) == [])
+        #expect(machine.handle(.seen(.waiting, rule: 2)) == [] && machine.state == .waiting)
+        #expect(machine.handle(.seen(.ready, rule: 3)) == [.watch(offset: .max), .type(Self.inputs)])
+        #expect(machine.state == .ready && machine.evidence.contains("rule 3"))
+        // The connection broke meanwhile.
+        #expect(
+            machine.handle(.welcomed(logLength: 100))
+                == [.watch(offset: .max), .type(Self.inputs), .follow(after: 0)])
+        _ = machine.handle(.written(id: 2))
+        #expect(machine.state == .busy)
+        #expect(machine.handle(.patienceOver) == [])
+        let patient = AgentMachineBox(inputs: Self.inputs, waitsForScreen: true)
+        _ = patient.handle(.welcomed(logLength: 0))
+        #expect(patient.handle(.patienceOver) == [.watch(offset: .max), .type(Self.inputs)])
     }
 
     @Test("an adopted agent gets the same inputs by the same ids, which the shim does not type twice")

@@ -35,19 +35,24 @@ struct WorkingDirectoryTests {
 
     /// A node with agents that run these scripts where the definition says.
     private static func with(
-        _ agents: [(name: String, directory: String, script: String)],
+        _ agents: [(name: String, directory: String, script: String)], attempts: Int = 1,
         _ body: @escaping @Sendable (Site) async throws -> Void
     ) async throws {
         try await Installation.with { installation in
             let policies = installation.directory + "/p"
             try FileManager.default.copyItem(atPath: packageRoot + "/Policies", toPath: policies)
+            let action = policies + "/actions/agent.run.json"
+            let changed = try String(contentsOfFile: action, encoding: .utf8)
+                .replacing(#""max_attempts": 1"#, with: #""max_attempts": \#(attempts)"#)
+            try Data(changed.utf8).write(to: URL(filePath: action))
             for agent in agents {
                 let definition: JSONValue = [
                     "name": .string(agent.name), "summary": "x",
                     "argv": ["/bin/bash", "-c", .string("exec </dev/null; echo begun; \(agent.script)")],
-                    "environment": [:], "restart_intensity": 0,
+                    "environment": [:],
                 ]
-                let text = String(definition.text.dropLast()) + ", \(agent.directory)}"
+                let restarts = agent.directory.contains("restart_intensity") ? "" : #", "restart_intensity": 0"#
+                let text = String(definition.text.dropLast()) + restarts + ", \(agent.directory)}"
                 try Data(text.utf8).write(to: URL(filePath: "\(policies)/agents/\(agent.name).json"))
             }
             var environment = installation.environment(node: "n1")
@@ -131,6 +136,36 @@ struct WorkingDirectoryTests {
             let idle = try await site.agent("idle")
             #expect(idle.directory.hasPrefix("removed"), "\(idle)")
             #expect(!site.exists(site.work + "/trapped"), "a trap was sprung by the clean-up")
+        }
+    }
+
+    @Test("what one attempt saved the next goes on with, and git that is made to hang holds up nobody for ever")
+    func again() async throws {
+        let worktree = #""directory": "worktree", "repository": "repo""#
+        try await Self.with(
+            [
+                // Its first launch commits and fails; the second finds that.
+                (
+                    "twice", worktree + #", "restart_intensity": 0"#,
+                    "[ -e first ] && exit 0; echo 1 >first; git add first; git \(Self.identity) commit -qm one; exit 1"
+                ),
+                ("lost", worktree, "rm -rf ../$(basename $PWD); exit 0"),
+                (
+                    "hanging", worktree,
+                    "git config filter.slow.clean 'sleep 3600'; echo '* filter=slow' >.gitattributes; echo x >base"
+                ),
+            ], attempts: 2
+        ) { site in
+            _ = try await site.shell(
+                "set -e; mkdir repo; cd repo; git init -q; echo base >base; git add .; git \(Self.identity) commit -qm first"
+            )
+            let twice = try await site.agent("twice")
+            #expect(twice.state == .completed && twice.directory.hasPrefix("removed"), "\(twice)")
+            let lost = try await site.agent("lost")
+            #expect(lost.state == .completed && lost.directory == "gone", "\(lost)")
+            let hanging = try await site.agent("hanging")
+            #expect(hanging.state == .completed && hanging.directory.hasPrefix("kept"), "\(hanging)")
+            #expect(ProcessTable().matching("sleep 3600").isEmpty)
         }
     }
 

@@ -411,22 +411,17 @@ extension QueueFunctions {
         -- those of what runs. Now and then, for a bucket lives on for longer than that.
         local KEEP_MS = 300000
         local KEPT_BUCKETS = 5000
-        local function keep_records(P, now, life)
-          local seen, names, newest = {}, redis.call('HKEYS', P .. 'levels'), math.floor(now / BUCKET_MS)
+        local KEPT_A_CALL = 10000
+        -- Answers the workspace to go on with, '' when all were looked at: no call may take long.
+        local function keep_records(P, now, life, first)
+          local seen, names, newest, count = {}, redis.call('HKEYS', P .. 'levels'), math.floor(now / BUCKET_MS), 0
+          table.sort(names)
           local function keep(ws, number)
             local key = P .. 'w:' .. ws .. ':r:' .. string.format('%d', number)
             if seen[key] then return end
             seen[key] = true
+            count = count + 1
             redis.call('PEXPIRE', key, life, 'GT')
-          end
-          for _, ws in ipairs(names) do
-            local oldest = newest + 1
-            for level = 1, 3 do
-              local reply = redis.pcall('XRANGE', stream_of(P, ws .. ':s:' .. level), '-', '+', 'COUNT', 1)
-              local value = not reply.err and reply[1] and value_of(reply[1]) or ''
-              if #value >= 16 then oldest = math.min(oldest, math.floor(millis(value) / BUCKET_MS)) end
-            end
-            for number = math.max(oldest, newest - KEPT_BUCKETS), newest do keep(ws, number) end
           end
           for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
             for _, held in ipairs(leases_of(P .. 'run:' .. node)) do
@@ -434,6 +429,20 @@ extension QueueFunctions {
               if job ~= '' and suffix then keep(workspace_of(suffix), math.floor(millis(job) / BUCKET_MS)) end
             end
           end
+          for _, ws in ipairs(names) do
+            if ws >= first then
+              if count >= KEPT_A_CALL then return ws end
+              count = count + 3
+              local oldest = newest + 1
+              for level = 1, 3 do
+                local reply = redis.pcall('XRANGE', stream_of(P, ws .. ':s:' .. level), '-', '+', 'COUNT', 1)
+                local value = not reply.err and reply[1] and value_of(reply[1]) or ''
+                if #value >= 16 then oldest = math.min(oldest, math.floor(millis(value) / BUCKET_MS)) end
+              end
+              for number = math.max(oldest, newest - KEPT_BUCKETS), newest do keep(ws, number) end
+            end
+          end
+          return ''
         end
 
         -- Puts jobs whose time has come in line, and workspaces whose rate lets them go on. most, lease, retention
@@ -446,11 +455,14 @@ extension QueueFunctions {
           if now < before - 1000 then set_clock_back(P, now, tonumber(args[2])) end
           redis.call('SET', P .. 'time', string.format('%d', now))
           if exists(P, 'parked') then unpark_due(P, now) end
-          local kept = tonumber(redis.call('GET', P .. 'kept') or 0)
-          if now - kept >= KEEP_MS or now < kept then
-            redis.call('SET', P .. 'kept', string.format('%d', now))
+          -- When it was begun last, and where it goes on: 'ms:workspace'.
+          local kept, rest = string.match(redis.call('GET', P .. 'kept') or '', '^(%d+):(.*)$')
+          kept, rest = tonumber(kept or 0), rest or ''
+          if rest ~= '' or now - kept >= KEEP_MS or now < kept then
+            if rest == '' then kept = now end
             redis.call('SET', P .. 'retention', args[3])
-            keep_records(P, now, tonumber(args[3]) + BUCKET_MS)
+            rest = keep_records(P, now, tonumber(args[3]) + BUCKET_MS, rest)
+            redis.call('SET', P .. 'kept', string.format('%d', kept) .. ':' .. rest)
           end
           local due = redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, tonumber(args[1]))
           for _, member in ipairs(due) do
