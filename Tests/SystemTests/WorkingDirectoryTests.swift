@@ -152,7 +152,7 @@ struct WorkingDirectoryTests {
                 ("lost", worktree, "rm -rf ../$(basename $PWD); exit 0"),
                 (
                     "hanging", worktree,
-                    "git config filter.slow.clean 'sleep 3600'; echo '* filter=slow' >.gitattributes; echo x >base"
+                    "git config filter.slow.clean 'sleep 598.4321'; echo '* filter=slow' >.gitattributes; echo x >base"
                 ),
             ], attempts: 2
         ) { site in
@@ -165,7 +165,7 @@ struct WorkingDirectoryTests {
             #expect(lost.state == .completed && lost.directory == "gone", "\(lost)")
             let hanging = try await site.agent("hanging")
             #expect(hanging.state == .completed && hanging.directory.hasPrefix("kept"), "\(hanging)")
-            #expect(ProcessTable().matching("sleep 3600").isEmpty)
+            #expect(ProcessTable().matching("sleep 598.4321").isEmpty)
         }
     }
 
