@@ -19,6 +19,8 @@ package struct AgentConfiguration: Sendable {
     /// Bytes kept of each output of a command.
     package var outputLimit: Int
     package var secrets: SecretStore
+    /// How long the directory of an agent that has ended is kept, its log and recording with it.
+    package var retention: Duration = .seconds(30 * 86_400)
     /// What every new program waits for, where there is one.
     package var gate: SandboxGate?
 

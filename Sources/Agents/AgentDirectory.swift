@@ -1,6 +1,6 @@
 internal import CLinux
 package import Domain
-internal import Foundation
+package import Foundation
 package import ShimProtocol
 internal import Screens
 internal import Terminals
@@ -229,6 +229,21 @@ package struct AgentDirectory: Sendable {
             return AgentCondition(state: .unknown, evidence: "its shim does not answer and left no exit record")
         }
         return noted ?? AgentCondition(state: .unknown, evidence: "its node has not said")
+    }
+
+    /// When its last launch ended; nil while it may run, and when its shim left no record.
+    package var endedAt: Date? {
+        guard let last = self.generations.last, self.exitRecord(last) != nil else { return nil }
+        let path = "\(self.generationPath(last))/\(ShimFiles.exit)"
+        return (try? FileManager.default.attributesOfItem(atPath: path))?[.modificationDate] as? Date
+    }
+
+    /// Takes away the directories of agents that ended before `limit` and are not among `kept`; how many.
+    package static func removeEnded(root: String, before limit: Date, except kept: Set<JobID>) -> Int {
+        self.all(root: root).count { directory in
+            guard !kept.contains(directory.id), let end = directory.endedAt, end < limit else { return false }
+            return (try? directory.remove()) != nil
+        }
     }
 
     package func remove() throws { try FileManager.default.removeItem(atPath: self.path) }

@@ -45,6 +45,14 @@ package struct SecurityScan: Sendable {
         self.group = group
     }
 
+    /// Takes away what is kept of agents that ended longer ago than their retention; how many. `living` are not touched.
+    package func removeEnded(except living: [Living]) -> Int {
+        let seconds = Double(self.configuration.retention.components.seconds)
+        return AgentDirectory.removeEnded(
+            root: self.configuration.root, before: Date(timeIntervalSinceNow: -seconds),
+            except: Set(living.map(\.id)))
+    }
+
     /// Stops every process of an agent where it stands; how many there are. Throws as `AgentOperator.freeze`.
     package func freeze(_ agent: Living) async throws -> Int {
         let directory = AgentDirectory(root: self.configuration.root, id: agent.id)

@@ -43,6 +43,8 @@ package actor SecurityWatch {
 
     /// Looks after which an idle node looks around only once in so many.
     private static let restless = 60
+    /// Looks between two times of tidying up.
+    private static let tidyLooks = 3600
     /// Looks that may miss an incident before it counts as over: a busy machine may not answer one of them.
     private static let blinks = 5
     private static let interval = Duration.seconds(1)
@@ -76,6 +78,7 @@ package actor SecurityWatch {
             await self.look()
             await self.quarantine()
             await self.writeDown()
+            await self.tidy()
             try await self.clock.sleep(for: Self.interval)
         }
     }
@@ -110,6 +113,16 @@ package actor SecurityWatch {
         }
         // What is over may come again, and is told again then; what was closed again is over at once.
         for incident in certain where !incident.isOver { self.told[incident] = self.looks }
+    }
+
+    /// Now and then: what is kept of agents that ended long ago goes.
+    private func tidy() async {
+        guard self.looks % Self.tidyLooks == 1 else { return }
+        let count = self.scan.removeEnded(except: await self.census.living)
+        if count > 0 {
+            self.logger.notice(
+                "the directories of agents that ended long ago were removed", metadata: ["count": "\(count)"])
+        }
     }
 
     private func freeze(_ agents: [SecurityScan.Living]) async {

@@ -169,6 +169,28 @@ struct WatchTests {
         }
     }
 
+    @Test("what is kept of an agent goes when it ended longer ago than is kept; one that lives stays")
+    func retention() async throws {
+        try await Self.withNode { installation, node, agent in
+            let ended = try await installation.submit("agent.run", ["agent": "shell", "prompt": "true"])
+            #expect(try await installation.ended(ended).state == .completed)
+            let agents = "\(installation.directory)/n1/agents/"
+            #expect(FileManager.default.fileExists(atPath: agents + ended.description))
+            await node.kill9()
+            try await ContinuousClock().sleep(for: .seconds(2))
+            let next = ManagedProcess(
+                buildDirectory + "/orchestra", ["worker"],
+                environment: installation.environment(node: "n1").merging(["ORCHESTRA_AGENTS_RETENTION": "1"]) { $1 },
+                log: installation.directory + "/n1b.log")
+            try await installation.start(next)
+            try await eventually("it is gone") {
+                !FileManager.default.fileExists(atPath: agents + ended.description)
+            }
+            #expect(FileManager.default.fileExists(atPath: agents + agent.description))
+            #expect(try await installation.record(agent).state == .running)
+        }
+    }
+
     @Test("work as usual raises no alarm")
     func quiet() async throws {
         try await Self.withNode("quarantine") { installation, node, agent in

@@ -124,12 +124,14 @@ struct Context: Sendable {
                 "the state directory \(self.stateDirectory) has a path too long for the agents' sockets; expected at most \(AgentDirectory.socketPathLimit - AgentDirectory.socketPathReserve - 7) bytes in ORCHESTRA_STATE_DIRECTORY"
             )
         }
-        return AgentConfiguration(
+        var configuration = AgentConfiguration(
             root: root, workspaces: self.stateDirectory + "/workspaces", shim: try Host.shim(),
             tmux: try Host.program("tmux", package: "tmux"),
             plan: try self.sandbox(), orphanGrace: try self.settings.seconds("queue.lease"),
             secrets: SecretStore(
                 root: self.settings.text("secrets-directory") ?? self.stateDirectory + "/secrets"))
+        configuration.retention = try self.settings.seconds("agents.retention")
+        return configuration
     }
 
     /// The agents' configuration with the tier that this host was found to give.

@@ -88,6 +88,9 @@ struct SettingKey: Sendable {
             "sandbox.selftest", "ORCHESTRA_SANDBOX_SELFTEST", .oneOf(["start", "never"]), "start",
             "Whether a node tries every known way out of its sandbox before it runs a program."),
         SettingKey(
+            "agents.retention", "ORCHESTRA_AGENTS_RETENTION", .seconds(1...31_536_000), "2592000",
+            "How long the log and the recording of an agent that has ended are kept on this machine."),
+        SettingKey(
             "watch.response", "ORCHESTRA_WATCH_RESPONSE", .oneOf(["report", "freeze", "kill", "quarantine"]), "report",
             "What is done, beside writing it down, when something of an agent is seen where it must not be."),
         SettingKey(
