@@ -9,7 +9,7 @@ internal import DequeModule
 struct SupervisorMachine: Hashable {
     typealias Key = Int
 
-    private enum Step: Hashable {
+    enum Step: Hashable {
         case start(Key, Purpose)
         case stop(Key)
         /// Starts what does not run, in order; from this child on, or all.
@@ -21,26 +21,26 @@ struct SupervisorMachine: Hashable {
         case finish(End)
     }
 
-    private enum Purpose: Hashable {
+    enum Purpose: Hashable {
         case initial
         case restart
         case call(CallID, isNew: Bool)
     }
 
-    private enum Message: Hashable {
+    enum Message: Hashable {
         case ended(Key, instance: Int)
         case tryAgain(Key, isStartFailure: Bool, ran: Duration)
         case pauseEnded(Key, pause: Int)
         case call(CallID, Call)
     }
 
-    private enum Waiting: Hashable {
+    enum Waiting: Hashable {
         case nothing
         case start(Key, Purpose)
         case stops(Set<Key>)
     }
 
-    private enum Life: Hashable {
+    enum Life: Hashable {
         case new
         case running
         case ending
@@ -53,13 +53,13 @@ struct SupervisorMachine: Hashable {
     /// Also those of a simple-one-for-one supervisor, whose template is not among them.
     private(set) var children: [Key: Child] = [:]
     /// In the order of their starts; not kept for simple-one-for-one, where keys tell the order.
-    private var order: [Key] = []
-    private var keys: [String: Key] = [:]
-    private var life = Life.new
-    private var steps: Deque<Step> = []
-    private var waiting = Waiting.nothing
-    private var inbox: Deque<Message> = []
-    private var starts = 0
+    var order: [Key] = []
+    var keys: [String: Key] = [:]
+    var life = Life.new
+    var steps: Deque<Step> = []
+    var waiting = Waiting.nothing
+    var inbox: Deque<Message> = []
+    var starts = 0
 
     init(
         strategy: RestartStrategy, intensity: Int, period: Duration, autoShutdown: AutoShutdown = .never,
@@ -100,7 +100,7 @@ struct SupervisorMachine: Hashable {
 
     // MARK: - Events
 
-    private mutating func receive(_ event: Event, now: Duration, _ actions: inout [Action]) {
+    mutating func receive(_ event: Event, now: Duration, _ actions: inout [Action]) {
         switch event {
         case .begin:
             guard self.life == .new else { return }
@@ -125,12 +125,12 @@ struct SupervisorMachine: Hashable {
         }
     }
 
-    private func current(_ key: Key, _ instance: Int) -> Child? {
+    func current(_ key: Key, _ instance: Int) -> Child? {
         guard let child = self.children[key], child.instance == instance else { return nil }
         return child
     }
 
-    private mutating func ready(_ key: Key, _ instance: Int, now: Duration, _ actions: inout [Action]) {
+    mutating func ready(_ key: Key, _ instance: Int, now: Duration, _ actions: inout [Action]) {
         guard self.current(key, instance)?.phase == .starting else { return }
         self.children[key]?.phase = .running(since: now)
         guard case .start(key, let purpose) = self.waiting else { return }
@@ -140,7 +140,7 @@ struct SupervisorMachine: Hashable {
         }
     }
 
-    private mutating func startEnded(
+    mutating func startEnded(
         _ key: Key, _ instance: Int, _ failure: StartFailure, now: Duration, _ actions: inout [Action]
     ) {
         guard let child = self.current(key, instance) else { return }
@@ -161,12 +161,12 @@ struct SupervisorMachine: Hashable {
         }
     }
 
-    private mutating func startIgnored(_ child: Child, _ purpose: Purpose, _ actions: inout [Action]) {
+    mutating func startIgnored(_ child: Child, _ purpose: Purpose, _ actions: inout [Action]) {
         if case .call(let id, _) = purpose { actions.append(.reply(id, .started(nil))) }
         if child.restart == .temporary || self.strategy == .simpleOneForOne { self.forget(child.key, &actions) }
     }
 
-    private mutating func startFailed(
+    mutating func startFailed(
         _ child: Child, _ reason: String, _ purpose: Purpose, _ actions: inout [Action]
     ) {
         switch purpose {
@@ -182,7 +182,7 @@ struct SupervisorMachine: Hashable {
         }
     }
 
-    private mutating func ended(
+    mutating func ended(
         _ key: Key, _ instance: Int, _ exit: ChildExit, now: Duration, _ actions: inout [Action]
     ) {
         guard let child = self.current(key, instance) else { return }
@@ -198,7 +198,7 @@ struct SupervisorMachine: Hashable {
     }
 
     /// A child that was told to end, or had leaked, has ended.
-    private mutating func gone(_ key: Key, _ exit: ChildExit, now: Duration, _ actions: inout [Action]) {
+    mutating func gone(_ key: Key, _ exit: ChildExit, now: Duration, _ actions: inout [Action]) {
         guard let child = self.children[key] else { return }
         guard case .leaked(let wish) = child.phase else {
             self.children[key]?.lastExit = exit
@@ -218,21 +218,21 @@ struct SupervisorMachine: Hashable {
         }
     }
 
-    private mutating func stopWaiting(for key: Key) {
+    mutating func stopWaiting(for key: Key) {
         guard case .stops(var left) = self.waiting else { return }
         left.remove(key)
         self.waiting = left.isEmpty ? .nothing : .stops(left)
     }
 
     /// A child that does not run any more: kept for a later restart, or forgotten.
-    private mutating func settle(_ key: Key, _ actions: inout [Action]) {
+    mutating func settle(_ key: Key, _ actions: inout [Action]) {
         self.children[key]?.phase = .none
         if self.children[key]?.restart == .temporary || self.strategy == .simpleOneForOne {
             self.forget(key, &actions)
         }
     }
 
-    private mutating func stopOverdue(_ key: Key, _ instance: Int, now: Duration, _ actions: inout [Action]) {
+    mutating func stopOverdue(_ key: Key, _ instance: Int, now: Duration, _ actions: inout [Action]) {
         guard let child = self.current(key, instance) else { return }
         switch child.phase {
         case .stopping: break
@@ -246,7 +246,7 @@ struct SupervisorMachine: Hashable {
         }
     }
 
-    private mutating func leak(_ key: Key, _ instance: Int, now: Duration, _ actions: inout [Action]) {
+    mutating func leak(_ key: Key, _ instance: Int, now: Duration, _ actions: inout [Action]) {
         guard let child = self.current(key, instance) else { return }
         switch child.phase {
         case .stopping: self.children[key]?.phase = .leaked(.nothing)
@@ -267,7 +267,7 @@ struct SupervisorMachine: Hashable {
     }
 
     /// A supervisor that failed to start and left something behind: its start has failed, and the next try waits.
-    private mutating func leakWhileStarting(_ child: Child, _ actions: inout [Action]) {
+    mutating func leakWhileStarting(_ child: Child, _ actions: inout [Action]) {
         guard case .start(child.key, let purpose) = self.waiting else { return }
         let reason = "it failed to start and left something behind"
         self.waiting = .nothing
@@ -281,7 +281,7 @@ struct SupervisorMachine: Hashable {
         }
     }
 
-    private mutating func silent(_ key: Key, _ instance: Int, _ silence: Duration, _ actions: inout [Action]) {
+    mutating func silent(_ key: Key, _ instance: Int, _ silence: Duration, _ actions: inout [Action]) {
         guard let child = self.current(key, instance), case .running = child.phase, child.silence == nil else { return }
         // Not awaited as a step: others are served while this one is given its time to end.
         self.children[key]?.silence = silence
@@ -290,7 +290,7 @@ struct SupervisorMachine: Hashable {
 
     // MARK: - Steps
 
-    private mutating func advance(now: Duration, _ actions: inout [Action]) {
+    mutating func advance(now: Duration, _ actions: inout [Action]) {
         while self.waiting == .nothing, self.life == .running || self.life == .ending {
             if let step = self.steps.popFirst() {
                 self.perform(step, &actions)
@@ -302,7 +302,7 @@ struct SupervisorMachine: Hashable {
         }
     }
 
-    private mutating func perform(_ step: Step, _ actions: inout [Action]) {
+    mutating func perform(_ step: Step, _ actions: inout [Action]) {
         switch step {
         case .start(let key, let purpose): self.start(key, purpose, &actions)
         case .stop(let key): self.stop(key, &actions)
@@ -321,7 +321,7 @@ struct SupervisorMachine: Hashable {
         }
     }
 
-    private mutating func start(_ key: Key, _ purpose: Purpose, _ actions: inout [Action]) {
+    mutating func start(_ key: Key, _ purpose: Purpose, _ actions: inout [Action]) {
         guard let child = self.children[key] else { return }
         switch child.phase {
         case .none, .restarting: break
@@ -342,7 +342,7 @@ struct SupervisorMachine: Hashable {
     }
 
     /// Asks a child to end and waits for it; one whose end is known already is settled here.
-    private mutating func stop(_ key: Key, _ actions: inout [Action]) {
+    mutating func stop(_ key: Key, _ actions: inout [Action]) {
         guard let child = self.children[key] else { return }
         switch child.phase {
         case .none, .ended, .restarting: self.settle(key, &actions)
@@ -361,7 +361,7 @@ struct SupervisorMachine: Hashable {
         }
     }
 
-    private mutating func pause(_ key: Key, _ duration: Duration, _ actions: inout [Action]) {
+    mutating func pause(_ key: Key, _ duration: Duration, _ actions: inout [Action]) {
         guard let child = self.children[key], child.phase == .none || child.phase == .restarting else {
             if case .leaked = self.children[key]?.phase { self.children[key]?.phase = .leaked(.restart(ran: .zero)) }
             return
@@ -373,7 +373,7 @@ struct SupervisorMachine: Hashable {
 
     // MARK: - Messages
 
-    private mutating func handle(_ message: Message, now: Duration, _ actions: inout [Action]) {
+    mutating func handle(_ message: Message, now: Duration, _ actions: inout [Action]) {
         switch message {
         case .ended(let key, let instance): self.childEnded(key, instance, now: now, &actions)
         case .tryAgain(let key, let isStartFailure, let ran):
@@ -389,7 +389,7 @@ struct SupervisorMachine: Hashable {
     }
 
     /// OTP's `do_restart`.
-    private mutating func childEnded(_ key: Key, _ instance: Int, now: Duration, _ actions: inout [Action]) {
+    mutating func childEnded(_ key: Key, _ instance: Int, now: Duration, _ actions: inout [Action]) {
         // A step may have settled it since.
         guard let child = self.current(key, instance), case .ended(let exit, let ran) = child.phase else { return }
         self.children[key]?.phase = .none
@@ -400,7 +400,7 @@ struct SupervisorMachine: Hashable {
         if self.endsSupervisor(child) { self.beginEnding(.autoShutdown(child: child.id), &actions) }
     }
 
-    private func endsSupervisor(_ ended: Child) -> Bool {
+    func endsSupervisor(_ ended: Child) -> Bool {
         guard ended.isSignificant else { return false }
         return switch self.autoShutdown {
         case .never: false
@@ -410,7 +410,7 @@ struct SupervisorMachine: Hashable {
     }
 
     /// OTP's `restart`: counted first, each try anew.
-    private mutating func restart(
+    mutating func restart(
         _ child: Child, _ exit: ChildExit, label: String, ran: Duration, now: Duration, _ actions: inout [Action]
     ) {
         guard self.window.add(now: now) else {
@@ -424,14 +424,14 @@ struct SupervisorMachine: Hashable {
         actions.append(.restarting(child.key, reason: exit.description, label: label, pause: pause))
     }
 
-    private mutating func nextPause(_ child: Child, ran: Duration) -> Duration {
+    mutating func nextPause(_ child: Child, ran: Duration) -> Duration {
         guard let backoff = child.backoff else { return .zero }
         let attempt = ran >= backoff.resetAfter ? 0 : child.backoffAttempt
         self.children[child.key]?.backoffAttempt = attempt + 1
         return backoff.pause(attempt: attempt)
     }
 
-    private func restartSteps(of child: Child, after pause: Duration) -> Deque<Step> {
+    func restartSteps(of child: Child, after pause: Duration) -> Deque<Step> {
         let first: Key?
         switch self.strategy {
         case .oneForOne, .simpleOneForOne:
@@ -445,135 +445,22 @@ struct SupervisorMachine: Hashable {
     }
 
     /// The children from this one on, in the order of their starts.
-    private func group(from first: Key?) -> ArraySlice<Key> {
+    func group(from first: Key?) -> ArraySlice<Key> {
         guard let first else { return self.order[...] }
         guard let index = self.order.firstIndex(of: first) else { return [] }
         return self.order[index...]
     }
 
-    // MARK: - Calls
-
-    private mutating func handle(_ call: Call, _ id: CallID, _ actions: inout [Action]) {
-        switch call {
-        case .start(let child): self.startChild(child, id, &actions)
-        case .terminate(let name):
-            guard let key = self.known(name, id, &actions) else { return }
-            self.steps = [.stop(key), .reply(id, .done)]
-        case .terminateReference(let reference):
-            guard self.strategy == .simpleOneForOne else { return actions.append(.reply(id, .refused(.notFound))) }
-            // An instance that is gone is ended enough.
-            guard let child = self.children[reference.key], child.instance == reference.instance else {
-                return actions.append(.reply(id, .done))
-            }
-            self.steps = [.stop(child.key), .reply(id, .done)]
-        case .restart(let name):
-            guard let key = self.idle(name, id, &actions) else { return }
-            self.steps = [.start(key, .call(id, isNew: false))]
-        case .delete(let name):
-            guard let key = self.idle(name, id, &actions) else { return }
-            self.forget(key, &actions)
-            actions.append(.reply(id, .done))
-        case .look: actions.append(.reply(id, .done))
-        }
-    }
-
-    private mutating func startChild(_ child: Child, _ id: CallID, _ actions: inout [Action]) {
-        if self.strategy != .simpleOneForOne, let present = self.keys[child.id].flatMap({ self.children[$0] }) {
-            let refusal: SupervisionError.Code =
-                switch present.phase {
-                case .none, .restarting: .alreadyPresent
-                case .starting, .running, .ended, .stopping: .alreadyStarted
-                case .leaked: .leaked
-                }
-            return actions.append(.reply(id, .refused(refusal)))
-        }
-        self.insert(child)
-        self.steps = [.start(child.key, .call(id, isNew: true))]
-    }
-
-    /// The key of a child that is known by its id; else the call is refused.
-    private func known(_ name: String, _ id: CallID, _ actions: inout [Action]) -> Key? {
-        guard self.strategy != .simpleOneForOne else {
-            actions.append(.reply(id, .refused(.simpleOneForOne)))
-            return nil
-        }
-        guard let key = self.keys[name] else {
-            actions.append(.reply(id, .refused(.notFound)))
-            return nil
-        }
-        return key
-    }
-
-    /// The key of a known child that neither runs nor is about to; else the call is refused.
-    private func idle(_ name: String, _ id: CallID, _ actions: inout [Action]) -> Key? {
-        guard let key = self.known(name, id, &actions), let child = self.children[key] else { return nil }
-        let refusal: SupervisionError.Code
-        switch child.phase {
-        case .none: return key
-        case .restarting: refusal = .restarting
-        case .leaked: refusal = .leaked
-        case .starting, .running, .ended, .stopping: refusal = .running
-        }
-        actions.append(.reply(id, .refused(refusal)))
-        return nil
-    }
-
-    // MARK: - The end
-
-    private mutating func beginEnding(_ end: End, _ actions: inout [Action]) {
-        guard self.life == .new || self.life == .running else { return }
-        self.life = .ending
-        self.refuseCalls(&actions)
-        // OTP would wait until a start has ended; here a child that never comes up cannot keep its supervisor.
-        if case .start(let key, _) = self.waiting {
-            self.waiting = .nothing
-            self.stop(key, &actions)
-        }
-        self.steps =
-            self.strategy == .simpleOneForOne
-            ? [.stopAllAtOnce] : Deque(self.order.reversed().map { .stop($0) })
-        self.steps.append(.finish(end))
-    }
-
-    private mutating func killAll(_ actions: inout [Action]) {
-        guard self.life != .finished else { return }
-        self.life = .ending
-        self.refuseCalls(&actions)
-        self.waiting = .nothing
-        var left: Set<Key> = []
-        for key in self.orderedKeys.reversed() {
-            guard let child = self.children[key], child.isAlive else { continue }
-            if case .leaked = child.phase { continue }
-            self.children[key]?.phase = .stopping
-            left.insert(key)
-            actions.append(.kill(key, instance: child.instance))
-        }
-        if !left.isEmpty { self.waiting = .stops(left) }
-        self.steps = [.finish(.killed)]
-    }
-
-    /// Whoever waits for an answer, or would, is told that the supervisor is ending.
-    private mutating func refuseCalls(_ actions: inout [Action]) {
-        var ids: [CallID] = []
-        if case .start(_, .call(let id, _)) = self.waiting { ids.append(id) }
-        for case .reply(let id, _) in self.steps { ids.append(id) }
-        for case .start(_, .call(let id, _)) in self.steps { ids.append(id) }
-        for case .call(let id, _) in self.inbox { ids.append(id) }
-        self.steps = []
-        self.inbox = []
-        actions += ids.map { .reply($0, .refused(.notRunning)) }
-    }
-
     // MARK: - The list of children
 
-    private mutating func insert(_ child: Child) {
+    mutating func insert(_ child: Child) {
         self.children[child.key] = child
         guard self.strategy != .simpleOneForOne else { return }
         self.order.append(child.key)
         self.keys[child.id] = child.key
     }
 
-    private mutating func forget(_ key: Key, _ actions: inout [Action]) {
+    mutating func forget(_ key: Key, _ actions: inout [Action]) {
         guard let child = self.children.removeValue(forKey: key) else { return }
         actions.append(.forget(key))
         guard self.strategy != .simpleOneForOne else { return }

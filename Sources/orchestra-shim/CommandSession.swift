@@ -17,12 +17,15 @@ struct CommandSession {
     private var exit: orc_exit?
     /// When a program that was asked to end is ended.
     private var killAt: UInt64?
+    private var treeGoneAt: UInt64?
 
     /// What the program said of its progress and is not handed on yet: the newest whole line, and the begun one.
     private var newestProgress: [UInt8] = []
     private var begunProgress: [UInt8] = []
     private var progressAt: UInt64 = 0
 
+    /// How long outputs are awaited after the tree's end, should a descriptor of one stay open.
+    private static let drainMilliseconds: UInt64 = 2000
     /// Progress is handed on at most so often, and cut at so many bytes a line.
     private static let progressInterval: UInt64 = 100
     private static let progressLimit = 512
@@ -77,7 +80,7 @@ struct CommandSession {
     }
 
     private mutating func loop() -> ExitRecord {
-        while !self.isOver {
+        while !self.isOver() {
             let events = POSIX.poll(
                 [
                     (self.signals, POSIX.readable), (self.owner, POSIX.readable),
@@ -107,11 +110,16 @@ struct CommandSession {
             result: self.outputs[2].kept)
     }
 
-    private var isOver: Bool {
+    private mutating func isOver() -> Bool {
         guard self.exit != nil else { return false }
         // The tree first: an orphan that is left of it holds the pipes open, and only its end drains them. The record is
         // the proof that all of it is gone, so there is none before.
-        return self.launcher.isTreeGone() && self.outputs.allSatisfy { $0.fd < 0 }
+        guard self.launcher.isTreeGone() else { return false }
+        let now = orc_monotonic_milliseconds()
+        let goneAt = self.treeGoneAt ?? now
+        self.treeGoneAt = goneAt
+        // Nobody is left who could hold them open; should somebody all the same, what they held was read meanwhile.
+        return self.outputs.allSatisfy { $0.fd < 0 } || now - goneAt > Self.drainMilliseconds
     }
 
     private mutating func handleSignals() {

@@ -116,6 +116,29 @@ extension QueueTests {
         }
     }
 
+    @Test("of too many dead letters the oldest goes, but none that waits for a person")
+    func deadLetterBound() async throws {
+        try await Self.withBench { bench in
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let key = "orc:{l0}:w:acme:dead"
+            for number in 0..<10_000 {
+                let letter = number < 3 ? "u" : "d"
+                _ = try await bench.client.send(
+                    RedisCommand(
+                        "XADD", key, "1-\(number + 1)", "k", letter, "s", "2", "v", "0123456789abcdef", "x", "r"))
+            }
+            for expected in ["1-5", "1-6"] {
+                _ = try await bench.submit(try await bench.submission())
+                let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+                #expect(try await lease.finish([bench.completion(delivery, .discarded)]) == [true])
+                #expect(try await bench.client.send(RedisCommand("XLEN", key)).integer == 10_000)
+                let first = try await bench.client.send(RedisCommand("XRANGE", key, "-", "+", "COUNT", "4")).elements
+                #expect(first.compactMap { $0.elements[0].string } == ["1-1", "1-2", "1-3", expected])
+            }
+        }
+    }
+
     @Test("a job waits for its time by Redis' clock, keeps its record for it, and is available then")
     func scheduled() async throws {
         try await Self.withBench { bench in

@@ -210,23 +210,32 @@ struct FaultTests {
         }
     }
 
+    /// Nodes with an action `mail.send` whose effect is outside: a script, tried up to five times.
+    private static func mailers(
+        _ installation: Installation, _ names: [String], _ script: String
+    ) throws -> [ManagedProcess] {
+        let policies = installation.directory + "/Policies"
+        try FileManager.default.copyItem(atPath: packageRoot + "/Policies", toPath: policies)
+        let action = """
+            {"name":"mail.send","summary":"x","effect":"external","sandbox":"default","max_attempts":5,
+            "handler":{"kind":"command","argv":["/bin/bash","-c","\(script)"]},
+            "params":{"type":"object","properties":{},"additionalProperties":false}}
+            """
+        try Data(action.utf8).write(to: URL(filePath: policies + "/actions/mail.send.json"))
+        return names.map { name in
+            var environment = installation.environment(node: name, lease: 4)
+            environment["ORCHESTRA_POLICIES_DIRECTORY"] = policies
+            environment["ALLOW_ACTIONS_DEFAULT"] = "mail.send"
+            return ManagedProcess(
+                buildDirectory + "/orchestra", ["worker"], environment: environment,
+                log: "\(installation.directory)/\(name).log")
+        }
+    }
+
     @Test("an action with effects outside is not repeated when its node dies under it, and a person decides")
     func externalEffect() async throws {
         try await Installation.with { installation in
-            let policies = installation.directory + "/Policies"
-            try FileManager.default.copyItem(atPath: packageRoot + "/Policies", toPath: policies)
-            let action = """
-                {"name":"mail.send","summary":"x","effect":"external","sandbox":"default","max_attempts":5,
-                "handler":{"kind":"command","argv":["/bin/bash","-c","echo sent >>/workspace/effects; sleep 20"]},
-                "params":{"type":"object","properties":{},"additionalProperties":false}}
-                """
-            try Data(action.utf8).write(to: URL(filePath: policies + "/actions/mail.send.json"))
-            var environment = installation.environment(node: "n1", lease: 4)
-            environment["ORCHESTRA_POLICIES_DIRECTORY"] = policies
-            environment["ALLOW_ACTIONS_DEFAULT"] = "mail.send"
-            let node = ManagedProcess(
-                buildDirectory + "/orchestra", ["worker"], environment: environment,
-                log: "\(installation.directory)/n1.log")
+            let node = try Self.mailers(installation, ["n1"], "echo sent >>/workspace/effects; sleep 20")[0]
             try await installation.start(node)
             let job = try await installation.submit("mail.send", .object([]))
             let effects = "\(installation.directory)/n1/workspaces/acme/effects"
@@ -259,21 +268,9 @@ struct FaultTests {
     @Test("an effect outside that was cut off by somebody's signal is not repeated either", arguments: [false, true])
     func externalCutOff(killsShim: Bool) async throws {
         try await Installation.with { installation in
-            let policies = installation.directory + "/Policies"
-            try FileManager.default.copyItem(atPath: packageRoot + "/Policies", toPath: policies)
             let marker = "20.\(Int.random(in: 100_000...999_999))"
-            let action = """
-                {"name":"mail.send","summary":"x","effect":"external","sandbox":"default","max_attempts":5,
-                "handler":{"kind":"command","argv":["/bin/bash","-c","echo sent >>/workspace/effects; sleep \(marker)"]},
-                "params":{"type":"object","properties":{},"additionalProperties":false}}
-                """
-            try Data(action.utf8).write(to: URL(filePath: policies + "/actions/mail.send.json"))
-            var environment = installation.environment(node: "n1", lease: 4)
-            environment["ORCHESTRA_POLICIES_DIRECTORY"] = policies
-            environment["ALLOW_ACTIONS_DEFAULT"] = "mail.send"
-            let node = ManagedProcess(
-                buildDirectory + "/orchestra", ["worker"], environment: environment,
-                log: "\(installation.directory)/n1.log")
+            let node = try Self.mailers(
+                installation, ["n1"], "echo sent >>/workspace/effects; sleep \(marker)")[0]
             try await installation.start(node)
             let job = try await installation.submit("mail.send", .object([]))
             try await eventually("it runs") { !ProcessTable().matching(marker).isEmpty }
@@ -295,23 +292,10 @@ struct FaultTests {
     @Test("however nodes die, an effect outside happens at most once for each request, and no job is forgotten")
     func externalEffectsUnderDeaths() async throws {
         try await Installation.with { installation in
-            let policies = installation.directory + "/Policies"
-            try FileManager.default.copyItem(atPath: packageRoot + "/Policies", toPath: policies)
-            let action = """
-                {"name":"mail.send","summary":"x","effect":"external","sandbox":"default","max_attempts":5,
-                "handler":{"kind":"command","argv":["/bin/bash","-c",
-                "sleep 0.$((RANDOM % 3)); echo $ORCHESTRA_REQUEST_ID >>/workspace/effects; sleep 0.$((RANDOM % 3))"]},
-                "params":{"type":"object","properties":{},"additionalProperties":false}}
-                """
-            try Data(action.utf8).write(to: URL(filePath: policies + "/actions/mail.send.json"))
-            let nodes = ["n1", "n2"].map { name in
-                var environment = installation.environment(node: name, lease: 4)
-                environment["ORCHESTRA_POLICIES_DIRECTORY"] = policies
-                environment["ALLOW_ACTIONS_DEFAULT"] = "mail.send"
-                return ManagedProcess(
-                    buildDirectory + "/orchestra", ["worker"], environment: environment,
-                    log: "\(installation.directory)/\(name).log")
-            }
+            let pause = "sleep 0.$((RANDOM % 3))"
+            let nodes = try Self.mailers(
+                installation, ["n1", "n2"],
+                "\(pause); echo $ORCHESTRA_REQUEST_ID >>/workspace/effects; \(pause)")
             for node in nodes { try await installation.start(node) }
             var jobs: [JobID] = []
             for _ in 0..<60 { jobs.append(try await installation.submit("mail.send", .object([]))) }

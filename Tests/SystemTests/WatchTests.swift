@@ -32,6 +32,23 @@ struct WatchTests {
         }
     }
 
+    /// What a person would look at who wonders why a client is not told of.
+    private static func terminal(_ view: String, _ installation: Installation) async throws -> String {
+        let clients = try await runProgram(
+            "/usr/bin/tmux", ["-S", view, "list-clients", "-F", "#{client_readonly} #{client_pid} #{session_name}"])
+        let sockets = String(
+            decoding: FileManager.default.contents(atPath: "/proc/net/unix") ?? Data(), as: UTF8.self)
+        let own = sockets.split(separator: "\n").filter { $0.contains(view) }
+        let words = try (0..<4).compactMap { attempt in
+            let path = "\(installation.directory)/b\(attempt).log"
+            return FileManager.default.fileExists(atPath: path)
+                ? try String(contentsOfFile: path, encoding: .utf8) : nil
+        }
+        let processes = ProcessTable().matching(view).map { "\($0.pid) \($0.command)" }
+        let status = try await installation.command(["status"])
+        return "\(clients) \(own) \(words) \(processes) \(status.output)"
+    }
+
     /// What incidents of a kind are about, each once.
     private static func subjects(_ node: ManagedProcess, _ kind: String) async -> Set<String> {
         let lines = await node.output.split(separator: "\n").filter {
@@ -89,6 +106,9 @@ struct WatchTests {
                 let deadline = ContinuousClock.now + .seconds(15)
                 while ContinuousClock.now < deadline, await Self.subjects(node, "stranger_at_terminal").isEmpty {
                     try await ContinuousClock().sleep(for: .milliseconds(50))
+                }
+                if await Self.subjects(node, "stranger_at_terminal").isEmpty {
+                    print("the client was not told of: \(try await Self.terminal(view, installation))")
                 }
             }
             let told = await Self.subjects(node, "stranger_at_terminal")

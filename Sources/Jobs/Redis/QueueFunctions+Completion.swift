@@ -8,15 +8,20 @@ extension QueueFunctions {
           local ws = workspace_of(suffix)
           local key = P .. 'w:' .. ws .. ':dead'
           if redis.call('XLEN', key) >= DEAD_LIMIT then
-            for _, oldest in ipairs(redis.call('XRANGE', key, '-', '+', 'COUNT', 256)) do
+            -- One by one: a letter may hold much, and mostly the first will do.
+            local from, looked, is_done = '-', 0, false
+            while not is_done and looked < 256 do
+              local oldest = redis.call('XRANGE', key, from, '+', 'COUNT', 1)[1]
+              if not oldest then break end
               local fields = {}
               for i = 1, #oldest[2], 2 do fields[oldest[2][i]] = oldest[2][i + 1] end
               if fields['k'] ~= 'u' then
                 redis.call('XDEL', key, oldest[1])
                 redis.call('HDEL', P .. 'w:' .. ws .. ':d', string.sub(fields['v'] or '', 1, 16))
                 redis.call('HINCRBY', P .. 'counts', 'buried', 1)
-                break
+                is_done = true
               end
+              from, looked = '(' .. oldest[1], looked + 1
             end
           end
           local unique = letter == 'd' and job ~= '' and redis.call('HGET', P .. 'unique', job)
