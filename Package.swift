@@ -33,8 +33,8 @@ let deque = Target.Dependency.product(name: "DequeModule", package: "swift-colle
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 
-func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+func module(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+    .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
@@ -90,7 +90,13 @@ let package = Package(
                 logging, coreMetrics,
             ]),
         module("Audit", ["Domain", "Cryptography"]),
-        module("Jobs", ["Domain", "Cryptography", "Redis", nioCore, logging]),
+        module(
+            "Jobs", ["Domain", "Cryptography", "Redis"],
+            resources: [
+                .embedInCode("Redis/Functions/common.lua"), .embedInCode("Redis/Functions/submission.lua"),
+                .embedInCode("Redis/Functions/delivery.lua"), .embedInCode("Redis/Functions/completion.lua"),
+                .embedInCode("Redis/Functions/intervention.lua"), .embedInCode("Redis/Functions/inspection.lua"),
+            ]),
         module("Workspaces", ["Domain", logging]),
         module(
             "Agents",
@@ -141,6 +147,9 @@ let package = Package(
             name: "TestSupport",
             dependencies: ["Redis", nioCore, nioPosix, logging, subprocess, systemPackage], path: "Tests/TestSupport",
             swiftSettings: swiftSettings),
+        .target(
+            name: "JobsModel", dependencies: ["Domain", "Jobs"], path: "Tests/JobsModel",
+            swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-fuzz",
             dependencies: ["Domain", "Redis", "Screens", "ShimProtocol", "TestSupport", nioCore],
@@ -179,8 +188,8 @@ let package = Package(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging, coreMetrics],
             exclude: ["Recordings"]),
         tests("RedisTests", ["Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
-        tests("JobsTests", ["Jobs", "Domain", "Redis", "Cryptography", "TestSupport"]),
-        tests("SimulationTests", ["Worker", "Jobs", "Domain", "TestSupport", heap]),
+        tests("JobsTests", ["Jobs", "JobsModel", "Domain", "Redis", "Cryptography", "TestSupport"]),
+        tests("SimulationTests", ["Worker", "Jobs", "JobsModel", "Domain", "TestSupport", heap]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("SandboxingTests", ["Sandboxing"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
@@ -188,7 +197,7 @@ let package = Package(
         tests(
             "WorkerTests",
             [
-                "Worker", "Workspaces", "Domain", "Jobs", "Redaction", "Telemetry", "Audit", "Cryptography", "Policy",
+                "Worker", "Workspaces", "Domain", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit", "Cryptography", "Policy",
                 "TestSupport", logging, coreMetrics,
             ]),
         tests(

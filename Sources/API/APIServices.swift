@@ -26,7 +26,7 @@ package struct APIServices: Sendable {
     let requests: RequestMetrics
     let refusals: Counter
     let auditFailures: Counter
-    let streams: StreamCensus
+    let streams: StreamQuota
     let dates: DateHeader
     /// Made once: anybody may ask for it.
     let document: [UInt8]
@@ -53,7 +53,7 @@ package struct APIServices: Sendable {
         self.requests = RequestMetrics(factory: metrics)
         self.refusals = Counter(label: "orchestra_rate_limited_total", factory: metrics)
         self.auditFailures = Counter(label: "orchestra_audit_failures_total", factory: metrics)
-        self.streams = StreamCensus(
+        self.streams = StreamQuota(
             limit: configuration.streamLimit, agentLimit: configuration.agentStreamLimit, metrics: metrics)
         self.dates = DateHeader(now: now)
         self.document = OpenAPIDocument.json(configuration).bytes

@@ -156,7 +156,7 @@ package actor Agent {
     /// Reports the state, and keeps it with its evidence for whoever looks at the agent's directory.
     private func note(_ state: AgentState, _ evidence: String) async {
         self.reportedAt = .now
-        self.task.directory.note(AgentCondition(state: state, evidence: evidence))
+        self.task.directory.note(AgentStatus(state: state, evidence: evidence))
         await self.report(state)
     }
 

@@ -201,7 +201,7 @@ package struct AgentDirectory: Sendable {
     }
 
     /// Keeps what the agent does, for people; a file that cannot be written is only less to see.
-    func note(_ condition: AgentCondition) {
+    func note(_ condition: AgentStatus) {
         let value: JSONValue = [
             "state": .string(condition.state.rawValue), "evidence": .string(condition.evidence),
         ]
@@ -211,24 +211,24 @@ package struct AgentDirectory: Sendable {
     }
 
     /// What the agent does: as its node noted it, unless its last launch says otherwise.
-    package var condition: AgentCondition {
+    package var condition: AgentStatus {
         guard let generation = self.generations.last else {
-            return AgentCondition(state: .unknown, evidence: "it has no launch on this machine")
+            return AgentStatus(state: .unknown, evidence: "it has no launch on this machine")
         }
         let bytes = FileManager.default.contents(atPath: "\(self.path)/\(ShimFiles.state)").map { Array($0) } ?? []
         let noted = (try? JSONParser.parse(bytes)).flatMap { value in
             (value["state"]?.string).flatMap(AgentState.init(rawValue:)).map {
-                AgentCondition(state: $0, evidence: value["evidence"]?.string ?? "")
+                AgentStatus(state: $0, evidence: value["evidence"]?.string ?? "")
             }
         }
         if noted?.state == .quarantined, let noted { return noted }
         if let record = self.exitRecord(generation) {
-            return AgentCondition(state: AgentState(of: record), evidence: "its exit record: \(record.summary)")
+            return AgentStatus(state: AgentState(of: record), evidence: "its exit record: \(record.summary)")
         }
         guard self.isAlive(generation) else {
-            return AgentCondition(state: .unknown, evidence: "its shim does not answer and left no exit record")
+            return AgentStatus(state: .unknown, evidence: "its shim does not answer and left no exit record")
         }
-        return noted ?? AgentCondition(state: .unknown, evidence: "its node has not said")
+        return noted ?? AgentStatus(state: .unknown, evidence: "its node has not said")
     }
 
     /// When its last launch ended; nil while it may run, and when its shim left no record.
@@ -250,7 +250,7 @@ package struct AgentDirectory: Sendable {
 }
 
 /// What an agent does, and what that is concluded from.
-package struct AgentCondition: Hashable, Sendable {
+package struct AgentStatus: Hashable, Sendable {
     package let state: AgentState
     package let evidence: String
 

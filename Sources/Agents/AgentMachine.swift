@@ -124,7 +124,7 @@ struct AgentMachine {
             }
             return []
         case (.said(let line), _):
-            if let (state, evidence) = AgentSaying.state(line) {
+            if let (state, evidence) = AgentStatusMessage.state(line) {
                 self.hasSaid = true
                 self.conclude(state, evidence)
             }
@@ -164,7 +164,7 @@ struct AgentMachine {
 }
 
 /// What agents say beside their terminals that this version understands.
-enum AgentSaying {
+enum AgentStatusMessage {
     /// `{"type":"state","state":"ready|busy|waiting|throttled","detail":"…"}`; nil for anything else.
     static func state(_ line: [UInt8]) -> (AgentState, String)? {
         guard let value = try? JSONParser.parse(line), value["type"]?.string == "state",

@@ -24,7 +24,7 @@ package struct AgentOperator: Sendable {
         _ text: String, key: [UInt8], until stage: MessageLedger.Stage, timeout: Duration,
         told: @escaping @Sendable (MessageLedger.Receipt) -> Void
     ) async throws -> MessageLedger.Receipt {
-        let last = Last<MessageLedger.Receipt>()
+        let last = LatestValue<MessageLedger.Receipt>()
         try await self.converse(timeout: timeout) { connection in
             try await connection.send(.message(key: key, text: text))
         } receive: { frame in
@@ -50,7 +50,7 @@ package struct AgentOperator: Sendable {
     package func thaw() async throws -> Int { try await self.ask(.thaw) }
 
     private func ask(_ frame: ShimFrame) async throws -> Int {
-        let count = Last<Int>()
+        let count = LatestValue<Int>()
         try await self.converse(timeout: .seconds(10)) {
             try await $0.send(frame)
         } receive: { frame in
@@ -81,7 +81,7 @@ package struct AgentOperator: Sendable {
     }
 
     /// How long a shim that is just being launched, or has just died, may have neither socket nor record.
-    private static let absence = Duration.seconds(15)
+    private static let reconnectTimeout = Duration.seconds(15)
 
     /// Gives the bytes of its terminal from `offset` on as they come, until it has ended and all were given; its exit
     /// record. `each` may take its time: the shim waits. Throws `AgentError` when the shim refuses, or is gone without a
@@ -89,9 +89,9 @@ package struct AgentOperator: Sendable {
     package func output(
         from offset: UInt64, each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
     ) async throws -> ExitRecord {
-        let given = Last<UInt64>()
+        let given = LatestValue<UInt64>()
         await given.set(offset)
-        let deadline = ContinuousClock.now + Self.absence
+        let deadline = ContinuousClock.now + Self.reconnectTimeout
         while self.directory.exitRecord(self.generation) == nil {
             do {
                 if let record = try await self.watch(given, each) { return record }
@@ -119,7 +119,7 @@ package struct AgentOperator: Sendable {
 
     /// Follows the living shim; nil when it closed without telling of the end.
     private func watch(
-        _ given: Last<UInt64>, _ each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
+        _ given: LatestValue<UInt64>, _ each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
     ) async throws -> ExitRecord? {
         guard let bytes = self.directory.read(ShimFiles.launch, generation: self.generation),
             let spec = try? LaunchSpec(decoding: bytes)
@@ -172,7 +172,7 @@ package struct AgentOperator: Sendable {
     }
 }
 
-private actor Last<Value: Sendable> {
+private actor LatestValue<Value: Sendable> {
     private(set) var value: Value?
 
     func set(_ value: Value) { self.value = value }

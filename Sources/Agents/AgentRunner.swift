@@ -21,7 +21,7 @@ package struct AgentRunner: Sendable {
     private let environment: SupervisionEnvironment
     private let commands: CommandRunner
     private let supervisors: AgentSupervisors
-    private let census: AgentCensus
+    private let census: AgentRegistry
     private let token: @Sendable () throws -> [UInt8]
 
     private static let tailLimit = 16 * 1024
@@ -30,7 +30,7 @@ package struct AgentRunner: Sendable {
     package init(
         configuration: AgentConfiguration, commands: CommandRunner, group: MultiThreadedEventLoopGroup,
         environment: SupervisionEnvironment,
-        supervisors: AgentSupervisors, census: AgentCensus, token: @escaping @Sendable () throws -> [UInt8]
+        supervisors: AgentSupervisors, census: AgentRegistry, token: @escaping @Sendable () throws -> [UInt8]
     ) {
         self.configuration = configuration
         self.group = group
@@ -67,26 +67,26 @@ package struct AgentRunner: Sendable {
         } catch {
             result = .failure(error)
         }
-        var fate: String?
+        var cleanupResult: String?
         if await agent.mayLive {
-            fate = task.definition.directory == .shared ? nil : "kept: its agent may live"
+            cleanupResult = task.definition.directory == .shared ? nil : "kept: its agent may live"
         } else {
             // A shield: also after a cancellation the next agent must find an orderly workspace.
-            fate = await Task { await place.cleanUp(profile: task.profile, workspacePath: task.workspacePath) }.value
+            cleanupResult = await Task { await place.cleanUp(profile: task.profile, workspacePath: task.workspacePath) }.value
         }
-        if let fate {
+        if let cleanupResult {
             self.environment.logger.info(
                 "an agent's working directory was looked at",
-                metadata: ["agent.id": "\(task.directory.id)", "directory": "\(fate)"])
+                metadata: ["agent.id": "\(task.directory.id)", "directory": "\(cleanupResult)"])
         }
         let ended = try result.get()
-        return Result(record: ended.record, tail: ended.tail, launches: ended.launches, directory: fate)
+        return Result(record: ended.record, tail: ended.tail, launches: ended.launches, directory: cleanupResult)
     }
 
     private func run(_ agent: Agent, _ task: Agent.Task, of workspace: WorkspaceID) async throws -> Result {
         let census = self.census
         let id = task.directory.id
-        let last = Latch<Swift.Result<ExitRecord, any Error>>()
+        let last = OneShot<Swift.Result<ExitRecord, any Error>>()
         let supervisor = try Supervisor(
             Supervisor.Configuration(
                 name: "agent \(id)", intensity: task.definition.restartIntensity,
@@ -103,7 +103,7 @@ package struct AgentRunner: Sendable {
         }
         try Task.checkCancellation()
         if case .failure(let error) = outcome {
-            task.directory.note(AgentCondition(state: .quarantined, evidence: "\(error)"))
+            task.directory.note(AgentStatus(state: .quarantined, evidence: "\(error)"))
             throw AgentFailure(message: "\(error)", tail: tail, isCutOff: Self.isCutOff(await last.current))
         }
         guard case .failure(let error) = await last.current, !(error is CancellationError) else {
@@ -119,7 +119,7 @@ package struct AgentRunner: Sendable {
 
     /// The agent's launches, each an instance of one child.
     private func launches(
-        of agent: Agent, isRepeatable: Bool, _ last: Latch<Swift.Result<ExitRecord, any Error>>
+        of agent: Agent, isRepeatable: Bool, _ last: OneShot<Swift.Result<ExitRecord, any Error>>
     ) -> ChildSpecification {
         ChildSpecification(
             id: "launch", restart: .transient, shutdown: .timeout(self.configuration.stopTimeout + .seconds(5)),
@@ -145,7 +145,7 @@ package struct AgentRunner: Sendable {
     /// Runs the agent's supervisor under the node's and waits for its end, also when the task is cancelled: the
     /// agent must be gone before the caller goes on.
     private func supervise(_ supervisor: Supervisor, named name: String) async -> Swift.Result<Void, any Error> {
-        let end = Latch<Swift.Result<Void, any Error>>()
+        let end = OneShot<Swift.Result<Void, any Error>>()
         do {
             try await self.supervisors.start(supervisor, named: name) { await end.set($0) }
         } catch {
@@ -177,7 +177,7 @@ package struct AgentFailure: Error, Sendable, CustomStringConvertible {
 }
 
 /// A value that is set some time, kept, and can be waited for; the wait heeds no cancellation.
-private actor Latch<Value: Sendable> {
+private actor OneShot<Value: Sendable> {
     private(set) var current: Value?
     private var waiters: [CheckedContinuation<Value, Never>] = []
 
@@ -197,7 +197,7 @@ private actor Latch<Value: Sendable> {
 }
 
 /// Knows the agents of this node by state, for metrics and for the watch.
-package actor AgentCensus {
+package actor AgentRegistry {
     private var states: [JobID: AgentState] = [:]
     private var workspaces: [JobID: WorkspaceID] = [:]
     private let gauges: [AgentState: Gauge]
@@ -216,8 +216,8 @@ package actor AgentCensus {
     }
 
     /// The agents that run now, or are about to.
-    package var living: [SecurityScan.Living] {
-        self.workspaces.map { SecurityScan.Living(id: $0.key, workspace: $0.value) }
+    package var living: [SecurityScan.RunningAgent] {
+        self.workspaces.map { SecurityScan.RunningAgent(id: $0.key, workspace: $0.value) }
     }
 
     func add(_ id: JobID, of workspace: WorkspaceID) { self.workspaces[id] = workspace }

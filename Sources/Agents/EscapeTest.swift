@@ -256,7 +256,7 @@ private struct Outside: Sendable {
         guard unsafe stat(self.path, &status) == 0, status.st_mode & 0o7777 == 0o700,
             unsafe stat(self.path + "/secret", &status) == 0, status.st_mode & 0o7777 == 0o600
         else { return "modes outside were changed" }
-        for (index, listener) in self.listeners.enumerated() where orc_has_visitor(listener) == 1 {
+        for (index, listener) in self.listeners.enumerated() where orc_pending_connection(listener) == 1 {
             return "it reached the host by \(["TCP", "UDP", "a socket's path", "an abstract socket"][index])"
         }
         if Self.isDead(decoy) { return "the process outside is dead" }

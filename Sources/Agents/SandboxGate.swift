@@ -38,7 +38,7 @@ package final class SandboxGate: Sendable {
     }
 
     /// Why the node is to claim no jobs now, nil when it may.
-    package var reluctance: String? {
+    package var pauseReason: String? {
         self.guarded.withLock { guarded in
             switch guarded.state {
             case .waiting(let reason), .closed(let reason): reason

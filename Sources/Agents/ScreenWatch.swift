@@ -15,7 +15,7 @@ struct ScreenWatch {
     private static let most: UInt64 = 256 * 1024
     private static let kept: UInt64 = 64 * 1024
     /// After so many looks a string that was never ended is given up, as terminals do after some seconds.
-    private static let patience = 20
+    private static let unknownLooksTolerated = 20
 
     init(rules: ScreenRules, columns: Int, rows: Int) {
         self.rules = rules
@@ -29,7 +29,7 @@ struct ScreenWatch {
         guard length > self.offset else {
             guard self.screen.isInsideString else { return nil }
             self.looksInsideString += 1
-            if self.looksInsideString == Self.patience { self.screen.abandonString() }
+            if self.looksInsideString == Self.unknownLooksTolerated { self.screen.abandonString() }
             return nil
         }
         self.looksInsideString = 0

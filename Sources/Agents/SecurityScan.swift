@@ -27,7 +27,7 @@ package struct SecurityScan: Sendable {
     }
 
     /// An agent that lives on this node.
-    package struct Living: Hashable, Sendable {
+    package struct RunningAgent: Hashable, Sendable {
         package let id: JobID
         package let workspace: WorkspaceID
 
@@ -46,7 +46,7 @@ package struct SecurityScan: Sendable {
     }
 
     /// Takes away what is kept of agents that ended longer ago than their retention; how many. `living` are not touched.
-    package func removeEnded(except living: [Living]) -> Int {
+    package func removeEnded(except living: [RunningAgent]) -> Int {
         let seconds = Double(self.configuration.retention.components.seconds)
         return AgentDirectory.removeEnded(
             root: self.configuration.root, before: Date(timeIntervalSinceNow: -seconds),
@@ -54,7 +54,7 @@ package struct SecurityScan: Sendable {
     }
 
     /// Stops every process of an agent where it stands; how many there are. Throws as `AgentOperator.freeze`.
-    package func freeze(_ agent: Living) async throws -> Int {
+    package func freeze(_ agent: RunningAgent) async throws -> Int {
         let directory = AgentDirectory(root: self.configuration.root, id: agent.id)
         guard let generation = directory.generations.last else { return 0 }
         return try await AgentOperator(directory: directory, generation: generation, group: self.group).freeze()
@@ -63,9 +63,9 @@ package struct SecurityScan: Sendable {
     /// One look. Processes are told by their number and start, so that the caller can wait for a second sight: one whose
     /// shim has just died is ended by the kernel in a moment.
     ///
-    /// `looksAround` tells whether all processes of the host are looked through, or only what is the agents'.
-    package func look(at agents: [Living], looksAround: Bool) async -> [Incident] {
-        var incidents = looksAround ? self.outside() : []
+    /// `scansOutside` tells whether all processes of the host are looked through, or only what is the agents'.
+    package func look(at agents: [RunningAgent], scansOutside: Bool) async -> [Incident] {
+        var incidents = scansOutside ? self.outside() : []
         if agents.isEmpty { return incidents }
         for agent in agents { incidents += self.permissions(agent) }
         incidents += await self.strangers(agents)
@@ -106,7 +106,7 @@ package struct SecurityScan: Sendable {
 
     // MARK: - Files and sockets
 
-    private func permissions(_ agent: Living) -> [Incident] {
+    private func permissions(_ agent: RunningAgent) -> [Incident] {
         let directory = AgentDirectory(root: self.configuration.root, id: agent.id)
         guard let generation = directory.generations.last else { return [] }
         let directories = [self.configuration.root, directory.path, directory.generationPath(generation)]
@@ -129,7 +129,7 @@ package struct SecurityScan: Sendable {
     }
 
     /// Terminals that somebody is connected to are seen in one file of the kernel's; only those are asked by whom.
-    private func strangers(_ agents: [Living]) async -> [Incident] {
+    private func strangers(_ agents: [RunningAgent]) async -> [Incident] {
         let text =
             FileManager.default.contents(atPath: "/proc/net/unix").map { String(decoding: $0, as: UTF8.self) } ?? ""
         let connected = Set(

@@ -76,7 +76,7 @@ int orc_landlock_restrict(int rules) {
     return syscall(landlock_restrict_self, rules, 0U) < 0 ? -errno : 0;
 }
 
-int orc_volunteer(void) {
+int orc_prefer_oom_kill(void) {
     // A process that hides its memory does not own its files in /proc.
     int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
@@ -135,7 +135,7 @@ int orc_has_capabilities(void) {
             | held[1].inheritable) != 0;
 }
 
-int orc_give(const char *path, uid_t user, gid_t group) { return lchown(path, user, group) < 0 ? -errno : 0; }
+int orc_chown(const char *path, uid_t user, gid_t group) { return lchown(path, user, group) < 0 ? -errno : 0; }
 
 int orc_open_path(int directory, const char *name) {
     int fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -215,7 +215,7 @@ int orc_local_port(int descriptor) {
     return getsockname(descriptor, (struct sockaddr *)&address, &length) < 0 ? -errno : ntohs(address.sin_port);
 }
 
-int orc_has_visitor(int listener) {
+int orc_pending_connection(int listener) {
     int visitor = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (visitor >= 0) {
         close(visitor);

@@ -189,7 +189,7 @@ package final class Authenticator: Sendable {
     }
 
     /// Whether one that was accepted still is, for connections that outlive their request.
-    package enum Standing: Sendable, Equatable {
+    package enum CredentialStatus: Sendable, Equatable {
         /// As of a generation, to be given back with the next question.
         case good(generation: UInt64)
         case over
@@ -198,7 +198,7 @@ package final class Authenticator: Sendable {
     }
 
     /// `generation` is that of the last answer: while nothing was changed since, nothing is read.
-    package func standing(of principal: Principal, since generation: UInt64?) async -> Standing {
+    package func standing(of principal: Principal, since generation: UInt64?) async -> CredentialStatus {
         if let expires = principal.expiresAt, self.now() / 1000 >= expires { return .over }
         guard await self.isFresh() else { return .unknown }
         let current = self.state.withLock { $0.generation }

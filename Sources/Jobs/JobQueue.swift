@@ -69,10 +69,10 @@ package protocol JobStore: Sendable {
     func deadLetter(_ id: JobID, in workspace: WorkspaceID) async throws -> DeadLetter?
 
     /// Puts a dead letter back in line, its failures and crashes forgotten.
-    func requeue(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> LetterAnswer
+    func requeue(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> DeadLetterResult
 
     /// Lets go of a dead letter. Its record stays as long as any.
-    func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> LetterAnswer
+    func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> DeadLetterResult
 
     /// A person's word on a job whose outcome is unknown; false when none of this id waits for one.
     func resolve(

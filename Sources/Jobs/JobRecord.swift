@@ -77,7 +77,7 @@ package struct DeadLetter: Hashable, Sendable {
 }
 
 /// What was done with a dead letter.
-package enum LetterAnswer: Int, Hashable, Sendable {
+package enum DeadLetterResult: Int, Hashable, Sendable {
     case absent = 0
     case done = 1
     /// It waits for a decision on its outcome, and nothing else may be done with it.

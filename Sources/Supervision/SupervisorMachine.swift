@@ -51,7 +51,7 @@ struct SupervisorMachine: Hashable {
     let autoShutdown: AutoShutdown
     private(set) var window: RestartWindow
     /// Also those of a simple-one-for-one supervisor, whose template is not among them.
-    private(set) var children: [Key: Child] = [:]
+    var children: [Key: Child] = [:]
     /// In the order of their starts; not kept for simple-one-for-one, where keys tell the order.
     var order: [Key] = []
     var keys: [String: Key] = [:]

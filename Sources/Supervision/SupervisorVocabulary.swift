@@ -13,10 +13,10 @@ extension SupervisorMachine {
             /// A restart is due, at the inbox's turn or after a pause.
             case restarting
             /// It ignored its cancellation and runs on; what happens when it ends after all.
-            case leaked(Wish)
+            case leaked(OnLeakEnd)
         }
 
-        enum Wish: Hashable {
+        enum OnLeakEnd: Hashable {
             /// It stays ended.
             case nothing
             /// It is restarted: it hung, or a restart of its group waits for it.

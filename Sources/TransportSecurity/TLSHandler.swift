@@ -22,7 +22,7 @@ package class TLSHandler: ChannelDuplexHandler {
     private static let pieceSize = 64 * 1024
 
     /// How long a peer that does not read may keep a connection that was closed.
-    private static let farewellTimeout = TimeAmount.seconds(2)
+    private static let closeTimeout = TimeAmount.seconds(2)
 
     private let session: TLSSession
     private let handshakeTimeout: TimeAmount
@@ -164,11 +164,11 @@ package class TLSHandler: ChannelDuplexHandler {
         let written = context.eventLoop.makePromise(of: Void.self)
         self.leaving = written.futureResult
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        let patience = context.eventLoop.scheduleTask(in: Self.farewellTimeout) {
-            written.fail(ChannelError.connectTimeout(Self.farewellTimeout))
+        let closeTimer = context.eventLoop.scheduleTask(in: Self.closeTimeout) {
+            written.fail(ChannelError.connectTimeout(Self.closeTimeout))
         }
         written.futureResult.whenComplete { _ in
-            patience.cancel()
+            closeTimer.cancel()
             bound.value.close(mode: mode, promise: promise)
         }
         context.writeAndFlush(self.wrapOutboundOut(farewell)).whenComplete { written.completeWith($0) }

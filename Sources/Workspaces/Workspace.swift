@@ -8,7 +8,7 @@ package actor Workspace {
     package nonisolated let id: WorkspaceID
     private var machine: WorkspaceMachine<Delivery>
     private let work: @Sendable (Delivery) async -> Void
-    private let giveBack: @Sendable ([Delivery]) async -> Void
+    private let release: @Sendable ([Delivery]) async -> Void
     /// Where `run` takes its work from; nil while it does not run, and what is admitted then waits here.
     private var start: AsyncStream<Delivery>.Continuation?
     private var admitted: [Delivery] = []
@@ -17,16 +17,16 @@ package actor Workspace {
     /// Batches since it was last asked whether it may go.
     private var batches = 0
 
-    /// `work` runs one delivery to its completion and never throws: a failure is an outcome. `giveBack`
+    /// `work` runs one delivery to its completion and never throws: a failure is an outcome. `release`
     /// hands deliveries back to the queue, not counted. `capacity` bounds what waits here.
     package init(
         id: WorkspaceID, concurrency: Int, capacity: Int, work: @escaping @Sendable (Delivery) async -> Void,
-        giveBack: @escaping @Sendable ([Delivery]) async -> Void
+        release: @escaping @Sendable ([Delivery]) async -> Void
     ) {
         self.id = id
         self.machine = WorkspaceMachine(concurrency: concurrency, capacity: capacity)
         self.work = work
-        self.giveBack = giveBack
+        self.release = release
     }
 
     /// Runs what `take` admits until the task is cancelled; the runs have ended by then. It may run again.
@@ -53,7 +53,7 @@ package actor Workspace {
         case .run(let items): self.begin(items)
         case .runAndReturn(let items, let refused):
             self.begin(items)
-            await self.giveBack(refused)
+            await self.release(refused)
         }
         return true
     }
@@ -82,7 +82,7 @@ package actor Workspace {
     /// Starts nothing more and gives back what waits; runs go on.
     package func drain() async {
         let waiting = self.machine.drained()
-        if !waiting.isEmpty { await self.giveBack(waiting) }
+        if !waiting.isEmpty { await self.release(waiting) }
     }
 
     package var load: (running: Int, waiting: Int) { (self.machine.running, self.machine.waiting) }

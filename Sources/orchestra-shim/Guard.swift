@@ -37,20 +37,20 @@ struct Guard {
     private mutating func run() -> Int32 {
         // When the host runs out of memory, what nobody has to trust goes first. It may not be taken back: Landlock keeps
         // programs from writing in /proc.
-        self.putOn("out-of-memory", orc_volunteer())
+        self.apply("out-of-memory", orc_prefer_oom_kill())
         // Nothing of the launcher's or the shim's stays open, be it forgotten there or not.
-        self.putOn("descriptors", orc_close_from(UInt32(self.spec.lastDescriptor) + 1))
+        self.apply("descriptors", orc_close_from(UInt32(self.spec.lastDescriptor) + 1))
         if let user = self.spec.ownUser { self.becomeOwnUser(user) }
-        self.putOn("no-new-privileges", orc_no_new_privileges())
+        self.apply("no-new-privileges", orc_no_new_privileges())
         self.setLimits()
         if unsafe chdir(self.spec.directory) != 0 {
             self.setUp.append(Layer("directory", "\(self.spec.directory) cannot be entered: errno \(errno)"))
         }
-        if self.spec.isLandlocked { self.putOn("landlock", self.restrictFiles()) }
+        if self.spec.isLandlocked { self.apply("landlock", self.restrictFiles()) }
         // Without a file system of its own the sandbox' home lies in the workspace; what is there already may be a link.
         for path in self.spec.madeDirectories { _ = unsafe mkdir(path, 0o700) }
         if !self.spec.filter.isEmpty {
-            self.putOn("filter", unsafe orc_load_filter(self.spec.filter, self.spec.filter.count))
+            self.apply("filter", unsafe orc_load_filter(self.spec.filter, self.spec.filter.count))
         }
         let layers = self.setUp + GuardChecks(spec: self.spec).layers()
         switch self.spec.task {
@@ -71,7 +71,7 @@ struct Guard {
         }
     }
 
-    private mutating func putOn(_ name: String, _ result: Int32) {
+    private mutating func apply(_ name: String, _ result: Int32) {
         if result < 0 { self.setUp.append(Layer(name, "it could not be put on: errno \(-result)")) }
     }
 
@@ -79,16 +79,16 @@ struct Guard {
 
     private mutating func becomeOwnUser(_ user: GuardSpec.OwnUser) {
         for path in self.spec.handedOver {
-            self.putOn("own-user", unsafe orc_give(path, user.inside, user.inside))
+            self.apply("own-user", unsafe orc_chown(path, user.inside, user.inside))
         }
         if !SharedTree.share(self.spec.sharedTree, with: user.inside) {
             self.setUp.append(Layer("own-user", "\(self.spec.sharedTree) could not be shared: errno \(errno)"))
         }
-        self.putOn("own-user", orc_become_user(user.inside, user.inside))
+        self.apply("own-user", orc_become_user(user.inside, user.inside))
     }
 
     private mutating func setLimits() {
-        for (name, resource, value) in self.spec.limits { self.putOn("limit-\(name)", orc_set_limit(resource, value)) }
+        for (name, resource, value) in self.spec.limits { self.apply("limit-\(name)", orc_set_limit(resource, value)) }
     }
 
     private func restrictFiles() -> Int32 {

@@ -144,7 +144,7 @@ struct TerminalSession {
 
     mutating func run() {
         while !self.isOver {
-            let events = POSIX.poll(self.interests(), milliseconds: self.patience)
+            let events = POSIX.poll(self.interests(), milliseconds: self.pollTimeout)
             if events[0] != 0 { self.handleSignals() }
             if events[1] != 0 { self.launcher.readReports() }
             if events[2] != 0 { self.handleTerminal(events[2]) }
@@ -166,7 +166,7 @@ struct TerminalSession {
     }
 
     /// How long nothing may happen until it is looked again, in milliseconds.
-    private var patience: Int32 {
+    private var pollTimeout: Int32 {
         // The end of the tree is seen only by looking.
         if self.exit != nil, self.record == nil {
             return orc_monotonic_milliseconds() - self.exitSeenAt < Self.drainMilliseconds ? 1 : 100

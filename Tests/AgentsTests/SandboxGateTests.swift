@@ -7,11 +7,11 @@ struct SandboxGateTests {
     @Test("who waits is let in when it opens, and told why when it closes")
     func settled() async throws {
         let gate = SandboxGate()
-        #expect(gate.reluctance != nil)
+        #expect(gate.pauseReason != nil)
         async let first: Void = gate.pass()
         gate.open("tested")
         try await first
-        #expect(gate.reluctance == nil)
+        #expect(gate.pauseReason == nil)
         gate.close("it leaks")
         await #expect(throws: AgentError.self) { try await gate.pass() }
     }

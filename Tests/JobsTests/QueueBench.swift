@@ -7,6 +7,7 @@ import TestSupport
 import Testing
 
 @testable import Jobs
+@testable import JobsModel
 
 /// The two queues, which must not be told apart by what they answer.
 enum Implementation: String, CaseIterable, Sendable, CustomTestStringConvertible {

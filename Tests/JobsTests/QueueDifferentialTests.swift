@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import Jobs
+@testable import JobsModel
 
 /// The functions in Redis and the machine in memory, through the same random calls: every answer and all that is left
 /// must be the same. So what the simulator finds out about the machine is true of Redis.

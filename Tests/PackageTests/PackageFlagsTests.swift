@@ -38,14 +38,14 @@ struct PackageTests {
     func graphMatchesArchitecture() async throws {
         let manifest = try String(contentsOfFile: packageRoot + "/Package.swift", encoding: .utf8)
         let page = try String(
-            contentsOfFile: packageRoot + "/Sources/Worker/Worker.docc/Architecture.md", encoding: .utf8)
+            contentsOfFile: packageRoot + "/Sources/Orchestra.docc/Architecture.md", encoding: .utf8)
         #expect(try Self.graph(ofManifest: manifest) == Self.graph(ofPage: page))
     }
 
     @Test("imports point down only")
     func importsPointDown() async throws {
         let page = try String(
-            contentsOfFile: packageRoot + "/Sources/Worker/Worker.docc/Architecture.md", encoding: .utf8)
+            contentsOfFile: packageRoot + "/Sources/Orchestra.docc/Architecture.md", encoding: .utf8)
         let levels = Self.levels(ofPage: page)
         for (target, dependencies) in Self.graph(ofPage: page) {
             for dependency in dependencies {

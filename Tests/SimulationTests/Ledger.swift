@@ -2,6 +2,7 @@ import Domain
 import TestSupport
 
 @testable import Jobs
+@testable import JobsModel
 
 /// What must be true whatever happens: what was asked, what was answered, what took effect, counted outside the product.
 struct Ledger {

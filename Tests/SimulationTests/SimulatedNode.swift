@@ -180,7 +180,7 @@ final class SimulatedNode {
 
     private func fetch() {
         guard !self.isFetching else { return }
-        switch self.fetching.next(isReluctant: false) {
+        switch self.fetching.next(isPaused: false) {
         case .wait: return
         case .join:
             self.reconciliation = self.holdings.beginReconciliation()
@@ -206,7 +206,7 @@ final class SimulatedNode {
 
     private func fetched(_ call: Simulation.Call, _ answer: Simulation.Answer) throws {
         self.isFetching = false
-        _ = self.holdings.giveBack(self.reserved)
+        _ = self.holdings.release(self.reserved)
         self.reserved = 0
         let question = self.reconciliation
         self.reconciliation = nil

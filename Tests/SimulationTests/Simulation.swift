@@ -3,6 +3,7 @@ import HeapModule
 import TestSupport
 
 @testable import Jobs
+@testable import JobsModel
 @testable import Worker
 
 /// Several nodes, a queue and a bad network in one thread and one time line: all that happens follows from the seed.

@@ -114,7 +114,7 @@ private struct LocalNode {
         }
         self.faults = faults
         self.clock = clock
-        // A node's own patience, not that of the tests.
+        // A node's own shutdownTimeout, not that of the tests.
         var address = redis ?? installation.redis.configuration
         address.commandTimeout = min(address.commandTimeout, .seconds(3))
         self.node = try Node(

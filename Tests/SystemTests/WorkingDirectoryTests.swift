@@ -24,8 +24,8 @@ struct WorkingDirectoryTests {
         func agent(_ name: String) async throws -> (id: JobID, state: JobState, directory: String) {
             let job = try await self.installation.submit("agent.run", ["agent": .string(name), "prompt": "go"])
             let record = try await self.installation.ended(job)
-            let fate = try await self.installation.result(record)["directory_state"]?.string ?? ""
-            return (job, record.state, fate)
+            let cleanupResult = try await self.installation.result(record)["directory_state"]?.string ?? ""
+            return (job, record.state, cleanupResult)
         }
 
         func path(_ agent: JobID, _ rest: String = "") -> String { "\(self.work)/agents/\(agent)\(rest)" }

@@ -2,6 +2,7 @@ import Audit
 import Cryptography
 import Domain
 import Jobs
+@testable import JobsModel
 import Logging
 import Policy
 import Synchronization

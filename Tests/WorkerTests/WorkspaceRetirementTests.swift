@@ -25,7 +25,7 @@ struct WorkspaceRetirementTests {
         let work = Work()
         let workspace = Workspace(
             id: try WorkspaceID("acme"), concurrency: 2, capacity: 10,
-            work: { _ in work.done.wrappingAdd(1, ordering: .relaxed) }, giveBack: { _ in })
+            work: { _ in work.done.wrappingAdd(1, ordering: .relaxed) }, release: { _ in })
         let run = Task { await workspace.run() }
         #expect(await workspace.take([try self.delivery(1), try self.delivery(2)]))
         // It had work since.

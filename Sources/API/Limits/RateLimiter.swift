@@ -56,7 +56,7 @@ package final class RateLimiter: Sendable {
     /// Counts one request of `name`; throws when Redis cannot be asked, and then nothing may be concluded.
     package func take(_ name: String, _ rate: APIConfiguration.Rate) async throws -> RateVerdict {
         // Each question brings at least one for whoever asked it; the others may have to ask again.
-        for _ in 0..<Self.patience {
+        for _ in 0..<Self.attemptLimit {
             switch self.step(name, rate) {
             case .known(let verdict): return verdict
             case .wait(let question):
@@ -66,7 +66,7 @@ package final class RateLimiter: Sendable {
         throw RateError()
     }
 
-    private static let patience = 1000
+    private static let attemptLimit = 1000
 
     private enum Step {
         case known(RateVerdict)

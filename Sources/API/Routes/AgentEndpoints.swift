@@ -67,7 +67,7 @@ extension Endpoint {
     private static func list(_ call: Call) async throws -> Response {
         let limit = try call.limit(try call.query(["limit"]))
         let newest = try await call.services.store.jobs(in: call.workspace, limit: 1000, tag: nil)
-        let agents: [JSONValue] = newest.filter { $0.action == AgentDoor.action }.prefix(limit).map { job in
+        let agents: [JSONValue] = newest.filter { $0.action == AgentAccess.action }.prefix(limit).map { job in
             [
                 "agent_id": .string(job.id.description), "job_state": .string(job.state.rawValue),
                 "node": .string(job.node), "submitted_at": JobView.time(job.submittedAt),
@@ -85,7 +85,7 @@ extension Endpoint {
         let requestID = try Input.requestID(try body.text("client_request_id"))
         try body.finish()
         return try await call.submit(
-            try ActionName(AgentDoor.action), params: ["agent": .string(agent), "prompt": .string(prompt)],
+            try ActionName(AgentAccess.action), params: ["agent": .string(agent), "prompt": .string(prompt)],
             requestID: requestID)
     }
 
@@ -116,7 +116,7 @@ extension Endpoint {
 
     private static func stop(_ call: Call) async throws -> Response {
         let job = try await call.job()
-        guard job.action == AgentDoor.action else { throw Call.noSuchJob }
+        guard job.action == AgentAccess.action else { throw Call.noSuchJob }
         return try await call.cancel(job.id)
     }
 
@@ -146,8 +146,8 @@ extension Endpoint {
 
 extension Call {
     /// The agent that the path names.
-    func agent() async throws -> AgentDoor {
-        try await AgentDoor.find(try self.jobID(), for: self.principal, self.services)
+    func agent() async throws -> AgentAccess {
+        try await AgentAccess.find(try self.jobID(), for: self.principal, self.services)
     }
 
     static func tooManyStreams(_ services: APIServices) -> Problem {

@@ -26,11 +26,11 @@ struct EventFeed: Sendable {
     private static let pause = Duration.seconds(15)
 
     @concurrent
-    func run(_ agent: AgentDoor, from offset: UInt64, into writer: inout any ResponseBodyWriter) async throws {
+    func run(_ agent: AgentAccess, from offset: UInt64, into writer: inout any ResponseBodyWriter) async throws {
         // Bounded by the room, and by one pause at a time.
         let (items, feed) = AsyncStream.makeStream(of: Item.self)
-        let room = Room(Self.depth)
-        let isPausing = PauseFlag()
+        let room = AsyncSemaphore(Self.depth)
+        let isPausing = KeepAlivePending()
         let tasks = Task {  // cancelled below, on every way out
             await withDiscardingTaskGroup { group in
                 group.addTask { feed.yield(await self.output(agent, offset, room, feed)) }
@@ -72,7 +72,7 @@ struct EventFeed: Sendable {
     }
 
     private func output(
-        _ agent: AgentDoor, _ offset: UInt64, _ room: Room, _ feed: AsyncStream<Item>.Continuation
+        _ agent: AgentAccess, _ offset: UInt64, _ room: AsyncSemaphore, _ feed: AsyncStream<Item>.Continuation
     ) async -> Item {
         do {
             return .end(
@@ -96,7 +96,7 @@ struct EventFeed: Sendable {
 }
 
 /// One signal that is under way at most.
-final class PauseFlag: Sendable {
+final class KeepAlivePending: Sendable {
     private let isRaised = Atomic<Bool>(false)
 
     /// False when it was raised already.
@@ -111,7 +111,7 @@ struct StreamGuardian: Sendable {
 
     /// Looks in a row that may tell nothing, before not knowing counts as revoked: together with what counts as fresh they
     /// stay below five seconds.
-    private static let patience = 2
+    private static let unknownLooksTolerated = 2
 
     /// Returns true once the credential does not hold any more, false when it was cancelled.
     func ended() async -> Bool {
@@ -124,7 +124,7 @@ struct StreamGuardian: Sendable {
             case .over: return true
             case .unknown:
                 unknown += 1
-                if unknown > Self.patience { return true }
+                if unknown > Self.unknownLooksTolerated { return true }
             }
         }
         return false
@@ -132,7 +132,7 @@ struct StreamGuardian: Sendable {
 }
 
 /// Lets so many pass until some were given back.
-actor Room {
+actor AsyncSemaphore {
     private var left: Int
     private var waiters: [CheckedContinuation<Void, Never>] = []
 

@@ -18,7 +18,7 @@ internal import Synchronization
 /// Both sides speak JSON in text frames. From here: `output` (offset, bytes in base 64), `receipt`, `error`, `end`. From the
 /// client: `input` (message_id, text, until).
 struct TerminalSocket: Sendable {
-    let agent: AgentDoor
+    let agent: AgentAccess
     let offset: UInt64
     let principal: Principal
     let gatekeeper: Gatekeeper
@@ -57,9 +57,9 @@ struct TerminalSocket: Sendable {
         let outbound: NIOAsyncChannelOutboundWriter<WebSocketFrame>
         let feed: AsyncStream<Item>.Continuation
         let inputs: AsyncStream<Input>.Continuation
-        let output = Room(8)
-        let frames = Room(32)
-        let isPinging = PauseFlag()
+        let output = AsyncSemaphore(8)
+        let frames = AsyncSemaphore(32)
+        let isPinging = KeepAlivePending()
         let lastSign = Mutex(ContinuousClock.now)
 
         init(
@@ -74,14 +74,14 @@ struct TerminalSocket: Sendable {
     }
 
     /// Refused messages after which the client is shown out; one is forgotten with each that was not refused.
-    private static let patience = 50
+    private static let refusalLimit = 50
     /// Three pings.
     private static let silenceLimit = Duration.seconds(45)
     private static let pingInterval = Duration.seconds(15)
     /// Messages that may be on their way to the terminal at once.
     private static let inFlight = 16
     /// How long a close may take to reach who does not read.
-    private static let lingering = Duration.seconds(2)
+    private static let closeGrace = Duration.seconds(2)
 
     private var services: APIServices { self.gatekeeper.services }
 
@@ -155,7 +155,7 @@ struct TerminalSocket: Sendable {
     private func type(_ inputs: AsyncStream<Input>, _ link: Link) async {
         await withDiscardingTaskGroup { group in
             for await input in inputs {
-                let turn = Turn()
+                let turn = FirstReceipt()
                 group.addTask {
                     link.feed.yield(await self.type(input, turn))
                     turn.over()
@@ -166,7 +166,7 @@ struct TerminalSocket: Sendable {
         }
     }
 
-    private func type(_ input: Input, _ turn: Turn) async -> Item {
+    private func type(_ input: Input, _ turn: FirstReceipt) async -> Item {
         do {
             let last = try await self.agent.type(
                 input.text, key: input.key, until: input.until, event: { self.event(input.key, digest: $0) },
@@ -185,7 +185,7 @@ struct TerminalSocket: Sendable {
         guard await StreamGuardian(services: self.services, principal: self.principal).ended() else { return }
         link.feed.yield(.revoked)
         // Who does not read does not hear of it either.
-        guard (try? await ContinuousClock().sleep(for: Self.lingering)) != nil else { return }
+        guard (try? await ContinuousClock().sleep(for: Self.closeGrace)) != nil else { return }
         link.channel.close(promise: nil)
     }
 
@@ -248,7 +248,7 @@ struct TerminalSocket: Sendable {
             self.services.refusals.increment()
             try await self.refuse(
                 "rate-limited", "more than ten messages in a second; the message was not read", nil, link)
-            guard conversation.refused < Self.patience else { throw Closing(code: .policyViolation) }
+            guard conversation.refused < Self.refusalLimit else { throw Closing(code: .policyViolation) }
             return
         }
         conversation.refused = max(0, conversation.refused - 1)
@@ -320,7 +320,7 @@ struct TerminalSocket: Sendable {
 }
 
 /// Lets one wait until another has had its turn.
-private final class Turn: Sendable {
+private final class FirstReceipt: Sendable {
     private let turns: AsyncStream<Void>
     private let end: AsyncStream<Void>.Continuation
 

@@ -72,7 +72,7 @@ struct UpgradeDecision: Sendable {
             }
             offset = number
         }
-        let agent = try await AgentDoor.find(id, for: principal, services)
+        let agent = try await AgentAccess.find(id, for: principal, services)
         guard let ticket = services.streams.enter(principal.workspace, id) else { throw Call.tooManyStreams(services) }
         return TerminalSocket(
             agent: agent, offset: offset, principal: principal, gatekeeper: self.gatekeeper, requestID: record.id,

@@ -57,7 +57,7 @@ final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler {
 
     private static let frameLimit = 64 * 1024
     /// How long a refused client may take to read why.
-    private static let lingering = TimeAmount.seconds(2)
+    private static let closeGrace = TimeAmount.seconds(2)
 
     init(_ parts: Parts) { self.parts = parts }
 
@@ -147,7 +147,7 @@ final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler {
         context.write(self.wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
         context.writeAndFlush(self.wrapOutboundOut(.end(nil)), promise: nil)
         context.close(mode: .output, promise: nil)
-        self.timer = context.eventLoop.assumeIsolated().scheduleTask(in: Self.lingering) {
+        self.timer = context.eventLoop.assumeIsolated().scheduleTask(in: Self.closeGrace) {
             context.close(promise: nil)
         }
     }

@@ -23,7 +23,7 @@ int orc_landlock_allow(int rules, const char *path, uint64_t files);
 int orc_landlock_restrict(int rules);
 
 // Makes this process and what it starts the first that the kernel ends when memory is out.
-int orc_volunteer(void);
+int orc_prefer_oom_kill(void);
 int orc_no_new_privileges(void);
 // Loads a seccomp filter of `count` bytes for this process and all that it starts.
 int orc_load_filter(const void *program, size_t count);
@@ -37,7 +37,7 @@ int orc_become_user(uid_t user, gid_t group);
 // 1 when this process holds any capability, or could by an exec; 0 when none.
 int orc_has_capabilities(void);
 // Gives `path` to the user; symbolic links are not followed.
-int orc_give(const char *path, uid_t user, gid_t group);
+int orc_chown(const char *path, uid_t user, gid_t group);
 
 // The entry of a directory itself, be it a link, a pipe or a device; nothing can be read from it.
 int orc_open_path(int directory, const char *name);
@@ -68,6 +68,6 @@ int orc_listen_abstract(const char *name);
 int orc_listen_loopback(uint16_t port, int datagrams);
 int orc_local_port(int descriptor);
 // 1 when somebody has connected or sent something; what came is thrown away.
-int orc_has_visitor(int listener);
+int orc_pending_connection(int listener);
 
 #pragma clang assume_nonnull end

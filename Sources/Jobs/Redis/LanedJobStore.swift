@@ -115,11 +115,11 @@ package struct LanedJobStore: JobStore {
 
     package func requeue(
         _ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]
-    ) async throws -> LetterAnswer {
+    ) async throws -> DeadLetterResult {
         try await self.lane(of: workspace).requeue(id, in: workspace, auditEvent: auditEvent)
     }
 
-    package func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> LetterAnswer {
+    package func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> DeadLetterResult {
         try await self.lane(of: workspace).drop(id, in: workspace, auditEvent: auditEvent)
     }
 

@@ -216,21 +216,21 @@ package struct RedisStreamJobQueue: JobQueue {
 
     package func requeue(
         _ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]
-    ) async throws -> LetterAnswer {
+    ) async throws -> DeadLetterResult {
         var call = self.call("requeue", workspace, id)
         call.append(auditEvent)
         call.append(self.limits.retention.milliseconds)
         return try await self.letterAnswer(call)
     }
 
-    package func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> LetterAnswer {
+    package func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> DeadLetterResult {
         var call = self.call("drop", workspace, id)
         call.append(auditEvent)
         return try await self.letterAnswer(call)
     }
 
-    private func letterAnswer(_ call: RedisCommand) async throws -> LetterAnswer {
-        guard let answer = try await self.send(call).integer.flatMap(LetterAnswer.init(rawValue:)) else {
+    private func letterAnswer(_ call: RedisCommand) async throws -> DeadLetterResult {
+        guard let answer = try await self.send(call).integer.flatMap(DeadLetterResult.init(rawValue:)) else {
             throw Self.unexpected("a dead letter's call")
         }
         return answer

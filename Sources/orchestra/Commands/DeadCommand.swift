@@ -115,7 +115,7 @@ struct DeadCommand: AsyncParsableCommand {
 /// Does to a dead letter what a person decided, with its audit event; status 65 when there is none.
 private func decide(
     _ text: String, _ scope: WorkspaceScope, _ kind: AuditEvent.Kind, status: String, _ done: String,
-    _ act: @escaping @Sendable (QueueSession, JobID, WorkspaceID, [UInt8]) async throws -> LetterAnswer
+    _ act: @escaping @Sendable (QueueSession, JobID, WorkspaceID, [UInt8]) async throws -> DeadLetterResult
 ) async throws {
     try await reporting {
         let id = try JobID(text)

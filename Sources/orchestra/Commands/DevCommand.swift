@@ -138,7 +138,7 @@ struct DevCommand: AsyncParsableCommand {
                 let now = try await session.queue.time()
                 let known = try await session.credentials().records(of: workspace)
                 guard !known.contains(where: { $0.isGood(at: now) }) else { return nil }
-                return try await KeyDesk(session).create(
+                return try await APIKeyAdmin(session).create(
                     in: workspace, roles: [try DefinitionName("admin")], label: "orchestra dev", lifetime: nil
                 ).0
             }

@@ -30,14 +30,14 @@ struct KeysCommand: AsyncParsableCommand {
         func run() async throws {
             try await reporting {
                 let policy = try self.scope.context().policy()
-                let roles = try KeyDesk.roles(self.role, in: policy)
-                let lifetime = try KeyDesk.lifetime(self.expires)
+                let roles = try APIKeyAdmin.roles(self.role, in: policy)
+                let lifetime = try APIKeyAdmin.lifetime(self.expires)
                 let (label, json) = (self.label, self.output.json)
                 try await self.scope.withSession { session, workspace in
-                    let desk = try KeyDesk(session)
+                    let desk = try APIKeyAdmin(session)
                     let (key, record) = try await desk.create(
                         in: workspace, roles: roles, label: label, lifetime: lifetime)
-                    KeyDesk.show(key, record, json: json)
+                    APIKeyAdmin.show(key, record, json: json)
                 }
             }
         }
@@ -78,9 +78,9 @@ struct KeysCommand: AsyncParsableCommand {
             try await reporting {
                 let ids = self.ids
                 try await self.scope.withSession { session, _ in
-                    let desk = try KeyDesk(session)
+                    let desk = try APIKeyAdmin(session)
                     var failures: [String] = []
-                    // All of them, whatever becomes of one: somebody may be in a hurry.
+                    // All of them, whatever becomes of one: somebody may be in a cancelRunningJobs.
                     for id in ids {
                         do {
                             try await desk.revoke(id)
@@ -112,17 +112,17 @@ struct KeysCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await reporting {
-                let lifetime = try KeyDesk.lifetime(self.expires)
+                let lifetime = try APIKeyAdmin.lifetime(self.expires)
                 let (id, json, revokes) = (self.id, self.output.json, self.revoke)
                 try await self.scope.withSession { session, _ in
-                    let desk = try KeyDesk(session)
+                    let desk = try APIKeyAdmin(session)
                     let old = try await desk.record(id)
                     guard old.revokedAt == 0 else {
                         throw CommandError(.data, "the key \(id) is revoked; make another with: orchestra keys create")
                     }
                     let (key, record) = try await desk.create(
                         in: old.workspace, roles: old.roles, label: old.label, lifetime: lifetime)
-                    KeyDesk.show(key, record, json: json)
+                    APIKeyAdmin.show(key, record, json: json)
                     if revokes { try await desk.revoke(id) }
                 }
             }
@@ -131,7 +131,7 @@ struct KeysCommand: AsyncParsableCommand {
 }
 
 /// What is done with keys at the command line, each with its row in the audit trail first.
-struct KeyDesk: Sendable {
+struct APIKeyAdmin: Sendable {
     private let session: QueueSession
     private let store: CredentialStore
 

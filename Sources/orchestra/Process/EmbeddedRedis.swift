@@ -24,7 +24,7 @@ struct EmbeddedRedis: Sendable {
     }
 
     private func run(ready: @escaping @Sendable () -> Void) async throws {
-        try await self.endForgotten()
+        try await self.stopStaleServer()
         var options = PlatformOptions()
         // A session of its own: ^C is for the node, which stops Redis last.
         options.createSession = true
@@ -66,7 +66,7 @@ struct EmbeddedRedis: Sendable {
         }
     }
 
-    private func endForgotten() async throws {
+    private func stopStaleServer() async throws {
         // Only a socket that nobody holds may be replaced: a server that is slow or still loading holds it.
         let descriptor = unsafe orc_connect_unix(self.socket)
         guard descriptor >= 0 else {

@@ -110,7 +110,7 @@ struct NodeRunner: Sendable {
             var isStopping = false
             for await _ in signals {
                 guard !isStopping else {
-                    stops.addTask { await node.hurry() }
+                    stops.addTask { await node.cancelRunningJobs() }
                     continue
                 }
                 isStopping = true

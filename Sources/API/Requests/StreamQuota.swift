@@ -3,7 +3,7 @@ internal import Domain
 internal import Synchronization
 
 /// Open streams, WebSockets and messages under way, bounded for each workspace and each agent.
-package final class StreamCensus: Sendable {
+package final class StreamQuota: Sendable {
     private struct State {
         var workspaces: [WorkspaceID: Int] = [:]
         var agents: [JobID: Int] = [:]
@@ -47,11 +47,11 @@ package final class StreamCensus: Sendable {
 
 /// A place in the census, held for as long as this lives: whatever becomes of an answer, it comes back.
 final class StreamTicket: Sendable {
-    private let census: StreamCensus
+    private let census: StreamQuota
     private let workspace: WorkspaceID
     private let agent: JobID
 
-    fileprivate init(census: StreamCensus, workspace: WorkspaceID, agent: JobID) {
+    fileprivate init(census: StreamQuota, workspace: WorkspaceID, agent: JobID) {
         self.census = census
         self.workspace = workspace
         self.agent = agent

@@ -40,7 +40,7 @@ struct Holdings {
     }
 
     /// The lanes that may find slots now.
-    mutating func giveBack(_ count: Int) -> Set<Int> {
+    mutating func release(_ count: Int) -> Set<Int> {
         self.reserved -= count
         return self.free > 0 ? self.refusedLanes : []
     }

@@ -20,7 +20,7 @@ package struct JobPipeline: Sendable {
     package let now: @Sendable () -> UInt64
     package let metrics: JobMetrics
     package let logger: Logger
-    private let complaint = Complaint()
+    private let complaint = LogThrottle()
 
     /// How long what could not be opened waits until it is tried again.
     private static let postponement = Duration.seconds(30)
@@ -198,7 +198,7 @@ extension Outcome {
 }
 
 /// What is said at most once a minute.
-private final class Complaint: Sendable {
+private final class LogThrottle: Sendable {
     private let last = Atomic<UInt64>(0)
 
     func isDue(at now: UInt64) -> Bool {

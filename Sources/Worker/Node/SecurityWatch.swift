@@ -20,7 +20,7 @@ package actor SecurityWatch {
     }
 
     private let scan: SecurityScan
-    private let census: AgentCensus
+    private let census: AgentRegistry
     private let store: any JobStore
     private let registry: RunRegistry
     private let response: Response
@@ -31,7 +31,7 @@ package actor SecurityWatch {
     /// Seen at the last look.
     private var seen: Set<SecurityScan.Incident> = []
     /// Those that were told, and the look at which each was seen last.
-    private var told: [SecurityScan.Incident: Int] = [:]
+    private var reported: [SecurityScan.Incident: Int] = [:]
     private var looks = 0
     /// Workspaces that are to be quarantined, and the incidents; Redis may be away.
     private var pending: [WorkspaceID: SecurityScan.Incident] = [:]
@@ -39,19 +39,19 @@ package actor SecurityWatch {
     private var unwritten: [SecurityScan.Incident] = []
 
     /// Looks since an agent lived last.
-    private var quiet = 0
+    private var idleScans = 0
 
     /// Looks after which an idle node looks around only once in so many.
-    private static let restless = 60
+    private static let idleScanInterval = 60
     /// Looks between two times of tidying up.
     private static let tidyLooks = 3600
     /// Looks that may miss an incident before it counts as over: a busy machine may not answer one of them.
-    private static let blinks = 5
+    private static let missedScansTolerated = 5
     private static let interval = Duration.seconds(1)
     private static let mostUnwritten = 1000
 
     package init(
-        scan: SecurityScan, census: AgentCensus, store: any JobStore, registry: RunRegistry, response: Response,
+        scan: SecurityScan, census: AgentRegistry, store: any JobStore, registry: RunRegistry, response: Response,
         node: String, metrics: any MetricsFactory, logger: Logger, clock: any Clock<Duration>
     ) {
         self.scan = scan
@@ -86,15 +86,15 @@ package actor SecurityWatch {
     private func look() async {
         let living = await self.census.living
         // Long after the last program there is little to find, and an idle node is to be idle.
-        self.quiet = living.isEmpty ? self.quiet + 1 : 0
-        let looksAround = self.quiet < Self.restless || self.quiet % Self.restless == 0
-        let incidents = Set(await self.scan.look(at: living, looksAround: looksAround))
+        self.idleScans = living.isEmpty ? self.idleScans + 1 : 0
+        let scansOutside = self.idleScans < Self.idleScanInterval || self.idleScans % Self.idleScanInterval == 0
+        let incidents = Set(await self.scan.look(at: living, scansOutside: scansOutside))
         // A process whose shim has just died is on its way out: it counts at the second sight.
         let certain = incidents.filter { $0.kind != .processOutside || self.seen.contains($0) }
         self.seen = incidents
         self.looks += 1
-        self.told = self.told.filter { self.looks - $0.value <= Self.blinks }
-        for incident in certain.filter({ self.told[$0] == nil }).sorted(by: { $0.subject < $1.subject }) {
+        self.reported = self.reported.filter { self.looks - $0.value <= Self.missedScansTolerated }
+        for incident in certain.filter({ self.reported[$0] == nil }).sorted(by: { $0.subject < $1.subject }) {
             self.counters[incident.kind]?.increment()
             self.logger.critical(
                 "security incident",
@@ -112,7 +112,7 @@ package actor SecurityWatch {
             }
         }
         // What is over may come again, and is told again then; what was closed again is over at once.
-        for incident in certain where !incident.isOver { self.told[incident] = self.looks }
+        for incident in certain where !incident.isOver { self.reported[incident] = self.looks }
     }
 
     /// Now and then: what is kept of agents that ended long ago goes.
@@ -125,7 +125,7 @@ package actor SecurityWatch {
         }
     }
 
-    private func freeze(_ agents: [SecurityScan.Living]) async {
+    private func freeze(_ agents: [SecurityScan.RunningAgent]) async {
         for agent in agents {
             do {
                 let count = try await self.scan.freeze(agent)

@@ -27,7 +27,7 @@ package actor RunRegistry {
     /// Notes what the claim brought into the slots that were kept for it.
     func admit(_ deliveries: [Delivery], intoReserved count: Int) -> [Delivery] {
         let fresh = self.admit(deliveries)
-        for lane in self.holdings.giveBack(count) { self.listeners[lane]?.yield() }
+        for lane in self.holdings.release(count) { self.listeners[lane]?.yield() }
         return fresh
     }
 
@@ -44,12 +44,12 @@ package actor RunRegistry {
     }
 
     /// The queue may know of more than is held here; the lane's consumer is to ask.
-    func doubt(lane: Int) {
+    func requireReconciliation(lane: Int) {
         self.doubts.insert(lane)
         self.wake(lane: lane)
     }
 
-    func takeDoubt(lane: Int) -> Bool { self.doubts.remove(lane) != nil }
+    func takeNeedsReconciliation(lane: Int) -> Bool { self.doubts.remove(lane) != nil }
 
     /// Asks the queue what it knows as held, and notes of its answer what is new here.
     func reconcile(_ ask: @Sendable () async throws -> [Delivery]) async throws -> [Delivery] {

@@ -14,7 +14,7 @@ package actor Consumer {
     /// Jobs of one workspace that this node holds at most.
     private let share: Int
     /// Why nothing may be claimed now, though Redis is there; nil when it may.
-    private let reluctance: @Sendable () -> String?
+    private let pauseReason: @Sendable () -> String?
     private let metrics: JobMetrics
     private let clock: any Clock<Duration>
     private let logger: Logger
@@ -32,7 +32,7 @@ package actor Consumer {
     package init(
         lease: NodeLease, registry: RunRegistry,
         keys: WorkspaceKeyring, queueClock: QueueClock, share: Int,
-        reluctance: @escaping @Sendable () -> String? = { nil },
+        pauseReason: @escaping @Sendable () -> String? = { nil },
         dispatch: @escaping @Sendable ([Delivery]) async -> Void,
         metrics: JobMetrics, logger: Logger,
         clock: any Clock<Duration> = ContinuousClock()
@@ -43,7 +43,7 @@ package actor Consumer {
         self.keys = keys
         self.queueClock = queueClock
         self.share = share
-        self.reluctance = reluctance
+        self.pauseReason = pauseReason
         self.metrics = metrics
         self.logger = logger
         self.clock = clock
@@ -137,9 +137,9 @@ package actor Consumer {
 
     /// Takes one step; false when there is nothing to do until something changes.
     private func fetchNow() async throws -> Bool {
-        let reason = self.reluctance()
-        if await self.registry.takeDoubt(lane: self.lease.lane.number) { self.machine.failed() }
-        switch self.machine.next(isReluctant: reason != nil) {
+        let reason = self.pauseReason()
+        if await self.registry.takeNeedsReconciliation(lane: self.lease.lane.number) { self.machine.failed() }
+        switch self.machine.next(isPaused: reason != nil) {
         case .wait:
             self.problem = reason
             return false

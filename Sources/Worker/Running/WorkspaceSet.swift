@@ -114,7 +114,7 @@ package actor WorkspaceSet {
         let pipeline = self.pipeline
         let workspace = Workspace(
             id: id, concurrency: self.concurrency, capacity: self.capacity, work: { await pipeline.process($0) },
-            giveBack: { await pipeline.giveBack($0) })
+            release: { await pipeline.release($0) })
         self.members[id] = workspace
         if let supervisor = self.supervisor { await self.start(workspace, under: supervisor) }
         return workspace
@@ -123,7 +123,7 @@ package actor WorkspaceSet {
 
 extension JobPipeline {
     /// Hands deliveries back to the queue unrun, not counted as attempts; does not wait until that is written.
-    package func giveBack(_ deliveries: [Delivery]) async {
+    package func release(_ deliveries: [Delivery]) async {
         for delivery in deliveries {
             self.writers.write(
                 Completion(

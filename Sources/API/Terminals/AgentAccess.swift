@@ -7,7 +7,7 @@ internal import Jobs
 internal import ShimProtocol
 
 /// An agent of this node that a principal may see: found by its job, which must be the workspace's.
-struct AgentDoor: Sendable {
+struct AgentAccess: Sendable {
     let job: JobRecord
     let directory: AgentDirectory
     let generation: Int
@@ -20,7 +20,7 @@ struct AgentDoor: Sendable {
     private static let receiptTimeout = 10
 
     /// Throws a `Problem` when there is none, or it runs elsewhere.
-    static func find(_ id: JobID, for principal: Principal, _ services: APIServices) async throws -> AgentDoor {
+    static func find(_ id: JobID, for principal: Principal, _ services: APIServices) async throws -> AgentAccess {
         guard let job = try await services.store.job(id, in: principal.workspace), job.action == Self.action else {
             throw Self.noSuchAgent
         }
@@ -33,7 +33,7 @@ struct AgentDoor: Sendable {
             }
             throw Problem(.conflict, "the agent has not begun: its job is \(job.state.rawValue)")
         }
-        return AgentDoor(
+        return AgentAccess(
             job: job, directory: directory, generation: generation, services: services, principal: principal)
     }
 

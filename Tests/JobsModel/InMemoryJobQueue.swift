@@ -1,4 +1,5 @@
 package import Domain
+@testable package import Jobs
 
 /// The job queue within one process: `QueueMachine` with a mailbox. It keeps nothing when the process ends, so it is for
 /// tests and tools, not for jobs that must not be lost.
@@ -106,12 +107,12 @@ package actor InMemoryJobQueue: JobQueue {
         self.machine.deadLetter(id, in: workspace)
     }
 
-    package func requeue(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) -> LetterAnswer {
+    package func requeue(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) -> DeadLetterResult {
         defer { self.ring() }
         return self.machine.requeue(id, in: workspace, auditEvent: auditEvent, at: self.now())
     }
 
-    package func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) -> LetterAnswer {
+    package func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) -> DeadLetterResult {
         self.machine.drop(id, in: workspace, auditEvent: auditEvent)
     }
 

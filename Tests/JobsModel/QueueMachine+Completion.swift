@@ -1,4 +1,5 @@
 package import Domain
+@testable package import Jobs
 
 /// Out of the queue: outcomes, and what people do to jobs and workspaces.
 extension QueueMachine {
@@ -28,7 +29,7 @@ extension QueueMachine {
         case .completed, .cancelled, .discarded, .unresolved:
             record.ended = now
             if completion.end == .discarded || completion.end == .unresolved {
-                self.bury(stream, entry, record, at: now)
+                self.add_dead_letter(stream, entry, record, at: now)
             }
             if let job = entry.job { self.ended(job, completion.end.state) }
         case .released:
@@ -44,7 +45,7 @@ extension QueueMachine {
         if !completion.auditEvent.isEmpty { self.audit.append(completion.auditEvent) }
     }
 
-    private mutating func bury(_ stream: StreamName, _ entry: Entry, _ record: StoredRecord, at now: UInt64) {
+    private mutating func add_dead_letter(_ stream: StreamName, _ entry: Entry, _ record: StoredRecord, at now: UInt64) {
         let letter = Letter(
             id: self.nextEntryID(at: now), job: entry.job, priority: stream.priority, envelope: entry.envelope,
             record: record,
@@ -107,7 +108,7 @@ extension QueueMachine {
 
     package mutating func requeue(
         _ job: JobID, in workspace: WorkspaceID, auditEvent: [UInt8], at now: UInt64
-    ) -> LetterAnswer {
+    ) -> DeadLetterResult {
         guard let letter = self.letter(job, in: workspace) else { return .absent }
         guard letter.record.state != .unresolved else { return .isUnresolved }
         if let digest = letter.unique {
@@ -133,7 +134,7 @@ extension QueueMachine {
         self.audit.append(auditEvent)
     }
 
-    package mutating func drop(_ job: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) -> LetterAnswer {
+    package mutating func drop(_ job: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) -> DeadLetterResult {
         guard let letter = self.letter(job, in: workspace) else { return .absent }
         guard letter.record.state != .unresolved else { return .isUnresolved }
         self.dead[workspace]?.removeAll { $0.id == letter.id }

@@ -70,7 +70,7 @@ package actor LeaseKeeper {
         let consequence = self.machine.renewed(
             at: now, dead: renewal.dead, here: asked.count, there: renewal.held)
         for job in renewal.cancelled { await self.registry.cancel(job, .user) }
-        if consequence.mayHoldUnknown { await self.registry.doubt(lane: self.lease.lane.number) }
+        if consequence.mayHoldUnknown { await self.registry.requireReconciliation(lane: self.lease.lane.number) }
         if consequence.mayBeLost { try await self.dropLostRuns(asked, gap: consequence.gap) }
         for name in consequence.rescue { try await self.rescue(name) }
     }

@@ -57,7 +57,7 @@ package actor Node {
         let store = try LanedJobStore(
             clients: self.lanes.map { ($0.commands, $0.blocking) }, limits: configuration.limits)
         let keys = WorkspaceKeyring(queue: store, master: master)
-        let census = AgentCensus(metrics: metrics)
+        let census = AgentRegistry(metrics: metrics)
         let commands = CommandRunner(configuration: configuration.agents, processID: processID)
         let handlers = ActionHandlers(
             bundle: policy.bundle, commands: commands,
@@ -83,7 +83,7 @@ package actor Node {
             Consumer(
                 lease: lane.lease, registry: registry, keys: keys, queueClock: queueClock,
                 share: configuration.workspaceConcurrency,
-                reluctance: { stormGuard.isStorm ? Self.stormText(stormGuard) : gate?.reluctance },
+                pauseReason: { stormGuard.isStorm ? Self.stormText(stormGuard) : gate?.pauseReason },
                 dispatch: { await workspaces.dispatch($0) }, metrics: jobMetrics, logger: logger, clock: clock)
         }
         let scheduler = Scheduler(
@@ -165,7 +165,7 @@ package actor Node {
     /// Stops: no new claims, running jobs finish within the grace, the rest is handed back. `run` is to be
     /// cancelled when this returns.
     package func stop(grace: Duration? = nil) async {
-        guard !self.isDraining else { return await self.hurry() }
+        guard !self.isDraining else { return await self.cancelRunningJobs() }
         self.isDraining = true
         let grace = grace ?? self.configuration.grace
         let running = await self.registry.count
@@ -174,7 +174,7 @@ package actor Node {
         await self.workspaces.drain()
         await self.waitUntilIdle(atMost: grace)
         if await self.registry.count > 0 {
-            await self.hurry()
+            await self.cancelRunningJobs()
             await self.waitUntilIdle(atMost: self.configuration.agents.stopTimeout + .seconds(5))
         }
         let left = await self.registry.count
@@ -187,7 +187,7 @@ package actor Node {
     }
 
     /// Ends the running jobs now; they are handed back. Without Redis there is nothing to wait for then.
-    package func hurry() async {
+    package func cancelRunningJobs() async {
         await self.registry.cancelAll(.drain)
         for lane in self.lanes where await lane.commands.state != .connected {
             await self.registry.stopWaitingUntilIdle()

@@ -1,4 +1,5 @@
 package import Domain
+@testable package import Jobs
 
 /// To the nodes: claims, leases, take-overs, what is due.
 extension QueueMachine {

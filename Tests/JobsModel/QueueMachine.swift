@@ -1,4 +1,5 @@
 package import Domain
+@testable package import Jobs
 
 /// The queue's decisions, pure: the same as those of the functions in Redis, over values in memory. Time comes in with
 /// each call, in milliseconds since the epoch; nothing waits.

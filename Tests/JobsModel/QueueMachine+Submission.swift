@@ -1,4 +1,5 @@
 internal import Domain
+@testable package import Jobs
 
 /// Into the queue.
 extension QueueMachine {

@@ -43,11 +43,11 @@ struct FetchMachine: Hashable {
     mutating func forgotten() { self.hasJoined = false }
 
     /// A reluctant node claims nothing.
-    mutating func next(isReluctant: Bool) -> Step {
+    mutating func next(isPaused: Bool) -> Step {
         if self.isDraining { return .wait }
         if !self.hasJoined { return .join }
         if self.mayHoldUnknown { return .askHeld(fence: self.claims + 1) }
-        guard !isReluctant, !self.isLineEmpty else { return .wait }
+        guard !isPaused, !self.isLineEmpty else { return .wait }
         self.claims += 1
         self.hasRungSince = false
         return .claim(number: self.claims)

@@ -27,13 +27,13 @@ struct LeaseMachine {
     /// Eight in a term: a dead node is then suspected, given the time for a renewal, and its jobs taken over, all within
     /// ten seconds after the end of a lease of thirty.
     private var interval: Duration { self.term / 8 }
-    private var patience: Duration { self.interval + Self.slack }
+    private var suspicionTime: Duration { self.interval + Self.slack }
 
     mutating func began(at now: Duration) { self.steadySince = now }
 
     func isRenewalDue(at now: Duration) -> Bool {
         now - (self.renewedAt ?? self.steadySince) >= self.interval
-            || self.mayJudge(at: now) && self.suspects.values.contains { now - $0 >= self.patience }
+            || self.mayJudge(at: now) && self.suspects.values.contains { now - $0 >= self.suspicionTime }
     }
 
     /// After an outage every node's lease looks over. Who has not renewed in peace for a whole term does not judge the
@@ -49,7 +49,7 @@ struct LeaseMachine {
         // After the queue's clock went forward those who live renew soon, so that nobody is judged at first sight.
         let earlier = self.suspects
         self.suspects = Dictionary(dead.map { ($0, earlier[$0] ?? now) }) { first, _ in first }
-        let rescue = self.mayJudge(at: now) ? dead.filter { now - (self.suspects[$0] ?? now) >= self.patience } : []
+        let rescue = self.mayJudge(at: now) ? dead.filter { now - (self.suspects[$0] ?? now) >= self.suspicionTime } : []
         return Consequence(
             gap: gap, mayBeLost: gap > self.term, mayHoldUnknown: there > here, rescue: rescue)
     }

@@ -23,7 +23,7 @@ struct NodeTree {
     static let heartbeatLimit = Duration.seconds(30)
 
     /// More than a connection attempt or a last write may take (five seconds each), so that neither looks leaked.
-    static let patience = ShutdownPolicy.timeout(.seconds(12))
+    static let shutdownTimeout = ShutdownPolicy.timeout(.seconds(12))
 
     static let backoff = RestartBackoff(
         first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(120))
@@ -104,7 +104,7 @@ struct NodeTree {
         let clock = self.environment.clock
         return [
             ChildSpecification(
-                id: "completions" + lane.suffix, shutdown: Self.patience, backoff: Self.backoff,
+                id: "completions" + lane.suffix, shutdown: Self.shutdownTimeout, backoff: Self.backoff,
                 heartbeatLimit: Self.heartbeatLimit
             ) { child in
                 child.ready()

@@ -1,0 +1,261 @@
+-- A multiple of 256, so that ids with the same first five bytes share a bucket.
+local BUCKET_MS = 614400
+local DEAD_LIMIT = 10000
+local NEWEST_LIMIT = 10000
+local FOREVER = 9007199254740991
+
+local function redis_ms()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+local function now_ms() @NOW@ end
+
+-- 'orc:{l0}:lane' -> 'orc:{l0}:'
+local function prefix(keys) return string.sub(keys[1], 1, -5) end
+
+-- A stream is named by its suffix, 'acme:s:2': its workspace and its level of urgency.
+local function stream_of(P, suffix) return P .. 'w:' .. suffix end
+local function workspace_of(suffix) return string.sub(suffix, 1, -5) end
+local function level_of(suffix) return string.sub(suffix, -1) end
+
+local function millis(bytes)
+  local a, b, c, d, e, f = string.byte(bytes, 1, 6)
+  return ((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f
+end
+
+-- A number in six bytes, the first the most significant.
+local function uint48(number)
+  local out = {}
+  for i = 6, 1, -1 do
+    out[i] = string.char(number % 256)
+    number = math.floor(number / 256)
+  end
+  return table.concat(out)
+end
+
+-- Records. 1: state's letter; 2-7: when it ended, in ms; 8-11: how long it ran; 12: failures; 13: crashes;
+-- 14-15: length of the reason, and the reason; then action, node and tags, each behind its length in a byte;
+-- the rest is the sealed result. Letters: s a r c x d u, see JobState.
+local NEVER = '\0\0\0\0\0\0'
+local function state_of(record) return string.sub(record, 1, 1) end
+local ENDED = {c = true, x = true, d = true, u = true}
+local function has_ended(letter) return ENDED[letter] end
+local function with_state(record, letter, ended) return letter .. ended .. string.sub(record, 8) end
+local function reason_end(record)
+  local a, b = string.byte(record, 14, 15)
+  return 15 + a * 256 + b
+end
+local function with_reason(record, reason)
+  return string.sub(record, 1, 13) .. string.char(math.floor(#reason / 256), #reason % 256) .. reason ..
+    string.sub(record, reason_end(record) + 1)
+end
+-- Where the result begins.
+local function result_start(record)
+  local i = reason_end(record) + 1
+  for _ = 1, 3 do i = i + 1 + string.byte(record, i) end
+  return i
+end
+-- As if it had never run: no times, tries, reason, node or result.
+local function reset_record(record)
+  local i = reason_end(record) + 1
+  local action = string.sub(record, i, i + string.byte(record, i))
+  i = i + #action
+  i = i + 1 + string.byte(record, i)
+  local tags = string.sub(record, i, i + string.byte(record, i))
+  return 'a' .. NEVER .. string.char(0, 0, 0, 0, 0, 0, 0, 0) .. action .. string.char(0) .. tags
+end
+
+-- A job's record lies in the bucket of the time that its id carries.
+local function record_key(P, ws, job)
+  return P .. 'w:' .. ws .. ':r:' .. string.format('%d', math.floor(millis(job) / BUCKET_MS))
+end
+
+-- Records are collected by bucket and written with one command a bucket: many fields a command is what
+-- Redis does cheapest. Most jobs of a batch share their first bytes, and so their bucket.
+local function new_batch() return {keys = {}, buckets = {}} end
+local function put_record(batch, P, ws, job, record)
+  local keys = batch.keys[ws]
+  if not keys then
+    keys = {}
+    batch.keys[ws] = keys
+  end
+  local memo = string.sub(job, 1, 5)
+  local key = keys[memo]
+  if not key then
+    key = record_key(P, ws, job)
+    keys[memo] = key
+  end
+  local fields = batch.buckets[key]
+  if not fields then
+    fields = {}
+    batch.buckets[key] = fields
+  end
+  fields[#fields + 1] = job
+  fields[#fields + 1] = record
+end
+
+local function write_records(batch, retention)
+  for key, fields in pairs(batch.buckets) do
+    redis.call('HSET', key, unpack(fields))
+    -- Kept for as long after the last that was written: ends count, and not submissions.
+    local life = retention + BUCKET_MS
+    if redis.call('PEXPIRE', key, life, 'NX') == 0 then redis.call('PEXPIRE', key, life, 'GT') end
+  end
+end
+
+local function get_record(P, ws, job) return redis.call('HGET', record_key(P, ws, job), job) end
+-- For how long buckets are kept where the call does not say; the nodes note it.
+local function life_of(P) return tonumber(redis.call('GET', P .. 'retention') or 86400000) + BUCKET_MS end
+local function set_record(P, ws, job, record)
+  local key = record_key(P, ws, job)
+  redis.call('HSET', key, job, record)
+  redis.call('PEXPIRE', key, life_of(P), 'GT')
+end
+
+local function exists(P, name) return redis.call('EXISTS', P .. name) == 1 end
+
+-- Puts a workspace in line for its turn; idle nodes hear the bell when the line was empty of it. One that
+-- waits for its limits is put there by what ends that wait.
+local function enqueue_workspace(P, ws)
+  if redis.call('ZADD', P .. 'ready', 'NX', redis.call('INCR', P .. 'turn'), ws) == 1 then
+    redis.call('XADD', P .. 'bell', 'MAXLEN', '~', '64', '*', 's', '1')
+  end
+end
+local function mark_level_ready(P, ws, level)
+  local levels = redis.call('HGET', P .. 'levels', ws) or ''
+  if not string.find(levels, level, 1, true) then
+    local all = ''
+    for _, l in ipairs({'1', '2', '3'}) do
+      if l == level or string.find(levels, l, 1, true) then all = all .. l end
+    end
+    redis.call('HSET', P .. 'levels', ws, all)
+  end
+  if not redis.call('ZSCORE', P .. 'parked', ws) then enqueue_workspace(P, ws) end
+end
+local function unpark(P, ws)
+  if redis.call('ZREM', P .. 'parked', ws) == 1 and redis.call('HEXISTS', P .. 'levels', ws) == 1 then
+    enqueue_workspace(P, ws)
+  end
+end
+
+-- Entries. Each has one field: the job's id of 16 bytes, then the envelope.
+local function add_entry(P, suffix, value)
+  redis.call('XADD', stream_of(P, suffix), '*', 'e', value)
+  redis.call('INCR', P .. 'depth')
+end
+local function value_of(entry) return entry[2][1] == 'e' and entry[2][2] or '' end
+-- Jobs that wait for their time, by workspace, so that they can be bounded.
+local function count_delayed(P, ws, change)
+  if redis.call('HINCRBY', P .. 'delayed', ws, change) <= 0 then redis.call('HDEL', P .. 'delayed', ws) end
+end
+local function drop_entry(P, suffix, id)
+  redis.call('XACK', stream_of(P, suffix), 'workers', id)
+  redis.call('XDEL', stream_of(P, suffix), id)
+end
+
+-- Leases: a node's running hash tells which entry each job runs from. The key of a lease is the job's id; an
+-- entry that repeats a held job, and one without a job's id, have keys of their own.
+local function lease_key(value, suffix, id, is_repeated)
+  if #value < 16 then return '#' .. suffix .. '|' .. id end
+  local job = string.sub(value, 1, 16)
+  return is_repeated and job .. '#' .. id or job
+end
+local function job_of(lease)
+  if #lease == 16 then return lease end
+  return string.byte(lease) == 35 and '' or string.sub(lease, 1, 16)
+end
+-- 'acme:s:2|17-0' -> 'acme:s:2', '17-0'
+local function split_token(token) return string.match(token, '^([^|]*)|([^|]*)$') end
+
+-- How many of a workspace's jobs run, over all nodes.
+local function count_active(P, changes)
+  local names = {}
+  for ws in pairs(changes) do names[#names + 1] = ws end
+  if #names > 1 then table.sort(names) end
+  for _, ws in ipairs(names) do
+    local change = changes[ws]
+    if change ~= 0 and redis.call('HINCRBY', P .. 'active', ws, change) <= 0 then
+      redis.call('HDEL', P .. 'active', ws)
+    end
+    -- Who waits for its rate goes on waiting.
+    if change < 0 and tonumber(redis.call('ZSCORE', P .. 'parked', ws) or 0) == FOREVER then unpark(P, ws) end
+  end
+end
+
+-- Nil when this incarnation holds the node's name, else the error to answer.
+local function not_current(P, node, inc)
+  local current = redis.call('HGET', P .. 'node:' .. node, 'inc')
+  if current == inc then return nil end
+  if not current then return redis.error_reply('ORCGONE this Redis does not know the node; it must join again') end
+  return redis.error_reply('ORCSTALE this node was replaced by a newer incarnation')
+end
+
+-- At maxmemory Redis refuses what may need memory; only new submissions may be refused then, because the
+-- rest is what frees it.
+local function register(name, flags, callback)
+  redis.register_function{function_name = 'orc@V@_' .. name, callback = callback, flags = flags}
+end
+local DRAIN = {'allow-oom'}
+local READ = {'no-writes'}
+
+-- Redis keeps a small hash as a list that it searches from the front: with 512 leases that was a fifth of
+-- all its work. One value beyond 64 bytes makes it a table for good (hash-max-listpack-value).
+local SENTINEL = '_'
+local SENTINEL_VALUE = '.................................................................'
+
+-- Lease keys and tokens of a running hash, in turn; in the order of the entries.
+local function leases_of(run)
+  local all, out = redis.call('HGETALL', run), {}
+  for i = 1, #all, 2 do
+    if all[i] ~= SENTINEL then out[#out + 1] = {all[i], all[i + 1]} end
+  end
+  table.sort(out, function(a, b) return a[2] < b[2] end)
+  return out
+end
+
+local function held_count(run)
+  local count = redis.call('HLEN', run)
+  return count > 0 and redis.call('HEXISTS', run, SENTINEL) == 1 and count - 1 or count
+end
+
+-- The node that runs the job now, or false.
+local function runner_of(P, job)
+  for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
+    if redis.call('HEXISTS', P .. 'run:' .. node, job) == 1 then return node end
+  end
+  return false
+end
+
+-- 'failures:crashes' of a job that had any.
+local function tries_of(P, job)
+  local text = redis.call('HGET', P .. 'tries', job)
+  if not text then return 0, 0 end
+  local f, c = string.match(text, '^(%d+):(%d+)$')
+  return tonumber(f) or 0, tonumber(c) or 0
+end
+
+-- What is kept of jobs beside their records goes when they end. Most have none of it, so whether anybody has
+-- is asked once a call.
+local function keepsakes(P)
+  return {
+    tries = exists(P, 'tries'), cancel = exists(P, 'cancel'), unique = exists(P, 'unique'),
+    progress = exists(P, 'progress'), waiters = exists(P, 'waiters'),
+  }
+end
+local function ended(P, has, job, letter)
+  if has.tries then redis.call('HDEL', P .. 'tries', job) end
+  if has.progress then redis.call('HDEL', P .. 'progress', job) end
+  if has.cancel and redis.call('HDEL', P .. 'cancel', job) == 1 then
+    redis.call('SREM', P .. 'cancelling', job)
+  end
+  -- What waits for a person may yet run: nobody else takes its place.
+  local unique = has.unique and letter ~= 'u' and redis.call('HGET', P .. 'unique', job)
+  if unique then
+    redis.call('HDEL', P .. 'unique', job)
+    redis.call('HDEL', P .. 'w:' .. string.sub(unique, 17) .. ':u', string.sub(unique, 1, 16))
+  end
+  if has.waiters and redis.call('ZREM', P .. 'waiters', job) == 1 then
+    redis.call('RPUSH', P .. 'done:' .. job, letter)
+    redis.call('PEXPIRE', P .. 'done:' .. job, 60000)
+  end
+end

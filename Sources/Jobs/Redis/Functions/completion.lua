@@ -1,0 +1,103 @@
+-- The dead letters of a workspace: entries 'k' kind ('d' given up, 'u' waits for a decision), 's' level,
+-- 'v' value, 'x' record, 'q' the unique key that it had; found by their job in the hash beside. Of too many the
+-- oldest goes, but none that somebody has to decide about.
+local function add_dead_letter(P, suffix, job, value, record, letter)
+  local ws = workspace_of(suffix)
+  local key = P .. 'w:' .. ws .. ':dead'
+  if redis.call('XLEN', key) >= DEAD_LIMIT then
+    -- One by one: a letter may hold much, and mostly the first will do.
+    local from, looked, is_done = '-', 0, false
+    while not is_done and looked < 256 do
+      local oldest = redis.call('XRANGE', key, from, '+', 'COUNT', 1)[1]
+      if not oldest then break end
+      local fields = {}
+      for i = 1, #oldest[2], 2 do fields[oldest[2][i]] = oldest[2][i + 1] end
+      if fields['k'] ~= 'u' then
+        redis.call('XDEL', key, oldest[1])
+        redis.call('HDEL', P .. 'w:' .. ws .. ':d', string.sub(fields['v'] or '', 1, 16))
+        redis.call('HINCRBY', P .. 'counts', 'buried', 1)
+        is_done = true
+      end
+      from, looked = '(' .. oldest[1], looked + 1
+    end
+  end
+  local unique = letter == 'd' and job ~= '' and redis.call('HGET', P .. 'unique', job)
+  local id = redis.call('XADD', key, '*', 'k', letter, 's', level_of(suffix), 'v', value, 'x', record,
+    unpack(unique and {'q', string.sub(unique, 1, 16)} or {}))
+  if job ~= '' then redis.call('HSET', P .. 'w:' .. ws .. ':d', job, id) end
+end
+
+-- node, incarnation, retention; then for each stretch of a stream: suffix, count, and for each job: lease key,
+-- entry id, record (its state's letter says what happens), audit event, and what is needed where the entry goes
+-- elsewhere: its value, for 'r' behind the delay in ms and a bar
+-- -> for each: 1 written | 0 fenced
+register('finish', DRAIN, function(keys, args)
+  local P = prefix(keys)
+  local node, retention = args[1], tonumber(args[3])
+  local run = P .. 'run:' .. node
+  local is_current = not_current(P, node, args[2]) == nil
+  local now = now_ms()
+  local stamp = uint48(now)
+  local has = keepsakes(P)
+  local out, audit, done, gone, records, active = {}, {}, {}, {}, new_batch(), {}
+  local i = 4
+  while i < #args do
+    local suffix, count = args[i], tonumber(args[i + 1])
+    i = i + 2
+    local ws = workspace_of(suffix)
+    local leases, ids, stretch = {}, {}, suffix .. '|'
+    for n = 1, count do leases[n] = args[i + (n - 1) * 5] end
+    local tokens = is_current and redis.call('HMGET', run, unpack(leases)) or {}
+    for n = 1, count do
+      local lease, id, record, event, extra = leases[n], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
+      i = i + 5
+      if done[lease] or tokens[n] ~= stretch .. id then
+        out[#out + 1] = 0
+      else
+        out[#out + 1] = 1
+        done[lease] = true
+        gone[#gone + 1] = lease
+        ids[#ids + 1] = id
+        local job, letter = job_of(lease), state_of(record)
+        if ENDED[letter] then
+          record = with_state(record, letter, stamp)
+          if letter == 'd' or letter == 'u' then add_dead_letter(P, suffix, job, extra, record, letter) end
+          if job ~= '' then ended(P, has, job, letter) end
+        elseif letter == 'a' then
+          add_entry(P, suffix, extra)
+          mark_level_ready(P, ws, level_of(suffix))
+        else
+          local bar = string.find(extra, '|', 1, true)
+          redis.call('HSET', P .. 'tries', job, string.byte(record, 12) .. ':' .. string.byte(record, 13))
+          redis.call('ZADD', P .. 'due', string.format('%d', now + tonumber(string.sub(extra, 1, bar - 1))),
+            suffix .. '|' .. string.sub(extra, bar + 1))
+          count_delayed(P, ws, 1)
+        end
+        if job ~= '' then put_record(records, P, ws, job, record) end
+        if #event > 0 then
+          audit[#audit + 1] = 'e'
+          audit[#audit + 1] = event
+        end
+      end
+    end
+    if #ids > 0 then
+      redis.call('XACK', stream_of(P, suffix), 'workers', unpack(ids))
+      redis.call('XDEL', stream_of(P, suffix), unpack(ids))
+      active[ws] = (active[ws] or 0) - #ids
+    end
+  end
+  if #gone > 0 then redis.call('HDEL', run, unpack(gone)) end
+  write_records(records, retention)
+  count_active(P, active)
+  if #audit > 0 then redis.call('XADD', P .. 'audit', '*', unpack(audit)) end
+  return out
+end)
+
+-- Notes how far a job is that this node runs. node, incarnation, job id, percent, text -> 1 | 0
+register('progress', {}, function(keys, args)
+  local P = prefix(keys)
+  if not_current(P, args[1], args[2]) then return 0 end
+  if redis.call('HEXISTS', P .. 'run:' .. args[1], args[3]) == 0 then return 0 end
+  redis.call('HSET', P .. 'progress', args[3], string.format('%d:%d:', now_ms(), tonumber(args[4])) .. args[5])
+  return 1
+end)

@@ -1,0 +1,149 @@
+-- retention, idempotency ttl, stream limit; then for each request:
+-- workspace, job id, request digest, params digest, level, record, envelope, audit event, not before (ms, 0:
+-- now; below 10^11 it is a delay, else a time), extras ('u=<hex>;' unique key's digest, 't=a,b;' tags,
+-- 'k=<schedule>:<ms>;' the tick that it is for)
+-- -> for each: 0 accepted | 1 duplicate | 2 conflict | 3 full | 4 unique key taken | 5 quarantined, job id,
+-- state's letter
+register('submit', {}, function(keys, args)
+  local P = prefix(keys)
+  local now = now_ms()
+  local retention, ttl, limit = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
+  -- Request ids lie in hashes by half their lifetime, which pass away whole; which of them is past its time
+  -- says the time in the job's id.
+  local half = ttl / 2
+  local period = math.floor(now / half)
+  local function idem_key(ws, back) return P .. 'w:' .. ws .. ':i:' .. string.format('%d', period - back) end
+  local out, audit, records, newest, fresh, later = {}, {}, new_batch(), {}, {}, {}
+  local requests, lengths, ready, tagged, added, hits, refused = {}, {}, {}, {}, 0, 0, 0
+  local delayed, delays = {}, {}
+
+  -- One look-up a workspace and period for the whole batch.
+  local asked, prior = {}, {}
+  for i = 4, #args, 10 do
+    local ws = args[i]
+    asked[ws] = asked[ws] or {}
+    table.insert(asked[ws], args[i + 2])
+  end
+  for ws, digests in pairs(asked) do
+    prior[ws] = {}
+    -- The next period too: after a fail-over the clock may stand a little earlier than before.
+    for back = 2, -1, -1 do
+      local found = redis.call('HMGET', idem_key(ws, back), unpack(digests))
+      for n, value in ipairs(found) do
+        if value and millis(value) > now - ttl then prior[ws][digests[n]] = value end
+      end
+    end
+  end
+
+  local has_quarantine = redis.call('HLEN', P .. 'quarantine') > 0
+  for i = 4, #args, 10 do
+    local ws, job, request, params, level = args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
+    local suffix = ws .. ':s:' .. level
+    local extras = args[i + 9]
+    local before = prior[ws][request]
+    local unique, taken, tick_name, tick
+    if #extras > 0 and not before then
+      unique = string.match(extras, 'u=(%x+);')
+      if unique then
+        unique = string.gsub(unique, '%x%x', function(hex) return string.char(tonumber(hex, 16)) end)
+        taken = redis.call('HGET', P .. 'w:' .. ws .. ':u', unique)
+      end
+      tick_name, tick = string.match(extras, 'k=([^:;]+):(%d+);')
+    end
+    local function state_now(id)
+      local record = not fresh[id] and get_record(P, ws, id)
+      return fresh[id] or record and state_of(record) or ''
+    end
+    if before then
+      local first = string.sub(before, 1, 16)
+      if string.sub(before, 17) == params then
+        hits = hits + 1
+        out[#out + 1] = {1, first, state_now(first)}
+      else
+        out[#out + 1] = {2, first, ''}
+      end
+    elseif tick and tonumber(redis.call('HGET', P .. 'ticks', tick_name) or 0) >= tonumber(tick) then
+      hits = hits + 1
+      out[#out + 1] = {1, job, ''}
+    elseif has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1 then
+      out[#out + 1] = {5, job, ''}
+    elseif taken then
+      out[#out + 1] = {4, taken, state_now(taken)}
+    else
+      local time = tonumber(args[i + 8])
+      if time > 0 and time < 100000000000 then time = now + time end
+      local state = time > now and 's' or 'a'
+      lengths[suffix] = lengths[suffix] or redis.call('XLEN', stream_of(P, suffix))
+      if state == 's' then delayed[ws] = delayed[ws] or tonumber(redis.call('HGET', P .. 'delayed', ws) or 0) end
+      if lengths[suffix] >= limit or state == 's' and delayed[ws] >= limit then
+        refused = refused + 1
+        out[#out + 1] = {3, job, ''}
+      else
+        local idem = idem_key(ws, 0)
+        prior[ws][request] = job .. params
+        requests[idem] = requests[idem] or {}
+        table.insert(requests[idem], request)
+        table.insert(requests[idem], job .. params)
+        put_record(records, P, ws, job, state .. string.sub(args[i + 5], 2))
+        if state == 's' then
+          local key = record_key(P, ws, job)
+          later[key] = math.max(later[key] or 0, time)
+          redis.call('ZADD', P .. 'due', time, suffix .. '|' .. job .. args[i + 6])
+          delayed[ws] = delayed[ws] + 1
+          delays[ws] = (delays[ws] or 0) + 1
+        else
+          redis.call('XADD', stream_of(P, suffix), '*', 'e', job .. args[i + 6])
+          lengths[suffix] = lengths[suffix] + 1
+          added = added + 1
+          if not ready[suffix] then
+            ready[suffix] = true
+            ready[#ready + 1] = suffix
+          end
+        end
+        if unique then
+          redis.call('HSET', P .. 'w:' .. ws .. ':u', unique, job)
+          redis.call('HSET', P .. 'unique', job, unique .. ws)
+        end
+        if tick then redis.call('HSET', P .. 'ticks', tick_name, tick) end
+        local list = P .. 'w:' .. ws .. ':n'
+        newest[list] = newest[list] or {}
+        table.insert(newest[list], job)
+        for tag in string.gmatch(string.match(extras, 't=([^;]*);') or '', '[^,]+') do
+          local key = P .. 'w:' .. ws .. ':t:' .. tag
+          newest[key] = newest[key] or {}
+          table.insert(newest[key], job)
+          tagged[key] = math.max(tagged[key] or 0, time)
+        end
+        fresh[job] = state
+        audit[#audit + 1] = 'e'
+        audit[#audit + 1] = args[i + 7]
+        out[#out + 1] = {0, job, state}
+      end
+    end
+  end
+  for key, fields in pairs(requests) do
+    redis.call('HSET', key, unpack(fields))
+    redis.call('PEXPIREAT', key, string.format('%d', (period + 1) * half + ttl))
+  end
+  write_records(records, retention)
+  for key, time in pairs(later) do
+    -- A job that waits for days has its record until it has run and been kept.
+    redis.call('PEXPIRE', key, time - now + retention + BUCKET_MS, 'GT')
+  end
+  for list, jobs in pairs(newest) do
+    if redis.call('LPUSH', list, unpack(jobs)) > NEWEST_LIMIT * 1.1 then
+      redis.call('LTRIM', list, 0, NEWEST_LIMIT - 1)
+    end
+  end
+  for list, time in pairs(tagged) do
+    local life = math.max(time - now, 0) + retention + BUCKET_MS
+    if redis.call('PTTL', list) < life then redis.call('PEXPIRE', list, life) end
+  end
+  for _, suffix in ipairs(ready) do mark_level_ready(P, workspace_of(suffix), level_of(suffix)) end
+  for ws, count in pairs(delays) do count_delayed(P, ws, count) end
+  if added > 0 then redis.call('INCRBY', P .. 'depth', added) end
+  if hits > 0 then redis.call('HINCRBY', P .. 'counts', 'duplicates', hits) end
+  if refused > 0 then redis.call('HINCRBY', P .. 'counts', 'refused', refused) end
+  if #audit > 0 then redis.call('XADD', P .. 'audit', '*', unpack(audit)) end
+  return out
+end)
