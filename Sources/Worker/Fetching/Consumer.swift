@@ -63,6 +63,8 @@ package actor Consumer {
         self.problem = "the consumer has not fetched yet"
         child.ready()
         defer { if self.problem == nil { self.problem = "the consumer does not run" } }
+        // An earlier run may have ended while it waited for a slot.
+        await self.registry.withdraw(lane: self.lease.lane.number)
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.listen() }
@@ -125,6 +127,7 @@ package actor Consumer {
             } catch let error as JobQueueError where error.isPassing {
                 self.machine.failed()
                 self.problem = error.message
+                await self.registry.withdraw(lane: self.lease.lane.number)
                 child.dependencyAway(error.message)
                 try await self.clock.sleep(for: Self.outagePause)
             } catch let error as JobQueueError where error.code == .unknownNode {
@@ -142,6 +145,7 @@ package actor Consumer {
         switch self.machine.next(isPaused: reason != nil) {
         case .wait:
             self.problem = reason
+            await self.registry.withdraw(lane: self.lease.lane.number)
             return false
         case .join:
             try await self.join()
