@@ -89,9 +89,9 @@ let package = Package(
                 nioHTTP1,
                 logging, coreMetrics,
             ]),
-        module("Audit", ["Domain", "Cryptography"]),
+        module("Audit", ["Domain"]),
         module(
-            "Jobs", ["Domain", "Cryptography", "Redis"],
+            "Jobs", ["Domain", "Cryptography", "Redis", nioPosix, logging, coreMetrics],
             resources: [
                 .embedInCode("Redis/Functions/common.lua"), .embedInCode("Redis/Functions/submission.lua"),
                 .embedInCode("Redis/Functions/delivery.lua"), .embedInCode("Redis/Functions/completion.lua"),
@@ -107,22 +107,22 @@ let package = Package(
                 coreMetrics, subprocess, systemPackage,
             ]),
 
-        // L3: the node
+        // L3: the way in, and the windows
+        module("Intake", ["Audit", "Cryptography", "Domain", "Jobs", "Policy", "Redaction"]),
         module("Telemetry", ["Domain", nioCore, nioPosix, nioHTTP1, logging, coreMetrics]),
+
+        // L4: the node and its front, which do not know each other
         module(
             "Worker",
             [
-                "CLinux", "Domain", "Cryptography", "Redaction", "Supervision", "Redis", "Sandboxing", "Policy",
-                "Audit",
-                "Jobs", "Workspaces", "Agents", nioPosix, logging, coreMetrics,
+                "Agents", "Audit", "Cryptography", "Domain", "Intake", "Jobs", "Policy", "Redis", "ShimProtocol",
+                "Supervision", "Workspaces", nioPosix, logging, coreMetrics,
             ]),
-
-        // L4: the front of the node, above Worker, whose way of submitting it shares with the command line
         module(
             "API",
             [
                 "Domain", "Cryptography", "TransportSecurity", "Redis", "Policy", "Credentials", "Audit", "Jobs",
-                "Agents", "ShimProtocol", "Supervision", "Worker", nioCore, nioPosix, nioHTTP1, nioWebSocket,
+                "Agents", "Intake", "Redaction", "ShimProtocol", nioCore, nioPosix, nioHTTP1, nioWebSocket,
                 nioHTTPTypes, nioHTTPTypesHTTP1, httpTypes, hummingbird, hummingbirdCore, logging, coreMetrics,
             ]),
 
@@ -131,7 +131,7 @@ let package = Package(
             name: "orchestra",
             dependencies: [
                 "CLinux", "Domain", "Cryptography", "TransportSecurity", "Redaction", "Supervision", "Redis",
-                "Terminals", "Sandboxing", "Policy", "Credentials", "Audit", "Jobs", "Agents", "Telemetry", "Worker",
+                "Terminals", "Sandboxing", "Policy", "Credentials", "Audit", "Intake", "Jobs", "Agents", "Telemetry", "Worker",
                 "API",
                 "ShimProtocol", nioCore, nioPosix, logging, coreMetrics, configuration, argumentParser, unixSignals,
                 subprocess, systemPackage,
@@ -189,6 +189,7 @@ let package = Package(
             exclude: ["Recordings"]),
         tests("RedisTests", ["Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
         tests("JobsTests", ["Jobs", "JobsModel", "Domain", "Redis", "Cryptography", "TestSupport"]),
+        tests("IntakeTests", ["Intake", "Domain", "Jobs", "JobsModel", "Cryptography", "Policy", "Audit"]),
         tests("SimulationTests", ["Worker", "Jobs", "JobsModel", "Domain", "TestSupport", heap]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("SandboxingTests", ["Sandboxing"]),
@@ -197,7 +198,7 @@ let package = Package(
         tests(
             "WorkerTests",
             [
-                "Worker", "Workspaces", "Domain", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit", "Cryptography", "Policy",
+                "Worker", "Workspaces", "Domain", "Intake", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit", "Cryptography", "Policy",
                 "TestSupport", logging, coreMetrics,
             ]),
         tests(

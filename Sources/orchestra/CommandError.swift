@@ -1,5 +1,6 @@
 import Agents
 import Domain
+import Intake
 import Jobs
 import Policy
 import Redis
@@ -34,6 +35,7 @@ struct CommandError: Error, CustomStringConvertible {
         switch error {
         case let error as CommandError: self = error
         case let error as DomainError: self.init(.usage, error.message)
+        case let error as DraftError: self.init(.usage, error.message(naming: \.option))
         case let error as PolicyError: self.init(.configuration, error.message)
         case let error as TLSError: self.init(.configuration, error.message)
         case let error as RedisError:

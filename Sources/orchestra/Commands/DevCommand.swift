@@ -3,6 +3,7 @@ import ArgumentParser
 import Credentials
 import Cryptography
 import Domain
+import Intake
 import Foundation
 import Logging
 import Policy
@@ -184,19 +185,16 @@ struct DevCommand: AsyncParsableCommand {
         let prompt = "echo \"hello from a sandboxed agent\"; id -un; uname -r; ls -A / | tr '\\n' ' '; echo"
         self.say("\ndemonstration: the agent 'shell' gets a prompt in a terminal of its own\n  prompt: \(prompt)")
         do {
-            let request = JobRequest(
-                workspace: try context.workspace(), action: try ActionName("agent.run"),
-                requestID: try RequestID(UUID().uuidString),
+            let draft = RequestDraft(
+                action: "agent.run",
                 params: JSONValue.object([JSONMember("agent", "shell"), JSONMember("prompt", .string(prompt))]).bytes,
-                actor: "dev:\(NSUserName())")
+                requestID: UUID().uuidString)
+            let workspace = try context.workspace()
             try await QueueSession.with(context) { session in
-                let answers = try await session.submit([request], policy: try context.policy())
-                guard let (id, _, _) = try answers.first?.accepted() else {
-                    throw CommandError(.gaveUp, "the queue did not answer")
-                }
+                let (id, _, _) = try await session.submit(draft, actor: "dev:\(NSUserName())", context).accepted()
                 show("  job \(id)")
                 let watcher = JobWatcher(
-                    session: session, workspace: request.workspace, agents: context.stateDirectory + "/agents",
+                    session: session, workspace: workspace, agents: context.stateDirectory + "/agents",
                     json: false)
                 _ = try await watcher.watch(id)
             }

@@ -233,7 +233,7 @@ enum JobText {
     }
 
     static func time(_ milliseconds: UInt64) -> String {
-        Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(.iso8601)
+        RFC3339.secondsText(of: milliseconds)
     }
 }
 

@@ -234,7 +234,7 @@ extension KeyRecord {
     }
 
     private static func day(_ milliseconds: UInt64) -> String {
-        Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(.iso8601)
+        RFC3339.secondsText(of: milliseconds)
     }
 }
 

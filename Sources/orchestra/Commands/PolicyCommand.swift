@@ -103,7 +103,8 @@ struct PolicyCommand: AsyncParsableCommand {
                 let workspace = try WorkspaceID("own")
                 let principal = Principal(
                     actor: "explain", subject: "explain", workspace: workspace,
-                    roles: try APIKeyAdmin.roles(self.role, in: policy), scopes: Set(scopes), credential: .key("explain"),
+                    roles: try APIKeyAdmin.roles(self.role, in: policy), scopes: Set(scopes),
+                    credential: .key("explain"),
                     expiresAt: nil)
                 let decision = policy.decide(
                     principal, operation, in: workspace, action: try self.action.map { try ActionName($0) },

@@ -99,6 +99,9 @@ enum Host {
     static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
     /// Milliseconds since the epoch by this machine's clock.
+    /// The person at this command line, as the audit trail names them.
+    static var actor: String { "cli:\(NSUserName())" }
+
     static func wallMilliseconds() -> UInt64 { UInt64(max(0, Date().timeIntervalSince1970 * 1000)) }
 }
 

@@ -2,6 +2,7 @@ import Agents
 import CoreMetrics
 import Cryptography
 import Domain
+import Jobs
 import Foundation
 import Logging
 import NIOPosix
@@ -30,14 +31,16 @@ struct NodeRunner: Sendable {
         metrics.makeRecorder(label: "orchestra_build_info", dimensions: [("version", Version.text)], aggregate: false)
             .record(Int64(1))
         let configuration = try await self.nodeConfiguration(metrics)
+        let access = try self.context.queueAccess(.node, metrics: metrics, logger: self.logger)
         let node = try Node(
-            configuration: configuration, policy: self.policy, master: self.master,
+            configuration: configuration, policy: self.policy, access: access,
             incarnation: try self.incarnation(), processID: getpid(), group: .singleton, metrics: metrics,
-            logger: self.logger, wall: { Host.wallMilliseconds() })
+            logger: self.logger)
         let port = PortBox()
         let telemetry = [try await self.probeChild(node, metrics, port), self.statusChild(node)]
         let api = try await APIRunner(
-            self.context, policy: self.policy, master: self.master, metrics: metrics, logger: self.logger)
+            self.context, policy: self.policy, master: self.master, beside: access, metrics: metrics,
+            logger: self.logger)
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask {
@@ -216,7 +219,6 @@ struct NodeRunner: Sendable {
             metadata: ["sandbox.tier": "\(measure.tier.rawValue)", "layers": "\(measure.tier.summary)"])
         return NodeConfiguration(
             node: try self.context.node(), owner: try self.owner(), redis: try self.context.redis(),
-            limits: try self.context.limits(), lanes: try self.context.lanes().count,
             slots: try settings.integer("worker.slots"),
             workspaceConcurrency: try settings.integer("worker.workspace-concurrency"),
             grace: try settings.seconds("worker.grace"), agents: agents,

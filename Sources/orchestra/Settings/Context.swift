@@ -1,4 +1,5 @@
 import Agents
+import CoreMetrics
 import Cryptography
 import Domain
 import Foundation
@@ -9,8 +10,8 @@ import Policy
 import Redaction
 import Redis
 import Sandboxing
+import Supervision
 import TransportSecurity
-import Worker
 
 /// What the commands make of the settings: the modules' own configurations.
 struct Context: Sendable {
@@ -99,9 +100,6 @@ struct Context: Sendable {
             lease: try self.settings.seconds("queue.lease"))
     }
 
-    /// The lanes that the queue is divided into.
-    func lanes() throws -> [Lane] { (0..<(try self.settings.integer("queue.lanes"))).map { Lane(number: $0) } }
-
     func masterKey() throws -> SealingKey {
         guard let secret = self.settings.secret("master-key") else {
             throw CommandError.configuration(
@@ -171,61 +169,16 @@ struct Context: Sendable {
     func logger(write: @escaping @Sendable ([UInt8]) -> Void) throws -> Logger {
         let level = Logger.Level(rawValue: try self.settings.required("log.level")) ?? .info
         return Logger(label: "orchestra") { _ in
-            JSONLogHandler(component: "orchestra", level: level, now: { Context.timestamp() }, write: write)
+            JSONLogHandler(
+                component: "orchestra", level: level, now: { RFC3339.text(of: Host.wallMilliseconds()) }, write: write)
         }
     }
 
-    /// RFC 3339 in UTC with milliseconds.
-    static func timestamp() -> String {
-        Date().formatted(
-            .iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
-    }
-}
-
-/// A client of the queue for one command: connects, runs the body, disconnects.
-struct QueueSession: Sendable {
-    let queue: any JobStore
-    let keys: WorkspaceKeyring
-    let master: SealingKey
-    /// The connection of the first lane, beside which credentials lie.
-    let first: RedisClient
-
-    /// Throws status 69 when Redis cannot be reached within its connect timeout.
-    static func with<Result: Sendable>(
-        _ context: Context, _ body: @escaping @Sendable (QueueSession) async throws -> Result
-    ) async throws -> Result {
-        let group = MultiThreadedEventLoopGroup.singleton
-        let redis = try context.redis()
-        let master = try context.masterKey()
-        let limits = try context.limits()
-        // The first connection is tried once, so that a wrong password or certificate is said at once.
-        let probe = try await RedisConnection.connect(to: redis, group: group)
-        await probe.close()
-        let quiet = Logger(label: "orchestra") { _ in SwiftLogNoOpLogHandler() }
-        let clients = try context.lanes().map { lane in
-            let aimed = redis.serving(hashTag: lane.hashTag)
-            return (
-                commands: RedisClient(configuration: aimed, group: group, logger: quiet),
-                blocking: RedisClient(configuration: aimed, group: group, logger: quiet)
-            )
-        }
-        let queue = try LanedJobStore(clients: clients, limits: limits)
-        guard let first = clients.first?.commands else { throw CommandError(.gaveUp, "the queue has no lanes") }
-        let session = QueueSession(
-            queue: queue, keys: WorkspaceKeyring(queue: queue, master: master), master: master, first: first)
-        return try await withThrowingTaskGroup(of: Result?.self) { group in
-            for client in clients.flatMap({ [$0.commands, $0.blocking] }) {
-                group.addTask {
-                    await client.run()
-                    return nil
-                }
-            }
-            group.addTask { try await body(session) }
-            defer { group.cancelAll() }
-            while let result = try await group.next() {
-                if let result { return result }
-            }
-            throw CommandError(.gaveUp, "the connection to Redis ended")
-        }
+    /// The way to the queue for one user of it; does nothing until its connections are run.
+    func queueAccess(_ role: QueueAccess.Role, metrics: any MetricsFactory, logger: Logger) throws -> QueueAccess {
+        try QueueAccess(
+            redis: try self.redis(), lanes: try self.settings.integer("queue.lanes"), limits: try self.limits(),
+            master: try self.masterKey(), role: role, group: .singleton, metrics: metrics, logger: logger,
+            elapsed: SupervisionEnvironment.monotonicNow, wall: { Host.wallMilliseconds() })
     }
 }
