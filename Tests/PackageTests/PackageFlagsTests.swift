@@ -77,7 +77,10 @@ struct PackageTests {
             !$0.hasPrefix(".") && $0 != "Package.resolved"
         }
         #expect(
-            Set(names) == ["Package.swift", "Sources", "Tests", "Policies", "ops", "CHANGELOG.md", "README.md"])
+            Set(names) == [
+                "Package.swift", "Sources", "Tests", "Policies", "ops", "CHANGELOG.md", "LICENSE", "README.md",
+                "SECURITY.md",
+            ])
     }
 
     /// `module("Name", ["A", "B", …])` and the executables of the manifest: own targets only.
