@@ -70,15 +70,15 @@ let package = Package(
 
         // L1: no knowledge of jobs
         module("Domain"),
-        module("Cryptography", ["COpenSSL"]),
-        module("TransportSecurity", ["COpenSSL", "Cryptography", nioCore]),
+        module("Cryptography", ["COpenSSL", "Domain"]),
+        module("TransportSecurity", ["COpenSSL", "Domain", nioCore]),
         module("Redaction", ["Domain", logging]),
-        module("Supervision", [deque, heap, logging, coreMetrics]),
-        module("Redis", ["CHiredis", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
+        module("Supervision", ["Domain", deque, heap, logging, coreMetrics]),
+        module("Redis", ["CHiredis", "Domain", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
         module("ShimProtocol", ["Domain"]),
         module("Sandboxing", ["CLinux", "Domain", "ShimProtocol"]),
         module("Screens", ["Domain"]),
-        module("Terminals", ["CLinux", subprocess, systemPackage]),
+        module("Terminals", ["CLinux", "Domain", subprocess, systemPackage]),
 
         // L2: one concern each
         module("Policy", ["Domain", "Sandboxing", "Screens"]),
@@ -197,7 +197,8 @@ let package = Package(
         tests(
             "WorkerTests",
             [
-                "Worker", "Workspaces", "Domain", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit", "Cryptography", "Policy",
+                "Worker", "Workspaces", "Domain", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit",
+                "Cryptography", "Policy",
                 "TestSupport", logging, coreMetrics,
             ]),
         tests(
