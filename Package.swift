@@ -17,6 +17,7 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
+let nioExtras = Target.Dependency.product(name: "NIOExtras", package: "swift-nio-extras")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
@@ -86,8 +87,7 @@ let package = Package(
             "Credentials",
             [
                 "CArgon2", "CLinux", "Cryptography", "Domain", "Redis", "TransportSecurity", nioCore, nioPosix,
-                nioHTTP1,
-                logging, coreMetrics,
+                nioHTTP1, logging, coreMetrics,
             ]),
         module("Audit", ["Domain", "Cryptography"]),
         module(
@@ -97,7 +97,7 @@ let package = Package(
                 .embedInCode("Redis/Functions/delivery.lua"), .embedInCode("Redis/Functions/completion.lua"),
                 .embedInCode("Redis/Functions/intervention.lua"), .embedInCode("Redis/Functions/inspection.lua"),
             ]),
-        module("Workspaces", ["Domain", logging]),
+        module("Workspaces", ["Domain"]),
         module(
             "Agents",
             [
@@ -112,9 +112,8 @@ let package = Package(
         module(
             "Worker",
             [
-                "CLinux", "Domain", "Cryptography", "Redaction", "Supervision", "Redis", "Sandboxing", "Policy",
-                "Audit",
-                "Jobs", "Workspaces", "Agents", nioPosix, logging, coreMetrics,
+                "Agents", "Audit", "Cryptography", "Domain", "Jobs", "Policy", "Redis", "ShimProtocol", "Supervision",
+                "Workspaces", nioPosix, logging, coreMetrics,
             ]),
 
         // L4: the front of the node, above Worker, whose way of submitting it shares with the command line
@@ -122,7 +121,7 @@ let package = Package(
             "API",
             [
                 "Domain", "Cryptography", "TransportSecurity", "Redis", "Policy", "Credentials", "Audit", "Jobs",
-                "Agents", "ShimProtocol", "Supervision", "Worker", nioCore, nioPosix, nioHTTP1, nioWebSocket,
+                "Agents", "ShimProtocol", "Worker", nioCore, nioPosix, nioHTTP1, nioWebSocket, nioExtras,
                 nioHTTPTypes, nioHTTPTypesHTTP1, httpTypes, hummingbird, hummingbirdCore, logging, coreMetrics,
             ]),
 
@@ -131,9 +130,8 @@ let package = Package(
             name: "orchestra",
             dependencies: [
                 "CLinux", "Domain", "Cryptography", "TransportSecurity", "Redaction", "Supervision", "Redis",
-                "Terminals", "Sandboxing", "Policy", "Credentials", "Audit", "Jobs", "Agents", "Telemetry", "Worker",
-                "API",
-                "ShimProtocol", nioCore, nioPosix, logging, coreMetrics, configuration, argumentParser, unixSignals,
+                "Sandboxing", "Policy", "Credentials", "Audit", "Jobs", "Agents", "Telemetry", "Worker", "API",
+                "ShimProtocol", nioPosix, logging, coreMetrics, configuration, argumentParser, unixSignals,
                 subprocess, systemPackage,
             ],
             swiftSettings: swiftSettings),
@@ -179,15 +177,15 @@ let package = Package(
             path: "Tests/Benchmarks/Supervision", swiftSettings: swiftSettings),
         tests("PackageTests", ["TestSupport"]),
         tests("DomainTests", ["Domain"]),
-        tests("CryptographyTests", ["Cryptography", "Credentials"]),
+        tests("CryptographyTests", ["Cryptography", "Credentials", "Domain"]),
         tests(
             "CredentialsTests", ["Credentials", "Cryptography", "Domain", "Redis", "TestSupport", nioPosix, logging],
             exclude: ["Vectors"]),
         tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
         tests(
-            "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging, coreMetrics],
+            "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
             exclude: ["Recordings"]),
-        tests("RedisTests", ["Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
+        tests("RedisTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
         tests("JobsTests", ["Jobs", "JobsModel", "Domain", "Redis", "Cryptography", "TestSupport"]),
         tests("SimulationTests", ["Worker", "Jobs", "JobsModel", "Domain", "TestSupport", heap]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
@@ -204,7 +202,7 @@ let package = Package(
         tests(
             "SystemTests",
             [
-                "TestSupport", "API", "Domain", "Jobs", "Redis", "Cryptography", "Audit", "Agents", "Sandboxing",
+                "TestSupport", "API", "CLinux", "Domain", "Jobs", "Redis", "Cryptography", "Agents", "Sandboxing",
                 "ShimProtocol", "Supervision", "Policy", "Worker", "orchestra", nioPosix, logging,
                 coreMetrics,
             ]),
