@@ -17,6 +17,7 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
+let nioExtras = Target.Dependency.product(name: "NIOExtras", package: "swift-nio-extras")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
@@ -70,15 +71,15 @@ let package = Package(
 
         // L1: no knowledge of jobs
         module("Domain"),
-        module("Cryptography", ["COpenSSL"]),
-        module("TransportSecurity", ["COpenSSL", "Cryptography", nioCore]),
+        module("Cryptography", ["COpenSSL", "Domain"]),
+        module("TransportSecurity", ["COpenSSL", "Domain", nioCore]),
         module("Redaction", ["Domain", logging]),
-        module("Supervision", [deque, heap, logging, coreMetrics]),
-        module("Redis", ["CHiredis", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
+        module("Supervision", ["Domain", deque, heap, logging, coreMetrics]),
+        module("Redis", ["CHiredis", "Domain", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
         module("ShimProtocol", ["Domain"]),
         module("Sandboxing", ["CLinux", "Domain", "ShimProtocol"]),
         module("Screens", ["Domain"]),
-        module("Terminals", ["CLinux", subprocess, systemPackage]),
+        module("Terminals", ["CLinux", "Domain", subprocess, systemPackage]),
 
         // L2: one concern each
         module("Policy", ["Domain", "Sandboxing", "Screens"]),
@@ -86,8 +87,7 @@ let package = Package(
             "Credentials",
             [
                 "CArgon2", "CLinux", "Cryptography", "Domain", "Redis", "TransportSecurity", nioCore, nioPosix,
-                nioHTTP1,
-                logging, coreMetrics,
+                nioHTTP1, logging, coreMetrics,
             ]),
         module("Audit", ["Domain"]),
         module(
@@ -97,7 +97,7 @@ let package = Package(
                 .embedInCode("Redis/Functions/delivery.lua"), .embedInCode("Redis/Functions/completion.lua"),
                 .embedInCode("Redis/Functions/intervention.lua"), .embedInCode("Redis/Functions/inspection.lua"),
             ]),
-        module("Workspaces", ["Domain", logging]),
+        module("Workspaces", ["Domain"]),
         module(
             "Agents",
             [
@@ -121,20 +121,19 @@ let package = Package(
         module(
             "API",
             [
-                "Domain", "Cryptography", "TransportSecurity", "Redis", "Policy", "Credentials", "Audit", "Jobs",
-                "Agents", "Intake", "Redaction", "ShimProtocol", nioCore, nioPosix, nioHTTP1, nioWebSocket,
-                nioHTTPTypes, nioHTTPTypesHTTP1, httpTypes, hummingbird, hummingbirdCore, logging, coreMetrics,
+                "Agents", "Audit", "Credentials", "Cryptography", "Domain", "Intake", "Jobs", "Policy", "Redaction",
+                "Redis", "ShimProtocol", "TransportSecurity", coreMetrics, httpTypes, hummingbird, hummingbirdCore,
+                logging, nioCore, nioExtras, nioHTTP1, nioHTTPTypes, nioHTTPTypesHTTP1, nioPosix, nioWebSocket,
             ]),
 
         // L5: the executables
         .executableTarget(
             name: "orchestra",
             dependencies: [
-                "CLinux", "Domain", "Cryptography", "TransportSecurity", "Redaction", "Supervision", "Redis",
-                "Terminals", "Sandboxing", "Policy", "Credentials", "Audit", "Intake", "Jobs", "Agents", "Telemetry", "Worker",
-                "API",
-                "ShimProtocol", nioCore, nioPosix, logging, coreMetrics, configuration, argumentParser, unixSignals,
-                subprocess, systemPackage,
+                "API", "Agents", "Audit", "CLinux", "Credentials", "Cryptography", "Domain", "Intake", "Jobs", "Policy",
+                "Redaction", "Redis", "Sandboxing", "ShimProtocol", "Supervision", "Telemetry", "TransportSecurity",
+                "Worker", argumentParser, configuration, coreMetrics, logging, nioPosix, subprocess, systemPackage,
+                unixSignals,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -179,17 +178,17 @@ let package = Package(
             path: "Tests/Benchmarks/Supervision", swiftSettings: swiftSettings),
         tests("PackageTests", ["TestSupport"]),
         tests("DomainTests", ["Domain"]),
-        tests("CryptographyTests", ["Cryptography", "Credentials"]),
+        tests("CryptographyTests", ["Cryptography", "Credentials", "Domain"]),
         tests(
             "CredentialsTests", ["Credentials", "Cryptography", "Domain", "Redis", "TestSupport", nioPosix, logging],
             exclude: ["Vectors"]),
         tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
         tests(
-            "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging, coreMetrics],
+            "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
             exclude: ["Recordings"]),
-        tests("RedisTests", ["Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
+        tests("RedisTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
         tests("JobsTests", ["Jobs", "JobsModel", "Domain", "Redis", "Cryptography", "TestSupport"]),
-        tests("IntakeTests", ["Intake", "Domain", "Jobs", "JobsModel", "Cryptography", "Policy", "Audit"]),
+        tests("IntakeTests", ["Cryptography", "Domain", "Intake", "Jobs", "JobsModel", "Policy"]),
         tests("SimulationTests", ["Worker", "Jobs", "JobsModel", "Domain", "TestSupport", heap]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("SandboxingTests", ["Sandboxing"]),
@@ -198,15 +197,15 @@ let package = Package(
         tests(
             "WorkerTests",
             [
-                "Worker", "Workspaces", "Domain", "Intake", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit", "Cryptography", "Policy",
+                "Worker", "Workspaces", "Domain", "Intake", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit",
+                "Cryptography", "Policy",
                 "TestSupport", logging, coreMetrics,
             ]),
         tests(
             "SystemTests",
             [
-                "TestSupport", "API", "Domain", "Jobs", "Redis", "Cryptography", "Audit", "Agents", "Sandboxing",
-                "ShimProtocol", "Supervision", "Policy", "Worker", "orchestra", nioPosix, logging,
-                coreMetrics,
+                "API", "Agents", "CLinux", "Cryptography", "Domain", "Jobs", "Policy", "Redis", "Sandboxing",
+                "ShimProtocol", "Supervision", "TestSupport", "Worker", coreMetrics, logging, nioPosix,
             ]),
     ],
     swiftLanguageModes: [.v6]

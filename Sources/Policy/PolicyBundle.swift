@@ -1,19 +1,6 @@
 package import Domain
 package import Sandboxing
 
-/// What keeps a policy from being used; the message names the file and what was expected.
-package struct PolicyError: Error, Hashable, CustomStringConvertible {
-    package let message: String
-
-    package init(message: String) { self.message = message }
-
-    static func invalid(_ file: String, _ problem: String) -> PolicyError {
-        PolicyError(message: "the policy file \(file) is refused: \(problem)")
-    }
-
-    package var description: String { self.message }
-}
-
 /// A file of a policy directory: its kind is its folder's name.
 package struct PolicyFile: Sendable {
     package let folder: String
@@ -134,12 +121,12 @@ package struct PolicyBundle: Sendable {
 
     private func checkReferences() throws(PolicyError) {
         for test in self.screenTests where self.agents[test.agent] == nil {
-            throw .invalid(test.file, "there is no agent '\(test.agent)'")
+            throw .inconsistent(test.file, "there is no agent '\(test.agent)'")
         }
         for action in self.actions.values {
             let file = "actions/\(action.definition.name).json"
             guard self.profiles[action.definition.sandbox] != nil else {
-                throw .invalid(file, "there is no sandbox profile '\(action.definition.sandbox)'")
+                throw .inconsistent(file, "there is no sandbox profile '\(action.definition.sandbox)'")
             }
             let needed: [String] =
                 switch action.definition.handler {
@@ -154,12 +141,12 @@ package struct PolicyBundle: Sendable {
         for schedule in self.schedules.values {
             let file = "schedules/\(schedule.name).json"
             guard let action = self.actions[schedule.action] else {
-                throw .invalid(file, "there is no action '\(schedule.action)'")
+                throw .inconsistent(file, "there is no action '\(schedule.action)'")
             }
             if let problem = action.schema.problem(with: schedule.params) { throw .invalid(file, problem) }
         }
         for agent in self.agents.values where self.profiles[agent.sandbox] == nil {
-            throw .invalid("agents/\(agent.name).json", "there is no sandbox profile '\(agent.sandbox)'")
+            throw .inconsistent("agents/\(agent.name).json", "there is no sandbox profile '\(agent.sandbox)'")
         }
     }
 

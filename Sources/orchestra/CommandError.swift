@@ -34,20 +34,20 @@ struct CommandError: Error, CustomStringConvertible {
     init(_ error: any Error) {
         switch error {
         case let error as CommandError: self = error
-        case let error as DomainError: self.init(.usage, error.message)
+        case let error as DomainError: self.init(.usage, error.description)
         case let error as DraftError: self.init(.usage, error.message(naming: \.option))
-        case let error as PolicyError: self.init(.configuration, error.message)
-        case let error as TLSError: self.init(.configuration, error.message)
+        case let error as PolicyError: self.init(.configuration, error.description)
+        case let error as TLSError: self.init(.configuration, error.description)
         case let error as RedisError:
-            self.init(error.code == .configuration ? .configuration : .unavailable, error.message)
+            self.init(error.code == .configuration ? .configuration : .unavailable, error.description)
         case let error as JobQueueError:
             self.init(
                 [.nameTaken, .unreadable, .wrongMasterKey, .wrongLanes].contains(error.code)
                     ? .configuration : .unavailable,
-                error.message)
-        case let error as SupervisionError: self.init(.gaveUp, error.message)
-        case let error as AgentError: self.init(.gaveUp, error.message)
-        case let error as SandboxError: self.init(.unavailable, error.message)
+                error.description)
+        case let error as SupervisionError: self.init(.gaveUp, error.description)
+        case let error as AgentError: self.init(.gaveUp, error.description)
+        case let error as SandboxError: self.init(.unavailable, error.description)
         default: self.init(.gaveUp, "\(error)")
         }
     }

@@ -1,4 +1,5 @@
 import CLinux
+internal import Domain
 import Foundation
 import NIOPosix
 import Redis
