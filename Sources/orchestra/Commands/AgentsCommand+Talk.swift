@@ -280,7 +280,7 @@ extension QueueSession {
         }
         let digest = content.isEmpty ? [] : try self.access.digester.digest(content)
         let event = AuditEvent(
-            kind: kind, workspace: workspace, actor: "cli:\(NSUserName())", action: key?.description ?? "", jobID: id,
+            kind: kind, workspace: workspace, actor: Host.actor, action: key?.description ?? "", jobID: id,
             status: "asked", rule: "operator", duration: .zero, errorReason: "", paramsDigest: digest, node: "",
             time: try await self.queue.time())
         try await self.queue.appendAudit(event.encoded, of: workspace)

@@ -14,7 +14,7 @@ import Synchronization
 import TransportSecurity
 import Worker
 
-/// The API of a node as supervised children: connections of its own, who knows the credentials, and the server.
+/// The API of a node as supervised children: its own connections, the authenticator, and the server.
 struct APIRunner: Sendable {
     private let server: APIServer
     private let authenticator: Authenticator
@@ -25,6 +25,7 @@ struct APIRunner: Sendable {
     /// The port once it is bound.
     let port = BoundPort()
 
+    /// The port of the API.
     final class BoundPort: Sendable {
         private let number = Atomic<Int>(-1)
         /// 0 before it is bound, and for a Unix socket.
@@ -69,7 +70,7 @@ struct APIRunner: Sendable {
         let services = APIServices(
             configuration: configuration, access: access, policy: policy, authenticator: self.authenticator,
             limiter: RateLimiter(client: first, prefix: "orc:{l0}:limit:"),
-            agentsRoot: context.stateDirectory + "/agents", node: try context.node().name, group: group,
+            agentsRoot: try context.agentsRoot(), node: try context.node().name, group: group,
             metrics: metrics, logger: logger,
             freshID: { UUID().uuidString.lowercased() })
         self.server = APIServer(services: services, tls: self.tls, logger: logger)
@@ -104,7 +105,7 @@ struct APIRunner: Sendable {
         ] + (self.tls.map { [self.certificate($0)] } ?? [])
     }
 
-    /// Takes up a certificate that was replaced, and tells when the one in use ends.
+    /// Loads a certificate that was replaced, and records when the one in use expires.
     private func certificate(_ tls: TLSServerContext) -> ChildSpecification {
         let (expiry, logger) = (self.expiry, self.logger)
         return ChildSpecification(id: "certificate", backoff: Self.backoff, heartbeatLimit: .seconds(60)) { child in
@@ -112,11 +113,12 @@ struct APIRunner: Sendable {
             var lastProblem: String?
             while true {
                 do throws(TLSError) {
-                    if try tls.reloadIfChanged() { logger.notice("the API has a new certificate") }
+                    if try tls.reloadIfChanged() { logger.notice("the certificate of the API is replaced") }
                     lastProblem = nil
                 } catch {
                     if lastProblem != error.message {
-                        logger.error("the API's certificate cannot be replaced; the old one goes on", error: error)
+                        logger.error(
+                            "the new certificate of the API is not usable; the old one stays in use", error: error)
                     }
                     lastProblem = error.message
                 }

@@ -1,35 +1,43 @@
-import Domain
 import Foundation
-import SystemPackage
 
-/// Files that a person names for a command to read: regular files, pipes, process substitutions, or `-` for standard input.
+/// Reads what the user names: a regular file, a named pipe, `/dev/fd/N`, or `-` for standard input.
 enum InputFile {
-    /// Throws status 64 when the file cannot be opened or read, with the system's reason, or has more than `limit` bytes.
-    static func read(_ path: String, limit: Int) throws -> [UInt8] {
-        do {
-            guard path != "-" else { return try self.read(.standardInput, limit, path) }
-            let file = try FileDescriptor.open(FilePath(path), .readOnly)
-            return try file.closeAfter { try self.read(file, limit, path) }
-        } catch let error as Errno {
-            throw CommandError(.usage, "the file \(Printable.text(path)) cannot be read: \(error)")
-        }
+    /// The bytes up to the end of the file. Waits for a pipe's writer. Throws when it cannot be opened or read, with the
+    /// system's reason, and when there are more than `limit` bytes.
+    static func read(_ path: String, limit: Int) throws(InputFileError) -> [UInt8] {
+        guard path != "-" else { return try self.read(STDIN_FILENO, "standard input", limit) }
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw self.error(path, Host.reason(errno)) }
+        defer { close(descriptor) }
+        return try self.read(descriptor, path, limit)
     }
 
-    private static func read(_ file: FileDescriptor, _ limit: Int, _ path: String) throws -> [UInt8] {
+    /// The bytes as text; throws when they are not UTF-8.
+    static func text(_ bytes: [UInt8], of path: String) throws(InputFileError) -> String {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw self.error(path, "it is not UTF-8 text")
+        }
+        return text
+    }
+
+    private static func read(_ descriptor: Int32, _ name: String, _ limit: Int) throws(InputFileError) -> [UInt8] {
         var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
+        var part = [UInt8](repeating: 0, count: 65_536)
         while true {
-            let count = try unsafe chunk.withUnsafeMutableBytes { unsafe try file.read(into: $0) }
+            let count = unsafe Foundation.read(descriptor, &part, part.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw self.error(name, Host.reason(errno)) }
             guard count > 0 else { return bytes }
-            bytes += chunk[..<count]
-            guard bytes.count <= limit else {
-                throw CommandError(
-                    .usage, "the file \(Printable.text(path)) has more than \(limit) bytes; expected at most that many")
-            }
+            bytes += part.prefix(count)
+            guard bytes.count <= limit else { throw self.error(name, "it has more than \(limit) bytes") }
         }
     }
 
-    /// The document without the white space around it, which is none of its content.
+    private static func error(_ path: String, _ reason: String) -> InputFileError {
+        InputFileError(message: "the file \(path) cannot be read: \(reason)")
+    }
+
+    /// A JSON document without the white space around it, which is none of its content.
     static func trimmed(_ bytes: [UInt8]) -> [UInt8] {
         func isSpace(_ byte: UInt8) -> Bool { [0x20, 0x0a, 0x0d, 0x09].contains(byte) }
         let start = bytes.drop(while: isSpace)
