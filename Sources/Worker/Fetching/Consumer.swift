@@ -203,7 +203,12 @@ package actor Consumer {
         self.problem = nil
         self.machine.claimed(hasMore: claim.hasMore)
         let fresh = await self.registry.admit(claim.deliveries, intoReserved: reserved)
-        guard !claim.deliveries.isEmpty else { return claim.dropped > 0 }
+        if claim.refused > 0 {
+            self.logger.error(
+                "entries of jobs that have ended were found in the queue and removed",
+                metadata: ["entries.count": "\(claim.refused)", "lane": "\(self.lease.lane.number)"])
+        }
+        guard !claim.deliveries.isEmpty else { return claim.dropped + claim.refused > 0 }
         self.metrics.claimed(fresh.count, isRecovered: false)
         await self.dispatch(fresh)
         return true
