@@ -189,7 +189,9 @@ let package = Package(
         tests("RedisTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
         tests("JobsTests", ["Jobs", "JobsModel", "Domain", "Redis", "Cryptography", "TestSupport"]),
         tests("IntakeTests", ["Cryptography", "Domain", "Intake", "Jobs", "JobsModel", "Policy"]),
-        tests("SimulationTests", ["Worker", "Jobs", "JobsModel", "Domain", "TestSupport", heap]),
+        tests("SimulationTests", ["Domain", "Jobs", "JobsModel", "TestSupport", "Worker"]),
+
+        tests("SimulationTests", ["Worker", "Jobs", "JobsModel", "Domain", "TestSupport"]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("SandboxingTests", ["Sandboxing"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
