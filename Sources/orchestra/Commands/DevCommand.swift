@@ -40,6 +40,7 @@ struct DevCommand: AsyncParsableCommand {
             try Host.refuseRoot()
             withoutCrashReports()
             try Host.hardenProcess()
+            Host.shortenNameLookups()
             let outer = try self.common.context(
                 extra: ["state-directory": try self.stateBase()], ignoringDev: true)
             let state = try Host.privateDirectory(try self.stateBase() + "/dev")
