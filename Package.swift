@@ -186,7 +186,14 @@ let package = Package(
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
             exclude: ["Recordings"]),
-        tests("RedisTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
+        tests(
+            "RedisTests",
+            ["Domain", "Redis", "TestSupport", "TransportSecurity", nioCore, nioEmbedded, nioPosix, logging]),
+        tests(
+            "RedisIntegrationTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioPosix]),
+        tests(
+            "TransportSecurityIntegrationTests",
+            ["Domain", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
         tests("JobsTests", ["Jobs", "JobsModel", "Domain", "Redis", "Cryptography", "TestSupport"]),
         tests("IntakeTests", ["Cryptography", "Domain", "Intake", "Jobs", "JobsModel", "Policy"]),
         tests("SimulationTests", ["Domain", "Jobs", "JobsModel", "TestSupport", "Worker"]),
