@@ -193,11 +193,20 @@ let package = Package(
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("SandboxingTests", ["Sandboxing"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
+        tests(
+            "CommandTests",
+            [
+                "orchestra", "API", "Agents", "Credentials", "Domain", "Jobs", "Policy", "Redaction", "Redis",
+                "Telemetry",
+                "TestSupport", argumentParser, coreMetrics, logging,
+            ]),
+        tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),
+        tests("RedactionTests", ["Redaction", "Domain", logging]),
         tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
         tests(
             "WorkerTests",
             [
-                "Worker", "Workspaces", "Domain", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit", "Cryptography", "Policy",
+                "Worker", "Workspaces", "Domain", "Jobs", "JobsModel", "Audit", "Cryptography", "Policy",
                 "TestSupport", logging, coreMetrics,
             ]),
         tests(

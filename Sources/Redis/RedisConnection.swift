@@ -1,3 +1,4 @@
+internal import Glibc
 internal import NIOCore
 internal import NIOPosix
 internal import Synchronization
@@ -153,8 +154,8 @@ package final class RedisConnection: Sendable {
     private static func words(_ error: any Error) -> String {
         switch error {
         case let error as NIOConnectionError:
-            error.connectionErrors.first.map { "\($0.error)" } ?? error.dnsAError.map { "\($0)" } ?? "\(error)"
-        case let error as IOError: error.description
+            error.connectionErrors.first.map { Self.words($0.error) } ?? error.dnsAError.map { "\($0)" } ?? "\(error)"
+        case let error as IOError: unsafe String(cString: strerror(error.errnoCode))
         case ChannelError.connectTimeout: "no answer in time"
         default: "\(error)"
         }
