@@ -198,17 +198,23 @@ let package = Package(
         tests("IntakeTests", ["Cryptography", "Domain", "Intake", "Jobs", "JobsModel", "Policy"]),
         tests("SimulationTests", ["Domain", "Jobs", "JobsModel", "TestSupport", "Worker"]),
 
-        tests("SimulationTests", ["Worker", "Jobs", "JobsModel", "Domain", "TestSupport"]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("SandboxingTests", ["Sandboxing"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
+        tests(
+            "CommandTests",
+            [
+                "API", "Domain", "Jobs", "Policy", "Redaction", "Redis", "Telemetry", "TestSupport", "orchestra",
+                argumentParser, coreMetrics, logging,
+            ]),
+        tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),
+        tests("RedactionTests", ["Redaction", "Domain", logging]),
         tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
         tests(
             "WorkerTests",
             [
-                "Worker", "Workspaces", "Domain", "Intake", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit",
-                "Cryptography", "Policy",
-                "TestSupport", logging, coreMetrics,
+                "Audit", "Cryptography", "Domain", "Intake", "Jobs", "JobsModel", "Policy", "TestSupport", "Worker",
+                "Workspaces", logging,
             ]),
         tests(
             "SystemTests",

@@ -1,4 +1,5 @@
 internal import Domain
+internal import Glibc
 internal import NIOCore
 internal import NIOPosix
 internal import Synchronization
@@ -42,8 +43,8 @@ package final class RedisConnection: Sendable {
         } catch {
             ready.fail(error)
             throw RedisError(
-                code: .unreachable, message: "Redis at \(configuration.displayName) cannot be reached",
-                underlying: Self.firstCause(of: error))
+                code: .unreachable,
+                message: "Redis at \(configuration.displayName) cannot be reached: \(Self.reason(error))")
         }
         do {
             try await ready.futureResult.get()
@@ -158,9 +159,14 @@ package final class RedisConnection: Sendable {
         }
     }
 
-    /// Of an error with causes for each address, the first of them.
-    private static func firstCause(of error: any Error) -> any Error {
-        guard let error = error as? NIOConnectionError else { return error }
-        return error.connectionErrors.first?.error ?? error.dnsAError ?? error.dnsAAAAError ?? error
+    /// The cause of a failed connection, without the words that the network library adds.
+    private static func reason(_ error: any Error) -> String {
+        switch error {
+        case let error as NIOConnectionError:
+            error.connectionErrors.first.map { Self.reason($0.error) } ?? error.dnsAError.map { "\($0)" } ?? "\(error)"
+        case let error as IOError: unsafe String(cString: strerror(error.errnoCode))
+        case ChannelError.connectTimeout: "no answer in time"
+        default: "\(error)"
+        }
     }
 }

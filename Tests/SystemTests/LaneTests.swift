@@ -21,8 +21,10 @@ struct LaneTests {
         init(_ installation: Installation, lanes: Int, slots: Int) throws {
             self.installation = installation
             self.store = try LanedJobStore(
-                clients: Array(repeating: (installation.client, installation.client), count: lanes),
-                limits: QueueLimits())
+                lanes: (0..<lanes).map {
+                    RedisStreamJobQueue(
+                        client: installation.client, limits: QueueLimits(), lane: Lane(number: $0))
+                })
             self.keys = WorkspaceKeyring(
                 queue: self.store, master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)))
             self.workspaces = try (0..<lanes).map { lane in
