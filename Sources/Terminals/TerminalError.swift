@@ -1,4 +1,4 @@
-/// Why a terminal server could not be started or asked.
+/// Why a tmux server could not be started, or did not do what it was asked.
 package struct TerminalError: Error, Hashable, CustomStringConvertible {
     package let message: String
 

@@ -123,6 +123,16 @@ enum POSIX {
         return (ends[0], ends[1])
     }
 
+    /// The signals that a signal descriptor holds, without waiting.
+    static func pendingSignals(_ descriptor: Int32) -> [Int32] {
+        var signals: [Int32] = []
+        while true {
+            let number = orc_next_signal(descriptor)
+            guard number > 0 else { return signals }
+            signals.append(number)
+        }
+    }
+
     /// Waits until a descriptor is ready or the time is over; the events that came, in the same order.
     static func poll(_ wanted: [(fd: Int32, events: Int16)], milliseconds: Int32) -> [Int16] {
         var entries = wanted.map { pollfd(fd: $0.fd, events: $0.events, revents: 0) }

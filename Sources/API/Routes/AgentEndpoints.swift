@@ -79,6 +79,7 @@ extension Endpoint {
     private static func start(_ call: Call) async throws -> Response {
         var body = try await call.body()
         let (agent, prompt) = (try body.text("agent"), try body.text("prompt"))
+        if !prompt.isEmpty { _ = try TerminalInput(messageText: prompt) }
         guard call.services.policy.bundle.agents[try Input.name(agent)] != nil else {
             throw Problem(.notFound, "there is no agent '\(agent)'")
         }
@@ -93,7 +94,7 @@ extension Endpoint {
 
     private static func type(_ call: Call) async throws -> Response {
         var body = try await call.body()
-        let text = try body.text("text")
+        let input = try TerminalInput(messageText: try body.text("text"))
         let key = try Input.requestID(try body.text("message_id"))
         let until = try body.optionalText("until") ?? "written"
         try body.finish()
@@ -105,7 +106,7 @@ extension Endpoint {
             throw Call.tooManyStreams(call.services)
         }
         defer { withExtendedLifetime(ticket) {} }
-        let receipt = try await agent.type(text, key: key, until: stage) { digest in
+        let receipt = try await agent.type(input, key: key, until: stage) { digest in
             call.event(.typed, agent.job.id, status: "asked", action: key.description, digest: digest)
         }
         guard receipt.stage != .refused else {

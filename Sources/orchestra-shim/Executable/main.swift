@@ -1,0 +1,4 @@
+internal import Glibc
+internal import Shim
+
+exit(ShimCommand.run(CommandLine.arguments))
