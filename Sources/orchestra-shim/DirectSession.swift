@@ -20,10 +20,17 @@ struct DirectSession {
 
     /// Reads the launch file from the descriptor with this number; returns the program's status.
     static func run(descriptor: String) -> Int32 {
-        guard let number = Int32(descriptor), let bytes = POSIX.untilEnd(of: number, limit: 16 * 1024 * 1024),
-            let spec = try? LaunchSpec(decoding: bytes), spec.mode == .direct
-        else {
-            report("the launch file cannot be read")
+        guard let number = Int32(descriptor) else {
+            report("'\(descriptor)' is not the number of a descriptor")
+            return 64
+        }
+        let spec: LaunchSpec
+        switch LaunchFile.decode(
+            POSIX.untilEnd(of: number, limit: 16 * 1024 * 1024), named: "the launch file", for: .direct)
+        {
+        case .success(let read): spec = read
+        case .failure(let error):
+            report(error.message)
             return 64
         }
         close(number)

@@ -9,7 +9,8 @@ extension TerminalSession {
     /// is in the exit record where the launch file could be read.
     static func start(directory: String) -> TerminalSession? {
         let spec: LaunchSpec
-        switch self.launchFile(in: directory) {
+        let path = "\(directory)/\(ShimFiles.launch)"
+        switch LaunchFile.decode(POSIX.wholeFile(path), named: path, for: .terminal) {
         case .success(let read): spec = read
         case .failure(let error):
             report(error.message)
@@ -25,21 +26,6 @@ extension TerminalSession {
                 report("the exit record cannot be written: errno \(errno)")
             }
             return nil
-        }
-    }
-
-    private static func launchFile(in directory: String) -> Result<LaunchSpec, DomainError> {
-        guard let bytes = POSIX.wholeFile("\(directory)/\(ShimFiles.launch)") else {
-            return .failure(.invalidValue("the launch file of \(directory) cannot be read: errno \(errno)"))
-        }
-        do throws(DomainError) {
-            let spec = try LaunchSpec(decoding: bytes)
-            guard spec.mode == .terminal else {
-                return .failure(.invalidValue("the launch file of \(directory) is not an agent's"))
-            }
-            return .success(spec)
-        } catch {
-            return .failure(error)
         }
     }
 
