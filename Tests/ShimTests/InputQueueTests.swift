@@ -19,6 +19,18 @@ struct InputQueueTests {
 
     private static func keys(_ names: String...) throws -> InputQueue.Content { .keys(try TerminalKey.list(names)) }
 
+    private static func isReady(
+        _ queue: inout InputQueue, at now: UInt64, _ settings: TerminalSettings, isRead: Bool
+    ) -> Bool {
+        queue.isReady(at: now, settings, isRead: isRead)
+    }
+
+    private static func add(
+        _ queue: inout InputQueue, _ content: InputQueue.Content, of source: InputQueue.Source
+    ) -> Bool {
+        queue.add(content, of: source)
+    }
+
     /// Writes the next chunk whole; its text, and the message that it completes.
     private static func write(
         _ queue: inout InputQueue, _ modes: TerminalModes = modes(), at now: UInt64 = 0
@@ -31,7 +43,7 @@ struct InputQueueTests {
     @Test("text and its Enter are written one after the other, and only the Enter completes the message")
     func textAndEnter() {
         var queue = InputQueue()
-        #expect(queue.add(Self.text("hello"), of: .message([1])))
+        #expect(Self.add(&queue, Self.text("hello"), of: .message([1])))
         let first = Self.write(&queue)
         #expect(first.text == "hello" && first.completes == nil)
         let second = Self.write(&queue)
@@ -80,20 +92,20 @@ struct InputQueueTests {
     func waitsForReader() {
         var queue = InputQueue()
         _ = queue.add(Self.text("a"), of: .message([1]))
-        #expect(!queue.isReady(at: 0, Self.raw, isRead: false))
-        #expect(!queue.isReady(at: 1_000_000, Self.raw, isRead: false))
+        #expect(!Self.isReady(&queue, at: 0, Self.raw, isRead: false))
+        #expect(!Self.isReady(&queue, at: 1_000_000, Self.raw, isRead: false))
     }
 
     @Test("and a moment longer, counted from the last time that something was unread")
     func moment() {
         var queue = InputQueue()
         _ = queue.add(Self.text("a"), of: .message([1]))
-        #expect(queue.isReady(at: 0, Self.raw, isRead: true))
+        #expect(Self.isReady(&queue, at: 0, Self.raw, isRead: true))
         _ = Self.write(&queue, at: 100)
-        #expect(!queue.isReady(at: 100, Self.raw, isRead: true))
-        #expect(!queue.isReady(at: 120, Self.raw, isRead: false))
-        #expect(!queue.isReady(at: 149, Self.raw, isRead: true))
-        #expect(queue.isReady(at: 150, Self.raw, isRead: true))
+        #expect(!Self.isReady(&queue, at: 100, Self.raw, isRead: true))
+        #expect(!Self.isReady(&queue, at: 120, Self.raw, isRead: false))
+        #expect(!Self.isReady(&queue, at: 149, Self.raw, isRead: true))
+        #expect(Self.isReady(&queue, at: 150, Self.raw, isRead: true))
     }
 
     @Test("in line mode nothing waits: the kernel keeps lines apart")
@@ -101,7 +113,7 @@ struct InputQueueTests {
         var queue = InputQueue()
         _ = queue.add(Self.text("a"), of: .message([1]))
         _ = Self.write(&queue, at: 100)
-        #expect(queue.isReady(at: 100, .initial, isRead: false))
+        #expect(Self.isReady(&queue, at: 100, .initial, isRead: false))
     }
 
     @Test("after a lone Escape the next key waits longer")
@@ -109,8 +121,8 @@ struct InputQueueTests {
         var queue = InputQueue()
         _ = queue.add(try Self.keys("Escape", "x"), of: .message([1]))
         _ = Self.write(&queue, at: 0)
-        #expect(!queue.isReady(at: 199, Self.raw, isRead: true))
-        #expect(queue.isReady(at: 200, Self.raw, isRead: true))
+        #expect(!Self.isReady(&queue, at: 199, Self.raw, isRead: true))
+        #expect(Self.isReady(&queue, at: 200, Self.raw, isRead: true))
     }
 
     @Test(
@@ -119,16 +131,16 @@ struct InputQueueTests {
         var queue = InputQueue()
         _ = queue.add(Self.text("stuck"), of: .message([1]))
         _ = Self.write(&queue)
-        #expect(!queue.isReady(at: 0, Self.cbreak, isRead: false))
+        #expect(!Self.isReady(&queue, at: 0, Self.cbreak, isRead: false))
         _ = queue.add(try Self.keys(name), of: .message([2]))
-        #expect(queue.isReady(at: 0, Self.cbreak, isRead: false))
+        #expect(Self.isReady(&queue, at: 0, Self.cbreak, isRead: false))
     }
 
     @Test("where the terminal sends no signals, the same key waits like any other")
     func noSignals() throws {
         var queue = InputQueue()
         _ = queue.add(try Self.keys("C-c"), of: .message([1]))
-        #expect(!queue.isReady(at: 0, Self.raw, isRead: false))
+        #expect(!Self.isReady(&queue, at: 0, Self.raw, isRead: false))
     }
 
     @Test("an answer of the terminal goes between two chunks and completes no message")
@@ -176,9 +188,9 @@ struct InputQueueTests {
     func bounded() {
         var queue = InputQueue()
         let half = InputQueue.Content.bytes([UInt8](repeating: 1, count: 512 * 1024))
-        #expect(queue.add(half, of: .message([1])) && queue.add(half, of: .message([2])))
-        #expect(!queue.add(.bytes([1]), of: .message([3])))
+        #expect(Self.add(&queue, half, of: .message([1])) && Self.add(&queue, half, of: .message([2])))
+        #expect(!Self.add(&queue, .bytes([1]), of: .message([3])))
         _ = Self.write(&queue)
-        #expect(queue.add(.bytes([1]), of: .message([3])))
+        #expect(Self.add(&queue, .bytes([1]), of: .message([3])))
     }
 }

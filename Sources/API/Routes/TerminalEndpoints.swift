@@ -1,6 +1,8 @@
+internal import Audit
 internal import Domain
 internal import HTTPTypes
 internal import Hummingbird
+internal import Jobs
 internal import ShimProtocol
 
 extension Endpoint {

@@ -3,6 +3,7 @@ import ArgumentParser
 import Audit
 import Domain
 import Foundation
+import NIOPosix
 import ShimProtocol
 
 extension AgentsCommand {
