@@ -411,6 +411,7 @@ package actor Agent {
             self.launcher = launcher
             self.connection = connection
         }
+        if case .resized(let columns, let rows) = frame { await self.resizeView(columns, rows) }
         let before = self.machine.state
         let event: AgentMachine.Event? =
             switch frame {
@@ -422,8 +423,8 @@ package actor Agent {
             case .inputRefused(_, let reason): .inputRefused(reason: reason)
             case .exited(let record): .exited(record)
             case .event(let event): .said(event.line)
-            case .receipt, .done: nil
-            case .hello, .input, .prompt, .resize, .stop, .reap, .watch, .message, .freeze, .thaw, .follow: nil
+            case .receipt, .done, .resized: nil
+            case .hello, .input, .prompt, .resize, .stop, .reap, .watch, .message, .keys, .freeze, .thaw, .follow: nil
             }
         guard let event else { return nil }
         let result = try await self.perform(self.machine.handle(event), connection)
@@ -455,6 +456,17 @@ package actor Agent {
             }
         }
         return result
+    }
+
+    /// Gives the pane the size of the terminal that it shows. A failure changes only what viewers see.
+    private func resizeView(_ columns: UInt16, _ rows: UInt16) async {
+        guard let latest = self.task.directory.latestView(self.generation) else { return }
+        do {
+            try await TmuxServer(executable: self.configuration.tmux, socket: latest)
+                .resize(columns: columns, rows: rows)
+        } catch {
+            self.logger.debug("the agent's pane was not resized", error: error, metadata: self.metadata)
+        }
     }
 
     private func reopenView() async {

@@ -181,7 +181,10 @@ package struct AgentDirectory: Sendable {
             let spec = try? LaunchSpec(decoding: bytes)
         else { return nil }
         var screen = TerminalScreen(columns: Int(spec.columns), rows: Int(spec.rows))
-        screen.feed(self.logTail(generation, limit: 256 * 1024))
+        let tail = self.logTail(generation, limit: 256 * 1024)
+        let (sizes, start) = (self.sizes(generation), self.logLength(generation) - UInt64(tail.count))
+        if let size = sizes.size(at: start) { screen.resize(columns: Int(size.columns), rows: Int(size.rows)) }
+        screen.feed(tail, at: start, sizes)
         var lines = screen.lines
         while lines.last?.isEmpty == true { lines.removeLast() }
         return lines

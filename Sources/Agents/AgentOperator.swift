@@ -4,8 +4,8 @@ internal import NIOCore
 package import NIOPosix
 package import ShimProtocol
 
-/// What a person does to one launch of a living agent on this machine, beside its node: the shim serves anyone of the
-/// node's user who shows the launch's token. Nothing here takes the agent from its node.
+/// An operator's access to one launch of a running agent on this machine, next to its node: the shim serves every process of
+/// the node's user that sends the launch's token. Nothing here takes the agent from its node.
 package struct AgentOperator: Sendable {
     private let directory: AgentDirectory
     private let generation: Int
@@ -17,16 +17,16 @@ package struct AgentOperator: Sendable {
         self.group = group
     }
 
-    /// Sends a message and gives each of its receipts to `told`, until `stage` is reached, it is refused, or the time is
-    /// over; the last receipt. Sent again with the same key it is not typed again. Throws `AgentError` when there is no
-    /// shim, or none answers.
+    /// Sends a message and passes each of its receipts to `told`, until `stage` is reached, the message is refused, or the
+    /// time is over; the last receipt. Sent again with the same key it is not typed again. Throws `AgentError` when there is
+    /// no shim, or it does not answer.
     package func send(
-        _ text: String, key: [UInt8], until stage: MessageLedger.Stage, timeout: Duration,
+        _ input: TerminalInput, key: [UInt8], until stage: MessageLedger.Stage, timeout: Duration,
         told: @escaping @Sendable (MessageLedger.Receipt) -> Void
     ) async throws -> MessageLedger.Receipt {
         let last = LatestValue<MessageLedger.Receipt>()
         try await self.converse(timeout: timeout) { connection in
-            try await connection.send(.message(key: key, text: text))
+            try await connection.send(input.frame(key: key))
         } receive: { frame in
             guard case .receipt(let receipt) = frame, receipt.key == key else {
                 if case .exited = frame { return true }
@@ -43,10 +43,25 @@ package struct AgentOperator: Sendable {
         return receipt
     }
 
-    /// Stops every process of the agent where it stands; how many there are.
+    /// Gives the agent's terminal another size. Throws `AgentError` when the shim refuses or does not answer.
+    package func resize(columns: UInt16, rows: UInt16) async throws {
+        let isResized = LatestValue<Bool>()
+        try await self.converse(timeout: .seconds(10)) {
+            try await $0.send(.resize(columns: columns, rows: rows))
+        } receive: { frame in
+            guard frame == .resized(columns: columns, rows: rows) else { return false }
+            await isResized.set(true)
+            return true
+        }
+        guard await isResized.value == true else {
+            throw AgentError(code: .crashed, message: "the agent's shim did not answer")
+        }
+    }
+
+    /// Stops every process of the agent where it stands; how many there are. Throws as `resize` does.
     package func freeze() async throws -> Int { try await self.ask(.freeze) }
 
-    /// Lets all go on.
+    /// Lets every process of a frozen agent continue; how many there are. Throws as `resize` does.
     package func thaw() async throws -> Int { try await self.ask(.thaw) }
 
     private func ask(_ frame: ShimFrame) async throws -> Int {
@@ -64,8 +79,8 @@ package struct AgentOperator: Sendable {
         return result
     }
 
-    /// What the agent said beside its terminal after this number, as lines `{"n":…,"ms":…,"event":{…}}`. Where there is
-    /// nothing yet it is waited for, at most for `wait`.
+    /// The agent's events with higher numbers than this, as `{"n":…,"ms":…,"event":{…}}`. Where there are none yet, waits for
+    /// the first, at most for `wait`.
     package func events(after number: UInt64, wait: Duration) async throws -> [JSONValue] {
         let found = self.directory.events(self.generation, after: number)
         guard found.isEmpty, wait > .zero else { return found }
@@ -80,23 +95,27 @@ package struct AgentOperator: Sendable {
         return self.directory.events(self.generation, after: number)
     }
 
-    /// How long a shim that is just being launched, or has just died, may have neither socket nor record.
+    /// How long a shim that is being launched, or has just ended, may have neither socket nor record.
     private static let reconnectTimeout = Duration.seconds(15)
 
-    /// Gives the bytes of its terminal from `offset` on as they come, until it has ended and all were given; its exit
-    /// record. `each` may take its time: the shim waits. Throws `AgentError` when the shim refuses, or is gone without a
-    /// record.
+    /// Passes the bytes of its terminal from `offset` on as they come, until it has ended and all were passed; its exit
+    /// record. The shim waits while `each` runs. Throws `AgentError` when the shim refuses, or is gone without a record: for
+    /// 15 seconds since the last connection.
     package func output(
         from offset: UInt64, each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
     ) async throws -> ExitRecord {
         let given = LatestValue<UInt64>()
         await given.set(offset)
-        let deadline = ContinuousClock.now + Self.reconnectTimeout
+        var deadline = ContinuousClock.now + Self.reconnectTimeout
         while self.directory.exitRecord(self.generation) == nil {
             do {
-                if let record = try await self.watch(given, each) { return record }
+                switch try await self.watch(given, each) {
+                case .ended(let record): return record
+                case .lost: deadline = ContinuousClock.now + Self.reconnectTimeout
+                case .absent: break
+                }
             } catch let error as IOError where error.errnoCode == ENOENT || error.errnoCode == ECONNREFUSED {
-                // Not there yet, or not any more: the record will tell.
+                // Not there yet, or not any more: the exit record decides.
             }
             guard ContinuousClock.now < deadline else {
                 throw AgentError(code: .crashed, message: "the agent's shim is gone and left no exit record")
@@ -117,15 +136,23 @@ package struct AgentOperator: Sendable {
         return record
     }
 
-    /// Follows the living shim; nil when it closed without telling of the end.
+    /// How a connection to the shim ended.
+    private enum Watched {
+        case ended(ExitRecord)
+        /// The shim closed it, or died, before the program's end.
+        case lost
+        /// There is no launch file.
+        case absent
+    }
+
     private func watch(
         _ given: LatestValue<UInt64>, _ each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
-    ) async throws -> ExitRecord? {
+    ) async throws -> Watched {
         guard let bytes = self.directory.read(ShimFiles.launch, generation: self.generation),
             let spec = try? LaunchSpec(decoding: bytes)
-        else { return nil }
+        else { return .absent }
         let start = await given.value ?? 0
-        return try await ShimConnection.with(
+        let record = try await ShimConnection.with(
             path: self.directory.socketPath(self.generation), group: self.group
         ) { connection in
             try await connection.send(.hello(token: spec.token, epoch: 0))
@@ -142,9 +169,10 @@ package struct AgentOperator: Sendable {
             default: return nil
             }
         }
+        return record.map(Watched.ended) ?? .lost
     }
 
-    /// Shows the token and talks until `receive` says that it is enough, the shim ends, or the time is over.
+    /// Connects, sends the token, and passes frames to `receive` until it returns true, the shim ends, or the time is over.
     private func converse(
         timeout: Duration, opened: @escaping @Sendable (ShimConnection) async throws -> Void,
         receive: @escaping @Sendable (ShimFrame) async -> Bool

@@ -1,21 +1,23 @@
 internal import Domain
 internal import Screens
+internal import ShimProtocol
 
-/// Follows an agent's log and looks at the screen that it makes, with what its definition says of screens. It reads the file
-/// that the shim writes, at most so much a look, so that no flood of output can cost the node more than that.
+/// Follows an agent's log and applies the screen rules of its definition to the screen that results. It reads the shim's log
+/// file, a bounded part each time, so that a flood of output does not cost the node more than that.
 struct ScreenWatch {
     private let rules: ScreenRules
     private let size: (columns: Int, rows: Int)
+    private var sizes = TerminalSizes()
     private var screen: TerminalScreen
     private var offset: UInt64 = 0
-    /// Looks since a string of the terminal's language was begun and not ended.
+    /// Calls of `look` since a string of the terminal's language was begun and not ended.
     private var looksInsideString = 0
 
-    /// Bytes of a look; of more only the last are seen, which is where a screen is.
+    /// Bytes that one call reads; of more only the last `kept` are, which decide the screen.
     private static let most: UInt64 = 256 * 1024
     private static let kept: UInt64 = 64 * 1024
-    /// After so many looks a string that was never ended is given up, as terminals do after some seconds.
-    private static let unknownLooksTolerated = 20
+    /// After so many calls a string that is not ended is given up, as terminals do after some seconds.
+    private static let stringLooks = 20
 
     init(rules: ScreenRules, columns: Int, rows: Int) {
         self.rules = rules
@@ -23,26 +25,52 @@ struct ScreenWatch {
         self.screen = TerminalScreen(columns: columns, rows: rows)
     }
 
-    /// Nil when nothing was written since the last look, or no rule holds.
+    /// What the rules conclude; nil when nothing was written since the last call, or no rule holds.
     mutating func look(at directory: AgentDirectory, _ generation: Int) -> (state: ScreenRule.State, rule: Int)? {
         let length = directory.logLength(generation)
         guard length > self.offset else {
             guard self.screen.isInsideString else { return nil }
             self.looksInsideString += 1
-            if self.looksInsideString == Self.unknownLooksTolerated { self.screen.abandonString() }
+            if self.looksInsideString == Self.stringLooks { self.screen.abandonString() }
             return nil
         }
         self.looksInsideString = 0
+        self.sizes = directory.sizes(generation)
         if length - self.offset > Self.most {
-            self.screen = TerminalScreen(columns: self.size.columns, rows: self.size.rows)
             self.offset = length - Self.kept
+            let size = self.sizes.size(at: self.offset)
+            self.screen = TerminalScreen(
+                columns: size.map { Int($0.columns) } ?? self.size.columns,
+                rows: size.map { Int($0.rows) } ?? self.size.rows)
         }
         while self.offset < length {
             let part = directory.log(generation, from: self.offset, limit: 64 * 1024)
             if part.bytes.isEmpty { break }
-            self.screen.feed(part.bytes)
+            self.screen.feed(part.bytes, at: part.place, self.sizes)
             self.offset = part.place + UInt64(part.bytes.count)
         }
         return self.rules.conclusion(from: self.screen)
+    }
+}
+
+extension TerminalScreen {
+    /// Takes the bytes of a log from `offset` on, and the sizes that the terminal was given among them.
+    mutating func feed(_ bytes: [UInt8], at offset: UInt64, _ sizes: TerminalSizes) {
+        var (rest, place) = (bytes[...], offset)
+        for change in sizes.changes where change.offset >= offset && change.offset <= offset + UInt64(bytes.count) {
+            let part = rest.prefix(Int(clamping: change.offset - place))
+            self.feed(part)
+            self.resize(columns: Int(change.columns), rows: Int(change.rows))
+            rest = rest.dropFirst(part.count)
+            place += UInt64(part.count)
+        }
+        self.feed(rest)
+    }
+}
+
+extension AgentDirectory {
+    /// The sizes that a launch's terminal was given; none when it kept its first.
+    func sizes(_ generation: Int) -> TerminalSizes {
+        TerminalSizes(decoding: self.read(ShimFiles.sizes, generation: generation) ?? [])
     }
 }

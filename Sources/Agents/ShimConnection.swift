@@ -3,16 +3,18 @@ internal import NIOCore
 internal import NIOPosix
 internal import ShimProtocol
 
-/// A connection to a shim's socket, for the time of a scope.
+/// A connection to a shim's socket, open for the duration of `with`.
 struct ShimConnection {
     private let outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
 
+    /// Sends a frame; returns once the connection has room for it.
     func send(_ frame: ShimFrame) async throws {
         try await self.outbound.write(ByteBuffer(bytes: frame.encoded))
     }
 
-    /// Connects, gives each frame to `receive` until the shim closes or `receive` returns a value, then
-    /// closes. Returns nil when the shim closed first; throws when there is no shim to talk to.
+    /// Connects, passes each frame to `receive` until the shim closes or `receive` returns a value, then closes. Returns nil
+    /// when the shim closed first. Throws `IOError` when no shim listens, `DomainError` for a malformed frame, and what
+    /// `opened` and `receive` throw.
     static func with<Result: Sendable>(
         path: String, group: MultiThreadedEventLoopGroup, opened: (ShimConnection) async throws -> Void,
         receive: (ShimFrame, ShimConnection) async throws -> Result?

@@ -23,6 +23,8 @@ package struct AuditEvent: Hashable, Sendable {
         case resolved = "job.resolved"
         /// Somebody typed into an agent's terminal.
         case typed = "agent.input"
+        /// A caller changed the size of an agent's terminal.
+        case resized = "agent.resized"
         /// Somebody stopped an agent's processes where they stood.
         case frozen = "agent.frozen"
         /// Somebody let them go on.

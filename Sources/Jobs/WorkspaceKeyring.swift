@@ -123,9 +123,6 @@ package actor WorkspaceKeyring {
         }
     }
 
-    /// The key under which audit rows digest params.
-    package func digestKey() throws -> [UInt8] { try self.master.derived(for: "orchestra/params-digest/1") }
-
     private static func context(_ workspace: WorkspaceID, _ id: UInt32) -> [UInt8] {
         Array("orchestra/workspace-key/\(workspace.name)/\(id)".utf8)
     }

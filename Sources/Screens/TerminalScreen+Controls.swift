@@ -53,6 +53,8 @@ extension TerminalScreen {
             if self.column < self.columns { self.tabs[self.column] = true }
         case 0x4D:
             self.reverseLineFeed()
+        case 0x5A:
+            self.answerIdentification()
         case 0x63:
             self.reset()
         case 0x3D, 0x3E, 0x5C:
@@ -66,6 +68,7 @@ extension TerminalScreen {
     mutating func dispatchCSI(_ byte: UInt8) {
         self.parameters.finish()
         guard !self.parameters.isInvalid else { return }
+        self.answerCSI(byte)
         let isKnown: Bool
         if self.intermediates.count == 0 {
             isKnown = self.carryOut(byte)
@@ -75,6 +78,9 @@ extension TerminalScreen {
                 self.setPrivateMode(mode, byte == 0x68)
             }
             isKnown = true
+        } else if self.intermediates.isOnly(0x21) && byte == 0x70 {
+            self.modes.softReset()
+            isKnown = false
         } else {
             // Queries and settings without a text of their own.
             let isMore = self.intermediates.isOnly(0x3E) && [0x63, 0x6D, 0x6E, 0x71].contains(byte)
@@ -187,7 +193,7 @@ extension TerminalScreen {
         case 1049:
             self.showAlternate(isOn, withCursor: true)
         default:
-            break
+            self.modes.set(mode, isOn)
         }
     }
 
@@ -232,6 +238,7 @@ extension TerminalScreen {
         self.originMode = false
         self.insertMode = false
         self.wrapMode = true
+        self.modes.reset()
         self.grid.clearRows(from: 0, count: self.rows)
         self.row = 0
         self.column = 0

@@ -41,6 +41,7 @@ extension TerminalScreen {
     /// The private marker and the intermediate bytes of a sequence.
     struct Intermediates {
         private(set) var first: UInt8 = 0
+        private var second: UInt8 = 0
         private(set) var count = 0
 
         mutating func clear() {
@@ -50,8 +51,19 @@ extension TerminalScreen {
 
         mutating func add(_ byte: UInt8) {
             if self.count == 0 { self.first = byte }
-            // No known sequence has more than one; the count only has to stay different from 0 and 1.
-            self.count = min(self.count + 1, 2)
+            if self.count == 1 { self.second = byte }
+            // No known sequence has more than two; the count only has to stay different from those.
+            self.count = min(self.count + 1, 3)
+        }
+
+        /// The marker and the intermediate bytes; nil when there are more than any known sequence has.
+        var text: String? {
+            switch self.count {
+            case 0: ""
+            case 1: String(Unicode.Scalar(self.first))
+            case 2: String(Unicode.Scalar(self.first)) + String(Unicode.Scalar(self.second))
+            default: nil
+            }
         }
 
         func isOnly(_ byte: UInt8) -> Bool {

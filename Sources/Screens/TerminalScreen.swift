@@ -49,6 +49,13 @@ package struct TerminalScreen: Sendable {
     var oscBytes: [UInt8] = []
     var oscOverflow = false
 
+    /// The private modes that the program set.
+    package internal(set) var modes = TerminalModes()
+
+    /// Whether queries of the program are answered, for `takeAnswers`. A screen that is only looked at gives none.
+    package var answersQueries = false
+    var answers: [UInt8] = []
+
     /// The title that the program last set with OSC 0 or OSC 2: at most 256 characters, without control characters. A
     /// title that is not valid UTF-8 is ignored, as tmux ignores it.
     package internal(set) var title = ""

@@ -329,11 +329,3 @@ package struct LaunchSpec: Hashable, Sendable {
         return count
     }
 }
-
-/// What control groups are called, so that those of shims that are gone can be told.
-package enum ControlGroupNames {
-    /// Before the number of the shim's process.
-    package static let prefix = "orc-"
-    /// Before the number of a process that tries whether it may make one.
-    package static let trial = "try-"
-}

@@ -1,33 +1,40 @@
 package import Domain
 
-/// What node and shim say to each other over the shim's socket: `UInt32` length, `UInt8` kind, payload.
+/// A frame between node and shim on the shim's socket: `UInt32` length, `UInt8` kind, payload.
 package enum ShimFrame: Hashable, Sendable {
     // From the node.
-    /// Opens a connection: the token of the launch file, and an epoch no smaller than any seen before.
+    /// Opens a connection: the token of the launch file, and an epoch no smaller than any before. With the epoch 0 the
+    /// connection is a viewer's: it may watch, type and resize, and does not own the agent.
     case hello(token: [UInt8], epoch: UInt64)
-    /// Bytes for the terminal; answered by `written` with the same id once they are in its
-    /// queue. Ids rise; one that came before is answered again and not typed again.
+    /// Bytes for the terminal as they are; a carriage return at their end is a write of its own. Answered by `written` with
+    /// the same id once they are in the terminal's input. Ids rise; one that was sent before is answered again and not
+    /// typed again.
     case input(id: UInt64, bytes: [UInt8])
     /// The same for text without control bytes: typed as one paste where the program wants pastes marked, and entered.
     case prompt(id: UInt64, text: [UInt8])
+    /// Gives the terminal another size; answered by `resized` to all connections.
     case resize(columns: UInt16, rows: UInt16)
     /// Ends the program's process tree.
     case stop
-    /// The exit has been recorded elsewhere; the shim may go.
+    /// The exit is recorded elsewhere; the shim may end.
     case reap
-    /// Text for the agent under a key of its own; answered by receipts, the first at once. Anyone who shows the token may
-    /// send it: the key makes it harmless twice.
+    /// Text for the agent under a key of its own; answered by receipts, the first at once. The key makes it harmless to
+    /// send it twice.
     case message(key: [UInt8], text: String)
-    /// Stops every process of the program where it stands, or lets all go on.
+    /// The same for keys by their names.
+    case keys(key: [UInt8], names: [String])
+    /// Stops every process of the program where it stands.
     case freeze
+    /// Lets the processes of a frozen program continue.
     case thaw
-    /// Sends what the agent said beside its terminal after this number, and what it will say.
+    /// Sends the agent's events with higher numbers than this, and those to come.
     case follow(after: UInt64)
     /// Sends terminal output from `offset` of the log on; an offset past its end means none for now.
     case watch(offset: UInt64)
 
     // From the shim.
     case welcome(launcherPID: Int32, logLength: UInt64)
+    /// The last frame of a connection.
     case refused(reason: String)
     case written(id: UInt64)
     /// This input was not taken; the connection stays.
@@ -36,14 +43,17 @@ package enum ShimFrame: Hashable, Sendable {
     case exited(ExitRecord)
     case receipt(MessageLedger.Receipt)
     case event(EventLog.Event)
-    /// What was asked is done: as many processes as were stopped or continued.
+    /// The request was carried out: as many processes were stopped or continued.
     case done(count: UInt32)
-    /// The pane is gone, with its tmux server or without; the program goes on.
+    /// The terminal has this size now.
+    case resized(columns: UInt16, rows: UInt16)
+    /// The pane is gone, with its tmux server or without; the program continues.
     case viewLost
 
     /// The largest payload; a longer frame closes the connection.
     package static let payloadLimit = 1024 * 1024
 
+    /// The whole frame, with its length.
     package var encoded: [UInt8] {
         var body = ByteWriter()
         switch self {
@@ -77,6 +87,11 @@ package enum ShimFrame: Hashable, Sendable {
             body.write(UInt8(11))
             body.write(id)
             body.write(block: text)
+        case .keys(let key, let names):
+            body.write(UInt8(12))
+            body.write(block: key)
+            body.write(UInt16(truncatingIfNeeded: names.count))
+            for name in names { body.write(text: name) }
         case .welcome(let pid, let length):
             body.write(UInt8(65))
             body.write(UInt32(bitPattern: pid))
@@ -113,6 +128,10 @@ package enum ShimFrame: Hashable, Sendable {
         case .done(let count):
             body.write(UInt8(74))
             body.write(count)
+        case .resized(let columns, let rows):
+            body.write(UInt8(75))
+            body.write(columns)
+            body.write(rows)
         }
         var frame = ByteWriter()
         frame.write(block: body.bytes)
@@ -133,6 +152,11 @@ package enum ShimFrame: Hashable, Sendable {
         case 9: self = .thaw
         case 10: self = .follow(after: try reader.number())
         case 11: self = .prompt(id: try reader.number(), text: try reader.block())
+        case 12:
+            let key = try reader.block()
+            var names: [String] = []
+            for _ in 0..<(try reader.number(UInt16.self)) { names.append(try reader.text()) }
+            self = .keys(key: key, names: names)
         case 65: self = .welcome(launcherPID: Int32(bitPattern: try reader.number()), logLength: try reader.number())
         case 66: self = .refused(reason: try reader.text())
         case 67: self = .written(id: try reader.number())
@@ -151,13 +175,14 @@ package enum ShimFrame: Hashable, Sendable {
             self = .event(
                 EventLog.Event(number: try reader.number(), time: try reader.number(), line: try reader.block()))
         case 74: self = .done(count: try reader.number())
+        case 75: self = .resized(columns: try reader.number(), rows: try reader.number())
         case let kind: throw DomainError.invalidValue("unknown frame kind \(kind)")
         }
         guard reader.isAtEnd else { throw DomainError.invalidValue("a frame is longer than its kind") }
     }
 
-    /// Takes the first whole frame off `buffer`; nil when it is not complete yet. Throws for a frame that
-    /// is too long or malformed; the connection must then be closed.
+    /// Removes the first whole frame from `buffer`; nil when it is not complete yet. Throws for a frame that is too long or
+    /// malformed; the connection must then be closed.
     package static func next(from buffer: inout [UInt8]) throws(DomainError) -> ShimFrame? {
         guard buffer.count >= 4 else { return nil }
         var reader = ByteReader(buffer[...])

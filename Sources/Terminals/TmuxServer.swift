@@ -3,11 +3,11 @@ internal import Domain
 internal import Subprocess
 internal import SystemPackage
 
-/// One private tmux server: a fresh socket in a directory of ours, an empty environment, no configuration
-/// but this one, and a single pane. It is the viewer of an agent, never its transport.
+/// One private tmux server: a new socket in the agent's directory, an empty environment, no configuration but this one, and
+/// a single pane. It shows an agent's terminal and never transports its input or output.
 ///
-/// Every trap of tmux 3.3a that these choices avoid was measured: a socket path is used once, clients end
-/// by themselves and are never killed, a dead pane is never kept.
+/// These choices avoid faults of tmux 3.3a that were measured: a socket path is used once, clients end by themselves and are
+/// never killed, a dead pane is never kept.
 package struct TmuxServer: Sendable {
     package let executable: String
     package let socket: String
@@ -36,11 +36,11 @@ package struct TmuxServer: Sendable {
         self.socket = socket
     }
 
-    /// The configuration's text; the caller puts it into a file of the agent's directory.
+    /// The configuration's text, which the caller writes to a file of the agent's directory.
     package static var configurationText: String { self.configuration + "\n" }
 
-    /// Starts the server with `argv` as its only pane. The environment holds five harmless variables.
-    /// Throws `TerminalError` with tmux's own words; nothing of it is left then.
+    /// Starts the server with `argv` as its only pane; its process. The environment has five harmless variables. Throws
+    /// `TerminalError` with tmux's message; no server is left then.
     package func start(configurationFile: String, argv: [String], directory: String) async throws -> Int32 {
         _ = try await self.run(
             [
@@ -51,9 +51,13 @@ package struct TmuxServer: Sendable {
         // Not in the file: tmux 3.3a dies when `window-size manual` is set before the first window exists.
         let answer = try await self.run(
             ["set-option", "-g", "window-size", "manual", ";", "display-message", "-p", "#{pid}"])
-        guard let pid = Int32(answer.trimmedASCII) else {
+        return try Self.processID(printed: answer)
+    }
+
+    static func processID(printed text: String) throws(TerminalError) -> Int32 {
+        guard let pid = Int32(text.trimmedASCII) else {
             throw TerminalError(
-                code: .unexpectedAnswer, message: "tmux did not name its process: '\(answer.prefix(80))'")
+                code: .unexpectedAnswer, message: "tmux printed '\(text.prefix(80))'; expected the number of its process")
         }
         return pid
     }
@@ -68,25 +72,34 @@ package struct TmuxServer: Sendable {
         }
     }
 
-    /// The processes of attached clients that could type.
+    /// The processes of attached clients that may type.
     package func writingClients() async -> [Int32] {
         do {
-            let answer = try await self.run(["list-clients", "-F", "#{client_readonly} #{client_pid}"])
-            return answer.split(separator: "\n").compactMap { line in
-                let fields = line.split(separator: " ")
-                return fields.count == 2 && fields[0] == "0" ? Int32(fields[1]) : nil
-            }
+            return Self.writingClients(
+                listed: try await self.run(["list-clients", "-F", "#{client_readonly} #{client_pid}"]))
         } catch {
-            return []  // no server answers, so nobody is attached
+            return []  // no server answers, so no client is attached
         }
     }
 
-    /// Asks the server to end; its pane's process gets SIGHUP. Silent when it is gone already.
+    static func writingClients(listed text: String) -> [Int32] {
+        text.split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: " ")
+            return fields.count == 2 && fields[0] == "0" ? Int32(fields[1]) : nil
+        }
+    }
+
+    /// Gives the pane another size. Throws `TerminalError` with tmux's message.
+    package func resize(columns: UInt16, rows: UInt16) async throws {
+        _ = try await self.run(["resize-window", "-t", "=agent:", "-x", "\(columns)", "-y", "\(rows)"])
+    }
+
+    /// Ends the server; its pane's process gets SIGHUP. Does nothing when it is gone already.
     package func stop() async {
         do { _ = try await self.run(["kill-server"]) } catch { return }  // no server answers: nothing to stop
     }
 
-    /// The command line with which a person looks at the pane; writing is not possible through it.
+    /// The arguments of a tmux client that shows the pane read-only.
     package var attachArguments: [String] { ["-u", "-S", self.socket, "attach-session", "-r", "-t", "=agent"] }
 
     private func run(_ arguments: [String]) async throws -> String {

@@ -143,10 +143,15 @@ struct AgentMachineTests {
         #expect(machine.handle(.stopRequested) == [])
     }
 
-    @Test("no prompt can end its paste early, press a key of its own or drive the terminal")
-    func cleanPrompt() {
-        let inputs = PromptText.inputs(prompt: "a\u{1b}[201~\r\u{03}rm\u{9b}2J\nb\tc", closing: ["exit\u{04}"])
-        #expect(inputs[0].bytes == Array("a[201~rm2J\nb\tc".utf8) && inputs[0].isPrompt)
+    @Test("a prompt is text to paste and enter, unchanged: the shim refuses control characters; a closing line is typed")
+    func promptInputs() {
+        let inputs = PromptText.inputs(prompt: "a\u{1b}b\nc", closing: ["exit"])
+        #expect(inputs[0].bytes == Array("a\u{1b}b\nc".utf8) && inputs[0].isPrompt)
         #expect(inputs[1].bytes == Array("exit\r".utf8) && !inputs[1].isPrompt)
+    }
+
+    @Test("an empty prompt is not typed")
+    func emptyPrompt() {
+        #expect(PromptText.inputs(prompt: "", closing: []).isEmpty)
     }
 }

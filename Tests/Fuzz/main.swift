@@ -56,9 +56,14 @@ func feedShim(_ bytes: [UInt8]) {
     _ = LogTiming.pairs(bytes)
     var events = EventLog()
     _ = events.take(bytes, at: 0)
-    var scanner = PasteModeScanner()
-    scanner.scan(bytes)
-    _ = TypedText.cleaned(String(decoding: bytes, as: UTF8.self))
+    let text = String(decoding: bytes, as: UTF8.self)
+    _ = try? TypedText.checked(text)
+    for name in text.split(separator: " ") { _ = try? TerminalKey(String(name)) }
+    _ = TerminalSizes(decoding: bytes)
+    var ledger = MessageLedger()
+    _ = ledger.queue([1], at: 0)
+    ledger.began([1], echo: Array(bytes.prefix(8)))
+    _ = ledger.output(bytes, at: 0)
     _ = try? ExitRecord(decoding: bytes)
 }
 

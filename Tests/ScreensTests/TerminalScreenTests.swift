@@ -104,35 +104,3 @@ struct TerminalScreenTests {
         }
     }
 }
-
-@Suite("Rules for screens")
-struct ScreenRulesTests {
-    private static func screen(_ text: String) -> TerminalScreen {
-        var screen = TerminalScreen(columns: 60, rows: 20)
-        screen.feed(Array(text.utf8))
-        return screen
-    }
-
-    @Test("all that a rule names must hold, and the first rule that holds counts")
-    func rules() {
-        let rules = ScreenRules([
-            ScreenRule(state: .waiting, contains: ["Do you want", "1. Yes"], lacks: ["answered"]),
-            ScreenRule(state: .throttled, titleContains: "limit"),
-            ScreenRule(state: .busy, contains: ["esc to interrupt"], lines: 2),
-            ScreenRule(state: .ready, cursorLineEnds: ">"),
-        ])
-        func conclusion(_ text: String) -> ScreenRule.State? { rules.conclusion(from: Self.screen(text))?.state }
-        #expect(rules.canTellReady)
-        #expect(conclusion("Do you want to?\r\n 1. Yes\r\n 2. No\r\n> ") == .waiting)
-        #expect(conclusion("Do you want to?\r\nno list") == nil)
-        #expect(conclusion("Do you want to?\r\n 1. Yes\r\nanswered\r\n") == nil)
-        #expect(conclusion("\u{1b}]2;rate limit\u{7}> ") == .throttled)
-        #expect(conclusion("thinking (esc to interrupt)\r\n> ") == .busy)
-        // Too far above.
-        #expect(conclusion("thinking (esc to interrupt)\r\na\r\nb\r\n> ") == .ready)
-        #expect(conclusion("> typed") == nil)
-        #expect(conclusion("") == nil)
-        // What was overwritten is not there.
-        #expect(conclusion("thinking (esc to interrupt)\r\u{1b}[2K> ") == .ready)
-    }
-}

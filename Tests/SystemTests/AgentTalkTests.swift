@@ -104,6 +104,47 @@ struct AgentTalkTests {
         }
     }
 
+    @Test(
+        "keys have a command of their own with receipts; text with control characters is refused with 65; sizes are set"
+    )
+    func keysAndSize() async throws {
+        try await Self.withAgent { installation, _, id in
+            func agents(_ arguments: String...) async throws -> (code: Int32, output: String, errors: String) {
+                try await Self.command(installation, ["agents"] + arguments)
+            }
+            let refused = try await agents("send", id, "\u{1b}")
+            #expect(refused.code == 65 && refused.errors.contains("ESC (U+001B)"), "\(refused)")
+            #expect(try await agents("send", id, "").code == 65)
+            #expect(try await agents("keys", id, "Nope").code == 64)
+            let marker = "sleep 7\(Int.random(in: 1000...9999))"
+            #expect(try await agents("send", id, marker).code == 0)
+            try await eventually("it sleeps") { !ProcessTable().matching(marker).isEmpty }
+            let pressed = try await agents("keys", id, "C-c", "--until", "answered", "--json")
+            #expect(try Self.stages(pressed.output) == ["queued", "written", "consumed", "answered"], "\(pressed)")
+            try await eventually("it is interrupted") { ProcessTable().matching(marker).isEmpty }
+            // A menu of the shell: the line before the last one, entered again.
+            #expect(try await agents("send", id, "echo first-$((1+1))", "--until", "answered").code == 0)
+            #expect(try await agents("keys", id, "Up", "Enter", "--until", "answered").code == 0)
+            try await eventually("it ran twice") {
+                try await agents("logs", id).output.components(separatedBy: "\nfirst-2").count == 3
+            }
+            #expect(try await agents("resize", id, "9x9").code == 64)
+            #expect(try await agents("resize", id, "100x30").code == 0)
+            #expect(try await agents("send", id, "stty size", "--until", "answered").code == 0)
+            try await eventually("it has the size") { try await agents("screen", id).output.contains("30 100") }
+            let view = "\(installation.directory)/n1/agents/\(id)/1/t1"
+            try await eventually("its pane has the size") {
+                try await runProgram(
+                    "/usr/bin/tmux", ["-S", view, "display-message", "-p", "#{pane_width}x#{pane_height}"]
+                ).output.contains("100x30")
+            }
+            #expect(try await installation.auditCounts("agent.resized") == [id: 1])
+            let foreign = try await Self.command(
+                installation, ["agents", "keys", id, "Enter"], change: ["ORCHESTRA_WORKSPACE": "other"])
+            #expect(foreign.code == 65)
+        }
+    }
+
     @Test("a frozen agent stands still and goes on as if nothing had been; its state is told with its evidence")
     func frozen() async throws {
         try await Self.withAgent { installation, _, id in
@@ -113,7 +154,7 @@ struct AgentTalkTests {
                 ).code
             }
             let marker = "sleep 7\(Int.random(in: 1000...9999))"
-            #expect(try await send(marker) == 0)
+            #expect(try await send(marker, until: "consumed") == 0)
             try await eventually("it sleeps") { !ProcessTable().matching(marker).isEmpty }
             let frozen = try await Self.command(installation, ["agents", "freeze", id])
             #expect(frozen.code == 0 && frozen.output.contains("stand still"), "\(frozen)")

@@ -115,6 +115,38 @@ extension APISuites {
             }
         }
 
+        @Test("keys and sizes have endpoints and frames; text with control characters is refused by name")
+        func keys() async throws {
+            try await APIBench.with(withSession: true) { bench in
+                let id = try await Self.agent(bench, prompt: "echo be''gun")
+                func message(_ members: String) -> String {
+                    "{\(members),\"message_id\":\"\(UUID().uuidString.lowercased())\"}"
+                }
+                let path = "/ai/agents/\(id)"
+                let refused = try await bench.ask("POST", path + "/input", json: message(#""text":"\u001b""#))
+                #expect(refused.status == 422 && refused.body.contains("ESC (U+001B)"), "\(refused.body)")
+                let unknown = try await bench.ask("POST", path + "/keys", json: message(#""keys":["Nope"]"#))
+                #expect(unknown.status == 422 && unknown.body.contains("unknown key"), "\(unknown.body)")
+                let pressed = try await bench.ask(
+                    "POST", path + "/keys", json: message(#""keys":["C-u","Enter"],"until":"answered""#))
+                #expect(pressed.status == 200 && pressed.body.contains("answered"), "\(pressed.body)")
+                let size = try await bench.ask("POST", path + "/size", json: #"{"columns":100,"rows":30}"#)
+                #expect(size.status == 200 && size.body.contains("100"), "\(size.body)")
+                #expect(
+                    try await bench.ask("POST", path + "/size", json: #"{"columns":501,"rows":30}"#).status == 422)
+                try await TestWebSocket.with(
+                    port: bench.port, path: path + "/terminal", headers: [Self.authorization(bench, "developer")]
+                ) { socket in
+                    var seen = Seen()
+                    try await Self.read(socket, into: &seen) { $0.shown.contains("begun") }
+                    try await socket.send(message(#""type":"input","text":"\u0003""#))
+                    try await Self.read(socket, into: &seen) { $0.has("type", "error") }
+                    try await socket.send(message(#""type":"keys","keys":["Enter"],"until":"answered""#))
+                    try await Self.read(socket, into: &seen) { $0.has("stage", "answered") }
+                }
+            }
+        }
+
         @Test("messages that come one behind the other are typed in that order")
         func order() async throws {
             try await APIBench.with(withSession: true) { bench in

@@ -80,6 +80,7 @@ extension Endpoint {
     private static func start(_ call: Call) async throws -> Response {
         var body = try await call.body()
         let (agent, prompt) = (try body.text("agent"), try body.text("prompt"))
+        if !prompt.isEmpty { _ = try TerminalInput(messageText: prompt) }
         guard call.services.policy.bundle.agents[try Input.name(agent)] != nil else {
             throw Problem(.notFound, "there is no agent '\(agent)'")
         }
@@ -97,7 +98,7 @@ extension Endpoint {
 
     private static func type(_ call: Call) async throws -> Response {
         var body = try await call.body()
-        let text = try body.text("text")
+        let input = try TerminalInput(messageText: try body.text("text"))
         let key = try Input.requestID(try body.text("message_id"))
         let until = try body.optionalText("until") ?? "written"
         try body.finish()
@@ -109,7 +110,7 @@ extension Endpoint {
             throw Call.tooManyStreams(call.services)
         }
         defer { withExtendedLifetime(ticket) {} }
-        let receipt = try await agent.type(text, key: key, until: stage) { digest in
+        let receipt = try await agent.type(input, key: key, until: stage) { digest in
             call.event(.typed, agent.job.id, status: "asked", action: key.description, digest: digest)
         }
         guard receipt.stage != .refused else {

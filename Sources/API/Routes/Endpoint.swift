@@ -42,7 +42,7 @@ struct Endpoint: Sendable {
     }
 
     static let all: [Endpoint] =
-        Self.jobs + Self.plans + Self.agents + Self.audit + Self.wellKnown
+        Self.jobs + Self.plans + Self.agents + Self.terminals + Self.audit + Self.wellKnown
 
     /// The methods that a path knows, as `Allow` lists them; nil for a path that there is not.
     static func methods(of path: Substring) -> String? {

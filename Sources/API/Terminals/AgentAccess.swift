@@ -56,14 +56,15 @@ struct AgentAccess: Sendable {
 
     /// Types a message after it was written down; how far it came. `event` makes the row, given the message's digest.
     func type(
-        _ text: String, key: Domain.RequestID, until stage: MessageLedger.Stage, event: ([UInt8]) -> [UInt8],
+        _ input: TerminalInput, key: Domain.RequestID, until stage: MessageLedger.Stage, event: ([UInt8]) -> [UInt8],
         told: @escaping @Sendable (MessageLedger.Receipt) -> Void = { _ in }
     ) async throws -> MessageLedger.Receipt {
-        let row = event(try self.services.digester.digest(Array(text.utf8)))
+        let row = event(try self.services.digester.digest(input.content))
         try await self.services.store.appendAudit(row, of: self.principal.workspace)
         do {
             return try await self.door.send(
-                text, key: Array(key.description.utf8), until: stage, timeout: .seconds(Self.receiptTimeout), told: told
+                input, key: Array(key.description.utf8), until: stage, timeout: .seconds(Self.receiptTimeout),
+                told: told
             )
         } catch is AgentError {
             throw Problem(.conflict, "the agent does not answer; it may have ended")
@@ -72,6 +73,20 @@ struct AgentAccess: Sendable {
                 throw Problem(.conflict, "the agent has ended, or is being started again")
             }
             throw error
+        }
+    }
+
+    /// Gives the terminal another size after that was written down. Throws a `Problem` when the agent does not answer.
+    func resize(columns: UInt16, rows: UInt16, event: ([UInt8]) -> [UInt8]) async throws {
+        let digester = self.services.digester
+        let row = event(try digester.digest(Array("\(columns)x\(rows)".utf8)))
+        try await self.services.store.appendAudit(row, of: self.principal.workspace)
+        do {
+            try await self.door.resize(columns: columns, rows: rows)
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw Problem(.conflict, "the agent does not answer; it may have ended")
         }
     }
 

@@ -17,7 +17,7 @@ internal import Synchronization
 /// One agent's terminal over a WebSocket: its output as it comes, and messages with receipts, ten a second.
 ///
 /// Both sides speak JSON in text frames. From here: `output` (offset, bytes in base 64), `receipt`, `error`, `end`. From the
-/// client: `input` (message_id, text, until).
+/// client: `input` (message_id, text, until) and `keys` (message_id, keys, until).
 struct TerminalSocket: Sendable {
     let agent: AgentAccess
     let offset: UInt64
@@ -47,7 +47,7 @@ struct TerminalSocket: Sendable {
     }
 
     private struct Input: Sendable {
-        let text: String
+        let input: TerminalInput
         let key: Domain.RequestID
         let until: MessageLedger.Stage
     }
@@ -170,7 +170,7 @@ struct TerminalSocket: Sendable {
     private func type(_ input: Input, _ turn: FirstReceipt) async -> Item {
         do {
             let last = try await self.agent.type(
-                input.text, key: input.key, until: input.until, event: { self.event(input.key, digest: $0) },
+                input.input, key: input.key, until: input.until, event: { self.event(input.key, digest: $0) },
                 told: { _ in turn.over() })
             return .receipt(input.key, last)
         } catch let problem as Problem {
@@ -278,14 +278,18 @@ struct TerminalSocket: Sendable {
         var body = BodyReader(document)
         let key = try body.optionalText("message_id").map { try API.Input.requestID($0) }
         name = key?.description
-        guard try body.text("type") == "input" else { throw Problem(.invalid, "'type' must be input") }
+        let kind = try body.text("type")
+        guard kind == "input" || kind == "keys" else { throw Problem(.invalid, "'type' must be input or keys") }
         guard let key else { throw Problem(.invalid, "'message_id' is missing: expected a string") }
-        let (text, until) = (try body.text("text"), try body.optionalText("until") ?? "written")
+        let input =
+            kind == "keys"
+            ? try TerminalInput(keyNames: &body) : try TerminalInput(messageText: try body.text("text"))
+        let until = try body.optionalText("until") ?? "written"
         try body.finish()
         guard let stage = MessageLedger.Stage.allCases.first(where: { $0.name == until }), stage != .refused else {
             throw Problem(.invalid, "'until' must be one of queued, written, consumed, answered")
         }
-        return Input(text: text, key: key, until: stage)
+        return Input(input: input, key: key, until: stage)
     }
 
     private func event(_ key: Domain.RequestID, digest: [UInt8]) -> [UInt8] {

@@ -30,6 +30,10 @@ extension AgentsCommand {
 
         func run() async throws {
             try await reporting {
+                if let name = TypedText.controlCharacter(in: self.prompt) {
+                    throw CommandError(
+                        .data, "the prompt contains the control character \(name); expected text, newlines and tabs")
+                }
                 let context = try self.scope.context()
                 let params: JSONValue = ["agent": .string(self.agent), "prompt": .string(self.prompt)]
                 let draft = RequestDraft(
@@ -75,12 +79,13 @@ extension AgentsCommand {
 
     struct Send: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Types a message into an agent's terminal, and says how far it came.",
+            abstract: "Types a message into an agent's terminal, and prints its receipts.",
             discussion: """
-                queued: taken by its shim. written: in the terminal's input. consumed: the agent has read it. answered: it
-                wrote something afterwards. refused: with the reason, and nothing was typed. The same --message-id is
-                never typed twice. Status 0 when the awaited stage was reached, 1 when not in time, 65 when refused. The
-                message is in the audit trail, as a keyed digest, before it is typed.
+                queued: accepted by its shim. written: in the terminal's input. consumed: the agent has read it. answered:
+                after that it wrote something other than the echo. refused: with the reason, and nothing was typed. A
+                message with control characters other than newline and tab is refused; for keys see `agents keys`. The
+                same --message-id is never typed twice. Status 0 when the stage was reached, 1 when not in time, 65 when
+                refused. The message is in the audit trail, as a keyed digest, before it is typed.
 
                 EXAMPLE
                   orchestra agents send 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11 'echo hello' --until answered
@@ -88,34 +93,20 @@ extension AgentsCommand {
 
         @OptionGroup var scope: WorkspaceScope
         @OptionGroup var output: OutputOptions
+        @OptionGroup var delivery: DeliveryOptions
         @Argument(help: "The agent's id, which is its job's.") var id: String
         @Argument(help: "The message; - is standard input.") var message: String
-        @Option(help: "Its idempotency key, a UUID; a new one when it is left out.") var messageID: String?
-        @Option(help: "Waits for this stage: queued, written, consumed or answered.") var until = "consumed"
-        @Option(help: ArgumentHelp("How long to wait, in seconds.", valueName: "seconds")) var timeout = 10
 
         func run() async throws {
             try await reporting {
-                let (text, key, stage) = (
-                    try self.text(), try RequestID(self.messageID ?? UUID().uuidString), try self.stage()
-                )
-                let context = try self.scope.context()
-                let (agent, generation) = try findAgent(self.id, in: context, launch: nil)
-                let (json, wait) = (self.output.json, Duration.seconds(self.timeout))
-                try await self.scope.withSession { session, workspace in
-                    try await session.audit(.typed, agent.id, in: workspace, content: Array(text.utf8), key: key)
-                    let last = try await AgentOperator(directory: agent, generation: generation, group: .singleton)
-                        .send(text, key: Array(key.description.utf8), until: stage, timeout: wait) { receipt in
-                            show(AgentText.receipt(receipt, key, json: json))
-                        }
-                    if last.stage == .refused { throw CommandError(.data, "the message was refused: \(last.reason)") }
-                    guard last.stage.rawValue >= stage.rawValue else {
-                        throw CommandError(
-                            .jobFailed,
-                            "the message is \(last.stage.name), and was not \(stage.name) within \(wait); ask again with --message-id \(key)"
-                        )
-                    }
+                let input: TerminalInput
+                do {
+                    input = try TerminalInput(text: try self.text())
+                } catch let error as DomainError {
+                    throw CommandError(.data, "the message was refused: \(error.message)")
                 }
+                try await AgentsCommand.deliver(
+                    input, to: self.id, self.delivery, self.scope, json: self.output.json)
             }
         }
 
@@ -126,14 +117,6 @@ extension AgentsCommand {
                 throw CommandError(.data, "standard input is not UTF-8")
             }
             return text
-        }
-
-        private func stage() throws -> MessageLedger.Stage {
-            guard let stage = MessageLedger.Stage.allCases.first(where: { $0.name == self.until }), stage != .refused
-            else {
-                throw CommandError(.usage, "--until: expected queued, written, consumed or answered")
-            }
-            return stage
         }
     }
 
@@ -272,7 +255,7 @@ extension AgentsCommand {
 extension QueueSession {
     /// Writes down what a person does to an agent before it is done. Throws status 65 when the agent is not this
     /// workspace's: the queue's record decides, not the directory.
-    fileprivate func audit(
+    func audit(
         _ kind: AuditEvent.Kind, _ id: JobID, in workspace: WorkspaceID, content: [UInt8], key: RequestID?
     ) async throws {
         guard try await self.queue.job(id, in: workspace) != nil else {

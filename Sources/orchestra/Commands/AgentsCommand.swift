@@ -8,7 +8,8 @@ struct AgentsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "agents", abstract: "Starts agents, shows them, and talks to those of this machine.",
         subcommands: [
-            Start.self, List.self, Show.self, Attach.self, Send.self, Events.self, Logs.self, Screen.self, Replay.self,
+            Start.self, List.self, Show.self, Attach.self, Send.self, Keys.self, Resize.self, Events.self, Logs.self,
+            Screen.self, Replay.self,
             Stop.self,
             Freeze.self, Thaw.self,
         ], defaultSubcommand: List.self)

@@ -299,7 +299,7 @@ struct Bench: Sendable {
     private func drawing(_ runners: [Runner], _ own: Set<Int32>) async throws {
         for runner in runners {
             _ = try await AgentOperator(directory: runner.directory, generation: 1, group: .singleton)
-                .send("draw", key: Array(UUID().uuidString.utf8), until: .written, timeout: .seconds(5)) { _ in }
+                .send(.text("draw"), key: Array(UUID().uuidString.utf8), until: .written, timeout: .seconds(5)) { _ in }
         }
         try await Task.sleep(for: .seconds(1))
         let before = Processes.time(of: own)

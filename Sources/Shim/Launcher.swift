@@ -4,7 +4,7 @@ internal import Glibc
 internal import ShimProtocol
 
 /// Starts the sandbox's launcher and ends the whole tree it made.
-struct Launcher {
+struct Launcher: ProcessTree {
     let pid: Int32
     /// Reads the launcher's reports; the first one names the sandbox's first process.
     let statusDescriptor: Int32
@@ -164,6 +164,11 @@ struct Launcher {
         let result = POSIX.read(self.statusDescriptor)
         if case .end = result { self.isStatusOpen = false }
         return result
+    }
+
+    func reap() -> orc_exit? {
+        var result = orc_exit()
+        return unsafe orc_reap(self.pid, &result) == 1 ? result : nil
     }
 
     /// Kills the sandbox's first process, with which the kernel ends everything in its pid namespace, and

@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// The shim's system calls on descriptors; each retries EINTR, copies, and reports an errno.
+/// The shim's system calls on descriptors. Each retries EINTR and copies its data; after a failure `errno` has the reason.
 enum POSIX {
     enum ReadResult {
         case bytes([UInt8])
@@ -32,7 +32,7 @@ enum POSIX {
         }
     }
 
-    /// How many of the bytes one write took; 0 when it would block, nil when the other side is gone.
+    /// Writes once; how many bytes were taken, 0 when it would block, nil when it failed.
     static func write(_ fd: Int32, _ bytes: ArraySlice<UInt8>) -> Int? {
         var count = 0
         repeat {
@@ -52,6 +52,7 @@ enum POSIX {
         return true
     }
 
+    /// A file's contents; nil when it cannot be read, or is larger than the limit.
     static func wholeFile(_ path: String, limit: Int = 16 * 1024 * 1024) -> [UInt8]? {
         let fd = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard fd >= 0 else { return nil }
@@ -59,7 +60,7 @@ enum POSIX {
         return self.untilEnd(of: fd, limit: limit)
     }
 
-    /// The names in a directory but `.` and `..`; none when it cannot be read.
+    /// The names in a directory except `.` and `..`; none when it cannot be read.
     static func names(in path: String) -> [String] {
         guard let directory = unsafe opendir(path) else { return [] }
         defer { unsafe closedir(directory) }
@@ -73,11 +74,13 @@ enum POSIX {
         return names
     }
 
+    /// An environment variable; nil when it is not set.
     static func variable(_ name: String) -> String? {
         guard let value = unsafe getenv(name) else { return nil }
         return unsafe String(cString: value)
     }
 
+    /// All bytes until the end; nil when there are more than the limit, or none yet.
     static func untilEnd(of fd: Int32, limit: Int) -> [UInt8]? {
         var bytes: [UInt8] = []
         while bytes.count <= limit {
@@ -90,8 +93,8 @@ enum POSIX {
         return nil
     }
 
-    /// Replaces a file so that a crash leaves the old or the new one, whole and on disk; `isSynced` says whether it is on
-    /// disk already when this returns, or `sync` is to see to it.
+    /// Replaces a file so that a crash leaves the old or the new one, whole. With `isSynced` it is on disk when this returns;
+    /// else `sync` writes it. False when that fails.
     static func replaceFile(_ path: String, with bytes: [UInt8], isSynced: Bool = true) -> Bool {
         let draft = path + ".new"
         let fd = unsafe open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -101,7 +104,7 @@ enum POSIX {
         return unsafe isWritten && rename(draft, path) == 0
     }
 
-    /// Puts a file on disk.
+    /// Writes a file to disk.
     static func sync(_ path: String) {
         let fd = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard fd >= 0 else { return }
@@ -109,21 +112,33 @@ enum POSIX {
         close(fd)
     }
 
-    /// Opens a file that only grows.
+    /// Opens a file for appending; -1 when that fails.
     static func openLog(_ path: String) -> Int32 {
         unsafe open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
     }
 
-    /// Where the file ends now.
+    /// The length of a file.
     static func length(of fd: Int32) -> UInt64 { UInt64(max(0, lseek(fd, 0, SEEK_END))) }
 
+    /// A new pipe; nil when that fails.
     static func pipe() -> (reader: Int32, writer: Int32)? {
         var ends: [Int32] = [0, 0]
         guard unsafe orc_pipe(&ends) == 0 else { return nil }
         return (ends[0], ends[1])
     }
 
-    /// Waits until a descriptor is ready or the time is over; the events that came, in the same order.
+    /// The signals that a signal descriptor holds, without waiting.
+    static func pendingSignals(_ descriptor: Int32) -> [Int32] {
+        var signals: [Int32] = []
+        while true {
+            let number = orc_next_signal(descriptor)
+            guard number > 0 else { return signals }
+            signals.append(number)
+        }
+    }
+
+    /// Waits until a descriptor is ready or the time is over; the events of each, in the same order. Negative descriptors are
+    /// ignored.
     static func poll(_ wanted: [(fd: Int32, events: Int16)], milliseconds: Int32) -> [Int16] {
         var entries = wanted.map { pollfd(fd: $0.fd, events: $0.events, revents: 0) }
         let count = unsafe Glibc.poll(&entries, nfds_t(entries.count), milliseconds)

@@ -3,16 +3,15 @@ internal import Domain
 internal import Glibc
 internal import ShimProtocol
 
-/// The shim of one sandboxed program that uses the shim's own input and output, for a person who tries something.
+/// The shim of one sandboxed program that uses the shim's own input and output, for interactive use.
 ///
-/// A terminal is not handed in: the program gets one of its own, whose bytes are carried over, so that nothing of what
-/// a terminal lets programs do to each other can reach the person's shell.
+/// The caller's terminal is not passed in: the program gets one of its own, whose bytes are copied, so that nothing that a
+/// terminal lets programs do to each other can reach the caller's shell. Queries of the program are answered by the caller's
+/// terminal.
 struct DirectSession {
     private let signals: Int32
     private let master: Int32
-    private var launcher: Launcher
-    private var exit: orc_exit?
-    private var exitSeenAt: UInt64 = 0
+    private var program: ProgramRun
     private var isInputOpen = true
     private var isTerminalOpen: Bool
     private var pending: ArraySlice<UInt8> = []
@@ -21,10 +20,17 @@ struct DirectSession {
 
     /// Reads the launch file from the descriptor with this number; returns the program's status.
     static func run(descriptor: String) -> Int32 {
-        guard let number = Int32(descriptor), let bytes = POSIX.untilEnd(of: number, limit: 16 * 1024 * 1024),
-            let spec = try? LaunchSpec(decoding: bytes), spec.mode == .direct
-        else {
-            report("the launch file cannot be read")
+        guard let number = Int32(descriptor) else {
+            report("'\(descriptor)' is not the number of a descriptor")
+            return 64
+        }
+        let spec: LaunchSpec
+        switch LaunchFile.decode(
+            POSIX.untilEnd(of: number, limit: 16 * 1024 * 1024), named: "the launch file", for: .direct)
+        {
+        case .success(let read): spec = read
+        case .failure(let error):
+            report(error.message)
             return 64
         }
         close(number)
@@ -38,7 +44,7 @@ struct DirectSession {
         let master = isTerminal ? orc_pty_open(spec.columns, spec.rows) : -1
         if isTerminal {
             guard master >= 0 else {
-                report("no terminal can be had: errno \(-master)")
+                report("no terminal can be opened: errno \(-master)")
                 return 70
             }
             _ = orc_pty_copy_size(STDIN_FILENO, master)
@@ -48,7 +54,9 @@ struct DirectSession {
             report(error.message)
             return GuardWords.refusal
         case .success(let launcher):
-            var session = DirectSession(signals: signals, master: master, launcher: launcher)
+            var session = DirectSession(
+                signals: signals, master: master,
+                program: ProgramRun(tree: launcher, isTerminal: isTerminal, stopGrace: spec.stopGrace))
             let before = isTerminal ? POSIX.terminalSettings(STDIN_FILENO) : nil
             if isTerminal { _ = orc_make_raw(STDIN_FILENO) }
             defer { if let before { POSIX.setTerminal(STDIN_FILENO, before) } }
@@ -56,10 +64,10 @@ struct DirectSession {
         }
     }
 
-    private init(signals: Int32, master: Int32, launcher: Launcher) {
+    private init(signals: Int32, master: Int32, program: ProgramRun) {
         self.signals = signals
         self.master = master
-        self.launcher = launcher
+        self.program = program
         self.isTerminalOpen = master >= 0
     }
 
@@ -67,45 +75,37 @@ struct DirectSession {
         while true {
             let events = POSIX.poll(
                 [
-                    (self.signals, POSIX.readable), (self.launcher.pollDescriptor, POSIX.readable),
+                    (self.signals, POSIX.readable), (self.program.tree.pollDescriptor, POSIX.readable),
                     (
                         self.isTerminalOpen ? self.master : -1,
                         POSIX.readable | (self.pending.isEmpty ? 0 : POSIX.writable)
                     ),
                     (self.master >= 0 && self.isInputOpen && self.pending.isEmpty ? STDIN_FILENO : -1, POSIX.readable),
-                ], milliseconds: self.exit == nil ? 1000 : 20)
+                ], milliseconds: self.program.hasExited ? 20 : 1000)
             if events[0] != 0 { self.handleSignals() }
-            if events[1] != 0 { self.launcher.readReports() }
+            if events[1] != 0 { self.program.tree.readReports() }
             if events[2] & POSIX.writable != 0 { self.writeInput() }
             if events[2] & (POSIX.readable | POSIX.ended) != 0 { self.showOutput() }
             if events[3] != 0 { self.readInput() }
-            if self.exit == nil { self.reapProgram() }
-            if let exit = self.exit, self.isOver { return exit.signal == 0 ? exit.code : 128 + exit.signal }
+            self.program.reap(at: orc_monotonic_milliseconds())
+            if let exit = self.program.exit, self.isOver { return exit.signal == 0 ? exit.code : 128 + exit.signal }
         }
     }
 
     private var isOver: Bool {
         // The tree first: what is left of it holds the terminal open.
-        guard self.launcher.isTreeGone() else { return false }
-        return !self.isTerminalOpen || orc_monotonic_milliseconds() - self.exitSeenAt > Self.drainMilliseconds
+        guard self.program.tree.isTreeGone() else { return false }
+        return !self.isTerminalOpen || orc_monotonic_milliseconds() - self.program.exitSeenAt > Self.drainMilliseconds
     }
 
     private mutating func handleSignals() {
-        while true {
-            switch orc_next_signal(self.signals) {
-            case SIGTERM, SIGINT, SIGHUP: if self.exit == nil { self.launcher.killTree() }
+        for signal in POSIX.pendingSignals(self.signals) {
+            switch signal {
+            case SIGTERM, SIGINT, SIGHUP: self.program.end(.stop)
             case SIGWINCH where self.master >= 0: _ = orc_pty_copy_size(STDIN_FILENO, self.master)
-            case let number where number <= 0: return
             default: break
             }
         }
-    }
-
-    private mutating func reapProgram() {
-        var result = orc_exit()
-        guard unsafe orc_reap(self.launcher.pid, &result) == 1 else { return }
-        self.exit = result
-        self.exitSeenAt = orc_monotonic_milliseconds()
     }
 
     private mutating func readInput() {
@@ -113,7 +113,7 @@ struct DirectSession {
         case .bytes(let bytes): self.pending = bytes[...]
         case .wouldBlock: break
         case .end:
-            // What a terminal's reader sees as the end of input.
+            // ^D, which a terminal's reader sees as the end of input.
             self.isInputOpen = false
             self.pending = [4]
         }
@@ -134,17 +134,5 @@ struct DirectSession {
         case .wouldBlock: break
         case .end: self.isTerminalOpen = false
         }
-    }
-}
-
-extension POSIX {
-    static func terminalSettings(_ fd: Int32) -> termios? {
-        var settings = termios()
-        return unsafe tcgetattr(fd, &settings) == 0 ? settings : nil
-    }
-
-    static func setTerminal(_ fd: Int32, _ settings: termios) {
-        var settings = settings
-        _ = unsafe tcsetattr(fd, TCSADRAIN, &settings)
     }
 }

@@ -5,33 +5,39 @@ internal import ShimProtocol
 /// One connection to the shim's socket.
 struct SocketClient {
     enum Role: Equatable {
-        /// Has not shown the token yet.
+        /// Has not sent the token yet.
         case stranger
         case owner
-        /// Has shown the token, and neither owns the agent nor keeps it alive.
+        /// Has sent the token, and neither owns the agent nor keeps it alive.
         case viewer
     }
 
     let fd: Int32
+    /// When it connected.
+    let since: UInt64
     var role = Role.stranger
     /// Where in the log this connection reads next, nil when it does not watch.
     var watchOffset: UInt64?
     /// The number of the last event that was sent; nil when the connection does not follow.
     var lastEvent: UInt64?
-    /// Set once the connection was told of the program's end.
-    var knowsEnd = false
+    /// Set once the exit record was sent.
+    var hasExitRecord = false
     private(set) var inbound: [UInt8] = []
     private(set) var outbound: [UInt8] = []
     private(set) var isGone = false
 
-    /// Bytes that may wait for a reader; a watcher that is slower gets its bytes from the log later.
+    /// Bytes that may wait for a reader; a slower watcher gets its bytes from the log later.
     static let outboundLimit = 256 * 1024
     private static let inboundLimit = ShimFrame.payloadLimit + 4
 
-    init(fd: Int32) { self.fd = fd }
+    init(fd: Int32, since: UInt64) {
+        self.fd = fd
+        self.since = since
+    }
 
     var wantsToWrite: Bool { !self.outbound.isEmpty }
 
+    /// Queues a frame; a connection that does not read is closed when too much waits for it.
     mutating func send(_ frame: ShimFrame) {
         let bytes = frame.encoded
         guard self.outbound.count + bytes.count <= Self.outboundLimit * 4 else {
@@ -41,6 +47,7 @@ struct SocketClient {
         self.outbound += bytes
     }
 
+    /// Writes what the connection takes now.
     mutating func flush() {
         while !self.outbound.isEmpty {
             guard let count = POSIX.write(self.fd, self.outbound[...]) else {
@@ -52,7 +59,7 @@ struct SocketClient {
         }
     }
 
-    /// Reads what is there and returns the whole frames.
+    /// Reads what has arrived and returns the complete frames.
     mutating func receive() -> [ShimFrame] {
         var frames: [ShimFrame] = []
         while self.inbound.count < Self.inboundLimit {
@@ -81,5 +88,6 @@ struct SocketClient {
         return frames
     }
 
+    /// Marks the connection to be closed.
     mutating func drop() { self.isGone = true }
 }

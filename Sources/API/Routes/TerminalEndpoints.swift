@@ -1,0 +1,72 @@
+internal import Audit
+internal import Domain
+internal import HTTPTypes
+internal import Hummingbird
+internal import Jobs
+internal import ShimProtocol
+
+extension Endpoint {
+    /// The keyboard and the size of an agent's terminal.
+    static let terminals = [
+        Endpoint(
+            method: .post, path: "/ai/agents/{id}/keys",
+            summary: "Presses keys in an agent's terminal. The same message id never presses them twice.",
+            body: Schema.object([
+                "keys": Schema.list(Schema.string(1...40), most: Int64(TerminalKey.limit)), "message_id": Schema.uuid,
+                "until?": ["type": "string", "enum": ["queued", "written", "consumed", "answered"]],
+            ]),
+            answers: [Answer(status: 200, text: "The last receipt.", schema: Schema.reference("Receipt"))],
+            problems: [404, 408, 409, 413, 415], handler: .guarded(.typeToAgent, Self.press)),
+        Endpoint(
+            method: .post, path: "/ai/agents/{id}/size", summary: "Gives an agent's terminal another size.",
+            body: Schema.object(Self.size),
+            answers: [Answer(status: 200, text: "The size.", schema: Schema.object(Self.size))],
+            problems: [404, 408, 409, 413, 415], handler: .guarded(.typeToAgent, Self.resize)),
+    ]
+
+    private static var size: KeyValuePairs<String, JSONValue> {
+        [
+            "columns": Schema.integer(
+                Int64(TerminalSizes.columns.lowerBound)...Int64(TerminalSizes.columns.upperBound)),
+            "rows": Schema.integer(Int64(TerminalSizes.rows.lowerBound)...Int64(TerminalSizes.rows.upperBound)),
+        ]
+    }
+
+    private static func press(_ call: Call) async throws -> Response {
+        var body = try await call.body()
+        let input = try TerminalInput(keyNames: &body)
+        let key = try Input.requestID(try body.text("message_id"))
+        let until = try body.optionalText("until") ?? "written"
+        try body.finish()
+        guard let stage = MessageLedger.Stage.allCases.first(where: { $0.name == until }), stage != .refused else {
+            throw Problem(.invalid, "'until' must be one of queued, written, consumed, answered")
+        }
+        let agent = try await call.agent()
+        guard let ticket = call.services.streams.enter(call.workspace, agent.job.id) else {
+            throw Call.tooManyStreams(call.services)
+        }
+        defer { withExtendedLifetime(ticket) {} }
+        let receipt = try await agent.type(input, key: key, until: stage) { digest in
+            call.event(.typed, agent.job.id, status: "asked", action: key.description, digest: digest)
+        }
+        guard receipt.stage != .refused else {
+            throw Problem(.conflict, "the keys were refused: \(Printable.text(receipt.reason, limit: 300))")
+        }
+        return .json(.object([JSONMember("message_id", .string(key.description))] + receipt.view))
+    }
+
+    private static func resize(_ call: Call) async throws -> Response {
+        var body = try await call.body()
+        guard let columns = try body.optionalInteger("columns"), let rows = try body.optionalInteger("rows") else {
+            throw Problem(.invalid, "'columns' and 'rows' are missing: expected two integers")
+        }
+        try body.finish()
+        let (width, height) = (UInt16(clamping: columns), UInt16(clamping: rows))
+        if let problem = TerminalSizes.problem(columns: width, rows: height) { throw Problem(.invalid, problem) }
+        let agent = try await call.agent()
+        try await agent.resize(columns: width, rows: height) { digest in
+            call.event(.resized, agent.job.id, status: "asked", action: "", digest: digest)
+        }
+        return .json(["columns": .integer(Int64(width)), "rows": .integer(Int64(height))])
+    }
+}

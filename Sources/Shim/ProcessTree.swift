@@ -1,0 +1,26 @@
+internal import CLinux
+
+/// The processes of one sandboxed program, as a session sees them.
+protocol ProcessTree {
+    /// The launcher's process.
+    var pid: Int32 { get }
+    /// What to poll for the launcher's reports; -1 when there are none any more.
+    var pollDescriptor: Int32 { get }
+    /// True once the launcher reported the sandbox's first process; before that nothing ran.
+    var hasReadInit: Bool { get }
+
+    /// Reads the launcher's reports without waiting.
+    mutating func readReports()
+    /// Reaps the launcher; nil while it runs.
+    func reap() -> orc_exit?
+    /// Kills every process of the tree.
+    mutating func killTree()
+    /// Sends the program's processes a signal to end; false when there is none.
+    func askToEnd(isTerminal: Bool) -> Bool
+    /// True once nothing of the tree is left. Only after the launcher's own end.
+    func isTreeGone() -> Bool
+    /// Stops every process; how many, nil when some do not stop.
+    func freeze() -> Int?
+    /// Lets every process continue; how many.
+    func thaw() -> Int
+}
