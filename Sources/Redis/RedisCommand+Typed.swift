@@ -20,6 +20,24 @@ extension RedisCommand {
         RedisCommand("FUNCTION", "LOAD", "REPLACE", source)
     }
 
+    /// The loaded libraries whose names match a pattern, without their code.
+    package static func functionList(libraries pattern: String) -> RedisCommand {
+        RedisCommand("FUNCTION", "LIST", "LIBRARYNAME", pattern)
+    }
+
+    /// Deletes a library and its functions.
+    package static func functionDelete(_ library: String) -> RedisCommand {
+        RedisCommand("FUNCTION", "DELETE", library)
+    }
+
+    /// Sets a field of a hash.
+    package static func hashSet(_ key: String, field: String, value: String) -> RedisCommand {
+        RedisCommand("HSET", key, field, value)
+    }
+
+    /// Removes a field of a hash.
+    package static func hashDelete(_ key: String, field: String) -> RedisCommand { RedisCommand("HDEL", key, field) }
+
     /// Appends an entry of one field to a stream under an id that the server makes.
     package static func streamAdd(_ key: String, field: String, value: [UInt8]) -> RedisCommand {
         var command = RedisCommand("XADD", key, "*", field)

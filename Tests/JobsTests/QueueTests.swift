@@ -340,6 +340,28 @@ struct QueueTests {
         }
     }
 
+    @Test("function libraries of other builds are deleted a day after their last use, and never the own one")
+    func unusedLibraries() async throws {
+        try await Self.withBench { bench in
+            let queue = RedisStreamJobQueue(client: bench.client, limits: QueueLimits())
+            _ = try await bench.submit(try await bench.submission())
+            let other = RedisFunctionLibrary(
+                name: "orchestra_4_old", source: "redis.register_function('orc4_old_x', function() return 1 end)")
+            try await other.load(into: bench.client)
+            #expect(try await queue.deleteUnusedLibraries() == [])
+            let now = try await bench.queue.time()
+            for (age, deleted) in [(UInt64(80_000_000), [String]()), (90_000_000, ["orchestra_4_old"])] {
+                _ = try await bench.client.send(
+                    RedisCommand("HSET", "orc:{l0}:libraries", "orchestra_4_old", String(now - age)))
+                #expect(try await queue.deleteUnusedLibraries() == deleted)
+            }
+            // The own functions are still there.
+            let reply = try await bench.client.send(.functionList(libraries: "orchestra_*"))
+            #expect(reply.elements.count == 1)
+            _ = try await bench.submit(try await bench.submission())
+        }
+    }
+
     @Test("what was sealed with a key that Redis lost is refused, and sealed anew with the key that it has")
     func lostKey() async throws {
         try await Self.withBench { bench in

@@ -10,7 +10,7 @@ package struct RedisStreamJobQueue: JobQueue {
     let client: RedisClient
     private let blocking: RedisClient?
     let lane: Lane
-    private let functions: QueueFunctions
+    let functions: QueueFunctions
 
     package init(
         client: RedisClient, blocking: RedisClient? = nil, limits: QueueLimits, lane: Lane = .single,
@@ -349,7 +349,7 @@ package struct RedisStreamJobQueue: JobQueue {
         }
     }
 
-    private func direct(_ command: RedisCommand) async throws -> RESPValue {
+    func direct(_ command: RedisCommand) async throws -> RESPValue {
         do { return try await self.client.send(command) } catch { throw JobQueueError.from(error) }
     }
 

@@ -1,23 +1,31 @@
+package import Jobs
 package import Logging
 package import Redis
 
 /// Looks now and then whether this Redis may hold jobs: its version, eviction, persistence.
 package actor ServerCheck {
     private let client: RedisClient
+    private let queue: RedisStreamJobQueue
     private let logger: Logger
     /// What is wrong with it; nothing as long as nobody could ask.
     package private(set) var problems: [String] = []
 
     static let interval = Duration.seconds(60)
+    /// Libraries of other builds are looked for once in so many checks: every hour.
+    private static let checksPerCleaning = 60
 
-    package init(client: RedisClient, logger: Logger) {
+    package init(client: RedisClient, queue: RedisStreamJobQueue, logger: Logger) {
         self.client = client
+        self.queue = queue
         self.logger = logger
     }
 
     package func run(clock: any Clock<Duration>, heartbeat: @Sendable () -> Void) async throws {
+        var checks = 0
         while true {
             heartbeat()
+            if checks % Self.checksPerCleaning == 0 { await self.deleteUnusedLibraries() }
+            checks += 1
             do {
                 let facts = try await RedisServerFacts(of: self.client)
                 if facts.problems != self.problems {
@@ -30,6 +38,18 @@ package actor ServerCheck {
                 // The link says that Redis is away; nothing more is known here.
             }
             try await clock.sleep(for: Self.interval)
+        }
+    }
+
+    private func deleteUnusedLibraries() async {
+        do {
+            let deleted = try await self.queue.deleteUnusedLibraries()
+            guard !deleted.isEmpty else { return }
+            self.logger.info(
+                "function libraries of other builds were deleted", metadata: ["libraries": "\(deleted)"])
+        } catch {
+            // Redis is away, or this user may not; the next check tries again.
+            self.logger.debug("function libraries of other builds were not looked for", error: error)
         }
     }
 }

@@ -30,7 +30,7 @@ struct NodeLane {
         self.keeper = LeaseKeeper(
             lease: self.lease, registry: registry, metrics: jobMetrics, logger: logger, clock: clock, elapsed: elapsed,
             queueClock: access.clock)
-        self.serverCheck = ServerCheck(client: self.commands, logger: logger)
+        self.serverCheck = ServerCheck(client: self.commands, queue: lane.queue, logger: logger)
     }
 }
 
