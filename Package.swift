@@ -194,11 +194,14 @@ let package = Package(
         tests("SandboxingTests", ["Sandboxing"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
         tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
+        tests("JobsModelTests", ["Jobs", "JobsModel", "Domain", "Cryptography", "TestSupport"]),
+        tests("AuditTests", ["Audit", "Cryptography", "Domain"]),
+        tests("WorkspacesTests", ["Workspaces", "Domain", "TestSupport"]),
         tests(
             "WorkerTests",
             [
-                "Worker", "Workspaces", "Domain", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit", "Cryptography", "Policy",
-                "TestSupport", logging, coreMetrics,
+                "Worker", "Agents", "Domain", "Jobs", "JobsModel", "Redaction", "Sandboxing", "Supervision",
+                "Telemetry", "Audit", "Cryptography", "Policy", "TestSupport", nioPosix, logging, coreMetrics,
             ]),
         tests(
             "SystemTests",

@@ -29,7 +29,11 @@ struct LeaseMachine {
     private var interval: Duration { self.term / 8 }
     private var suspicionTime: Duration { self.interval + Self.slack }
 
-    mutating func began(at now: Duration) { self.steadySince = now }
+    mutating func began(at now: Duration) {
+        self.steadySince = now
+        // The join before the first renewal is no older; a failed renewal must not hide the time since.
+        self.renewedAt = self.renewedAt ?? now
+    }
 
     func isRenewalDue(at now: Duration) -> Bool {
         now - (self.renewedAt ?? self.steadySince) >= self.interval
@@ -49,7 +53,8 @@ struct LeaseMachine {
         // After the queue's clock went forward those who live renew soon, so that nobody is judged at first sight.
         let earlier = self.suspects
         self.suspects = Dictionary(dead.map { ($0, earlier[$0] ?? now) }) { first, _ in first }
-        let rescue = self.mayJudge(at: now) ? dead.filter { now - (self.suspects[$0] ?? now) >= self.suspicionTime } : []
+        let rescue =
+            self.mayJudge(at: now) ? dead.filter { now - (self.suspects[$0] ?? now) >= self.suspicionTime } : []
         return Consequence(
             gap: gap, mayBeLost: gap > self.term, mayHoldUnknown: there > here, rescue: rescue)
     }
