@@ -17,6 +17,7 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
+let nioExtras = Target.Dependency.product(name: "NIOExtras", package: "swift-nio-extras")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
@@ -70,15 +71,15 @@ let package = Package(
 
         // L1: no knowledge of jobs
         module("Domain"),
-        module("Cryptography", ["COpenSSL"]),
-        module("TransportSecurity", ["COpenSSL", "Cryptography", nioCore]),
+        module("Cryptography", ["COpenSSL", "Domain"]),
+        module("TransportSecurity", ["COpenSSL", "Domain", nioCore]),
         module("Redaction", ["Domain", logging]),
-        module("Supervision", [deque, heap, logging, coreMetrics]),
-        module("Redis", ["CHiredis", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
+        module("Supervision", ["Domain", deque, heap, logging, coreMetrics]),
+        module("Redis", ["CHiredis", "Domain", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
         module("ShimProtocol", ["Domain"]),
         module("Sandboxing", ["CLinux", "Domain", "ShimProtocol"]),
         module("Screens", ["Domain"]),
-        module("Terminals", ["CLinux", subprocess, systemPackage]),
+        module("Terminals", ["CLinux", "Domain", subprocess, systemPackage]),
 
         // L2: one concern each
         module("Policy", ["Domain", "Sandboxing", "Screens"]),
@@ -86,18 +87,17 @@ let package = Package(
             "Credentials",
             [
                 "CArgon2", "CLinux", "Cryptography", "Domain", "Redis", "TransportSecurity", nioCore, nioPosix,
-                nioHTTP1,
-                logging, coreMetrics,
+                nioHTTP1, logging, coreMetrics,
             ]),
-        module("Audit", ["Domain", "Cryptography"]),
+        module("Audit", ["Domain"]),
         module(
-            "Jobs", ["Domain", "Cryptography", "Redis"],
+            "Jobs", ["Domain", "Cryptography", "Redis", nioPosix, logging, coreMetrics],
             resources: [
                 .embedInCode("Redis/Functions/common.lua"), .embedInCode("Redis/Functions/submission.lua"),
                 .embedInCode("Redis/Functions/delivery.lua"), .embedInCode("Redis/Functions/completion.lua"),
                 .embedInCode("Redis/Functions/intervention.lua"), .embedInCode("Redis/Functions/inspection.lua"),
             ]),
-        module("Workspaces", ["Domain", logging]),
+        module("Workspaces", ["Domain"]),
         module(
             "Agents",
             [
@@ -107,34 +107,33 @@ let package = Package(
                 coreMetrics, subprocess, systemPackage,
             ]),
 
-        // L3: the node
+        // L3: the way in, and the windows
+        module("Intake", ["Audit", "Cryptography", "Domain", "Jobs", "Policy", "Redaction"]),
         module("Telemetry", ["Domain", nioCore, nioPosix, nioHTTP1, logging, coreMetrics]),
+
+        // L4: the node and its front, which do not know each other
         module(
             "Worker",
             [
-                "CLinux", "Domain", "Cryptography", "Redaction", "Supervision", "Redis", "Sandboxing", "Policy",
-                "Audit",
-                "Jobs", "Workspaces", "Agents", nioPosix, logging, coreMetrics,
+                "Agents", "Audit", "Cryptography", "Domain", "Intake", "Jobs", "Policy", "Redis", "ShimProtocol",
+                "Supervision", "Workspaces", nioPosix, logging, coreMetrics,
             ]),
-
-        // L4: the front of the node, above Worker, whose way of submitting it shares with the command line
         module(
             "API",
             [
-                "Domain", "Cryptography", "TransportSecurity", "Redis", "Policy", "Credentials", "Audit", "Jobs",
-                "Agents", "ShimProtocol", "Supervision", "Worker", nioCore, nioPosix, nioHTTP1, nioWebSocket,
-                nioHTTPTypes, nioHTTPTypesHTTP1, httpTypes, hummingbird, hummingbirdCore, logging, coreMetrics,
+                "Agents", "Audit", "Credentials", "Cryptography", "Domain", "Intake", "Jobs", "Policy", "Redaction",
+                "Redis", "ShimProtocol", "TransportSecurity", coreMetrics, httpTypes, hummingbird, hummingbirdCore,
+                logging, nioCore, nioExtras, nioHTTP1, nioHTTPTypes, nioHTTPTypesHTTP1, nioPosix, nioWebSocket,
             ]),
 
         // L5: the executables
         .executableTarget(
             name: "orchestra",
             dependencies: [
-                "CLinux", "Domain", "Cryptography", "TransportSecurity", "Redaction", "Supervision", "Redis",
-                "Terminals", "Sandboxing", "Policy", "Credentials", "Audit", "Jobs", "Agents", "Telemetry", "Worker",
-                "API",
-                "ShimProtocol", nioCore, nioPosix, logging, coreMetrics, configuration, argumentParser, unixSignals,
-                subprocess, systemPackage,
+                "API", "Agents", "Audit", "CLinux", "Credentials", "Cryptography", "Domain", "Intake", "Jobs", "Policy",
+                "Redaction", "Redis", "Sandboxing", "ShimProtocol", "Supervision", "Telemetry", "TransportSecurity",
+                "Worker", argumentParser, configuration, coreMetrics, logging, nioPosix, subprocess, systemPackage,
+                unixSignals,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -179,36 +178,52 @@ let package = Package(
             path: "Tests/Benchmarks/Supervision", swiftSettings: swiftSettings),
         tests("PackageTests", ["TestSupport"]),
         tests("DomainTests", ["Domain"]),
-        tests("CryptographyTests", ["Cryptography", "Credentials"]),
+        tests("CryptographyTests", ["Cryptography", "Credentials", "Domain"]),
         tests(
             "CredentialsTests", ["Credentials", "Cryptography", "Domain", "Redis", "TestSupport", nioPosix, logging],
             exclude: ["Vectors"]),
         tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
         tests(
-            "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging, coreMetrics],
+            "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
             exclude: ["Recordings"]),
-        tests("RedisTests", ["Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
+        tests(
+            "RedisTests",
+            ["Domain", "Redis", "TestSupport", "TransportSecurity", nioCore, nioEmbedded, nioPosix, logging]),
+        tests(
+            "RedisIntegrationTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioPosix]),
+        tests(
+            "TransportSecurityIntegrationTests",
+            ["Domain", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
         tests("JobsTests", ["Jobs", "JobsModel", "Domain", "Redis", "Cryptography", "TestSupport"]),
-        tests("SimulationTests", ["Worker", "Jobs", "JobsModel", "Domain", "TestSupport", heap]),
+        tests("IntakeTests", ["Cryptography", "Domain", "Intake", "Jobs", "JobsModel", "Policy"]),
+        tests("SimulationTests", ["Domain", "Jobs", "JobsModel", "TestSupport", "Worker"]),
+
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("SandboxingTests", ["Sandboxing"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
+        tests(
+            "CommandTests",
+            [
+                "API", "Domain", "Jobs", "Policy", "Redaction", "Redis", "Telemetry", "TestSupport", "orchestra",
+                argumentParser, coreMetrics, logging,
+            ]),
+        tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),
+        tests("RedactionTests", ["Redaction", "Domain", logging]),
         tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
         tests("JobsModelTests", ["Jobs", "JobsModel", "Domain", "Cryptography", "TestSupport"]),
-        tests("AuditTests", ["Audit", "Cryptography", "Domain"]),
+        tests("AuditTests", ["Audit", "Domain"]),
         tests("WorkspacesTests", ["Workspaces", "Domain", "TestSupport"]),
         tests(
             "WorkerTests",
             [
-                "Worker", "Agents", "Domain", "Jobs", "JobsModel", "Redaction", "Sandboxing", "Supervision",
-                "Telemetry", "Audit", "Cryptography", "Policy", "TestSupport", nioPosix, logging, coreMetrics,
+                "Agents", "Audit", "Cryptography", "Domain", "Jobs", "JobsModel", "Intake", "Policy", "Redaction",
+                "Sandboxing", "Supervision", "Telemetry", "TestSupport", "Worker", nioPosix, logging,
             ]),
         tests(
             "SystemTests",
             [
-                "TestSupport", "API", "Domain", "Jobs", "Redis", "Cryptography", "Audit", "Agents", "Sandboxing",
-                "ShimProtocol", "Supervision", "Policy", "Worker", "orchestra", nioPosix, logging,
-                coreMetrics,
+                "API", "Agents", "CLinux", "Cryptography", "Domain", "Jobs", "Policy", "Redis", "Sandboxing",
+                "ShimProtocol", "Supervision", "TestSupport", "Worker", coreMetrics, logging, nioPosix,
             ]),
     ],
     swiftLanguageModes: [.v6]

@@ -1,4 +1,5 @@
 internal import CoreMetrics
+internal import Domain
 internal import Glibc
 internal import HummingbirdCore
 package import Logging
@@ -77,16 +78,9 @@ package struct APIServer: Sendable {
         }
         try Task.checkCancellation()
         // It only returns by itself when accepting has failed.
-        throw APIError(message: "the API stopped accepting connections")
+        throw APIError(code: .stoppedAccepting, message: "the API stopped accepting connections")
     }
 
     /// What the library says is about sockets, and is of no use to who runs a node.
     private static var quiet: Logger { Logger(label: "orchestra.api") { _ in SwiftLogNoOpLogHandler() } }
-}
-
-/// What keeps the API from being served.
-package struct APIError: Error, CustomStringConvertible {
-    package let message: String
-
-    package var description: String { self.message }
 }

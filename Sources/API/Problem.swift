@@ -2,6 +2,7 @@ internal import Domain
 package import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
+internal import Redaction
 
 /// Why a request is not done, as `application/problem+json` (RFC 9457): one sentence that names the thing and what was
 /// expected, and never anything secret.
@@ -38,7 +39,7 @@ package struct Problem: Error, Sendable {
 
     package init(_ code: Code, _ detail: String, rule: String? = nil, headers: [(HTTPField.Name, String)] = []) {
         self.code = code
-        self.detail = Masking.masked(detail)
+        self.detail = CredentialMask.masked(detail)
         self.rule = rule ?? code.rawValue
         self.headers = headers
     }

@@ -1,4 +1,3 @@
-internal import Cryptography
 package import Domain
 
 /// One row of the audit trail, as the JSON line that is stored.
@@ -130,14 +129,4 @@ package struct AuditEvent: Hashable, Sendable {
         writer.raw("}")
         return writer.bytes
     }
-}
-
-/// Digests params for audit rows under a key that is not stored with them.
-package struct ParamsDigester: Sendable {
-    private let key: [UInt8]
-
-    package init(key: [UInt8]) { self.key = key }
-
-    /// HMAC-SHA-256 of the raw bytes as received, never of a re-encoding.
-    package func digest(_ params: [UInt8]) throws -> [UInt8] { try Digests.hmacSHA256(key: self.key, params) }
 }

@@ -126,25 +126,3 @@ struct AuditEventTests {
     @Test("equal events have equal bytes")
     func deterministic() throws { #expect(try self.event().encoded == (try self.event()).encoded) }
 }
-
-@Suite("ParamsDigester")
-struct ParamsDigesterTests {
-    @Test("the digest is HMAC-SHA-256 of the bytes as received (RFC 4231, test case 2)")
-    func vector() throws {
-        let digest = try ParamsDigester(key: Array("Jefe".utf8)).digest(Array("what do ya want for nothing?".utf8))
-        #expect(
-            Hexadecimal.text(of: digest) == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
-    }
-
-    @Test("another spelling of the same JSON has another digest")
-    func rawBytes() throws {
-        let digester = ParamsDigester(key: [1])
-        #expect(try digester.digest(Array("{}".utf8)) != (try digester.digest(Array("{ }".utf8))))
-    }
-
-    @Test("another key gives another digest")
-    func keyed() throws {
-        let params = Array("{}".utf8)
-        #expect(try ParamsDigester(key: [1]).digest(params) != (try ParamsDigester(key: [2]).digest(params)))
-    }
-}

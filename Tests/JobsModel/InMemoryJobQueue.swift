@@ -70,7 +70,17 @@ package actor InMemoryJobQueue: JobQueue {
 
     package func submit(_ submissions: [SealedSubmission]) throws -> [SubmissionResult] {
         defer { self.ring() }
-        return try self.perform(.submit) { self.machine.submit(submissions, at: self.now()) }
+        return try self.perform(.submit) {
+            let fitting = submissions.filter(self.fits)
+            var results = self.machine.submit(fitting, at: self.now())[...]
+            guard fitting.count < submissions.count else { return Array(results) }
+            return submissions.map { self.fits($0) ? results.popFirst() ?? .full : .staleKey }
+        }
+    }
+
+    private func fits(_ submission: SealedSubmission) -> Bool {
+        let stored = self.keys["\(submission.workspace)/\(submission.keyID)"] ?? []
+        return submission.keyStamp.isEmpty || stored.starts(with: submission.keyStamp)
     }
 
     package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) throws {

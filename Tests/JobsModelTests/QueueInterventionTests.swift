@@ -433,9 +433,9 @@ struct QueueInterventionTests {
         left.duplicates = 4
         right.waiting = 2
         right.oldestAge = .seconds(2)
-        right.buried = 5
+        right.deadLettersEvicted = 5
         let sum = left + right
-        #expect(sum.waiting == 3 && sum.oldestAge == .seconds(3) && sum.duplicates == 4 && sum.buried == 5)
+        #expect(sum.waiting == 3 && sum.oldestAge == .seconds(3) && sum.duplicates == 4 && sum.deadLettersEvicted == 5)
     }
 
     @Test("events are taken in their order, and once")

@@ -32,7 +32,8 @@ final class QueueWorld {
             paramsDigest: [params], uniqueDigest: unique.map { Array($0.utf8) },
             tick: try tick.map {
                 ScheduleTick(schedule: try DefinitionName("nightly"), workspace: workspace, time: $0)
-            }, envelope: [UInt8(truncatingIfNeeded: self.number)], auditEvent: Array("submitted".utf8))
+            }, envelope: [UInt8(truncatingIfNeeded: self.number)], keyID: 1, keyStamp: [],
+            auditEvent: Array("submitted".utf8))
     }
 
     func submit(_ submission: SealedSubmission) -> SubmissionResult {

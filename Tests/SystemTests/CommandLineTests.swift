@@ -167,7 +167,7 @@ struct CommandLineTests {
             let node = installation.node("n1")
             try await installation.start(node)
             let second = try await installation.command(["worker"])
-            #expect(second.code == 78 && second.errors.contains("running already"), "\(second.errors)")
+            #expect(second.code == 78 && second.errors.contains("another orchestra worker runs"), "\(second.errors)")
             let line = try #require(
                 await node.output.split(separator: "\n").first { $0.contains("the probe port is open") })
             let port = try #require(try JSONParser.parse(Array(line.utf8))["probe.port"]?.string)

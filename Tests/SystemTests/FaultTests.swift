@@ -188,7 +188,8 @@ struct FaultTests {
         try await Installation.with { installation in
             let first = installation.node("n1", lease: 4)
             try await installation.start(first)
-            let job = try await installation.submit("shell.run", ["command": .string("sleep 3; echo done")])
+            let job = try await installation.submit(
+                "shell.run", ["command": .string("sleep 3; echo done")], isRepeatable: true)
             try await eventually("it runs") { try await installation.record(job).state == .running }
             await first.signal(SIGSTOP)
             let second = installation.node("n2", lease: 4)

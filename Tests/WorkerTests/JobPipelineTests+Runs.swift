@@ -213,6 +213,24 @@ struct JobPipelineRunTests {
         }
     }
 
+    @Test("a write that is tried once and whose node died is unresolved")
+    func onceCrashed() async throws {
+        try await WorkerBench.with { bench in
+            let delivery = try await bench.deliver("site.once")
+            await bench.process(self.altered(delivery, crashes: 1))
+            #expect(try await bench.state(delivery) == .unresolved)
+        }
+    }
+
+    @Test("a write that is tried once and that a drain cut off is unresolved")
+    func onceDrained() async throws {
+        try await WorkerBench.with { bench in
+            let delivery = try await bench.deliver("site.once")
+            try await bench.interrupt(delivery) { await bench.registry.cancelAll(.drain) }
+            #expect(try await bench.state(delivery) == .unresolved)
+        }
+    }
+
     // MARK: - Handing back
 
     @Test("released deliveries go back in line unrun and uncounted")

@@ -1,5 +1,4 @@
 import Agents
-import Audit
 import Cryptography
 import Domain
 import Jobs
@@ -76,8 +75,9 @@ struct WorkerBench: Sendable {
             node: try NodeID("n1"), policy: self.policy,
             handlers: ActionHandlers(
                 bundle: self.policy.bundle, commands: commands, agents: runner, workspaces: directory + "/w", epoch: 1),
-            keys: self.keys, digester: ParamsDigester(key: [1]), writers: CompletionWriters([self.writer]),
-            registry: self.registry, retries: RetryPolicy(jitter: { 1 }), clock: clock, now: now,
+            keys: self.keys, digester: ParamsDigester(key: [1]),
+            queueClock: QueueClock(elapsed: { clock.now.offset }, wall: now), writers: CompletionWriters([self.writer]),
+            registry: self.registry, retries: RetryPolicy(jitter: { 1 }), clock: clock,
             metrics: self.jobMetrics, logger: self.logger)
     }
 

@@ -8,6 +8,7 @@ internal import Hummingbird
 internal import Logging
 internal import NIOCore
 internal import Policy
+internal import Redaction
 internal import Synchronization
 
 /// Decides who comes in, before anything is done for them, and writes down what became of every request.
@@ -30,7 +31,8 @@ struct Gatekeeper: Sendable {
         return RequestRecord(
             id: Self.usable(head.headerFields[.requestID]) ?? self.services.freshID(),
             traceparent: Self.traceparent(head.headerFields[.traceparent]) ?? "",
-            line: "\(Printable.text(head.method.rawValue, limit: 16)) \(Masking.masked(String(path)))", startedAt: .now)
+            line: "\(Printable.text(head.method.rawValue, limit: 16)) \(CredentialMask.masked(String(path)))",
+            startedAt: .now)
     }
 
     /// Throws a `Problem` for a request that must not come in; the principal, or nil where none is asked for.
@@ -209,7 +211,8 @@ struct Gatekeeper: Sendable {
 
     private static func usable(_ text: String?) -> String? {
         guard let text, (1...64).contains(text.utf8.count),
-            text.utf8.allSatisfy({ Self.isPathByte($0) && $0 != UInt8(ascii: "/") }), Masking.masked(text) == text
+            text.utf8.allSatisfy({ Self.isPathByte($0) && $0 != UInt8(ascii: "/") }),
+            CredentialMask.masked(text) == text
         else { return nil }
         return text
     }

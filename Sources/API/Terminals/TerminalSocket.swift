@@ -10,6 +10,7 @@ internal import HTTPTypes
 internal import NIOCore
 internal import NIOWebSocket
 internal import Policy
+internal import Redaction
 internal import ShimProtocol
 internal import Synchronization
 
@@ -266,15 +267,15 @@ struct TerminalSocket: Sendable {
         } catch let problem as Problem {
             try await self.refuse(problem.code.rawValue, problem.detail, key, link)
         } catch let error as InputError {
-            try await self.refuse("invalid-request", Masking.masked(error.message), key, link)
+            try await self.refuse("invalid-request", CredentialMask.masked(error.message), key, link)
         }
     }
 
     private static func read(_ message: [UInt8], _ name: inout String?) throws -> Input {
-        guard let value = try? JSONParser.parse(message), value.members != nil else {
+        guard let document = try? JSONParser.document(message), document.value.members != nil else {
             throw Problem(.malformed, "a message must be one strict JSON object")
         }
-        var body = BodyReader(value)
+        var body = BodyReader(document)
         let key = try body.optionalText("message_id").map { try API.Input.requestID($0) }
         name = key?.description
         guard try body.text("type") == "input" else { throw Problem(.invalid, "'type' must be input") }

@@ -55,6 +55,7 @@ package struct RedisStreamJobQueue: JobQueue {
             case 2: return .conflict(first: id)
             case 3: return .full
             case 5: return .quarantined
+            case 6: return .staleKey
             case 4: return .notUnique(id, state: state)
             default: throw Self.unexpected("submit")
             }
@@ -180,7 +181,7 @@ package struct RedisStreamJobQueue: JobQueue {
 
     package func statistics() async throws -> QueueStatistics {
         let parts = try await self.send(self.call("stats")).elements.compactMap(\.integer)
-        guard parts.count == 8 else { throw Self.unexpected("stats") }
+        guard parts.count == 9 else { throw Self.unexpected("stats") }
         var statistics = QueueStatistics()
         statistics.waiting = parts[0]
         statistics.oldestAge = .milliseconds(parts[1])
@@ -189,7 +190,8 @@ package struct RedisStreamJobQueue: JobQueue {
         statistics.parked = parts[4]
         statistics.duplicates = parts[5]
         statistics.refused = parts[6]
-        statistics.buried = parts[7]
+        statistics.deadLettersEvicted = parts[7]
+        statistics.refusedEntries = parts[8]
         return statistics
     }
 
@@ -408,12 +410,13 @@ extension JobProgress {
 }
 
 extension SealedSubmission {
-    /// What few submissions have, as the functions read it; empty when this one has none of it.
+    /// What only some submissions have, as the functions read it; the key's stamp comes last.
     fileprivate var extras: String {
         var text = ""
         if let unique = self.uniqueDigest { text += "u=\(Hexadecimal.text(of: unique[...]));" }
         if !self.tags.isEmpty { text += "t=\(self.tags.map(\.name).joined(separator: ","));" }
         if let tick = self.tick { text += "k=\(tick.name):\(tick.time);" }
+        if !self.keyStamp.isEmpty { text += "h=\(self.keyID).\(Hexadecimal.text(of: self.keyStamp[...]));" }
         return text
     }
 }

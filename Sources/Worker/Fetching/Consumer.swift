@@ -9,8 +9,8 @@ package actor Consumer {
     private let lease: NodeLease
     private let registry: RunRegistry
     private let dispatch: @Sendable ([Delivery]) async -> Void
-    private let keys: WorkspaceKeyring
-    private let queueClock: QueueClock
+    /// Forgets what may have been another Redis' and checks that this process fits the queue.
+    private let rejoined: @Sendable () async throws -> Void
     /// Jobs of one workspace that this node holds at most.
     private let share: Int
     /// Why nothing may be claimed now, though Redis is there; nil when it may.
@@ -31,7 +31,7 @@ package actor Consumer {
 
     package init(
         lease: NodeLease, registry: RunRegistry,
-        keys: WorkspaceKeyring, queueClock: QueueClock, share: Int,
+        rejoined: @escaping @Sendable () async throws -> Void, share: Int,
         pauseReason: @escaping @Sendable () -> String? = { nil },
         dispatch: @escaping @Sendable ([Delivery]) async -> Void,
         metrics: JobMetrics, logger: Logger,
@@ -40,8 +40,7 @@ package actor Consumer {
         self.lease = lease
         self.registry = registry
         self.dispatch = dispatch
-        self.keys = keys
-        self.queueClock = queueClock
+        self.rejoined = rejoined
         self.share = share
         self.pauseReason = pauseReason
         self.metrics = metrics
@@ -70,7 +69,10 @@ package actor Consumer {
                 defer { group.cancelAll() }
                 try await group.next()
             }
-        } catch let error as JobQueueError where error.isPermanent {
+        } catch {
+            // The lanes behind it do not wait for the next run, which may begin much later.
+            await self.registry.withdraw(lane: self.lease.lane.number)
+            guard let error = error as? JobQueueError, error.isPermanent else { throw error }
             self.problem = error.message
             throw ChildShutdown(error.message)
         }
@@ -139,7 +141,10 @@ package actor Consumer {
     private func fetchNow() async throws -> Bool {
         let reason = self.pauseReason()
         if await self.registry.takeNeedsReconciliation(lane: self.lease.lane.number) { self.machine.failed() }
-        switch self.machine.next(isPaused: reason != nil) {
+        let step = self.machine.next(isPaused: reason != nil)
+        // The lanes behind it do not wait for a call that may take its whole deadline.
+        if !step.wantsSlot { await self.registry.withdraw(lane: self.lease.lane.number) }
+        switch step {
         case .wait:
             self.problem = reason
             return false
@@ -155,9 +160,7 @@ package actor Consumer {
 
     private func join() async throws {
         // After an outage the queue may be another one, with keys of its own.
-        self.keys.forget()
-        try await self.keys.verifyMaster()
-        self.queueClock.set(try await self.lease.queue.time())
+        try await self.rejoined()
         let (lease, registry) = (self.lease, self.registry)
         let fresh = try await registry.reconcile {
             let asked = await registry.entries { lease.serves($0) }
@@ -202,7 +205,12 @@ package actor Consumer {
         self.problem = nil
         self.machine.claimed(hasMore: claim.hasMore)
         let fresh = await self.registry.admit(claim.deliveries, intoReserved: reserved)
-        guard !claim.deliveries.isEmpty else { return claim.dropped > 0 }
+        if claim.refused > 0 {
+            self.logger.error(
+                "entries of jobs that have ended were found in the queue and removed",
+                metadata: ["entries.count": "\(claim.refused)", "lane": "\(self.lease.lane.number)"])
+        }
+        guard !claim.deliveries.isEmpty else { return claim.dropped + claim.refused > 0 }
         self.metrics.claimed(fresh.count, isRecovered: false)
         await self.dispatch(fresh)
         return true

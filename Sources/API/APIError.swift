@@ -1,0 +1,9 @@
+package import Domain
+
+/// The API cannot be served.
+package typealias APIError = CodedError<APIErrorCode>
+
+package enum APIErrorCode: Hashable, Sendable {
+    /// Accepting connections failed; the listener is closed.
+    case stoppedAccepting
+}
