@@ -66,10 +66,6 @@ struct CommandLineTests {
             Refusal(
                 arguments: ["worker"], environment: ["ORCHESTRA_POLICIES_DIRECTORY": "/nonexistent"], code: 78,
                 words: "policy directory"),
-            Refusal(
-                arguments: ["worker"],
-                environment: ["ORCHESTRA_STATE_DIRECTORY": "/tmp/" + String(repeating: "long", count: 20)], code: 78,
-                words: "too long"),
             Refusal(arguments: ["config", "--config", "/nonexistent.json"], code: 78, words: "cannot be read"),
             Refusal(arguments: ["nonsense"], code: 64, words: "nonsense"),
         ])
