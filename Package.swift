@@ -215,11 +215,14 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),
         tests("RedactionTests", ["Redaction", "Domain", logging]),
         tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
+        tests("JobsModelTests", ["Jobs", "JobsModel", "Domain", "Cryptography", "TestSupport"]),
+        tests("AuditTests", ["Audit", "Domain"]),
+        tests("WorkspacesTests", ["Workspaces", "Domain", "TestSupport"]),
         tests(
             "WorkerTests",
             [
-                "Audit", "Cryptography", "Domain", "Intake", "Jobs", "JobsModel", "Policy", "TestSupport", "Worker",
-                "Workspaces", logging,
+                "Agents", "Audit", "Cryptography", "Domain", "Jobs", "JobsModel", "Intake", "Policy", "Redaction",
+                "Sandboxing", "Supervision", "Telemetry", "TestSupport", "Worker", nioPosix, logging,
             ]),
         tests(
             "SystemTests",

@@ -5,6 +5,9 @@ internal import Domain
 /// 0: the state's letter; 1–6: when it ended, in milliseconds, 0 as long as it has not; 7–10: how long it ran, in
 /// milliseconds; 11: failures; 12: crashes; 13–14: length of the reason, then the reason; action, node and tags (joined
 /// by commas), each behind its length in one byte; the rest is the sealed result. Numbers have their first byte first.
+///
+/// Tags of 255 bytes and more follow the byte 255 and their length in two bytes. Records of earlier builds have 255
+/// bytes of text there, and no tag begins with a byte as small as the first of such a length.
 struct StoredRecord: Hashable, Sendable {
     var state: JobState
     var ended: UInt64 = 0
@@ -34,17 +37,35 @@ struct StoredRecord: Hashable, Sendable {
         bytes += reason
         Self.append(self.action, to: &bytes)
         Self.append(self.node, to: &bytes)
-        Self.append(self.tags.isEmpty ? "" : self.tags.joined(separator: ","), to: &bytes)
+        self.appendTags(to: &bytes)
         bytes += self.result
         return bytes
     }
 
-    /// Tags that do not fit are cut; names always fit.
+    /// The longest names have 64 bytes; more would be cut.
     private static func append(_ text: String, to bytes: inout [UInt8]) {
         let part = text.utf8.prefix(255)
         bytes.append(UInt8(part.count))
         bytes += part
     }
+
+    /// As many whole tags as `tagsLimit` has room for: all that a submission may carry.
+    private func appendTags(to bytes: inout [UInt8]) {
+        var text: [UInt8] = []
+        for tag in self.tags where text.count + 1 + tag.utf8.count <= Self.tagsLimit + (text.isEmpty ? 1 : 0) {
+            if !text.isEmpty { text.append(UInt8(ascii: ",")) }
+            text += tag.utf8
+        }
+        if text.count < 255 {
+            bytes.append(UInt8(text.count))
+        } else {
+            bytes += [255, UInt8(text.count >> 8), UInt8(truncatingIfNeeded: text.count)]
+        }
+        bytes += text
+    }
+
+    /// Eight tags of 63 bytes and the commas between them; a length whose first byte is 0 or 1.
+    private static let tagsLimit = 511
 }
 
 extension StoredRecord {
@@ -61,9 +82,14 @@ extension StoredRecord {
             defer { rest = rest.dropFirst(Int(count)) }
             return String(decoding: rest.prefix(Int(count)), as: UTF8.self)
         }
+        func tagText() -> String? {
+            let isLong = rest.first == 255 && (rest.dropFirst().first ?? 255) < 2
+            if isLong { rest = rest.dropFirst() }
+            return text(isLong ? 2 : 1)
+        }
         guard let letter = number(1), let state = JobState(letter: UInt8(letter)), let ended = number(6),
             let runTime = number(4), let failures = number(1), let crashes = number(1), let reason = text(2),
-            let action = text(1), let node = text(1), let tags = text(1)
+            let action = text(1), let node = text(1), let tags = tagText()
         else { return nil }
         self.init(
             state: state, ended: ended, runTime: runTime, failures: Int(failures), crashes: Int(crashes),

@@ -119,7 +119,7 @@ struct IntakeTests {
 
     @Test("a quarantined workspace's request is refused and audited")
     func quarantined() async throws {
-        _ = await self.queue.quarantine(try WorkspaceID("acme"), reason: "incident", auditEvent: [])
+        _ = try await self.queue.quarantine(try WorkspaceID("acme"), reason: "incident", auditEvent: [])
         #expect(self.refusal(try await self.submit(try self.request())) == .quarantined)
     }
 

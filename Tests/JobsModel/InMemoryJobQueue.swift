@@ -13,6 +13,8 @@ package actor InMemoryJobQueue: JobQueue {
     /// Those who wait for something to change.
     private var waiters: [Int: AsyncStream<Void>.Continuation] = [:]
     private var nextWaiter = 0
+    private var faults: [Call: [Fault]] = [:]
+    private var counts: [Call: Int] = [:]
 
     /// `now` tells milliseconds since the epoch; `clock` measures how long calls wait.
     package init(
@@ -34,14 +36,46 @@ package actor InMemoryJobQueue: JobQueue {
     /// The audit trail so far.
     package var audit: [[UInt8]] { self.machine.audit }
 
+    // MARK: - Faults
+
+    /// A call that a test counts, or lets fail.
+    package enum Call: Hashable, Sendable {
+        case submit, appendAudit, time, wrappedKey, quarantine, claim, renew, moveDue, finish
+    }
+
+    private struct Fault {
+        let error: any Error
+        /// The call has its effect, and only its answer is lost.
+        let losesAnswer: Bool
+    }
+
+    /// Lets the next such call that no earlier fault is for throw `error`, either before it has any effect or after.
+    package func fail(_ call: Call, with error: any Error, losesAnswer: Bool = false) {
+        self.faults[call, default: []].append(Fault(error: error, losesAnswer: losesAnswer))
+    }
+
+    /// How often a call was made, failed ones included.
+    package func count(of call: Call) -> Int { self.counts[call] ?? 0 }
+
+    private func perform<Answer>(_ call: Call, _ body: () throws -> Answer) throws -> Answer {
+        self.counts[call, default: 0] += 1
+        guard self.faults[call]?.isEmpty == false, let fault = self.faults[call]?.removeFirst() else {
+            return try body()
+        }
+        if fault.losesAnswer { _ = try body() }
+        throw fault.error
+    }
+
     // MARK: - Submitting
 
-    package func submit(_ submissions: [SealedSubmission]) -> [SubmissionResult] {
+    package func submit(_ submissions: [SealedSubmission]) throws -> [SubmissionResult] {
         defer { self.ring() }
-        let fitting = submissions.filter(self.fits)
-        var results = self.machine.submit(fitting, at: self.now())[...]
-        guard fitting.count < submissions.count else { return Array(results) }
-        return submissions.map { self.fits($0) ? results.popFirst() ?? .full : .staleKey }
+        return try self.perform(.submit) {
+            let fitting = submissions.filter(self.fits)
+            var results = self.machine.submit(fitting, at: self.now())[...]
+            guard fitting.count < submissions.count else { return Array(results) }
+            return submissions.map { self.fits($0) ? results.popFirst() ?? .full : .staleKey }
+        }
     }
 
     private func fits(_ submission: SealedSubmission) -> Bool {
@@ -49,15 +83,19 @@ package actor InMemoryJobQueue: JobQueue {
         return submission.keyStamp.isEmpty || stored.starts(with: submission.keyStamp)
     }
 
-    package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) { self.machine.appendAudit(event) }
+    package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) throws {
+        try self.perform(.appendAudit) { self.machine.appendAudit(event) }
+    }
 
-    package func time() -> UInt64 { self.now() }
+    package func time() throws -> UInt64 { try self.perform(.time) { self.now() } }
 
     package func lastTick(of schedule: ScheduleTick) -> UInt64 { self.machine.lastTick(of: schedule, at: self.now()) }
 
     // MARK: - Keys
 
-    package func wrappedKey(_ id: UInt32, of workspace: WorkspaceID) -> [UInt8]? { self.keys["\(workspace)/\(id)"] }
+    package func wrappedKey(_ id: UInt32, of workspace: WorkspaceID) throws -> [UInt8]? {
+        try self.perform(.wrappedKey) { self.keys["\(workspace)/\(id)"] }
+    }
 
     package func storeKey(_ wrapped: [UInt8], id: UInt32, of workspace: WorkspaceID) {
         self.keys["\(workspace)/\(id)"] = self.keys["\(workspace)/\(id)"] ?? wrapped
@@ -137,9 +175,11 @@ package actor InMemoryJobQueue: JobQueue {
         self.machine.setLimits(limits, of: workspace, auditEvent: auditEvent)
     }
 
-    package func quarantine(_ workspace: WorkspaceID, reason: String?, auditEvent: [UInt8]) -> Bool {
+    package func quarantine(_ workspace: WorkspaceID, reason: String?, auditEvent: [UInt8]) throws -> Bool {
         defer { self.ring() }
-        return self.machine.quarantine(workspace, reason: reason, auditEvent: auditEvent)
+        return try self.perform(.quarantine) {
+            self.machine.quarantine(workspace, reason: reason, auditEvent: auditEvent)
+        }
     }
 
     package func quarantined() -> [Quarantine] { self.machine.quarantined }
@@ -151,28 +191,30 @@ package actor InMemoryJobQueue: JobQueue {
     package func join(as node: NodeIdentity) throws -> [Delivery] { try self.machine.join(as: node, at: self.now()) }
 
     package func claim(_ request: ClaimRequest, as node: NodeIdentity) throws -> Claim {
-        try self.machine.claim(request, as: node, at: self.now())
+        try self.perform(.claim) { try self.machine.claim(request, as: node, at: self.now()) }
     }
 
     package func held(by node: NodeIdentity, fence: UInt64) throws -> [Delivery] {
         try self.machine.held(by: node, fence: fence, at: self.now())
     }
 
-    package func renew(as node: NodeIdentity) throws -> Renewal { try self.machine.renew(as: node, at: self.now()) }
+    package func renew(as node: NodeIdentity) throws -> Renewal {
+        try self.perform(.renew) { try self.machine.renew(as: node, at: self.now()) }
+    }
 
     package func rescue(_ dead: String, most: Int) -> Int {
         defer { self.ring() }
         return self.machine.rescue(dead, most: most, at: self.now())
     }
 
-    package func moveDue(most: Int) -> Int {
+    package func moveDue(most: Int) throws -> Int {
         defer { self.ring() }
-        return self.machine.moveDue(most: most, at: self.now())
+        return try self.perform(.moveDue) { self.machine.moveDue(most: most, at: self.now()) }
     }
 
-    package func finish(_ completions: [Completion], as node: NodeIdentity) -> [Bool] {
+    package func finish(_ completions: [Completion], as node: NodeIdentity) throws -> [Bool] {
         defer { self.ring() }
-        return self.machine.finish(completions, as: node, at: self.now())
+        return try self.perform(.finish) { self.machine.finish(completions, as: node, at: self.now()) }
     }
 
     package func noteProgress(_ progress: JobProgress, of job: JobID, as node: NodeIdentity) -> Bool {

@@ -39,7 +39,7 @@ extension QueueMachine {
         case .completed, .cancelled, .discarded, .unresolved:
             record.ended = now
             if completion.end == .discarded || completion.end == .unresolved {
-                self.add_dead_letter(stream, entry, record, at: now)
+                self.addDeadLetter(stream, entry, record, at: now)
             }
             if let job = entry.job { self.ended(job, completion.end.state) }
         case .released:
@@ -55,7 +55,7 @@ extension QueueMachine {
         if !completion.auditEvent.isEmpty { self.audit.append(completion.auditEvent) }
     }
 
-    private mutating func add_dead_letter(_ stream: StreamName, _ entry: Entry, _ record: StoredRecord, at now: UInt64) {
+    private mutating func addDeadLetter(_ stream: StreamName, _ entry: Entry, _ record: StoredRecord, at now: UInt64) {
         let letter = Letter(
             id: self.nextEntryID(at: now), job: entry.job, priority: stream.priority, envelope: entry.envelope,
             record: record,

@@ -57,7 +57,9 @@ extension QueueMachine {
         } while !handing.isFull && handing.read != before
         self.depth -= handing.read
         self.countActive(handing.active)
-        return Claim(deliveries: handing.deliveries, dropped: handing.dropped, refused: handing.refused, hasMore: !self.line.isEmpty)
+        return Claim(
+            deliveries: handing.deliveries, dropped: handing.dropped, refused: handing.refused,
+            hasMore: !self.line.isEmpty)
     }
 
     /// A workspace's turn: deficit round robin. Each turn is worth its weight times the quantum; what a node without

@@ -3,8 +3,6 @@ import Jobs
 import Testing
 import Worker
 
-@testable import Workspaces
-
 /// Lets a test's expectations call the machine's mutating methods.
 private final class JobRunBox {
     private var machine = JobRunMachine()
@@ -13,21 +11,6 @@ private final class JobRunBox {
     func started() -> Bool { self.machine.started() }
     func cancelled(_ reason: CancellationReason) -> JobRunMachine.Action { self.machine.cancelled(reason) }
     func ended(_ outcome: Outcome) -> Outcome { self.machine.ended(outcome) }
-}
-
-/// The same for a workspace's machine.
-private final class WorkspaceBox {
-    private var machine: WorkspaceMachine<Int>
-
-    init(concurrency: Int, capacity: Int) {
-        self.machine = WorkspaceMachine(concurrency: concurrency, capacity: capacity)
-    }
-
-    var running: Int { self.machine.running }
-    var waiting: Int { self.machine.waiting }
-    func received(_ items: [Int]) -> WorkspaceMachine<Int>.Admission { self.machine.received(items) }
-    func finished() -> Int? { self.machine.finished() }
-    func drained() -> [Int] { self.machine.drained() }
 }
 
 @Suite("A job's run")
@@ -82,34 +65,5 @@ struct JobRunMachineTests {
         _ = machine.started()
         _ = machine.ended(Self.done)
         #expect(machine.cancelled(reason) == .none)
-    }
-}
-
-@Suite("A workspace's admission")
-struct WorkspaceMachineTests {
-    @Test("as many run as may, the rest waits in order, and what does not fit goes back")
-    func admission() {
-        let machine = WorkspaceBox(concurrency: 2, capacity: 3)
-        guard case .runAndReturn(let run, let refused) = machine.received([1, 2, 3, 4, 5, 6, 7]) else {
-            return #expect(Bool(false))
-        }
-        #expect(run == [1, 2] && refused == [6, 7] && machine.waiting == 3)
-        let order = [
-            machine.finished(), machine.finished(), machine.finished(), machine.finished(), machine.finished(),
-        ]
-        #expect(order == [3, 4, 5, nil, nil])
-        #expect(machine.running == 0)
-        guard case .run(let next) = machine.received([8]) else { return #expect(Bool(false)) }
-        #expect(next == [8])
-    }
-
-    @Test("a drain gives back what waits and admits nothing more")
-    func drain() {
-        let machine = WorkspaceBox(concurrency: 1, capacity: 5)
-        _ = machine.received([1, 2, 3])
-        #expect(machine.drained() == [2, 3])
-        guard case .runAndReturn(let run, let refused) = machine.received([4]) else { return #expect(Bool(false)) }
-        #expect(run.isEmpty && refused == [4])
-        #expect(machine.finished() == nil && machine.running == 0)
     }
 }

@@ -2,8 +2,9 @@
 /// change of a clock skips or doubles a tick.
 package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
     package let text: String
-    private let minutes: Set<Int>
-    private let hours: Set<Int>
+    /// In ascending order.
+    private let minutes: [Int]
+    private let hours: [Int]
     private let days: Set<Int>
     private let months: Set<Int>
     /// 0 is Sunday.
@@ -28,8 +29,8 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
                 "the schedule '\(Printable.text(text))' has not five fields: expected such as '30 3 * * 1'")
         }
         self.text = text
-        self.minutes = try Self.values(fields[0], 0...59)
-        self.hours = try Self.values(fields[1], 0...23)
+        self.minutes = try Self.values(fields[0], 0...59).sorted()
+        self.hours = try Self.values(fields[1], 0...23).sorted()
         self.days = try Self.values(fields[2], 1...31)
         self.months = try Self.values(fields[3], 1...12, names: Self.monthNames, firstName: 1)
         self.weekdays = Set(
@@ -96,11 +97,32 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
         return nil
     }
 
-    private func minuteOfDay(from first: Int) -> Int? {
-        for hour in self.hours.sorted() where hour * 60 + 59 >= first {
-            if let minute = self.minutes.sorted().first(where: { hour * 60 + $0 >= first }) {
-                return hour * 60 + minute
+    /// The last tick at or before `time`, in milliseconds since the epoch; nil when none came within five years.
+    package func last(through time: UInt64) -> UInt64? {
+        let minute = Int(clamping: time / 60_000)
+        var day = minute / 1440
+        var through = minute % 1440
+        for _ in 0..<(366 * 5) {
+            guard day >= 0 else { return nil }
+            if self.isDue(day: day), let found = self.minuteOfDay(through: through) {
+                return UInt64(day * 1440 + found) * 60_000
             }
+            day -= 1
+            through = 1439
+        }
+        return nil
+    }
+
+    private func minuteOfDay(from first: Int) -> Int? {
+        for hour in self.hours where hour * 60 + 59 >= first {
+            if let minute = self.minutes.first(where: { hour * 60 + $0 >= first }) { return hour * 60 + minute }
+        }
+        return nil
+    }
+
+    private func minuteOfDay(through last: Int) -> Int? {
+        for hour in self.hours.reversed() where hour * 60 <= last {
+            if let minute = self.minutes.last(where: { hour * 60 + $0 <= last }) { return hour * 60 + minute }
         }
         return nil
     }
@@ -157,18 +179,19 @@ package struct ScheduleDefinition: Hashable, Sendable {
 
     /// The ticks later than `last` that are to be acted on at `now`, the oldest first.
     package func ticks(after last: UInt64, until now: UInt64) -> [UInt64] {
-        // What is missed for long is not counted up from its beginning: a hundred are never more than the newest.
+        // Backwards from now: however long nothing was due, no more is computed than is returned.
         var ticks: [UInt64] = []
-        var time = last
-        while let next = self.cron.next(after: time), next <= now {
-            ticks.append(next)
-            if ticks.count > Self.most { ticks.removeFirst() }
-            time = next
+        var time = now
+        while ticks.count < (self.missed == .all ? Self.most : 1), let tick = self.cron.last(through: time),
+            tick > last
+        {
+            ticks.append(tick)
+            guard tick > 0 else { break }
+            time = tick - 1
         }
         switch self.missed {
-        case .all: return ticks
-        case .latest: return Array(ticks.suffix(1))
-        case .skip: return ticks.suffix(1).filter { $0 + Self.grace > now }
+        case .all, .latest: return ticks.reversed()
+        case .skip: return ticks.filter { $0 + Self.grace > now }
         }
     }
 }

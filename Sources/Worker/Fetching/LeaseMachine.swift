@@ -29,7 +29,11 @@ struct LeaseMachine {
     private var interval: Duration { self.term / 8 }
     private var suspicionTime: Duration { self.interval + Self.slack }
 
-    mutating func began(at now: Duration) { self.steadySince = now }
+    mutating func began(at now: Duration) {
+        self.steadySince = now
+        // The join before the first renewal is no older; a failed renewal must not hide the time since.
+        self.renewedAt = self.renewedAt ?? now
+    }
 
     func isRenewalDue(at now: Duration) -> Bool {
         now - (self.renewedAt ?? self.steadySince) >= self.interval

@@ -70,7 +70,8 @@ package final class JobMetrics: Sendable {
         if report.submittedAt > 0 {
             self.wait.record(Double(report.startedAt - min(report.startedAt, report.submittedAt)) / 1000)
         }
-        if end != .released { self.auditRows.increment() }
+        // A release and a postponement write no audit row.
+        if end != .released, report.postponement == nil { self.auditRows.increment() }
         if case .retry = end { self.retries.increment() }
         if end == .unresolved { self.deadUnresolved.increment() }
         if end == .discarded {

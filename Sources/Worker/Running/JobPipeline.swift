@@ -20,9 +20,7 @@ package struct JobPipeline: Sendable {
     package let metrics: JobMetrics
     package let logger: Logger
     private let complaint = LogThrottle()
-
-    /// How long what could not be opened waits until it is tried again.
-    private static let postponement = Duration.seconds(30)
+    private let keyLookups = KeyLookupBackoff()
 
     package init(
         node: NodeID, policy: PolicyEngine, handlers: ActionHandlers, keys: WorkspaceKeyring, digester: ParamsDigester,
@@ -50,6 +48,7 @@ package struct JobPipeline: Sendable {
         do {
             // Entry → job: authentic, of this workspace, decodable; else a dead letter.
             let job = try await JobEnvelope.open(delivery, keys: self.keys)
+            self.keyLookups.succeeded(delivery.workspace)
             report.job = job
             guard job.timeLeft(at: report.startedAt) > .zero else {
                 report.refuse("its deadline had passed before it could run", rule: "deadline")
@@ -66,9 +65,13 @@ package struct JobPipeline: Sendable {
             }
         } catch let error as JobQueueError where error.code == .unreadable {
             report.refuse(error.message, rule: "entry")
+        } catch is CancellationError {
+            // The node stops: the job is released and another node runs it.
+            report.outcome = .cancelled(.drain)
         } catch {
-            // The key cannot be had now: tried again, uncounted. Said once a minute, since every entry would say it.
-            report.postponement = Self.postponement
+            // The key is not available now: the job is retried, not counted. Logged once a minute, since every entry
+            // fails alike.
+            report.postponement = self.keyLookups.failed(delivery.workspace, at: self.queueClock.now())
             if self.complaint.isDue(at: self.queueClock.now()) {
                 self.logger.error(
                     "jobs cannot be opened now and are tried again", error: error,

@@ -35,7 +35,8 @@ end
 
 -- Records. 1: state's letter; 2-7: when it ended, in ms; 8-11: how long it ran; 12: failures; 13: crashes;
 -- 14-15: length of the reason, and the reason; then action, node and tags, each behind its length in a byte;
--- the rest is the sealed result. Letters: s a r c x d u, see JobState.
+-- the rest is the sealed result. Tags of 255 bytes and more: 255, their length in two bytes, and the tags.
+-- Letters: s a r c x d u, see JobState.
 local NEVER = '\0\0\0\0\0\0'
 local function state_of(record) return string.sub(record, 1, 1) end
 local ENDED = {c = true, x = true, d = true, u = true}
@@ -49,11 +50,18 @@ local function with_reason(record, reason)
   return string.sub(record, 1, 13) .. string.char(math.floor(#reason / 256), #reason % 256) .. reason ..
     string.sub(record, reason_end(record) + 1)
 end
+-- Where the tags end whose length is at i. Records of earlier builds have 255 bytes of text behind a 255, and no tag
+-- begins with a byte as small as the first of a length.
+local function tags_end(record, i)
+  local length, high, low = string.byte(record, i, i + 2)
+  if length == 255 and high and high < 2 then return i + 2 + high * 256 + low end
+  return i + length
+end
 -- Where the result begins.
 local function result_start(record)
   local i = reason_end(record) + 1
-  for _ = 1, 3 do i = i + 1 + string.byte(record, i) end
-  return i
+  for _ = 1, 2 do i = i + 1 + string.byte(record, i) end
+  return tags_end(record, i) + 1
 end
 -- As if it had never run: no times, tries, reason, node or result.
 local function reset_record(record)
@@ -61,7 +69,7 @@ local function reset_record(record)
   local action = string.sub(record, i, i + string.byte(record, i))
   i = i + #action
   i = i + 1 + string.byte(record, i)
-  local tags = string.sub(record, i, i + string.byte(record, i))
+  local tags = string.sub(record, i, tags_end(record, i))
   return 'a' .. NEVER .. string.char(0, 0, 0, 0, 0, 0, 0, 0) .. action .. string.char(0) .. tags
 end
 

@@ -9,12 +9,7 @@ local function shown(P, ws, job)
 end
 
 -- a record up to its result: see StoredRecord
-local function without_result(record)
-  local reason = string.byte(record, 14) * 256 + string.byte(record, 15)
-  local place = 16 + reason
-  for i = 1, 3 do place = place + 1 + string.byte(record, place) end
-  return string.sub(record, 1, place - 1)
-end
+local function without_result(record) return string.sub(record, 1, result_start(record) - 1) end
 
 -- workspace, job id -> record or false
 register('job', READ, function(keys, args) return shown(prefix(keys), args[1], args[2]) end)
