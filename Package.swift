@@ -123,7 +123,7 @@ let package = Package(
             [
                 "Domain", "Cryptography", "TransportSecurity", "Redis", "Policy", "Credentials", "Audit", "Jobs",
                 "Agents", "ShimProtocol", "Supervision", "Worker", nioCore, nioPosix, nioHTTP1, nioWebSocket,
-                nioHTTPTypes, nioHTTPTypesHTTP1, httpTypes, hummingbird, hummingbirdCore, logging, coreMetrics,
+                nioHTTPTypes, nioHTTPTypesHTTP1, httpTypes, hummingbird, hummingbirdCore, deque, logging, coreMetrics,
             ]),
 
         // L5: the executables
@@ -193,11 +193,18 @@ let package = Package(
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("SandboxingTests", ["Sandboxing"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
+        tests(
+            "APITests",
+            [
+                "API", "Agents", "Audit", "Domain", "Jobs", "ShimProtocol", nioCore, nioEmbedded, nioHTTP1,
+                nioWebSocket, httpTypes, hummingbirdCore, logging, coreMetrics,
+            ]),
         tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
         tests(
             "WorkerTests",
             [
-                "Worker", "Workspaces", "Domain", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit", "Cryptography", "Policy",
+                "Worker", "Workspaces", "Domain", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit",
+                "Cryptography", "Policy",
                 "TestSupport", logging, coreMetrics,
             ]),
         tests(

@@ -49,7 +49,7 @@ package struct APIConfiguration: Sendable {
     package var bodyTimeout = 10
     package var connectionLimit = 2000
     /// Connections of one address at once.
-    package var addressConnectionLimit = 1000
+    package var addressConnectionLimit = 500
     /// Streams and WebSockets of one workspace at once.
     package var streamLimit = 32
     /// Streams, WebSockets and messages of one agent at once: its shim serves some more, and its node among them.

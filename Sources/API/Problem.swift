@@ -3,8 +3,8 @@ package import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
 
-/// Why a request is not done, as `application/problem+json` (RFC 9457): one sentence that names the thing and what was
-/// expected, and never anything secret.
+/// Why a request failed, as `application/problem+json` (RFC 9457): one sentence that names the thing and what was
+/// expected, without secrets.
 package struct Problem: Error, Sendable {
     package enum Code: String, Sendable, CaseIterable {
         case malformed = "malformed-request"
@@ -13,6 +13,7 @@ package struct Problem: Error, Sendable {
         case actionNotAllowed = "action-not-allowed"
         case notFound = "not-found"
         case methodNotAllowed = "method-not-allowed"
+        case notImplemented = "not-implemented"
         case notAcceptable = "not-acceptable"
         case timeout = "request-timeout"
         case conflict
@@ -36,6 +37,7 @@ package struct Problem: Error, Sendable {
     /// The connection cannot be used for another request.
     package var closes = false
 
+    /// `detail` is the sentence, in which credentials are masked; `rule` is the code's name unless given.
     package init(_ code: Code, _ detail: String, rule: String? = nil, headers: [(HTTPField.Name, String)] = []) {
         self.code = code
         self.detail = Masking.masked(detail)
@@ -43,6 +45,7 @@ package struct Problem: Error, Sendable {
         self.headers = headers
     }
 
+    /// The HTTP status that the code stands for.
     package var status: HTTPResponse.Status {
         switch self.code {
         case .malformed: .badRequest
@@ -50,6 +53,7 @@ package struct Problem: Error, Sendable {
         case .forbidden, .actionNotAllowed: .forbidden
         case .notFound: .notFound
         case .methodNotAllowed: .methodNotAllowed
+        case .notImplemented: .notImplemented
         case .notAcceptable: .notAcceptable
         case .timeout: .requestTimeout
         case .conflict: .conflict
@@ -65,6 +69,7 @@ package struct Problem: Error, Sendable {
         }
     }
 
+    /// The JSON document of the problem.
     func body(requestID: String) -> JSONValue {
         [
             "type": .string("urn:orchestra:problem:\(self.code.rawValue)"), "title": .string(self.status.reasonPhrase),
@@ -73,6 +78,7 @@ package struct Problem: Error, Sendable {
         ]
     }
 
+    /// The answer to the request of this ID.
     func response(requestID: String) -> Response {
         var fields = HTTPFields()
         fields[.contentType] = "application/problem+json"

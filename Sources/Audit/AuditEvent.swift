@@ -64,6 +64,8 @@ package struct AuditEvent: Hashable, Sendable {
     package var requestID = ""
     /// Where the request came from.
     package var address = ""
+    /// How many events of this kind the row stands for.
+    package var count = 1
 
     package init(
         kind: Kind, workspace: WorkspaceID?, actor: String, action: String, jobID: JobID?, status: String, rule: String,
@@ -123,6 +125,7 @@ package struct AuditEvent: Hashable, Sendable {
             writer.raw(",\"\(name)\":")
             writer.write(text: text)
         }
+        if self.count != 1 { writer.raw(",\"count\":\(self.count)") }
         if !self.node.isEmpty {
             writer.raw(",\"node\":")
             writer.write(text: self.node)

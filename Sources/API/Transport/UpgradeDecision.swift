@@ -6,7 +6,7 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypesHTTP1
 
-/// Decides on a request for a WebSocket as the router's pipeline does on every other: let in, allowed, written down.
+/// Decides about a request for a WebSocket as the router's pipeline does about every other: admitted, authorized, recorded.
 struct UpgradeDecision: Sendable {
     let pipeline: RequestPipeline
 
@@ -68,12 +68,12 @@ struct UpgradeDecision: Sendable {
             offset = 0
         } else {
             guard query.hasPrefix("offset="), let number = UInt64(query.dropFirst(7)), number < 1 << 50 else {
-                throw Problem(.invalid, "the query may only say 'offset', the number of a byte")
+                throw Problem(.invalid, "the query may only have 'offset', the number of a byte")
             }
             offset = number
         }
         let agent = try await AgentAccess.find(id, for: principal, services)
-        guard let ticket = services.streams.enter(principal.workspace, id) else { throw Call.tooManyStreams(services) }
+        let ticket = try Call.streamTicket(for: principal, id, services)
         return TerminalSocket(
             agent: agent, offset: offset, principal: principal, gatekeeper: self.gatekeeper, requestID: record.id,
             ticket: ticket)
@@ -89,7 +89,7 @@ struct UpgradeDecision: Sendable {
         guard head.headers["sec-websocket-version"] == ["13"] else {
             throw Problem(
                 .upgradeRequired, "the WebSocket's version must be 13",
-                headers: HTTPField.Name("Sec-WebSocket-Version").map { [($0, "13")] } ?? [])
+                headers: [(.webSocketVersion, "13")])
         }
         let keys = head.headers["sec-websocket-key"]
         guard keys.count == 1, keys[0].utf8.count == 24, Data(base64Encoded: keys[0])?.count == 16 else {
