@@ -70,15 +70,15 @@ let package = Package(
 
         // L1: no knowledge of jobs
         module("Domain"),
-        module("Cryptography", ["COpenSSL"]),
-        module("TransportSecurity", ["COpenSSL", "Cryptography", nioCore]),
+        module("Cryptography", ["COpenSSL", "Domain"]),
+        module("TransportSecurity", ["COpenSSL", "Domain", nioCore]),
         module("Redaction", ["Domain", logging]),
-        module("Supervision", [deque, heap, logging, coreMetrics]),
-        module("Redis", ["CHiredis", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
+        module("Supervision", ["Domain", deque, heap, logging, coreMetrics]),
+        module("Redis", ["CHiredis", "Domain", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
         module("ShimProtocol", ["Domain"]),
         module("Sandboxing", ["CLinux", "Domain", "ShimProtocol"]),
         module("Screens", ["Domain"]),
-        module("Terminals", ["CLinux", subprocess, systemPackage]),
+        module("Terminals", ["CLinux", "Domain", subprocess, systemPackage]),
 
         // L2: one concern each
         module("Policy", ["Domain", "Sandboxing", "Screens"]),
@@ -86,18 +86,17 @@ let package = Package(
             "Credentials",
             [
                 "CArgon2", "CLinux", "Cryptography", "Domain", "Redis", "TransportSecurity", nioCore, nioPosix,
-                nioHTTP1,
-                logging, coreMetrics,
+                nioHTTP1, logging, coreMetrics,
             ]),
-        module("Audit", ["Domain", "Cryptography"]),
+        module("Audit", ["Domain", "Redaction"]),
         module(
-            "Jobs", ["Domain", "Cryptography", "Redis"],
+            "Jobs", ["Domain", "Cryptography", "Redis", nioPosix, logging, coreMetrics],
             resources: [
                 .embedInCode("Redis/Functions/common.lua"), .embedInCode("Redis/Functions/submission.lua"),
                 .embedInCode("Redis/Functions/delivery.lua"), .embedInCode("Redis/Functions/completion.lua"),
                 .embedInCode("Redis/Functions/intervention.lua"), .embedInCode("Redis/Functions/inspection.lua"),
             ]),
-        module("Workspaces", ["Domain", logging]),
+        module("Workspaces", ["Domain"]),
         module(
             "Agents",
             [
@@ -107,34 +106,33 @@ let package = Package(
                 coreMetrics, subprocess, systemPackage,
             ]),
 
-        // L3: the node
+        // L3: the way in, and the windows
+        module("Intake", ["Audit", "Cryptography", "Domain", "Jobs", "Policy", "Redaction"]),
         module("Telemetry", ["Domain", nioCore, nioPosix, nioHTTP1, logging, coreMetrics]),
+
+        // L4: the node and its front, which do not know each other
         module(
             "Worker",
             [
-                "CLinux", "Domain", "Cryptography", "Redaction", "Supervision", "Redis", "Sandboxing", "Policy",
-                "Audit",
-                "Jobs", "Workspaces", "Agents", nioPosix, logging, coreMetrics,
+                "Agents", "Audit", "Cryptography", "Domain", "Intake", "Jobs", "Policy", "Redis", "ShimProtocol",
+                "Supervision", "Workspaces", nioPosix, logging, coreMetrics,
             ]),
-
-        // L4: the front of the node, above Worker, whose way of submitting it shares with the command line
         module(
             "API",
             [
-                "Domain", "Cryptography", "TransportSecurity", "Redis", "Policy", "Credentials", "Audit", "Jobs",
-                "Agents", "ShimProtocol", "Supervision", "Worker", nioCore, nioPosix, nioHTTP1, nioWebSocket,
-                nioHTTPTypes, nioHTTPTypesHTTP1, httpTypes, hummingbird, hummingbirdCore, deque, logging, coreMetrics,
+                "Agents", "Audit", "Credentials", "Cryptography", "Domain", "Intake", "Jobs", "Policy", "Redaction",
+                "Redis", "ShimProtocol", "TransportSecurity", coreMetrics, deque, httpTypes, hummingbird, hummingbirdCore,
+                logging, nioCore, nioHTTP1, nioHTTPTypes, nioHTTPTypesHTTP1, nioPosix, nioWebSocket,
             ]),
 
         // L5: the executables
         .executableTarget(
             name: "orchestra",
             dependencies: [
-                "CLinux", "Domain", "Cryptography", "TransportSecurity", "Redaction", "Supervision", "Redis",
-                "Terminals", "Sandboxing", "Policy", "Credentials", "Audit", "Jobs", "Agents", "Telemetry", "Worker",
-                "API",
-                "ShimProtocol", nioCore, nioPosix, logging, coreMetrics, configuration, argumentParser, unixSignals,
-                subprocess, systemPackage,
+                "API", "Agents", "Audit", "CLinux", "Credentials", "Cryptography", "Domain", "Intake", "Jobs", "Policy",
+                "Redaction", "Redis", "Sandboxing", "ShimProtocol", "Supervision", "Telemetry", "TransportSecurity",
+                "Worker", argumentParser, configuration, coreMetrics, logging, nioPosix, subprocess, systemPackage,
+                unixSignals,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -179,16 +177,17 @@ let package = Package(
             path: "Tests/Benchmarks/Supervision", swiftSettings: swiftSettings),
         tests("PackageTests", ["TestSupport"]),
         tests("DomainTests", ["Domain"]),
-        tests("CryptographyTests", ["Cryptography", "Credentials"]),
+        tests("CryptographyTests", ["Cryptography", "Credentials", "Domain"]),
         tests(
             "CredentialsTests", ["Credentials", "Cryptography", "Domain", "Redis", "TestSupport", nioPosix, logging],
             exclude: ["Vectors"]),
         tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
         tests(
-            "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging, coreMetrics],
+            "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
             exclude: ["Recordings"]),
-        tests("RedisTests", ["Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
+        tests("RedisTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
         tests("JobsTests", ["Jobs", "JobsModel", "Domain", "Redis", "Cryptography", "TestSupport"]),
+        tests("IntakeTests", ["Cryptography", "Domain", "Intake", "Jobs", "JobsModel", "Policy"]),
         tests("SimulationTests", ["Worker", "Jobs", "JobsModel", "Domain", "TestSupport", heap]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("SandboxingTests", ["Sandboxing"]),
@@ -196,23 +195,22 @@ let package = Package(
         tests(
             "APITests",
             [
-                "API", "Agents", "Audit", "Domain", "Jobs", "ShimProtocol", nioCore, nioEmbedded, nioHTTP1,
-                nioWebSocket, httpTypes, hummingbirdCore, logging, coreMetrics,
+                "API", "Audit", "Domain", "Jobs", "ShimProtocol", coreMetrics, httpTypes, hummingbird, logging,
+                nioCore, nioEmbedded, nioHTTP1, nioWebSocket,
             ]),
         tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
         tests(
             "WorkerTests",
             [
-                "Worker", "Workspaces", "Domain", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit",
+                "Worker", "Workspaces", "Domain", "Intake", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit",
                 "Cryptography", "Policy",
                 "TestSupport", logging, coreMetrics,
             ]),
         tests(
             "SystemTests",
             [
-                "TestSupport", "API", "Domain", "Jobs", "Redis", "Cryptography", "Audit", "Agents", "Sandboxing",
-                "ShimProtocol", "Supervision", "Policy", "Worker", "orchestra", nioPosix, logging,
-                coreMetrics,
+                "API", "Agents", "CLinux", "Cryptography", "Domain", "Jobs", "Policy", "Redis", "Sandboxing",
+                "ShimProtocol", "Supervision", "TestSupport", "Worker", coreMetrics, logging, nioPosix,
             ]),
     ],
     swiftLanguageModes: [.v6]

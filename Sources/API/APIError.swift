@@ -1,6 +1,9 @@
-/// The reason why the API cannot be served.
-package struct APIError: Error, CustomStringConvertible {
-    package let message: String
+package import Domain
 
-    package var description: String { self.message }
+/// The API cannot be served.
+package typealias APIError = CodedError<APIErrorCode>
+
+package enum APIErrorCode: Hashable, Sendable {
+    /// Accepting connections failed; the listener is closed.
+    case stoppedAccepting
 }

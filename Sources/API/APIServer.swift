@@ -50,7 +50,7 @@ package struct APIServer: Sendable {
         let end: any Error
         do {
             try await self.serve(anonymous, earlier, bound)
-            end = APIError(message: "the API stopped accepting connections")
+            end = APIError(code: .stoppedAccepting, message: "the API stopped accepting connections")
         } catch {
             end = error
         }

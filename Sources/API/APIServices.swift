@@ -1,6 +1,7 @@
 package import CoreMetrics
 package import Credentials
 internal import Domain
+internal import Intake
 package import Jobs
 package import Logging
 package import NIOPosix
@@ -11,6 +12,8 @@ package struct APIServices: Sendable {
     let configuration: APIConfiguration
     let store: any JobStore
     let keys: WorkspaceKeyring
+    let digester: ParamsDigester
+    let intake: Intake
     let policy: PolicyEngine
     let authenticator: Authenticator
     let limiter: RateLimiter
@@ -20,7 +23,7 @@ package struct APIServices: Sendable {
     let node: String
     let group: MultiThreadedEventLoopGroup
     let logger: Logger
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the epoch by the queue's clock.
     let now: @Sendable () -> UInt64
     let freshID: @Sendable () -> String
     let requests: RequestMetrics
@@ -33,14 +36,16 @@ package struct APIServices: Sendable {
 
     /// `freshID` names requests.
     package init(
-        configuration: APIConfiguration, store: any JobStore, keys: WorkspaceKeyring, policy: PolicyEngine,
-        authenticator: Authenticator, limiter: RateLimiter, agentsRoot: String, node: String,
-        group: MultiThreadedEventLoopGroup, metrics: any MetricsFactory, logger: Logger,
-        now: @escaping @Sendable () -> UInt64, freshID: @escaping @Sendable () -> String
+        configuration: APIConfiguration, access: QueueAccess, policy: PolicyEngine, authenticator: Authenticator,
+        limiter: RateLimiter, agentsRoot: String, node: String, group: MultiThreadedEventLoopGroup,
+        metrics: any MetricsFactory, logger: Logger, freshID: @escaping @Sendable () -> String
     ) {
         self.configuration = configuration
-        self.store = store
-        self.keys = keys
+        self.store = access.store
+        self.keys = access.keys
+        self.digester = access.digester
+        self.intake = Intake(access, policy: policy)
+        let clock = access.clock
         self.policy = policy
         self.authenticator = authenticator
         self.limiter = limiter
@@ -48,14 +53,14 @@ package struct APIServices: Sendable {
         self.node = node
         self.group = group
         self.logger = logger
-        self.now = now
+        self.now = { clock.now() }
         self.freshID = freshID
         self.requests = RequestMetrics(factory: metrics)
         self.refusals = Counter(label: "orchestra_rate_limited_total", factory: metrics)
         self.auditFailures = Counter(label: "orchestra_audit_failures_total", factory: metrics)
         self.streams = StreamQuota(
             limit: configuration.streamLimit, agentLimit: configuration.agentStreamLimit, metrics: metrics)
-        self.dates = DateHeader(now: now)
+        self.dates = DateHeader(now: self.now)
         self.document = OpenAPIDocument.json(configuration).bytes
     }
 }

@@ -2,6 +2,7 @@ internal import Domain
 package import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
+internal import Redaction
 
 /// Why a request failed, as `application/problem+json` (RFC 9457): one sentence that names the thing and what was
 /// expected, without secrets.
@@ -40,7 +41,7 @@ package struct Problem: Error, Sendable {
     /// `detail` is the sentence, in which credentials are masked; `rule` is the code's name unless given.
     package init(_ code: Code, _ detail: String, rule: String? = nil, headers: [(HTTPField.Name, String)] = []) {
         self.code = code
-        self.detail = Masking.masked(detail)
+        self.detail = CredentialMask.masked(detail)
         self.rule = rule ?? code.rawValue
         self.headers = headers
     }

@@ -1,3 +1,4 @@
+internal import Domain
 package import Supervision
 
 /// The supervisor of all agents of a node: simple-one-for-one, one temporary supervisor for each agent. A restart

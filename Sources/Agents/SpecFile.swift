@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Domain
 internal import SystemPackage
 
 /// A launch's specification as the standard input of a shim: a file in memory, which no directory shows.

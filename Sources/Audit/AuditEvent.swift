@@ -1,5 +1,5 @@
-internal import Cryptography
 package import Domain
+internal import Redaction
 
 /// One row of the audit trail, as the JSON line that is stored.
 ///
@@ -114,7 +114,8 @@ package struct AuditEvent: Hashable, Sendable {
         )
         if !self.errorReason.isEmpty {
             writer.raw(",\"error_reason\":")
-            writer.write(text: self.errorReason)
+            // A reason quotes what the client sent, such as the name of a param; a credential among it is masked.
+            writer.write(text: CredentialMask.masked(self.errorReason))
         }
         if !self.paramsDigest.isEmpty {
             writer.raw(",\"params_hmac\":\"\(Hexadecimal.text(of: self.paramsDigest))\"")
@@ -133,14 +134,4 @@ package struct AuditEvent: Hashable, Sendable {
         writer.raw("}")
         return writer.bytes
     }
-}
-
-/// Digests params for audit rows under a key that is not stored with them.
-package struct ParamsDigester: Sendable {
-    private let key: [UInt8]
-
-    package init(key: [UInt8]) { self.key = key }
-
-    /// HMAC-SHA-256 of the raw bytes as received, never of a re-encoding.
-    package func digest(_ params: [UInt8]) throws -> [UInt8] { try Digests.hmacSHA256(key: self.key, params) }
 }

@@ -1,21 +1,13 @@
-/// What the system's OpenSSL refused to do; no key material is ever in the message.
-package struct CryptographyError: Error, Hashable, CustomStringConvertible {
-    package enum Code: Hashable, Sendable {
-        /// The bytes were changed, moved, or sealed with another key.
-        case authenticationFailed
-        /// A key, nonce or message has an impossible size.
-        case invalidSize
-        /// OpenSSL itself reported an error; nothing was produced.
-        case libraryFailure
-    }
+package import Domain
 
-    package let code: Code
-    package let message: String
+/// The system's OpenSSL refused an operation; the message never contains key material.
+package typealias CryptographyError = CodedError<CryptographyErrorCode>
 
-    package init(code: Code, message: String) {
-        self.code = code
-        self.message = message
-    }
-
-    package var description: String { self.message }
+package enum CryptographyErrorCode: Hashable, Sendable {
+    /// The bytes were changed, moved, or sealed with another key.
+    case authenticationFailed
+    /// A key, nonce or message has an impossible size.
+    case invalidSize
+    /// OpenSSL itself reported an error; nothing was produced.
+    case libraryFailure
 }

@@ -1,4 +1,5 @@
 internal import COpenSSL
+internal import Domain
 
 /// Every call into libcrypto for digests, random bytes and authenticated encryption; nothing else in
 /// the project touches it, and no pointer leaves this file.

@@ -1,3 +1,5 @@
+internal import Domain
+
 /// A 256-bit key for AES-256-GCM. It is never printed, encoded or compared in variable time.
 package struct SealingKey: Sendable {
     private let bytes: [UInt8]

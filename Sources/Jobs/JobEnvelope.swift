@@ -17,6 +17,7 @@ package enum JobEnvelope {
         writer.write(block: job.params)
         writer.write(job.deadline ?? 0)
         writer.write(text: job.tags.map(\.name).joined(separator: ","))
+        if let isRepeatable = job.isRepeatable { writer.write(isRepeatable ? UInt8(1) : UInt8(0)) }
         return try self.seal(writer.bytes, purpose: "job", workspace: job.workspace, job: job.id, with: key)
     }
 
@@ -36,7 +37,8 @@ package enum JobEnvelope {
             return Job(
                 id: id, workspace: delivery.workspace, action: action, requestID: RequestID(uuid: request),
                 actor: try reader.text(), submittedAt: try reader.number(), params: try reader.block(),
-                deadline: try Self.deadline(&reader), tags: try Self.tags(&reader))
+                deadline: try Self.deadline(&reader), tags: try Self.tags(&reader),
+                isRepeatable: reader.isAtEnd ? nil : (try reader.number() as UInt8) == 1)
         } catch let error as DomainError {
             throw JobQueueError(code: .unreadable, message: "the entry cannot be decoded: \(error.message)")
         }

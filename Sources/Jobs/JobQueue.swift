@@ -148,12 +148,30 @@ extension JobStore {
 
     /// Seals and stores jobs under their workspaces' keys.
     package func submit(_ submissions: [Submission], keys: WorkspaceKeyring) async throws -> [SubmissionResult] {
+        var results = try await self.submit(try await Self.sealed(submissions, keys))
+        let stale = results.indices.filter { results[$0] == .staleKey }
+        guard !stale.isEmpty else { return results }
+        for index in stale { keys.forget(submissions[index].job.workspace) }
+        let again = try await self.submit(try await Self.sealed(stale.map { submissions[$0] }, keys))
+        for (index, result) in zip(stale, again) {
+            guard result != .staleKey else {
+                throw JobQueueError(
+                    code: .unavailable, message: "the keys of the queue changed twice in a row; try again")
+            }
+            results[index] = result
+        }
+        return results
+    }
+
+    private static func sealed(
+        _ submissions: [Submission], _ keys: WorkspaceKeyring
+    ) async throws -> [SealedSubmission] {
         var sealed: [SealedSubmission] = []
         sealed.reserveCapacity(submissions.count)
         for submission in submissions {
             sealed.append(try submission.sealed(with: try await keys.currentKey(of: submission.job.workspace)))
         }
-        return try await self.submit(sealed)
+        return sealed
     }
 }
 

@@ -1,39 +1,31 @@
-internal import Domain
+package import Domain
 internal import Redis
 
-/// What the queue could not do.
-package struct JobQueueError: Error, Hashable, CustomStringConvertible {
-    package enum Code: Hashable, Sendable {
-        /// Redis is away or not ready; the same call may succeed later.
-        case unavailable
-        /// Redis has no memory left for new jobs; running ones go on.
-        case full
-        /// A newer process of this node took over: this one must stop and write nothing.
-        case replaced
-        /// This Redis does not know the node, because it was emptied or lost its last writes: join again.
-        case unknownNode
-        /// Another machine runs a node of this name.
-        case nameTaken
-        /// This process has another master key than the one that first used this Redis.
-        case wrongMasterKey
-        /// Others divide this queue into another number of lanes.
-        case wrongLanes
-        /// A sealed entry or result cannot be opened or decoded.
-        case unreadable
-        /// Redis answered something that the queue does not expect.
-        case failed
-    }
+/// The queue could not do what was asked.
+package typealias JobQueueError = CodedError<JobQueueErrorCode>
 
-    package let code: Code
-    package let message: String
+package enum JobQueueErrorCode: Hashable, Sendable {
+    /// Redis is away or not ready; the same call may succeed later.
+    case unavailable
+    /// Redis has no memory left for new jobs; running ones go on.
+    case full
+    /// A newer process of this node took over: this one must stop and write nothing.
+    case replaced
+    /// This Redis does not know the node, because it was emptied or lost its last writes: join again.
+    case unknownNode
+    /// Another machine runs a node of this name.
+    case nameTaken
+    /// This process has another master key than the one that first used this Redis.
+    case wrongMasterKey
+    /// Others divide this queue into another number of lanes.
+    case wrongLanes
+    /// A sealed entry or result cannot be opened or decoded.
+    case unreadable
+    /// Redis answered something that the queue does not expect.
+    case failed
+}
 
-    package init(code: Code, message: String) {
-        self.code = code
-        self.message = message
-    }
-
-    package var description: String { self.message }
-
+extension CodedError where ErrorCode == JobQueueErrorCode {
     /// True when the same call may succeed later, without anybody's doing here.
     package var isPassing: Bool { self.code == .unavailable || self.code == .full }
 
@@ -60,6 +52,6 @@ package struct JobQueueError: Error, Hashable, CustomStringConvertible {
             default: break
             }
         }
-        return JobQueueError(code: error.isOutage ? .unavailable : .failed, message: error.message)
+        return JobQueueError(code: error.isOutage ? .unavailable : .failed, message: error.description)
     }
 }

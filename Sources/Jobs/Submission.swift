@@ -34,7 +34,8 @@ package struct Submission: Sendable {
             tags: job.tags, requestDigest: Array(try Digests.sha256(job.requestID.uuid.bytes).prefix(16)),
             paramsDigest: Array(try Digests.sha256(params).prefix(12)),
             uniqueDigest: try self.uniqueKey.map { Array(try Digests.sha256(Array($0.utf8)).prefix(16)) },
-            tick: self.tick, envelope: try JobEnvelope.seal(job, with: key), auditEvent: self.auditEvent)
+            tick: self.tick, envelope: try JobEnvelope.seal(job, with: key), keyID: key.id, keyStamp: key.stamp,
+            auditEvent: self.auditEvent)
     }
 }
 
@@ -54,6 +55,9 @@ package struct SealedSubmission: Hashable, Sendable {
     package let uniqueDigest: [UInt8]?
     package let tick: ScheduleTick?
     package let envelope: [UInt8]
+    /// The key that sealed the envelope; the queue takes nothing that was sealed with a key it does not have.
+    package let keyID: UInt32
+    package let keyStamp: [UInt8]
     package let auditEvent: [UInt8]
 }
 
@@ -113,4 +117,6 @@ package enum SubmissionResult: Hashable, Sendable {
     case quarantined
     /// The workspace's stream is at its bound; nothing was stored, try again later.
     case full
+    /// The queue does not have the key that sealed the params, because Redis was emptied or replaced; nothing was stored.
+    case staleKey
 }

@@ -6,6 +6,17 @@ internal import Synchronization
 package struct WorkspaceKey: Sendable {
     package let id: UInt32
     package let key: SealingKey
+    /// The first bytes of its stored form, which are random: they tell it from a key that took its place when Redis was
+    /// emptied. Empty for a key that is not stored.
+    package let stamp: [UInt8]
+
+    static let stampLength = 12
+
+    package init(id: UInt32, key: SealingKey, stamp: [UInt8] = []) {
+        self.id = id
+        self.key = key
+        self.stamp = stamp
+    }
 }
 
 /// The keys of the workspaces, stored in the queue wrapped by the master key and kept open in memory.
@@ -67,7 +78,8 @@ package actor WorkspaceKeyring {
             let key = WorkspaceKey(
                 id: id,
                 key: try SealingKey(
-                    unwrapping: stored, by: self.master, context: Self.context(workspace, id)))
+                    unwrapping: stored, by: self.master, context: Self.context(workspace, id)),
+                stamp: Array(stored.prefix(WorkspaceKey.stampLength)))
             self.opened.withLock { opened in
                 guard opened.generation == generation else { return }
                 if opened.keys.count >= Self.capacity { opened.keys.removeAll() }
@@ -83,7 +95,15 @@ package actor WorkspaceKeyring {
         }
     }
 
-    /// Lets go of all keys in memory: the stored ones may be others, because the queue was emptied.
+    /// Forgets a workspace's keys: the stored ones are others.
+    package nonisolated func forget(_ workspace: WorkspaceID) {
+        self.opened.withLock { opened in
+            opened.keys[workspace] = nil
+            opened.generation += 1
+        }
+    }
+
+    /// Forgets all keys in memory: the stored ones may be others, because the queue was emptied.
     package nonisolated func forget() {
         self.opened.withLock { opened in
             opened.keys.removeAll()

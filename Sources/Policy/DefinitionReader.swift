@@ -47,6 +47,13 @@ struct DefinitionReader {
         return try self.integer(name, in: range, default: range.lowerBound)
     }
 
+    mutating func optionalBool(_ name: String) throws(PolicyError) -> Bool? {
+        self.known.insert(name)
+        guard let value = self.value[name] else { return nil }
+        guard let bool = value.bool else { throw self.fail("'\(name)' must be true or false") }
+        return bool
+    }
+
     mutating func strings(_ name: String, default fallback: [String]? = nil) throws(PolicyError) -> [String] {
         self.known.insert(name)
         guard let value = self.value[name] else {

@@ -1,19 +1,6 @@
 package import Domain
 package import Sandboxing
 
-/// What keeps a policy from being used; the message names the file and what was expected.
-package struct PolicyError: Error, Hashable, CustomStringConvertible {
-    package let message: String
-
-    package init(message: String) { self.message = message }
-
-    static func invalid(_ file: String, _ problem: String) -> PolicyError {
-        PolicyError(message: "the policy file \(file) is refused: \(problem)")
-    }
-
-    package var description: String { self.message }
-}
-
 /// A file of a policy directory: its kind is its folder's name.
 package struct PolicyFile: Sendable {
     package let folder: String
@@ -67,13 +54,13 @@ package struct PolicyBundle: Sendable {
         var screenTests: [ScreenTest] = []
         var schedules: [DefinitionName: ScheduleDefinition] = [:]
         for file in files {
-            let value: JSONValue
+            let document: JSONDocument
             do throws(DomainError) {
-                value = try JSONParser.parse(file.bytes)
+                document = try JSONParser.document(file.bytes)
             } catch {
                 throw .invalid(file.path, "it is not JSON: \(error.message)")
             }
-            var reader = try DefinitionReader(value, file: file.path)
+            var reader = try DefinitionReader(document.value, file: file.path)
             let stem = file.name.dropLast(".json".count)
             let name: String
             switch file.folder {
@@ -111,7 +98,7 @@ package struct PolicyBundle: Sendable {
                 _ = try reader.optionalString("summary")
                 screenTests += try ScreenTest.list(&reader)
             case "schedules":
-                let schedule = try Self.schedule(&reader)
+                let schedule = try Self.schedule(&reader, source: document.bytes(of: "params"))
                 name = schedule.name.name
                 schedules[schedule.name] = schedule
             default: throw .invalid(file.path, "expected one of the folders \(Self.folders.joined(separator: ", "))")
@@ -134,12 +121,12 @@ package struct PolicyBundle: Sendable {
 
     private func checkReferences() throws(PolicyError) {
         for test in self.screenTests where self.agents[test.agent] == nil {
-            throw .invalid(test.file, "there is no agent '\(test.agent)'")
+            throw .inconsistent(test.file, "there is no agent '\(test.agent)'")
         }
         for action in self.actions.values {
             let file = "actions/\(action.definition.name).json"
             guard self.profiles[action.definition.sandbox] != nil else {
-                throw .invalid(file, "there is no sandbox profile '\(action.definition.sandbox)'")
+                throw .inconsistent(file, "there is no sandbox profile '\(action.definition.sandbox)'")
             }
             let needed: [String] =
                 switch action.definition.handler {
@@ -154,12 +141,12 @@ package struct PolicyBundle: Sendable {
         for schedule in self.schedules.values {
             let file = "schedules/\(schedule.name).json"
             guard let action = self.actions[schedule.action] else {
-                throw .invalid(file, "there is no action '\(schedule.action)'")
+                throw .inconsistent(file, "there is no action '\(schedule.action)'")
             }
             if let problem = action.schema.problem(with: schedule.params) { throw .invalid(file, problem) }
         }
         for agent in self.agents.values where self.profiles[agent.sandbox] == nil {
-            throw .invalid("agents/\(agent.name).json", "there is no sandbox profile '\(agent.sandbox)'")
+            throw .inconsistent("agents/\(agent.name).json", "there is no sandbox profile '\(agent.sandbox)'")
         }
     }
 
@@ -180,13 +167,18 @@ package struct PolicyBundle: Sendable {
         guard let effect = ActionDefinition.Effect(rawValue: try reader.string("effect")) else {
             throw reader.fail("'effect' must be one of read, write, external")
         }
+        let maxAttempts = try reader.integer("max_attempts", in: 1...25, default: 1)
+        let isRepeatable = try reader.optionalBool("repeatable")
+        guard isRepeatable != false || maxAttempts == 1 else {
+            throw reader.fail("'max_attempts' above 1 repeats the effect, which 'repeatable': false forbids")
+        }
         return Action(
             definition: ActionDefinition(
                 name: name, summary: try reader.string("summary"), params: params, handler: try self.handler(&reader),
                 effect: effect,
                 timeout: .seconds(try reader.integer("timeout_seconds", in: 1...86_400, default: 60)),
-                maxAttempts: try reader.integer("max_attempts", in: 1...25, default: 1), sandbox: sandbox,
-                secrets: try self.secrets(&reader), permanentStatuses: try self.permanentStatuses(&reader)),
+                maxAttempts: maxAttempts, sandbox: sandbox, secrets: try self.secrets(&reader),
+                permanentStatuses: try self.permanentStatuses(&reader), isRepeatable: isRepeatable),
             schema: schema)
     }
 
@@ -297,7 +289,9 @@ package struct PolicyBundle: Sendable {
         return names
     }
 
-    private static func schedule(_ reader: inout DefinitionReader) throws(PolicyError) -> ScheduleDefinition {
+    private static func schedule(
+        _ reader: inout DefinitionReader, source: [UInt8]?
+    ) throws(PolicyError) -> ScheduleDefinition {
         let priorities: [String: Priority] = ["high": .high, "normal": .normal, "low": .low]
         guard let priority = priorities[try reader.optionalString("priority") ?? "normal"] else {
             throw reader.fail("'priority' must be one of high, normal, low")
@@ -314,7 +308,7 @@ package struct PolicyBundle: Sendable {
         do throws(DomainError) {
             return ScheduleDefinition(
                 name: name, summary: summary, workspace: try WorkspaceID(workspace), action: try ActionName(action),
-                params: params, cron: try CronExpression(cron), missed: missed, priority: priority)
+                params: params, source: source, cron: try CronExpression(cron), missed: missed, priority: priority)
         } catch {
             throw reader.fail(error.message)
         }

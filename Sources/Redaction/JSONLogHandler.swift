@@ -1,9 +1,9 @@
 internal import Domain
 package import Logging
 
-/// Writes one JSON object a line: `ts` (RFC 3339, UTC, milliseconds), `level`, `msg`, `component`, then
+/// Writes one JSON object per line: `ts` (RFC 3339, UTC, milliseconds), `level`, `msg`, `component`, then
 /// the metadata under its own dotted names. Newlines and control characters are escaped, a line is cut
-/// at 8 KiB, and values whose key names a secret are replaced.
+/// at 8 KiB, and values whose key names a secret are replaced: `redis.password`, `api_key`, but not `key.id`.
 package struct JSONLogHandler: LogHandler {
     package var metadata: Logger.Metadata = [:]
     package var metadataProvider: Logger.MetadataProvider?
@@ -14,7 +14,11 @@ package struct JSONLogHandler: LogHandler {
 
     private static let valueLimit = 2048
     private static let lineLimit = 8192
-    private static let secretWords = ["password", "secret", "token", "key", "authorization", "cookie"]
+    private static let secretWords: Set<String> = [
+        "password", "secret", "token", "key", "authorization", "cookie",
+    ]
+    /// Last words of keys that name a property of a secret, not the secret.
+    private static let harmlessWords: Set<String> = ["id", "ids", "kind", "count", "file", "expiry"]
 
     /// `now` gives the time stamp, `write` takes a whole line with its newline.
     package init(
@@ -27,11 +31,13 @@ package struct JSONLogHandler: LogHandler {
         self.write = write
     }
 
+    /// A value of the handler's own metadata.
     package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { self.metadata[key] }
         set { self.metadata[key] = newValue }
     }
 
+    /// Writes the event as one line.
     package func log(event: LogEvent) {
         var members = [
             JSONMember("ts", .string(self.now())),
@@ -54,9 +60,15 @@ package struct JSONLogHandler: LogHandler {
         self.write(line)
     }
 
+    /// True for a key one of whose words names a secret, unless its last word names a property.
+    static func namesSecret(_ key: String) -> Bool {
+        let words = key.lowercased().split(whereSeparator: { ".-_".contains($0) }).map(String.init)
+        guard let last = words.last, !self.harmlessWords.contains(last) else { return false }
+        return !self.secretWords.isDisjoint(with: words)
+    }
+
     private static func shown(key: String, _ text: String) -> String {
-        let words = key.lowercased().split(whereSeparator: { $0 == "." || $0 == "_" })
-        if words.contains(where: { self.secretWords.contains(String($0)) }) { return "<secret>" }
+        if self.namesSecret(key) { return "<secret>" }
         return text.utf8.count > self.valueLimit ? String(text.prefix(self.valueLimit)) + "…" : text
     }
 }

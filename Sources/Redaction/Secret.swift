@@ -1,13 +1,13 @@
-/// A value that must not be shown: it prints as a placeholder, does not encode, and is read only by
-/// asking for it by name.
+/// A value that must not be printed: it prints as a placeholder, does not encode, and is read only through `expose`.
 package struct Secret<Value: Sendable>: Sendable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {
     private let value: Value
 
+    /// Wraps the value.
     package init(_ value: Value) { self.value = value }
 
-    /// Gives the value to `body`; what leaves it is the caller's responsibility.
+    /// Passes the value to `body`; the caller is responsible for what leaves it.
     package func expose<Result>(_ body: (Value) throws -> Result) rethrows -> Result { try body(self.value) }
 
     package var description: String { "<secret>" }

@@ -1,4 +1,5 @@
 internal import CHiredis
+internal import Domain
 package import NIOCore
 
 /// The RESP parser: hiredis' reader, made to append to an arena. Every call of hiredis is in this file

@@ -1,4 +1,5 @@
 package import CoreMetrics
+internal import Domain
 package import Logging
 internal import NIOCore
 package import NIOPosix

@@ -1,3 +1,4 @@
+internal import Domain
 package import TransportSecurity
 
 /// Where Redis is and who we are to it.

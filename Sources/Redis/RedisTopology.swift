@@ -1,3 +1,4 @@
+internal import Domain
 package import NIOPosix
 
 /// Finds the master that is to be asked now. Asked anew for every connection, so that a fail-over needs nothing but a

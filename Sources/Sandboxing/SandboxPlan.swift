@@ -75,18 +75,21 @@ package struct SandboxPlan: Sendable {
     ) throws(SandboxError) -> LaunchSpec {
         guard secrets.isEmpty || self.tier >= .namespaces else {
             throw SandboxError(
+                code: .tierTooLow,
                 message:
                     "secrets are files that only the sandbox sees: they need tier 2, and this one is \(self.tier.rawValue)"
             )
         }
         guard self.tier > .none, self.tier >= profile.lowestTier || isReport else {
             throw SandboxError(
+                code: .tierTooLow,
                 message:
                     "the sandbox profile '\(profile.name)' asks for tier \(profile.lowestTier.rawValue) (\(profile.lowestTier.summary)), and this host gives tier \(self.tier.rawValue) (\(self.tier.summary)); see: orchestra doctor"
             )
         }
         guard self.tier < .limited || self.host.controlGroups.canLimit else {
             throw SandboxError(
+                code: .missingPrerequisite,
                 message:
                     "no control groups for memory and processes were given to this process; set Delegate=yes in its unit, or start it by ops/run"
             )
@@ -101,7 +104,9 @@ package struct SandboxPlan: Sendable {
         var launch: LaunchSpec
         if self.tier >= .namespaces {
             guard let launcher = self.host.launcher else {
-                throw SandboxError(message: "bwrap was not found; install it with: apt-get install bubblewrap")
+                throw SandboxError(
+                    code: .missingPrerequisite,
+                    message: "bwrap was not found; install it with: apt-get install bubblewrap")
             }
             launch = LaunchSpec(
                 mode: .direct, executable: launcher,
@@ -141,6 +146,7 @@ package struct SandboxPlan: Sendable {
     ) throws(SandboxError) -> (spec: GuardSpec.OwnUser, map: LaunchSpec.UserMap) {
         guard let given = self.host.subordinates else {
             throw SandboxError(
+                code: .missingPrerequisite,
                 message:
                     "this user has no users to give away; install uidmap and give it a range: usermod --add-subuids 200000-265535 --add-subgids 200000-265535 USER"
             )
@@ -205,7 +211,8 @@ package struct SandboxPlan: Sendable {
 
     private static func filter(_ strictness: SeccompFilter.Strictness) throws(SandboxError) -> [UInt8] {
         guard let filter = SeccompFilter(strictness) else {
-            throw SandboxError(message: "there is no system call filter for this machine's architecture")
+            throw SandboxError(
+                code: .missingPrerequisite, message: "there is no system call filter for this machine's architecture")
         }
         return filter.program
     }

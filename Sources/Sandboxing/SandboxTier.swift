@@ -23,12 +23,3 @@ package enum SandboxTier: Int, Hashable, Sendable, Comparable, CaseIterable {
         }
     }
 }
-
-/// Why a sandbox could not be planned.
-package struct SandboxError: Error, Hashable, CustomStringConvertible {
-    package let message: String
-
-    package init(message: String) { self.message = message }
-
-    package var description: String { self.message }
-}

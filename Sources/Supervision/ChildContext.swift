@@ -1,3 +1,4 @@
+internal import Domain
 internal import Synchronization
 
 /// What a running child may say to its supervisor. All of it is cheap and may be called from any thread.

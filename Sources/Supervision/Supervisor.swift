@@ -1,4 +1,5 @@
 internal import CoreMetrics
+internal import Domain
 internal import Logging
 
 /// Keeps children running: starts them in order, restarts what fails, stops them in reverse (OTP 25's
@@ -448,7 +449,7 @@ package actor Supervisor {
         }
     }
 
-    private func error(_ code: SupervisionError.Code) -> SupervisionError {
+    private func error(_ code: SupervisionErrorCode) -> SupervisionError {
         let text =
             switch code {
             case .alreadyStarted: "already runs a child of this id"

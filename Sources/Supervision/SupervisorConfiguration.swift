@@ -1,3 +1,5 @@
+internal import Domain
+
 /// Whom a restart concerns (OTP's `strategy`).
 package enum RestartStrategy: String, Hashable, Sendable, CaseIterable {
     /// The failed child alone.

@@ -28,7 +28,7 @@ extension SupervisorMachine {
 
     mutating func startChild(_ child: Child, _ id: CallID, _ actions: inout [Action]) {
         if self.strategy != .simpleOneForOne, let present = self.keys[child.id].flatMap({ self.children[$0] }) {
-            let refusal: SupervisionError.Code =
+            let refusal: SupervisionErrorCode =
                 switch present.phase {
                 case .none, .restarting: .alreadyPresent
                 case .starting, .running, .ended, .stopping: .alreadyStarted
@@ -56,7 +56,7 @@ extension SupervisorMachine {
     /// The key of a known child that neither runs nor is about to; else the call is refused.
     func idle(_ name: String, _ id: CallID, _ actions: inout [Action]) -> Key? {
         guard let key = self.known(name, id, &actions), let child = self.children[key] else { return nil }
-        let refusal: SupervisionError.Code
+        let refusal: SupervisionErrorCode
         switch child.phase {
         case .none: return key
         case .restarting: refusal = .restarting

@@ -75,7 +75,7 @@ extension SupervisorMachine {
         /// nil: the child said that it is not to run.
         case started(ChildReference?)
         case startFailed(String)
-        case refused(SupervisionError.Code)
+        case refused(SupervisionErrorCode)
     }
 
     enum Event: Hashable {

@@ -1,12 +1,14 @@
-/// Every metric of the product with its help text; a metric that is not here is not published, so that
-/// names, types and labels stay a closed set. No workspace, user or job is ever a label.
+/// Every metric of the product with its help text. A metric that is not here is not published, so names, types and labels
+/// are a closed set. No workspace, user or job is ever a label.
 package enum MetricCatalogue {
+    /// The types of Prometheus.
     package enum Kind: String, Sendable {
         case counter
         case gauge
         case histogram
     }
 
+    /// The type of a metric and its help text.
     package struct Entry: Sendable {
         package let kind: Kind
         package let help: String
@@ -21,52 +23,57 @@ package enum MetricCatalogue {
         "orchestra_job_duration_seconds": Entry(kind: .histogram, help: "Time from the start of a run to its end."),
         "orchestra_job_wait_seconds": Entry(
             kind: .histogram, help: "Time from the submission of a job to the start of a run."),
-        "orchestra_jobs_in_flight": Entry(kind: .gauge, help: "Jobs that this node holds, running or about to."),
+        "orchestra_jobs_in_flight": Entry(kind: .gauge, help: "Jobs that this node holds, running or waiting to run."),
         "orchestra_queue_lag": Entry(kind: .gauge, help: "Entries of the lane that no node has claimed yet."),
         "orchestra_queue_oldest_age_seconds": Entry(kind: .gauge, help: "Age of the oldest entry of the lane."),
         "orchestra_queue_pending": Entry(kind: .gauge, help: "Entries that nodes hold now."),
-        "orchestra_queue_delayed": Entry(kind: .gauge, help: "Jobs that wait for their time."),
+        "orchestra_queue_delayed": Entry(kind: .gauge, help: "Jobs that are scheduled or wait for a retry."),
         "orchestra_queue_workspaces_at_limit": Entry(
-            kind: .gauge, help: "Workspaces with work that wait for their limits."),
+            kind: .gauge, help: "Workspaces whose jobs wait because of a limit."),
         "orchestra_queue_idempotency_hits": Entry(
             kind: .gauge, help: "Requests answered with an earlier job, since Redis was empty."),
         "orchestra_queue_refused": Entry(
             kind: .gauge, help: "Requests refused because a workspace had too many waiting jobs, since Redis was empty."
         ),
         "orchestra_queue_dead_letters_dropped": Entry(
-            kind: .gauge, help: "Dead letters let go because a workspace had too many, since Redis was empty."),
-        "orchestra_job_retries_total": Entry(kind: .counter, help: "Runs that ended with another try to come."),
+            kind: .gauge, help: "Dead letters dropped because a workspace had too many, since Redis was empty."),
+        "orchestra_job_retries_total": Entry(kind: .counter, help: "Runs that ended with another attempt to come."),
         "orchestra_claims_total": Entry(kind: .counter, help: "Entries claimed, by reason."),
         "orchestra_dead_letters_total": Entry(kind: .counter, help: "Jobs given up on by this node, by reason."),
         "orchestra_audit_rows_total": Entry(kind: .counter, help: "Audit rows written together with an outcome."),
-        "orchestra_redis_up": Entry(kind: .gauge, help: "1 while the connection to Redis stands."),
+        "orchestra_redis_up": Entry(kind: .gauge, help: "1 while the connection to Redis is open."),
         "orchestra_redis_reconnects_total": Entry(kind: .counter, help: "Connections made again after one was lost."),
         "orchestra_supervisor_restarts_total": Entry(
             kind: .counter, help: "Restarts of supervised children, by supervisor and by how they ended."),
         "orchestra_supervisor_give_ups_total": Entry(
-            kind: .counter, help: "Supervisors that spent their restart budget, by supervisor."),
+            kind: .counter, help: "Supervisors that exceeded their restart intensity, by supervisor."),
         "orchestra_supervisor_leaks_total": Entry(
             kind: .counter, help: "Children that ignored their cancellation, by supervisor."),
         "orchestra_agents": Entry(kind: .gauge, help: "Agents of this node by state."),
         "orchestra_sandbox_tier": Entry(
-            kind: .gauge, help: "Tier of the sandbox that this host gives, 0 (none) to 3 (own users)."),
+            kind: .gauge,
+            help: "Tier of the sandbox that this host supports, 0 (none) to 4 (own users and control groups)."),
         "orchestra_escape_attempts": Entry(
             kind: .gauge, help: "Attempts of the escape test at the node's start, by result."),
         "orchestra_security_events_total": Entry(
-            kind: .counter, help: "What the watch over agents has seen that must not be, by kind."),
+            kind: .counter, help: "Security events of agents that the watch detected, by kind."),
         "orchestra_auth_total": Entry(
-            kind: .counter, help: "Credentials that were judged, by method and result."),
+            kind: .counter, help: "Credentials that were checked, by method and result."),
         "orchestra_rate_limited_total": Entry(
             kind: .counter, help: "Requests and messages refused because there were too many."),
         "orchestra_audit_failures_total": Entry(
-            kind: .counter, help: "Requests that were not answered because the audit trail could not be written."),
+            kind: .counter, help: "Requests refused because the audit trail could not be written."),
         "orchestra_api_requests_total": Entry(
             kind: .counter, help: "Requests to the API, by operation and status."),
         "orchestra_api_request_duration_seconds": Entry(
-            kind: .histogram, help: "Time from a request's head to its answer's."),
+            kind: .histogram, help: "Time from the head of a request to the head of its response."),
         "orchestra_api_streams": Entry(kind: .gauge, help: "Streams and WebSockets that are open."),
         "orchestra_tls_certificate_expiry_timestamp_seconds": Entry(
-            kind: .gauge, help: "When the API's certificate ends."),
+            kind: .gauge, help: "When the certificate of the API expires."),
+        "orchestra_log_lines_dropped_total": Entry(
+            kind: .counter, help: "Log lines that could not be written."),
+        "orchestra_metric_series_dropped_total": Entry(
+            kind: .counter, help: "Metric handles that are not published because there are too many series."),
         "orchestra_build_info": Entry(kind: .gauge, help: "Always 1; the labels name the build."),
     ]
 }

@@ -3,8 +3,9 @@ internal import Synchronization
 
 /// Collects what the modules record through swift-metrics and renders it as Prometheus text 0.0.4.
 ///
-/// The number of series is bounded: past it a new combination of labels is dropped and counted as one
-/// warning series, so that a mistake with labels cannot fill the memory.
+/// The number of series is bounded: past it a new combination of labels is not published, and
+/// `orchestra_metric_series_dropped_total` counts the handles that were asked for it, so that a mistake with labels cannot
+/// fill the memory.
 package final class MetricsRegistry: MetricsFactory {
     private struct Series: Hashable {
         let name: String
@@ -14,44 +15,56 @@ package final class MetricsRegistry: MetricsFactory {
     private struct State {
         var numbers: [Series: NumberHandler] = [:]
         var histograms: [Series: HistogramHandler] = [:]
+        var dropped = 0
     }
 
     private let state = Mutex(State())
-    private static let seriesLimit = 4096
+    private let seriesLimit: Int
 
-    package init() {}
+    /// Publishes at most `seriesLimit` series of numbers and as many histograms.
+    package init(seriesLimit: Int = 4096) { self.seriesLimit = seriesLimit }
 
+    /// A handle of a counter.
     package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
         self.number(label, dimensions)
     }
 
+    /// A handle of a counter.
     package func makeFloatingPointCounter(
         label: String, dimensions: [(String, String)]
     ) -> any FloatingPointCounterHandler { self.number(label, dimensions) }
 
+    /// A handle of a gauge.
     package func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
         self.number(label, dimensions)
     }
 
+    /// A handle of a histogram when it aggregates, else of a gauge.
     package func makeRecorder(
         label: String, dimensions: [(String, String)], aggregate: Bool
     ) -> any RecorderHandler {
         aggregate ? self.histogram(label, dimensions) : self.number(label, dimensions)
     }
 
+    /// A handle of a histogram in seconds.
     package func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
         self.histogram(label, dimensions)
     }
 
+    /// Does nothing: a series is published for the life of the process.
     package func destroyCounter(_ handler: any CounterHandler) {}
+    /// Does nothing: a series is published for the life of the process.
     package func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) {}
+    /// Does nothing: a series is published for the life of the process.
     package func destroyMeter(_ handler: any MeterHandler) {}
+    /// Does nothing: a series is published for the life of the process.
     package func destroyRecorder(_ handler: any RecorderHandler) {}
+    /// Does nothing: a series is published for the life of the process.
     package func destroyTimer(_ handler: any TimerHandler) {}
 
     /// The text of all series, grouped by metric, each group with its help and type.
     package func render() -> String {
-        let (numbers, histograms) = self.state.withLock { ($0.numbers, $0.histograms) }
+        let (numbers, histograms, dropped) = self.state.withLock { ($0.numbers, $0.histograms, $0.dropped) }
         var text = ""
         for (name, entry) in MetricCatalogue.entries.sorted(by: { $0.key < $1.key }) {
             var lines: [String] = []
@@ -61,6 +74,7 @@ package final class MetricsRegistry: MetricsFactory {
             for (series, handler) in histograms where series.name == name {
                 lines.append(handler.render(name: name, labels: series.labels))
             }
+            if name == Self.droppedName, dropped > 0 { lines.append("\(name) \(dropped)\n") }
             guard !lines.isEmpty else { continue }
             text += "# HELP \(name) \(entry.help)\n# TYPE \(name) \(entry.kind.rawValue)\n"
             for line in lines.sorted() { text += line }
@@ -68,12 +82,18 @@ package final class MetricsRegistry: MetricsFactory {
         return text
     }
 
+    private static let droppedName = "orchestra_metric_series_dropped_total"
+
     private func number(_ label: String, _ dimensions: [(String, String)]) -> NumberHandler {
         let series = Series(name: label, labels: Self.labels(dimensions))
         return self.state.withLock { state in
             if let known = state.numbers[series] { return known }
             let handler = NumberHandler()
-            if state.numbers.count < Self.seriesLimit { state.numbers[series] = handler }
+            if state.numbers.count < self.seriesLimit {
+                state.numbers[series] = handler
+            } else {
+                state.dropped += 1
+            }
             return handler
         }
     }
@@ -83,11 +103,16 @@ package final class MetricsRegistry: MetricsFactory {
         return self.state.withLock { state in
             if let known = state.histograms[series] { return known }
             let handler = HistogramHandler()
-            if state.histograms.count < Self.seriesLimit { state.histograms[series] = handler }
+            if state.histograms.count < self.seriesLimit {
+                state.histograms[series] = handler
+            } else {
+                state.dropped += 1
+            }
             return handler
         }
     }
 
+    /// Labels in Prometheus' form, sorted by name and escaped; empty when there are none.
     static func labels(_ dimensions: [(String, String)]) -> String {
         guard !dimensions.isEmpty else { return "" }
         let parts = dimensions.sorted { $0.0 < $1.0 }.map { name, value in
@@ -105,71 +130,9 @@ package final class MetricsRegistry: MetricsFactory {
         return "{" + parts.joined(separator: ",") + "}"
     }
 
+    /// A number as Prometheus reads it.
     static func format(_ value: Double) -> String {
         if let whole = Int64(exactly: value) { return String(whole) }
         return String(value)
-    }
-}
-
-/// A counter or a gauge: one number, changed without a lock.
-final class NumberHandler: CounterHandler, FloatingPointCounterHandler, MeterHandler, RecorderHandler {
-    private let bits = Atomic<UInt64>(0)
-
-    var value: Double { Double(bitPattern: self.bits.load(ordering: .relaxed)) }
-
-    func increment(by amount: Int64) { self.add(Double(amount)) }
-    func increment(by amount: Double) { self.add(amount) }
-    func decrement(by amount: Double) { self.add(-amount) }
-    func reset() { self.set(0.0) }
-    func set(_ value: Int64) { self.set(Double(value)) }
-    func set(_ value: Double) { self.bits.store(value.bitPattern, ordering: .relaxed) }
-    func record(_ value: Int64) { self.set(Double(value)) }
-    func record(_ value: Double) { self.set(value) }
-
-    private func add(_ amount: Double) {
-        var current = self.bits.load(ordering: .relaxed)
-        while true {
-            let next = (Double(bitPattern: current) + amount).bitPattern
-            let (exchanged, original) = self.bits.weakCompareExchange(
-                expected: current, desired: next, ordering: .relaxed)
-            if exchanged { return }
-            current = original
-        }
-    }
-}
-
-/// A histogram in seconds over the catalogue's buckets.
-final class HistogramHandler: RecorderHandler, TimerHandler {
-    private struct State {
-        var counts = [UInt64](repeating: 0, count: MetricCatalogue.buckets.count + 1)
-        var sum = 0.0
-    }
-
-    private let state = Mutex(State())
-
-    func record(_ value: Int64) { self.record(Double(value)) }
-
-    func record(_ value: Double) {
-        let index = MetricCatalogue.buckets.firstIndex { value <= $0 } ?? MetricCatalogue.buckets.count
-        self.state.withLock { state in
-            state.counts[index] += 1
-            state.sum += value
-        }
-    }
-
-    func recordNanoseconds(_ duration: Int64) { self.record(Double(duration) / 1e9) }
-
-    func render(name: String, labels: String) -> String {
-        let (counts, sum) = self.state.withLock { ($0.counts, $0.sum) }
-        let inner = labels.isEmpty ? "" : String(labels.dropFirst().dropLast()) + ","
-        var text = ""
-        var total: UInt64 = 0
-        for (index, count) in counts.enumerated() {
-            total += count
-            let bound =
-                index < MetricCatalogue.buckets.count ? MetricsRegistry.format(MetricCatalogue.buckets[index]) : "+Inf"
-            text += "\(name)_bucket{\(inner)le=\"\(bound)\"} \(total)\n"
-        }
-        return text + "\(name)_sum\(labels) \(MetricsRegistry.format(sum))\n\(name)_count\(labels) \(total)\n"
     }
 }

@@ -1,7 +1,8 @@
 internal import Glibc
 
-/// The process' own figures from `/proc/self`, under the names that Prometheus' clients agree on.
+/// Figures of this process from `/proc/self`, under the standard names of Prometheus client libraries.
 enum ProcessMetrics {
+    /// Prometheus text; a figure that cannot be read is left out.
     static func render() -> String {
         var text = ""
         func add(_ name: String, _ kind: String, _ help: String, _ value: Double) {
@@ -9,7 +10,7 @@ enum ProcessMetrics {
         }
         let fields = self.statFields()
         let ticks = Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
-        // Fields 14, 15, 22 and 24 of proc(5), counted behind the command's name, which may hold anything.
+        // Fields 14, 15 and 24 of proc(5), counted after the name of the command, which may contain anything.
         if fields.count > 21, let user = Double(fields[11]), let system = Double(fields[12]),
             let pages = Double(fields[21])
         {

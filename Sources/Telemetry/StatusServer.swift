@@ -3,15 +3,15 @@ package import Logging
 internal import NIOCore
 package import NIOPosix
 
-/// A Unix socket that tells the node's status: who connects gets one JSON document and the end of the stream.
-/// It is for the node's own user, to whom alone the state directory is open; nothing is read from it.
+/// A Unix socket with the status of the node: a client that connects receives one JSON document and the end of the stream.
+/// Only the user of the node can connect, because the state directory has mode 0700. Nothing is read from a client.
 package struct StatusServer: Sendable {
     private let path: String
     private let document: @Sendable () async -> [UInt8]
     private let group: MultiThreadedEventLoopGroup
     private let logger: Logger
 
-    /// `path` must be this process' alone: a socket that lies there already is taken for one that was left behind.
+    /// `path` must belong to this process: a socket that exists there is replaced. `document` makes the JSON.
     package init(
         path: String, group: MultiThreadedEventLoopGroup, logger: Logger,
         document: @escaping @Sendable () async -> [UInt8]
@@ -33,7 +33,7 @@ package struct StatusServer: Sendable {
                 }
             }
             .bind(unixDomainSocketPath: self.path, cleanupExistingSocketFile: true).get()
-        defer { try? FileManager.default.removeItem(atPath: self.path) }
+        defer { self.removeFile() }
         do {
             try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: self.path)
         } catch {
@@ -43,38 +43,13 @@ package struct StatusServer: Sendable {
         ready()
         try await server.servedUntilCancelled()
     }
-}
 
-extension Channel {
-    /// Waits until the listening channel is closed, which cancelling the task does.
-    func servedUntilCancelled() async throws {
-        try await withTaskCancellationHandler {
-            try await self.closeFuture.get()
-        } onCancel: {
-            self.close(promise: nil)
+    private func removeFile() {
+        do {
+            try FileManager.default.removeItem(atPath: self.path)
+        } catch {
+            // The next start replaces it.
+            self.logger.debug("the status socket could not be removed", error: error)
         }
     }
-}
-
-/// Writes the document and closes. A reader that does not read is not waited for.
-private final class StatusHandler: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-
-    private let document: @Sendable () async -> [UInt8]
-
-    private static let limit = TimeAmount.seconds(10)
-
-    init(document: @escaping @Sendable () async -> [UInt8]) { self.document = document }
-
-    func channelActive(context: ChannelHandlerContext) {
-        let (channel, document) = (context.channel, self.document)
-        channel.eventLoop.scheduleTask(in: Self.limit) { channel.close(promise: nil) }
-        // Ends with the document; the connection's limit above bounds what waits for it.
-        Task {
-            let bytes = await document()
-            channel.writeAndFlush(ByteBuffer(bytes: bytes)).whenComplete { _ in channel.close(promise: nil) }
-        }
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

@@ -1,8 +1,11 @@
-/// Why a terminal server could not be started or asked.
-package struct TerminalError: Error, Hashable, CustomStringConvertible {
-    package let message: String
+package import Domain
 
-    package init(message: String) { self.message = message }
+/// A terminal server could not be started, or did not answer.
+package typealias TerminalError = CodedError<TerminalErrorCode>
 
-    package var description: String { self.message }
+package enum TerminalErrorCode: Hashable, Sendable {
+    /// tmux ended with an error; the message has its own words.
+    case commandFailed
+    /// The answer of tmux is malformed.
+    case unexpectedAnswer
 }

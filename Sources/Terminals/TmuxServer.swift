@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Domain
 internal import Subprocess
 internal import SystemPackage
 
@@ -51,7 +52,8 @@ package struct TmuxServer: Sendable {
         let answer = try await self.run(
             ["set-option", "-g", "window-size", "manual", ";", "display-message", "-p", "#{pid}"])
         guard let pid = Int32(answer.trimmedASCII) else {
-            throw TerminalError(message: "tmux did not name its process: '\(answer.prefix(80))'")
+            throw TerminalError(
+                code: .unexpectedAnswer, message: "tmux did not name its process: '\(answer.prefix(80))'")
         }
         return pid
     }
@@ -98,6 +100,7 @@ package struct TmuxServer: Sendable {
             ]), platformOptions: options, output: .string(limit: 64 * 1024), error: .string(limit: 64 * 1024))
         guard result.terminationStatus.isSuccess else {
             throw TerminalError(
+                code: .commandFailed,
                 message:
                     "tmux \(arguments.first { !$0.hasPrefix("-") } ?? "") failed: \(result.standardError.trimmedASCII)")
         }

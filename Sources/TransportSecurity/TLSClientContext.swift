@@ -1,4 +1,5 @@
 internal import COpenSSL
+internal import Domain
 
 /// Makes the contexts of clients. Each connection gets one of its own, so that it reads the certificate files
 /// anew: a rotated certificate needs no restart.

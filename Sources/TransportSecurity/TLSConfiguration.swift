@@ -28,27 +28,3 @@ package struct TLSConfiguration: Sendable, Hashable {
         self.minimumVersion = minimumVersion
     }
 }
-
-/// Why a TLS connection was refused or could not be configured.
-package struct TLSError: Error, Hashable, CustomStringConvertible {
-    package enum Code: Hashable, Sendable {
-        /// A file or name in the configuration cannot be used; no connection was tried.
-        case configuration
-        /// The peer's certificate was judged and refused.
-        case untrustedPeer
-        /// The handshake or the record layer failed.
-        case protocolFailure
-        /// The handshake took longer than its deadline.
-        case handshakeTimeout
-    }
-
-    package let code: Code
-    package let message: String
-
-    package init(code: Code, message: String) {
-        self.code = code
-        self.message = message
-    }
-
-    package var description: String { self.message }
-}

@@ -1,3 +1,4 @@
+internal import Domain
 package import NIOCore
 
 /// Fired as a user event once the handshake is over and the peer is trusted.

@@ -1,4 +1,5 @@
 internal import COpenSSL
+internal import Domain
 internal import NIOCore
 
 /// A counted reference to a context of libssl, freed with its last owner.
@@ -203,7 +204,7 @@ final class TLSSession {
         ERR_clear_error()
     }
 
-    static func failure(_ code: TLSError.Code, _ message: String) -> TLSError {
+    static func failure(_ code: TLSErrorCode, _ message: String) -> TLSError {
         let number = ERR_get_error()
         ERR_clear_error()
         guard number != 0, let text = unsafe ERR_reason_error_string(number) else {

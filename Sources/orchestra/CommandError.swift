@@ -1,5 +1,6 @@
 import Agents
 import Domain
+import Intake
 import Jobs
 import Policy
 import Redis
@@ -7,14 +8,16 @@ import Sandboxing
 import Supervision
 import TransportSecurity
 
-/// A command's failure: one sentence for people and the exit status for programs (sysexits.h).
+/// The failure of a command: one sentence for people and the exit status for programs (sysexits.h).
 struct CommandError: Error, CustomStringConvertible {
+    /// The exit statuses, as sysexits.h names them.
     enum Status: Int32 {
         case jobFailed = 1
         case usage = 64
         case data = 65
         case unavailable = 69
         case gaveUp = 70
+        case output = 74
         case notPermitted = 77
         case configuration = 78
     }
@@ -29,23 +32,25 @@ struct CommandError: Error, CustomStringConvertible {
 
     static func configuration(_ message: String) -> CommandError { CommandError(.configuration, message) }
 
-    /// Sorts any error of the modules into a status.
+    /// Gives any error of the modules its status.
     init(_ error: any Error) {
         switch error {
         case let error as CommandError: self = error
-        case let error as DomainError: self.init(.usage, error.message)
-        case let error as PolicyError: self.init(.configuration, error.message)
-        case let error as TLSError: self.init(.configuration, error.message)
+        case let error as InputFileError: self.init(.usage, error.message)
+        case let error as DomainError: self.init(.usage, error.description)
+        case let error as DraftError: self.init(.usage, error.message(naming: \.option))
+        case let error as PolicyError: self.init(.configuration, error.description)
+        case let error as TLSError: self.init(.configuration, error.description)
         case let error as RedisError:
-            self.init(error.code == .configuration ? .configuration : .unavailable, error.message)
+            self.init(error.code == .configuration ? .configuration : .unavailable, error.description)
         case let error as JobQueueError:
             self.init(
                 [.nameTaken, .unreadable, .wrongMasterKey, .wrongLanes].contains(error.code)
                     ? .configuration : .unavailable,
-                error.message)
-        case let error as SupervisionError: self.init(.gaveUp, error.message)
-        case let error as AgentError: self.init(.gaveUp, error.message)
-        case let error as SandboxError: self.init(.unavailable, error.message)
+                error.description)
+        case let error as SupervisionError: self.init(.gaveUp, error.description)
+        case let error as AgentError: self.init(.gaveUp, error.description)
+        case let error as SandboxError: self.init(.unavailable, error.description)
         default: self.init(.gaveUp, "\(error)")
         }
     }

@@ -28,7 +28,7 @@ struct AsyncSemaphoreTests {
     func cancelledBefore() async throws {
         let semaphore = AsyncSemaphore(1)
         let task = Task {
-            withUnsafeCurrentTask { unsafe $0?.cancel() }
+            unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
             try await semaphore.take()
         }
         await #expect(throws: CancellationError.self) { try await task.value }

@@ -124,7 +124,8 @@ struct UpgradeGateTests {
     @Test("the answer to an upgrade has the API's headers and the handshake's, which count where both have one")
     func answer() {
         let headers = UpgradeGate.answer(
-            [("x-request-id", "r1"), ("connection", "close")], handshake: [("Connection", "Upgrade")])
+            HTTPHeaders([("x-request-id", "r1"), ("connection", "close")]),
+            handshake: HTTPHeaders([("Connection", "Upgrade")]))
         #expect(headers["X-Request-ID"] == ["r1"])
         #expect(headers["connection"] == ["Upgrade"])
     }

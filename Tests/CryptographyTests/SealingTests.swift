@@ -1,5 +1,6 @@
 import Credentials
 import Cryptography
+import Domain
 import Testing
 
 @Suite("Sealing")

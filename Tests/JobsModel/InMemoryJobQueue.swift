@@ -38,7 +38,15 @@ package actor InMemoryJobQueue: JobQueue {
 
     package func submit(_ submissions: [SealedSubmission]) -> [SubmissionResult] {
         defer { self.ring() }
-        return self.machine.submit(submissions, at: self.now())
+        let fitting = submissions.filter(self.fits)
+        var results = self.machine.submit(fitting, at: self.now())[...]
+        guard fitting.count < submissions.count else { return Array(results) }
+        return submissions.map { self.fits($0) ? results.popFirst() ?? .full : .staleKey }
+    }
+
+    private func fits(_ submission: SealedSubmission) -> Bool {
+        let stored = self.keys["\(submission.workspace)/\(submission.keyID)"] ?? []
+        return submission.keyStamp.isEmpty || stored.starts(with: submission.keyStamp)
     }
 
     package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) { self.machine.appendAudit(event) }

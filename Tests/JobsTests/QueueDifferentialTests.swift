@@ -116,6 +116,7 @@ private struct QueuePair {
                             time: UInt64(self.pick([10, 20, 30, 40]))),
                     ]),
                     envelope: [UInt8](repeating: 7, count: Int.random(in: 0...5, using: &self.random)),
+                    keyID: 1, keyStamp: [],
                     auditEvent: Array("submitted \(self.nextJob)".utf8)))
             self.jobs.append((workspace, id))
         }

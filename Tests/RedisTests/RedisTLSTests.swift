@@ -1,3 +1,4 @@
+import Domain
 import Foundation
 import NIOPosix
 import Redis
@@ -147,7 +148,7 @@ struct RedisTLSTests {
     @Test("a plain-text server, and files that cannot be used, are refused in one sentence")
     func misconfigured() async throws {
         try await withTLSRedis { redis in
-            let cases: [(RedisError.Code, RedisConfiguration)] = [
+            let cases: [(RedisErrorCode, RedisConfiguration)] = [
                 (.configuration, try redis.configuration { $0.tls?.authorityFile = "/nonexistent.pem" }),
                 (.configuration, try redis.configuration { $0.tls?.certificateFile = redis.directory + "/client.pem" }),
                 (

@@ -82,7 +82,7 @@ struct Ledger {
             start: request.start, tags: [], requestDigest: request.digest,
             paramsDigest: [UInt8](request.digest.prefix(12)),
             uniqueDigest: request.uniqueKey.map { [UInt8](repeating: $0, count: 16) }, tick: nil,
-            envelope: [UInt8(index)], auditEvent: self.event("submitted", id))
+            envelope: [UInt8(index)], keyID: 1, keyStamp: [], auditEvent: self.event("submitted", id))
     }
 
     /// Rates begin anew.
@@ -105,7 +105,7 @@ struct Ledger {
             guard let other = self.requestOf[job], self.requests[other].uniqueKey == self.requests[index].uniqueKey,
                 self.requests[other].workspace == self.requests[index].workspace
             else { throw Simulation.Violation(description: "request \(index) was refused for a stranger's job") }
-        case .conflict, .full, .quarantined:
+        case .conflict, .full, .quarantined, .staleKey:
             throw Simulation.Violation(description: "request \(index) was answered \(result)")
         }
     }

@@ -206,7 +206,7 @@ final class SimulatedNode {
 
     private func fetched(_ call: Simulation.Call, _ answer: Simulation.Answer) throws {
         self.isFetching = false
-        _ = self.holdings.release(self.reserved)
+        self.holdings.unreserve(self.reserved)
         self.reserved = 0
         let question = self.reconciliation
         self.reconciliation = nil

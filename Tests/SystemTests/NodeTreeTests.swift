@@ -117,10 +117,11 @@ private struct LocalNode {
         // A node's own shutdownTimeout, not that of the tests.
         var address = redis ?? installation.redis.configuration
         address.commandTimeout = min(address.commandTimeout, .seconds(3))
+        let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         self.node = try Node(
             configuration: NodeConfiguration(
                 node: try NodeID("local"), owner: "test", redis: address,
-                limits: QueueLimits(), slots: 16, workspaceConcurrency: 8, grace: .seconds(5),
+                slots: 16, workspaceConcurrency: 8, grace: .seconds(5),
                 agents: AgentConfiguration(
                     root: installation.directory + "/agents", workspaces: installation.directory + "/workspaces",
                     shim: buildDirectory + "/orchestra-shim", tmux: "/usr/bin/tmux",
@@ -129,10 +130,14 @@ private struct LocalNode {
                 stormLimit: stormLimit),
             policy: PolicyEngine(
                 bundle: try PolicyBundle(files: files), allowed: try AllowList("queue.noop,shell.run")),
-            master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)), incarnation: Incarnation(value: 1),
-            processID: getpid(), group: .singleton, metrics: NOOPMetricsHandler.instance,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: clock, elapsed: elapsed,
-            wall: { UInt64(Date().timeIntervalSince1970 * 1000) }, adjust: { faults.adjust($0) })
+            access: try QueueAccess(
+                redis: address, lanes: 1, limits: QueueLimits(),
+                master: try SealingKey(bytes: [UInt8](repeating: 0x5a, count: 32)), role: .node, group: .singleton,
+                metrics: NOOPMetricsHandler.instance, logger: quiet, timer: clock, elapsed: elapsed,
+                wall: { UInt64(Date().timeIntervalSince1970 * 1000) }),
+            incarnation: Incarnation(value: 1), processID: getpid(), group: .singleton,
+            metrics: NOOPMetricsHandler.instance, logger: quiet, clock: clock, elapsed: elapsed,
+            adjust: { faults.adjust($0) })
     }
 
     /// Runs the node until its end, with a window of telemetry that does nothing but beat.

@@ -1,6 +1,7 @@
 import Audit
 import Cryptography
 import Domain
+import Intake
 import Jobs
 @testable import JobsModel
 import Logging
@@ -34,8 +35,11 @@ struct SchedulerTests {
 
         func scheduler() -> Scheduler {
             Scheduler(
-                queue: self.queue, keys: self.keys, digester: ParamsDigester(key: [1]), policy: self.policy,
-                clock: ContinuousClock(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+                queue: self.queue,
+                intake: Intake(
+                    queue: self.queue, keys: self.keys, digester: ParamsDigester(key: [1]), policy: self.policy),
+                schedules: Array(self.policy.bundle.schedules.values), clock: ContinuousClock(),
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         }
 
         /// Ends what waits.

@@ -6,6 +6,7 @@ internal import Hummingbird
 internal import HummingbirdCore
 internal import Jobs
 internal import NIOCore
+internal import Redaction
 internal import Redis
 
 /// One request that may be answered: who asks, what, and with what.
@@ -53,8 +54,11 @@ struct Call: Sendable {
         return number
     }
 
-    /// The body as strict JSON: an object.
-    func body() async throws -> BodyReader {
+    /// The body as strict JSON: an object, read member by member.
+    func body() async throws -> BodyReader { BodyReader(try await self.document()) }
+
+    /// The body as strict JSON: an object, with its source.
+    func document() async throws -> JSONDocument {
         let type = (self.request.headers[.contentType] ?? "").split(separator: ";").first.map {
             String($0).lowercased()
         }
@@ -66,20 +70,23 @@ struct Call: Sendable {
         }
         let bytes = Array(
             try await self.request.body.collect(upTo: self.services.configuration.bodyLimit).readableBytesView)
-        let value: JSONValue
-        do throws(DomainError) { value = try JSONParser.parse(bytes) } catch {
+        let document: JSONDocument
+        do throws(DomainError) { document = try JSONParser.document(bytes) } catch {
             throw Problem(.malformed, "the body is not strict JSON: \(error.message)")
         }
-        guard value.members != nil else { throw Problem(.invalid, "the body must be a JSON object") }
-        return BodyReader(value)
+        guard document.value.members != nil else { throw Problem(.invalid, "the body must be a JSON object") }
+        return document
     }
 
-    /// Notes the params of an action for the audit trail: a digest under a key, and their shape without their values.
-    func note(params: JSONValue) async throws {
-        let digest = try ParamsDigester(key: try await self.services.keys.digestKey()).digest(params.bytes)
+    /// Notes params for the audit trail: a digest of the bytes that the client sent, under a key, and their shape without
+    /// their values.
+    func note(params: [UInt8]) throws {
+        let digest = try self.services.digester.digest(params)
+        // What is not JSON has no shape; the policy refuses it.
+        let shape = (try? JSONParser.parse(params)).map(MaskedParams.prefix(of:)) ?? ""
         self.record.note {
             $0.paramsDigest = digest
-            $0.paramsPrefix = MaskedParams.prefix(of: params)
+            $0.paramsPrefix = shape
         }
     }
 
@@ -98,10 +105,11 @@ struct Call: Sendable {
 
 /// Reads the members of a body, each by name and type; one that nobody asked for is refused.
 struct BodyReader {
-    private let value: JSONValue
+    private let document: JSONDocument
+    private var value: JSONValue { self.document.value }
     private var known: Set<String> = []
 
-    init(_ value: JSONValue) { self.value = value }
+    init(_ document: JSONDocument) { self.document = document }
 
     mutating func member(_ name: String) -> JSONValue? {
         self.known.insert(name)
@@ -123,21 +131,25 @@ struct BodyReader {
 
     mutating func optionalInteger(_ name: String) throws -> Int64? {
         guard let value = self.member(name) else { return nil }
-        guard let number = value.integer else { throw Problem(.invalid, "'\(name)' must be an integer") }
+        guard let number = value.wholeNumber else { throw Problem(.invalid, "'\(name)' must be an integer") }
         return number
     }
 
-    mutating func object(_ name: String) throws -> JSONValue {
-        guard let value = self.member(name), value.members != nil else {
+    /// An object as the client wrote it.
+    mutating func object(_ name: String) throws -> [UInt8] {
+        guard let value = self.member(name), value.members != nil, let bytes = self.document.bytes(of: name) else {
             throw Problem(.invalid, "'\(name)' must be an object")
         }
-        return value
+        return bytes
     }
 
-    mutating func list(_ name: String) throws -> [JSONValue]? {
+    /// A list's elements as the client wrote them.
+    mutating func list(_ name: String) throws -> [JSONDocument]? {
         guard let value = self.member(name) else { return nil }
-        guard let list = value.array else { throw Problem(.invalid, "'\(name)' must be a list") }
-        return list
+        guard value.array != nil, let bytes = self.document.bytes(of: name) else {
+            throw Problem(.invalid, "'\(name)' must be a list")
+        }
+        return try JSONParser.document(bytes).elements.map { try JSONParser.document($0) }
     }
 
     func finish() throws {
@@ -168,7 +180,7 @@ enum MaskedParams {
         case .object(let members):
             .object(
                 members.prefix(16).map {
-                    JSONMember(Printable.text(Masking.masked($0.name), limit: 32), self.masked($0.value))
+                    JSONMember(Printable.text(CredentialMask.masked($0.name), limit: 32), self.masked($0.value))
                 })
         }
     }

@@ -6,6 +6,7 @@ internal import HTTPTypes
 internal import Jobs
 internal import NIOCore
 internal import Policy
+internal import Redaction
 
 /// Admits requests or refuses them before anything is done for them, and records the outcome of each.
 struct Gatekeeper: Sendable {
@@ -27,7 +28,8 @@ struct Gatekeeper: Sendable {
         return RequestRecord(
             id: RequestForm.usableID(head.headerFields[.requestID]) ?? self.services.freshID(),
             traceparent: RequestForm.traceparent(head.headerFields[.traceparent]) ?? "",
-            line: "\(Printable.text(head.method.rawValue, limit: 16)) \(Masking.masked(String(path)))", startedAt: .now)
+            line: "\(Printable.text(head.method.rawValue, limit: 16)) \(CredentialMask.masked(String(path)))",
+            startedAt: .now)
     }
 
     /// The principal of a request, nil where none is needed. Throws a `Problem` for a request that is not admitted.

@@ -1,5 +1,6 @@
 internal import Domain
 internal import Jobs
+internal import Redaction
 
 /// What a client sent that cannot be what it must be.
 struct InputError: Error {
@@ -27,41 +28,10 @@ enum Input {
     private static func read<Value>(
         _ text: String, _ body: () throws(DomainError) -> Value
     ) throws(InputError) -> Value {
-        // It would be a name like any other, and stand in rows and lists for ever.
-        guard Masking.masked(text) == text else {
-            throw InputError(message: "a credential stands where a name or an id should")
+        // It would be kept as a name in rows and lists.
+        guard CredentialMask.masked(text) == text else {
+            throw InputError(message: "a name or an id contains a credential")
         }
         do throws(DomainError) { return try body() } catch { throw InputError(message: error.message) }
-    }
-}
-
-/// Takes out of a text for answers, logs and the audit trail what looks like a credential: somebody put it where it
-/// does not belong.
-enum Masking {
-    static func masked(_ text: String) -> String {
-        var result = text
-        for (start, isPart) in [
-            ("relay_sk_", { (byte: UInt8) in Self.isWord(byte) }),
-            ("eyJ", { (byte: UInt8) in Self.isWord(byte) || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "-") }),
-        ] {
-            var rest = Substring(result)
-            var cleaned = ""
-            while let range = rest.firstRange(of: start) {
-                cleaned += rest[..<range.lowerBound] + "<credential>"
-                let tail = rest[range.upperBound...].utf8.drop(while: isPart)
-                rest = Substring(tail)
-            }
-            result = cleaned + rest
-        }
-        return result
-    }
-
-    private static func isWord(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
-            true
-        default: false
-        }
     }
 }

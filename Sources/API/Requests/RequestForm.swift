@@ -1,5 +1,6 @@
 internal import Domain
 internal import HTTPTypes
+internal import Redaction
 
 /// The form that a request's target and headers must have. Knows neither the network nor any state.
 enum RequestForm {
@@ -102,7 +103,8 @@ enum RequestForm {
     /// The client's name for its request; nil unless it is plain, short, and holds no credential.
     static func usableID(_ text: String?) -> String? {
         guard let text, (1...64).contains(text.utf8.count),
-            text.utf8.allSatisfy({ Self.isPathByte($0) && $0 != UInt8(ascii: "/") }), Masking.masked(text) == text
+            text.utf8.allSatisfy({ Self.isPathByte($0) && $0 != UInt8(ascii: "/") }),
+            CredentialMask.masked(text) == text
         else { return nil }
         return text
     }

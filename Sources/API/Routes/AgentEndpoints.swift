@@ -3,6 +3,7 @@ internal import Domain
 internal import HTTPTypes
 internal import Hummingbird
 internal import HummingbirdCore
+internal import Intake
 internal import Jobs
 internal import NIOCore
 internal import Policy
@@ -88,11 +89,14 @@ extension Endpoint {
         guard call.services.policy.bundle.agents[try Input.name(agent)] != nil else {
             throw Problem(.notFound, "there is no agent '\(agent)'")
         }
-        let requestID = try Input.requestID(try body.text("client_request_id"))
+        let requestID = try body.text("client_request_id")
         try body.finish()
         return try await call.submit(
-            try ActionName(AgentAccess.action), params: ["agent": .string(agent), "prompt": .string(prompt)],
-            requestID: requestID)
+            RequestDraft(
+                action: AgentAccess.action,
+                params: JSONValue.object([
+                    JSONMember("agent", .string(agent)), JSONMember("prompt", .string(prompt)),
+                ]).bytes, requestID: requestID))
     }
 
     private static func show(_ call: Call) async throws -> Response { .json(try await call.agent().view) }

@@ -1,11 +1,9 @@
 internal import Audit
-internal import Cryptography
 internal import Domain
-internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
+internal import Intake
 internal import Jobs
-internal import Worker
 
 extension Endpoint {
     static let jobs = [
@@ -94,13 +92,15 @@ extension Endpoint {
     }
 
     private static func execute(_ call: Call) async throws -> Response {
-        var body = try await call.body()
-        let action = try Input.action(try body.text("action"))
-        let params = try body.object("params")
-        let requestID = try Input.requestID(try body.text("client_request_id"))
-        let properties = try JobProperties(&body, now: call.services.now())
-        try body.finish()
-        return try await call.submit(action, params: params, requestID: requestID, properties)
+        let draft: RequestDraft
+        do {
+            draft = try RequestDraft(reading: try await call.document(), members: .api)
+        } catch let error as RequestDraft.UnknownMember {
+            throw Problem(.invalid, error.description)
+        } catch let error as DraftError {
+            throw Call.problem(error)
+        }
+        return try await call.submit(draft)
     }
 
     private static func cancel(_ call: Call) async throws -> Response { try await call.cancel(try call.jobID()) }
@@ -145,20 +145,20 @@ extension Call {
         return .json(answer, status: before.isFinal ? .ok : .accepted)
     }
 
-    /// Decides, audits and stores one request, as every other way into the queue does.
-    func submit(
-        _ action: ActionName, params: JSONValue, requestID: Domain.RequestID,
-        _ properties: JobProperties = JobProperties()
-    ) async throws -> Response {
-        try await self.note(params: params)
-        var request = JobRequest(
-            workspace: self.workspace, action: action, requestID: requestID, params: params.bytes,
-            actor: self.principal.actor, priority: properties.priority, start: properties.start,
-            deadline: properties.deadline, uniqueKey: properties.uniqueKey, tags: properties.tags)
-        request.origin = (self.record.id, self.record.facts.address, self.services.node)
-        let answers = try await JobRequest.submit(
-            [request], to: self.services.store, keys: self.services.keys,
-            digester: ParamsDigester(key: try await self.services.keys.digestKey()), policy: self.services.policy)
+    /// Checks, decides, audits and stores one request, as every other way into the queue does.
+    func submit(_ draft: RequestDraft) async throws -> Response {
+        try self.note(params: draft.params)
+        var request: JobRequest
+        do throws(DraftError) {
+            request = try draft.request(
+                in: self.workspace, actor: self.principal.actor, now: self.services.now())
+        } catch {
+            throw Self.problem(error)
+        }
+        request.origin = JobRequest.Origin(
+            requestID: self.record.id, address: self.record.facts.address, node: self.services.node)
+        let (action, requestID) = (request.action, request.requestID)
+        let answers = try await self.services.intake.submit([request])
         switch answers.first {
         case .accepted(let id, let isDuplicate, let state)?:
             self.record.note { $0.jobID = id }
@@ -175,7 +175,12 @@ extension Call {
         }
     }
 
-    private static func problem(_ refusal: JobRequest.Refusal, _ action: ActionName) -> Problem {
+    /// The problem that a draft's error is for a client of the API.
+    static func problem(_ error: DraftError) -> Problem {
+        Problem(error.isConflict ? .conflict : .invalid, error.message(naming: RequestDraft.Members.api.quoted))
+    }
+
+    private static func problem(_ refusal: IntakeRefusal, _ action: ActionName) -> Problem {
         switch refusal.kind {
         case .notAllowed: Problem(.actionNotAllowed, "the action '\(action)' is not allowed in this workspace")
         case .unusable: Problem(.invalid, refusal.message, rule: "params")
@@ -183,59 +188,6 @@ extension Call {
         case .full: Problem(.full, refusal.message, headers: [(.retryAfter, "10")])
         case .quarantined: Problem(.forbidden, refusal.message, rule: "quarantine")
         }
-    }
-}
-
-/// What a request may say of how its job is to be run.
-struct JobProperties: Sendable {
-    var priority = Priority.normal
-    var start = JobStart.now
-    var deadline: UInt64?
-    var uniqueKey: String?
-    var tags: [JobTag] = []
-
-    init() {}
-
-    /// `now` is in milliseconds since the epoch.
-    init(_ body: inout BodyReader, now: UInt64) throws {
-        let names: [String: Priority] = ["high": .high, "normal": .normal, "low": .low]
-        guard let priority = names[try body.optionalText("priority") ?? "normal"] else {
-            throw Problem(.invalid, "'priority' must be one of high, normal, low")
-        }
-        self.priority = priority
-        let (delay, time) = (try body.optionalInteger("delay_seconds"), try body.optionalText("run_at"))
-        if let delay {
-            guard time == nil else { throw Problem(.invalid, "'delay_seconds' and 'run_at' exclude each other") }
-            guard delay >= 0, Duration.seconds(delay) <= JobStart.longestDelay else {
-                throw Problem(.invalid, "'delay_seconds' must be from 0 to a year")
-            }
-            self.start = .after(.seconds(delay))
-        } else if let time {
-            let start = try Self.time(time, "run_at")
-            guard start <= now + UInt64(clamping: JobStart.longestDelay.components.seconds) * 1000 else {
-                throw Problem(.invalid, "'run_at' must be within a year")
-            }
-            self.start = .at(start)
-        }
-        self.deadline = try body.optionalText("deadline").map { try Self.time($0, "deadline") }
-        guard self.deadline ?? .max > now else { throw Problem(.conflict, "'deadline' has passed already") }
-        self.uniqueKey = try body.optionalText("unique_key")
-        guard (1...256).contains(self.uniqueKey?.unicodeScalars.count ?? 1) else {
-            throw Problem(.invalid, "'unique_key' must have 1 to 256 characters")
-        }
-        let tags = try body.list("tags") ?? []
-        guard tags.count <= JobTag.limit else { throw Problem(.invalid, "'tags' may be at most \(JobTag.limit)") }
-        self.tags = try tags.map { value in
-            guard let text = value.string else { throw Problem(.invalid, "'tags' must be a list of strings") }
-            return try Input.tag(text)
-        }
-    }
-
-    private static func time(_ text: String, _ name: String) throws -> UInt64 {
-        guard let time = RFC3339.milliseconds(of: text) else {
-            throw Problem(.invalid, "'\(name)' must be a time such as 2026-12-24T18:00:00Z")
-        }
-        return time
     }
 }
 
@@ -264,8 +216,6 @@ enum JobView {
 
     /// RFC 3339 with milliseconds; null for a time that has not come.
     static func time(_ milliseconds: UInt64) -> JSONValue {
-        guard milliseconds > 0 else { return .null }
-        let date = Date(timeIntervalSince1970: Double(milliseconds) / 1000)
-        return .string(date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)))
+        milliseconds > 0 ? .string(RFC3339.text(of: milliseconds)) : .null
     }
 }

@@ -17,10 +17,10 @@ extension Endpoint {
         var body = try await call.body()
         let plan = try Plan(&body)
         try body.finish()
-        try await call.note(params: .array(plan.steps.map(\.params)))
+        try call.note(params: plan.source)
         var isAllowed = true
         let steps: [JSONValue] = plan.steps.map { step in
-            switch call.services.policy.decide(step.action, params: step.params.bytes).decision {
+            switch call.services.policy.decide(step.action, params: step.params).decision {
             case .allow(let rule):
                 return ["id": .string(step.id), "decision": "allow", "rule": .string(rule), "reason": ""]
             case .deny(let denial):
@@ -46,11 +46,16 @@ struct Plan {
     struct Step: Sendable {
         let id: String
         let action: ActionName
-        let params: JSONValue
+        /// As the client wrote them.
+        let params: [UInt8]
         let dependencies: [String]
     }
 
     let steps: [Step]
+    /// The params of all steps as a list, each as the client wrote it.
+    var source: [UInt8] {
+        Array("[".utf8) + self.steps.map(\.params).joined(separator: Array(",".utf8)) + Array("]".utf8)
+    }
     /// The steps' ids so that each comes after those it depends on; what may come in any order keeps the plan's.
     let order: [String]
 
@@ -63,11 +68,11 @@ struct Plan {
         }
         var steps: [Step] = []
         for (index, value) in list.enumerated() {
-            guard value.members != nil else { throw Problem(.invalid, "step \(index + 1) must be an object") }
+            guard value.value.members != nil else { throw Problem(.invalid, "step \(index + 1) must be an object") }
             var reader = BodyReader(value)
             let id = try Input.name(try reader.text("id")).name
             let dependencies = try (try reader.list("depends_on") ?? []).map { item in
-                guard let name = item.string else {
+                guard let name = item.value.string else {
                     throw Problem(.invalid, "'depends_on' of step '\(id)' must be a list of steps' ids")
                 }
                 return name

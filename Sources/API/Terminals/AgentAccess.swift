@@ -61,8 +61,7 @@ struct AgentAccess: Sendable {
         _ text: String, key: Domain.RequestID, until stage: MessageLedger.Stage, event: ([UInt8]) -> [UInt8],
         onReceipt: @escaping @Sendable (MessageLedger.Receipt) -> Void = { _ in }
     ) async throws -> MessageLedger.Receipt {
-        let digester = ParamsDigester(key: try await self.services.keys.digestKey())
-        let row = event(try digester.digest(Array(text.utf8)))
+        let row = event(try self.services.digester.digest(Array(text.utf8)))
         try await self.services.store.appendAudit(row, of: self.principal.workspace)
         do {
             return try await self.shim.send(

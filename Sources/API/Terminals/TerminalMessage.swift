@@ -10,12 +10,14 @@ struct TerminalMessage: Sendable {
     /// Throws a `Problem` or an `InputError` for what is not such a message. `name` becomes its id as soon as that is
     /// known, for the answer.
     init(_ bytes: [UInt8], name: inout String?) throws {
-        let value: JSONValue
-        do throws(DomainError) { value = try JSONParser.parse(bytes) } catch {
+        let document: JSONDocument
+        do throws(DomainError) { document = try JSONParser.document(bytes) } catch {
             throw Problem(.malformed, "a message must be one strict JSON object: \(error.message)")
         }
-        guard value.members != nil else { throw Problem(.malformed, "a message must be one strict JSON object") }
-        var body = BodyReader(value)
+        guard document.value.members != nil else {
+            throw Problem(.malformed, "a message must be one strict JSON object")
+        }
+        var body = BodyReader(document)
         let key = try body.optionalText("message_id").map { try Input.requestID($0) }
         name = key?.description
         guard try body.text("type") == "input" else { throw Problem(.invalid, "'type' must be input") }

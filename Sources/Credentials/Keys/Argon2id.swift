@@ -1,5 +1,6 @@
 internal import CArgon2
 internal import Cryptography
+internal import Domain
 
 /// Argon2id hashes of secrets, by Debian's libargon2, as PHC strings.
 ///
@@ -36,7 +37,7 @@ package enum Argon2id {
             }
         }
         guard status == ARGON2_OK.rawValue else {
-            throw CredentialsError(message: "Argon2id failed with code \(status)")
+            throw CredentialsError(code: .hashingFailed, message: "Argon2id failed with code \(status)")
         }
         return String(decoding: encoded.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
@@ -65,13 +66,4 @@ package enum Argon2id {
         default: return false
         }
     }
-}
-
-/// What keeps a credential from being made.
-package struct CredentialsError: Error, Hashable, CustomStringConvertible {
-    package let message: String
-
-    package init(message: String) { self.message = message }
-
-    package var description: String { self.message }
 }

@@ -1,3 +1,4 @@
+internal import Domain
 internal import Foundation
 internal import NIOCore
 internal import NIOHTTP1
@@ -14,11 +15,13 @@ enum HTTPFetch {
         guard let url = URLComponents(string: text), let host = url.host, !host.isEmpty, url.user == nil else {
             // Not shown: what stands in it may be a password.
             throw CredentialsError(
+                code: .refusedURL,
                 message: "the issuer's URL cannot be fetched: expected https://host/path, without a user")
         }
         let isSecure = url.scheme == "https"
         guard isSecure || (url.scheme == "http" && ["127.0.0.1", "::1", "[::1]", "localhost"].contains(host)) else {
-            throw CredentialsError(message: "'\(text)' is refused: expected https (plain http only on this machine)")
+            throw CredentialsError(
+                code: .refusedURL, message: "'\(text)' is refused: expected https (plain http only on this machine)")
         }
         let name = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
         let path =
@@ -49,7 +52,7 @@ enum HTTPFetch {
             throw error
         }
         let deadline = channel.eventLoop.scheduleTask(in: Self.timeout) {
-            promise.fail(CredentialsError(message: "'\(text)' was not answered in time"))
+            promise.fail(CredentialsError(code: .unreachable, message: "'\(text)' was not answered in time"))
         }
         let port = url.port.map { ":\($0)" } ?? ""
         let head = HTTPRequestHead(
@@ -94,7 +97,8 @@ private final class DocumentHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        self.promise.fail(CredentialsError(message: "the connection was closed before the document's end"))
+        self.promise.fail(
+            CredentialsError(code: .unreachable, message: "the connection was closed before the document's end"))
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -103,7 +107,7 @@ private final class DocumentHandler: ChannelInboundHandler {
     }
 
     private func fail(_ context: ChannelHandlerContext, _ reason: String) {
-        self.promise.fail(CredentialsError(message: "the document is refused: \(reason)"))
+        self.promise.fail(CredentialsError(code: .malformedDocument, message: "the document is refused: \(reason)"))
         context.close(promise: nil)
     }
 }

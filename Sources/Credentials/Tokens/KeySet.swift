@@ -18,21 +18,26 @@ package struct KeySet: Sendable {
     /// standard asks (§5); throws `CredentialsError` for what is no set.
     package init(_ bytes: [UInt8]) throws(CredentialsError) {
         guard bytes.count <= Self.sizeLimit else {
-            throw CredentialsError(message: "the key set has \(bytes.count) bytes, expected at most \(Self.sizeLimit)")
+            throw CredentialsError(
+                code: .malformedDocument,
+                message: "the key set has \(bytes.count) bytes, expected at most \(Self.sizeLimit)")
         }
         let value: JSONValue
         do throws(DomainError) { value = try JSONParser.parse(bytes, depthLimit: 8) } catch {
-            throw CredentialsError(message: "the key set is not JSON: \(error.message)")
+            throw CredentialsError(code: .malformedDocument, message: "the key set is not JSON: \(error.message)")
         }
         try self.init(value)
     }
 
     private init(_ value: JSONValue) throws(CredentialsError) {
         guard let list = value["keys"]?.array else {
-            throw CredentialsError(message: "the key set is refused: expected an object with a list 'keys'")
+            throw CredentialsError(
+                code: .malformedDocument, message: "the key set is refused: expected an object with a list 'keys'")
         }
         guard list.count <= Self.countLimit else {
-            throw CredentialsError(message: "the key set has \(list.count) keys, expected at most \(Self.countLimit)")
+            throw CredentialsError(
+                code: .malformedDocument,
+                message: "the key set has \(list.count) keys, expected at most \(Self.countLimit)")
         }
         var keys: [[UInt8]: [SignatureKey]] = [:]
         for item in list {

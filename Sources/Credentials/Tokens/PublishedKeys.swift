@@ -77,6 +77,7 @@ package actor PublishedKeys: KeySource {
         guard let known = self.known, self.clock() - known.at < self.configuration.longestAge else {
             return .failure(
                 CredentialsError(
+                    code: .noKeys,
                     message: "the issuer's keys cannot be had: \(self.lastProblem ?? "they were not asked for yet")"))
         }
         return .success(known.set)
@@ -101,7 +102,8 @@ package actor PublishedKeys: KeySource {
             let url = try await self.keysURL()
             let set = try KeySet(try await self.fetch(url, KeySet.sizeLimit))
             guard set.count > 0 else {
-                throw CredentialsError(message: "the key set at \(url) holds no key that can check signatures")
+                throw CredentialsError(
+                    code: .malformedDocument, message: "the key set at \(url) holds no key that can check signatures")
             }
             if self.lastProblem != nil { self.logger.notice("the issuer's keys were read again") }
             self.known = (set, self.clock())
@@ -125,6 +127,7 @@ package actor PublishedKeys: KeySource {
         guard document["issuer"]?.string?.utf8.elementsEqual(base.utf8) == true, let keys = document["jwks_uri"]?.string
         else {
             throw CredentialsError(
+                code: .malformedDocument,
                 message: "the document at \(url) is refused: expected the issuer '\(base)' and a 'jwks_uri'")
         }
         return keys

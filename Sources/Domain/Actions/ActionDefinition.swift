@@ -1,9 +1,12 @@
 /// What an action is: one file under `Policies/actions/`.
 package struct ActionDefinition: Hashable, Sendable {
-    /// What a run may change, from harmless to irrevocable.
+    /// What a run may change.
     package enum Effect: String, Hashable, Sendable, CaseIterable {
+        /// Nothing: a second run has no effect of its own.
         case read
+        /// Files of the workspace.
         case write
+        /// Something outside the workspace, which cannot be taken back.
         case external
     }
 
@@ -30,6 +33,8 @@ package struct ActionDefinition: Hashable, Sendable {
     package let params: JSONValue
     package let handler: Handler
     package let effect: Effect
+    /// The action's author states that the effect of a run that was cut off may happen again.
+    package let isRepeatable: Bool
     package let timeout: Duration
     package let maxAttempts: Int
     package let sandbox: DefinitionName
@@ -40,8 +45,10 @@ package struct ActionDefinition: Hashable, Sendable {
 
     package init(
         name: ActionName, summary: String, params: JSONValue, handler: Handler, effect: Effect, timeout: Duration,
-        maxAttempts: Int, sandbox: DefinitionName, secrets: [DefinitionName] = [], permanentStatuses: Set<Int> = []
+        maxAttempts: Int, sandbox: DefinitionName, secrets: [DefinitionName] = [], permanentStatuses: Set<Int> = [],
+        isRepeatable: Bool? = nil
     ) {
+        self.isRepeatable = isRepeatable ?? Self.isRepeatable(effect, maxAttempts: maxAttempts)
         self.permanentStatuses = permanentStatuses
         self.name = name
         self.summary = summary
@@ -52,6 +59,26 @@ package struct ActionDefinition: Hashable, Sendable {
         self.maxAttempts = maxAttempts
         self.sandbox = sandbox
         self.secrets = secrets
+    }
+
+    /// What holds where the action's file does not say: reading may be repeated, and so may writing whose failures are
+    /// tried again.
+    package static func isRepeatable(_ effect: Effect, maxAttempts: Int) -> Bool {
+        switch effect {
+        case .read: true
+        case .write: maxAttempts > 1
+        case .external: false
+        }
+    }
+
+    /// Whether a run of the job that may have taken effect may be followed by another one. A submitter can state it for
+    /// effects on the workspace's own files, and can always forbid it.
+    package func mayRepeat(_ job: Job) -> Bool {
+        switch job.isRepeatable {
+        case false: false
+        case true: self.isRepeatable || self.effect != .external
+        case nil: self.isRepeatable
+        }
     }
 }
 

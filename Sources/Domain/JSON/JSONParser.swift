@@ -4,6 +4,8 @@ package struct JSONParser {
     private let bytes: [UInt8]
     private var position = 0
     private let depthLimit: Int
+    /// Where the members or elements of the outermost container stand in the document.
+    private var parts: [Range<Int>] = []
 
     private init(bytes: [UInt8], depthLimit: Int) {
         self.bytes = bytes
@@ -12,6 +14,12 @@ package struct JSONParser {
 
     /// Reads one document; throws `DomainError.invalidJSON` that names the problem and its offset.
     package static func parse(_ bytes: [UInt8], depthLimit: Int = 32) throws(DomainError) -> JSONValue {
+        try self.document(bytes, depthLimit: depthLimit).value
+    }
+
+    /// Reads one document and keeps where its members or elements stand, so that each can be handed on as it was
+    /// written. Throws as `parse`.
+    package static func document(_ bytes: [UInt8], depthLimit: Int = 32) throws(DomainError) -> JSONDocument {
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw .invalidJSON("the document is not valid UTF-8", offset: 0)
         }
@@ -22,7 +30,7 @@ package struct JSONParser {
         guard parser.position == bytes.count else {
             throw .invalidJSON("unexpected text after the document", offset: parser.position)
         }
-        return value
+        return JSONDocument(value: value, source: bytes, parts: parser.parts)
     }
 
     private var current: UInt8? { self.position < self.bytes.count ? self.bytes[self.position] : nil }
@@ -83,7 +91,9 @@ package struct JSONParser {
             guard self.current == UInt8(ascii: ":") else { throw self.fail("expected ':'") }
             self.position += 1
             self.skipSpace()
+            let start = self.position
             members.append(JSONMember(name, try self.value(depth: depth + 1)))
+            if depth == 0 { self.parts.append(start..<self.position) }
             if try self.isLast(closing: UInt8(ascii: "}")) { return .object(members) }
         }
     }
@@ -98,7 +108,9 @@ package struct JSONParser {
         }
         while true {
             self.skipSpace()
+            let start = self.position
             elements.append(try self.value(depth: depth + 1))
+            if depth == 0 { self.parts.append(start..<self.position) }
             if try self.isLast(closing: UInt8(ascii: "]")) { return .array(elements) }
         }
     }

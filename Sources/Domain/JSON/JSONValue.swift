@@ -21,6 +21,15 @@ package indirect enum JSONValue: Hashable, Sendable {
         if case .integer(let value) = self { value } else { nil }
     }
 
+    /// An integer in either notation: JSON Schema counts 5.0 as one, too.
+    package var wholeNumber: Int64? {
+        switch self {
+        case .integer(let value): value
+        case .number(let value): Int64(exactly: value)
+        default: nil
+        }
+    }
+
     package var bool: Bool? {
         if case .bool(let value) = self { value } else { nil }
     }

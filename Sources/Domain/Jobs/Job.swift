@@ -14,11 +14,14 @@ package struct Job: Hashable, Sendable {
     package let deadline: UInt64?
     /// Names that its submitter gave it, to find it by.
     package let tags: [JobTag]
+    /// What its submitter said of repeating its effect; nil when nothing.
+    package let isRepeatable: Bool?
 
     package init(
         id: JobID, workspace: WorkspaceID, action: ActionName, requestID: RequestID, actor: String, submittedAt: UInt64,
-        params: [UInt8], deadline: UInt64? = nil, tags: [JobTag] = []
+        params: [UInt8], deadline: UInt64? = nil, tags: [JobTag] = [], isRepeatable: Bool? = nil
     ) {
+        self.isRepeatable = isRepeatable
         self.deadline = deadline
         self.tags = tags
         self.id = id

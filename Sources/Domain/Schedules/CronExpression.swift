@@ -106,22 +106,11 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
     }
 
     private func isDue(day: Int) -> Bool {
-        let (month, dayOfMonth) = Self.date(day)
-        guard self.months.contains(month) else { return false }
-        let isDay = self.days.contains(dayOfMonth)
-        let isWeekday = self.weekdays.contains((day + 4) % 7)  // 1970-01-01 was a Thursday
+        let date = CivilDate(daysSinceEpoch: day)
+        guard self.months.contains(date.month) else { return false }
+        let isDay = self.days.contains(date.day)
+        let isWeekday = self.weekdays.contains(date.weekday)
         return self.eitherDay ? isDay || isWeekday : isDay && isWeekday
-    }
-
-    /// Month and day of the month of a day since the epoch (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms",
-    /// civil_from_days).
-    private static func date(_ day: Int) -> (month: Int, day: Int) {
-        let shifted = day + 719_468
-        let dayOfEra = shifted % 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let part = (5 * dayOfYear + 2) / 153
-        return (part < 10 ? part + 3 : part - 9, dayOfYear - (153 * part + 2) / 5 + 1)
     }
 }
 
@@ -142,19 +131,22 @@ package struct ScheduleDefinition: Hashable, Sendable {
     package let workspace: WorkspaceID
     package let action: ActionName
     package let params: JSONValue
+    /// The params as the file has them.
+    package let source: [UInt8]
     package let cron: CronExpression
     package let missed: MissedTicks
     package let priority: Priority
 
     package init(
         name: DefinitionName, summary: String, workspace: WorkspaceID, action: ActionName, params: JSONValue,
-        cron: CronExpression, missed: MissedTicks, priority: Priority
+        source: [UInt8]? = nil, cron: CronExpression, missed: MissedTicks, priority: Priority
     ) {
         self.name = name
         self.summary = summary
         self.workspace = workspace
         self.action = action
         self.params = params
+        self.source = source ?? params.bytes
         self.cron = cron
         self.missed = missed
         self.priority = priority

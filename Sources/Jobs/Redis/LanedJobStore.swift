@@ -1,5 +1,4 @@
 package import Domain
-package import Redis
 
 /// The lanes of a queue as one, for submitters and people: each workspace's calls go to its lane.
 package struct LanedJobStore: JobStore {
@@ -7,18 +6,14 @@ package struct LanedJobStore: JobStore {
     package let limits: QueueLimits
     private let first: RedisStreamJobQueue
 
-    /// One lane for each pair of clients; a lane's clients lead to the Redis that serves its slot.
-    package init(clients: [(commands: RedisClient, blocking: RedisClient)], limits: QueueLimits) throws {
-        let lanes = clients.enumerated().map { number, pair in
-            RedisStreamJobQueue(
-                client: pair.commands, blocking: pair.blocking, limits: limits, lane: Lane(number: number))
-        }
+    /// Throws `JobQueueError` when there is no lane.
+    package init(lanes: [RedisStreamJobQueue]) throws(JobQueueError) {
         guard let first = lanes.first else {
-            throw JobQueueError(code: .failed, message: "a queue needs one lane at least")
+            throw JobQueueError(code: .failed, message: "the queue has no lanes; expected at least one")
         }
         self.lanes = lanes
         self.first = first
-        self.limits = limits
+        self.limits = first.limits
     }
 
     private func lane(of workspace: WorkspaceID) -> RedisStreamJobQueue {

@@ -55,6 +55,7 @@ package struct RedisStreamJobQueue: JobQueue {
             case 2: return .conflict(first: id)
             case 3: return .full
             case 5: return .quarantined
+            case 6: return .staleKey
             case 4: return .notUnique(id, state: state)
             default: throw Self.unexpected("submit")
             }
@@ -408,12 +409,13 @@ extension JobProgress {
 }
 
 extension SealedSubmission {
-    /// What few submissions have, as the functions read it; empty when this one has none of it.
+    /// What only some submissions have, as the functions read it; the key's stamp comes last.
     fileprivate var extras: String {
         var text = ""
         if let unique = self.uniqueDigest { text += "u=\(Hexadecimal.text(of: unique[...]));" }
         if !self.tags.isEmpty { text += "t=\(self.tags.map(\.name).joined(separator: ","));" }
         if let tick = self.tick { text += "k=\(tick.name):\(tick.time);" }
+        if !self.keyStamp.isEmpty { text += "h=\(self.keyID).\(Hexadecimal.text(of: self.keyStamp[...]));" }
         return text
     }
 }

@@ -9,8 +9,8 @@ package actor Consumer {
     private let lease: NodeLease
     private let registry: RunRegistry
     private let dispatch: @Sendable ([Delivery]) async -> Void
-    private let keys: WorkspaceKeyring
-    private let queueClock: QueueClock
+    /// Forgets what may have been another Redis' and checks that this process fits the queue.
+    private let rejoined: @Sendable () async throws -> Void
     /// Jobs of one workspace that this node holds at most.
     private let share: Int
     /// Why nothing may be claimed now, though Redis is there; nil when it may.
@@ -31,7 +31,7 @@ package actor Consumer {
 
     package init(
         lease: NodeLease, registry: RunRegistry,
-        keys: WorkspaceKeyring, queueClock: QueueClock, share: Int,
+        rejoined: @escaping @Sendable () async throws -> Void, share: Int,
         pauseReason: @escaping @Sendable () -> String? = { nil },
         dispatch: @escaping @Sendable ([Delivery]) async -> Void,
         metrics: JobMetrics, logger: Logger,
@@ -40,8 +40,7 @@ package actor Consumer {
         self.lease = lease
         self.registry = registry
         self.dispatch = dispatch
-        self.keys = keys
-        self.queueClock = queueClock
+        self.rejoined = rejoined
         self.share = share
         self.pauseReason = pauseReason
         self.metrics = metrics
@@ -63,6 +62,8 @@ package actor Consumer {
         self.problem = "the consumer has not fetched yet"
         child.ready()
         defer { if self.problem == nil { self.problem = "the consumer does not run" } }
+        // An earlier run may have ended while it waited for a slot.
+        await self.registry.withdraw(lane: self.lease.lane.number)
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.listen() }
@@ -125,6 +126,7 @@ package actor Consumer {
             } catch let error as JobQueueError where error.isPassing {
                 self.machine.failed()
                 self.problem = error.message
+                await self.registry.withdraw(lane: self.lease.lane.number)
                 child.dependencyAway(error.message)
                 try await self.clock.sleep(for: Self.outagePause)
             } catch let error as JobQueueError where error.code == .unknownNode {
@@ -142,6 +144,7 @@ package actor Consumer {
         switch self.machine.next(isPaused: reason != nil) {
         case .wait:
             self.problem = reason
+            await self.registry.withdraw(lane: self.lease.lane.number)
             return false
         case .join:
             try await self.join()
@@ -155,9 +158,7 @@ package actor Consumer {
 
     private func join() async throws {
         // After an outage the queue may be another one, with keys of its own.
-        self.keys.forget()
-        try await self.keys.verifyMaster()
-        self.queueClock.set(try await self.lease.queue.time())
+        try await self.rejoined()
         let (lease, registry) = (self.lease, self.registry)
         let fresh = try await registry.reconcile {
             let asked = await registry.entries { lease.serves($0) }

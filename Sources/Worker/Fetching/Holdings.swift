@@ -22,28 +22,37 @@ struct Holdings {
 
     init(capacity: Int) { self.capacity = capacity }
 
-    /// Slots that claims under way may fill.
+    /// Slots that claims in progress may fill.
     private var reserved = 0
-    private var refusedLanes: Set<Int> = []
+    /// The lanes that want a slot and were refused one, the longest-waiting first.
+    private var waitingLanes: [Int] = []
 
     var count: Int { self.held.count }
     var free: Int { max(0, self.capacity - self.held.count - self.reserved) }
 
-    /// Keeps free slots for a lane's claim, at most so many; how many. The same number is to be given back after it.
-    /// Lanes that found none are remembered, and their part of what is free is left to them.
+    /// Reserves free slots for a lane's claim: at least one when there is one for it, at most `most`, at most an equal
+    /// part of what is free among the lanes that wait. Lanes are served in the order in which they were refused, and one
+    /// slot is left for each lane that has waited longer. Zero means that the lane waits now. The caller returns what
+    /// it got with `unreserve` after its claim.
     mutating func reserve(_ most: Int, for lane: Int) -> Int {
-        self.refusedLanes.remove(lane)
-        let count = min(most, self.free / (1 + self.refusedLanes.count))
-        if count == 0 { self.refusedLanes.insert(lane) }
+        let position = self.waitingLanes.firstIndex(of: lane) ?? self.waitingLanes.count
+        if position == self.waitingLanes.count { self.waitingLanes.append(lane) }
+        let share = max(1, self.free / self.waitingLanes.count)
+        let count = max(0, min(most, share, self.free - position))
+        guard count > 0 else { return 0 }
+        self.waitingLanes.remove(at: position)
         self.reserved += count
         return count
     }
 
-    /// The lanes that may find slots now.
-    mutating func release(_ count: Int) -> Set<Int> {
-        self.reserved -= count
-        return self.free > 0 ? self.refusedLanes : []
-    }
+    /// Returns the slots of a claim that has been answered.
+    mutating func unreserve(_ count: Int) { self.reserved -= count }
+
+    /// The lane wants no slot now: it has no work, or its Redis is away. Lanes behind it move up.
+    mutating func withdraw(lane: Int) { self.waitingLanes.removeAll { $0 == lane } }
+
+    /// The lanes that find a slot if they ask now.
+    var servableLanes: ArraySlice<Int> { self.waitingLanes.prefix(self.free) }
 
     func entries(where belongs: (WorkspaceID) -> Bool) -> Set<EntryReference> {
         Set(self.held.keys.filter { belongs($0.workspace) })

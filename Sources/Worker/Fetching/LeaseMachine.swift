@@ -49,7 +49,8 @@ struct LeaseMachine {
         // After the queue's clock went forward those who live renew soon, so that nobody is judged at first sight.
         let earlier = self.suspects
         self.suspects = Dictionary(dead.map { ($0, earlier[$0] ?? now) }) { first, _ in first }
-        let rescue = self.mayJudge(at: now) ? dead.filter { now - (self.suspects[$0] ?? now) >= self.suspicionTime } : []
+        let rescue =
+            self.mayJudge(at: now) ? dead.filter { now - (self.suspects[$0] ?? now) >= self.suspicionTime } : []
         return Consequence(
             gap: gap, mayBeLost: gap > self.term, mayHoldUnknown: there > here, rescue: rescue)
     }

@@ -7,7 +7,8 @@ extension ChildSpecification {
         _ id: String, _ client: RedisClient, clock: any Clock<Duration>
     ) -> ChildSpecification {
         ChildSpecification(
-            id: id, shutdown: NodeTree.shutdownTimeout, backoff: NodeTree.backoff, heartbeatLimit: NodeTree.heartbeatLimit
+            id: id, shutdown: NodeTree.shutdownTimeout, backoff: NodeTree.backoff,
+            heartbeatLimit: NodeTree.heartbeatLimit
         ) { child in
             child.ready()
             try await withThrowingTaskGroup(of: Void.self) { group in

@@ -21,14 +21,25 @@ package actor RunRegistry {
     package var count: Int { self.holdings.count }
     package var countsByWorkspace: [WorkspaceID: Int] { self.holdings.countsByWorkspace }
 
-    /// Keeps free slots for a claim, at most so many: lanes share them, and none may be promised twice. How many.
+    /// Reserves free slots for a claim, at most `most`; see `Holdings.reserve`.
     func reserve(_ most: Int, for lane: Int) -> Int { self.holdings.reserve(most, for: lane) }
 
-    /// Notes what the claim brought into the slots that were kept for it.
+    /// Adds what a claim brought to what is held, and returns the slots that were reserved for it.
     func admit(_ deliveries: [Delivery], intoReserved count: Int) -> [Delivery] {
         let fresh = self.admit(deliveries)
-        for lane in self.holdings.release(count) { self.listeners[lane]?.yield() }
+        self.holdings.unreserve(count)
+        self.wakeServableLanes()
         return fresh
+    }
+
+    /// The lane wants no slot now; the lanes that wait behind it move up.
+    func withdraw(lane: Int) {
+        self.holdings.withdraw(lane: lane)
+        self.wakeServableLanes()
+    }
+
+    private func wakeServableLanes() {
+        for lane in self.holdings.servableLanes { self.listeners[lane]?.yield() }
     }
 
     func entries(where belongs: @Sendable (WorkspaceID) -> Bool) -> Set<EntryReference> {

@@ -1,9 +1,10 @@
 internal import Agents
 internal import Audit
 package import CoreMetrics
-package import Cryptography
+internal import Cryptography
+internal import Intake
 package import Domain
-internal import Jobs
+package import Jobs
 package import Logging
 package import NIOPosix
 package import Policy
@@ -24,14 +25,13 @@ package actor Node {
     private var isDraining = false
     private var root: Supervisor?
 
-    /// Wires the parts; starts nothing. `incarnation` must be new for each process; `elapsed` tells the time of
+    /// Wires the parts; starts nothing. `access` is this node's, with connections of its own. `incarnation` must be new for each process; `elapsed` tells the time of
     /// `clock`; `adjust` lets tests make the tree's children fail or hang.
     package init(
-        configuration: NodeConfiguration, policy: PolicyEngine, master: SealingKey, incarnation: Incarnation,
+        configuration: NodeConfiguration, policy: PolicyEngine, access: QueueAccess, incarnation: Incarnation,
         processID: Int32, group: MultiThreadedEventLoopGroup, metrics: any MetricsFactory, logger: Logger,
         clock: any Clock<Duration> = ContinuousClock(),
         elapsed: @escaping @Sendable () -> Duration = SupervisionEnvironment.monotonicNow,
-        wall: @escaping @Sendable () -> UInt64,
         adjust: @escaping @Sendable (ChildSpecification) -> ChildSpecification = { $0 }
     ) throws {
         self.configuration = configuration
@@ -47,16 +47,11 @@ package actor Node {
         let jobMetrics = JobMetrics(factory: metrics)
         let identity = NodeIdentity(
             node: configuration.node, incarnation: incarnation, owner: configuration.owner)
-        let queueClock = QueueClock(elapsed: elapsed, wall: wall)
-        self.lanes = (0..<configuration.lanes).map { number in
+        self.lanes = access.lanes.map { lane in
             NodeLane(
-                number: number, of: configuration, identity: identity, registry: registry, jobMetrics: jobMetrics,
-                group: group, metrics: metrics, logger: logger, clock: clock, elapsed: elapsed,
-                queueClock: queueClock)
+                lane, of: access, identity: identity, registry: registry, jobMetrics: jobMetrics, logger: logger,
+                clock: clock, elapsed: elapsed)
         }
-        let store = try LanedJobStore(
-            clients: self.lanes.map { ($0.commands, $0.blocking) }, limits: configuration.limits)
-        let keys = WorkspaceKeyring(queue: store, master: master)
         let census = AgentRegistry(metrics: metrics)
         let commands = CommandRunner(configuration: configuration.agents, processID: processID)
         let handlers = ActionHandlers(
@@ -68,10 +63,10 @@ package actor Node {
             workspaces: configuration.agents.workspaces, epoch: max(1, incarnation.value),
             report: Self.reporter(self.lanes))
         let pipeline = JobPipeline(
-            node: configuration.node, policy: policy, handlers: handlers, keys: keys,
-            digester: ParamsDigester(key: try master.derived(for: "orchestra/params-digest/1")),
+            node: configuration.node, policy: policy, handlers: handlers, keys: access.keys,
+            digester: access.digester, queueClock: access.clock,
             writers: CompletionWriters(self.lanes.map(\.writer)),
-            registry: self.registry, retries: RetryPolicy(), clock: clock, now: { queueClock.now() },
+            registry: self.registry, retries: RetryPolicy(), clock: clock,
             metrics: jobMetrics, logger: logger
         )
         let workspaces = WorkspaceSet(
@@ -81,22 +76,21 @@ package actor Node {
         let gate = configuration.agents.gate
         self.consumers = self.lanes.map { lane in
             Consumer(
-                lease: lane.lease, registry: registry, keys: keys, queueClock: queueClock,
+                lease: lane.lease, registry: registry, rejoined: { try await access.rejoined() },
                 share: configuration.workspaceConcurrency,
                 pauseReason: { stormGuard.isStorm ? Self.stormText(stormGuard) : gate?.pauseReason },
                 dispatch: { await workspaces.dispatch($0) }, metrics: jobMetrics, logger: logger, clock: clock)
         }
         let scheduler = Scheduler(
-            queue: store, keys: keys,
-            digester: ParamsDigester(key: try master.derived(for: "orchestra/params-digest/1")),
-            policy: policy, clock: clock, logger: logger)
+            queue: access.store, intake: Intake(access, policy: policy),
+            schedules: Array(policy.bundle.schedules.values), clock: clock, logger: logger)
         let watch = SecurityWatch(
-            scan: SecurityScan(configuration: configuration.agents, group: group), census: census, store: store,
+            scan: SecurityScan(configuration: configuration.agents, group: group), census: census, store: access.store,
             registry: registry,
             response: configuration.response, node: configuration.node.name, metrics: metrics, logger: logger,
             clock: clock)
         self.supervisors = NodeTree(
-            lanes: self.lanes, consumers: self.consumers, gauges: QueueGauges(queue: store, factory: metrics),
+            lanes: self.lanes, consumers: self.consumers, gauges: QueueGauges(queue: access.store, factory: metrics),
             scheduler: scheduler, watch: watch, agents: agents, workspaces: workspaces, environment: environment,
             adjust: adjust)
     }
@@ -178,12 +172,23 @@ package actor Node {
             await self.waitUntilIdle(atMost: self.configuration.agents.stopTimeout + .seconds(5))
         }
         let left = await self.registry.count
-        for lane in self.lanes {
-            do { try await lane.lease.leave() } catch {
-                self.logger.warning("the node could not say good-bye; its lease runs out", error: error)
+        await self.leave()
+        self.logger.notice("drained", metadata: ["jobs.left": "\(left)"])
+    }
+
+    /// Gives the node's name up in all lanes at once: a lane whose Redis is away costs one call's deadline, not one for
+    /// each lane.
+    private func leave() async {
+        await withTaskGroup(of: Void.self) { group in
+            for lane in self.lanes {
+                group.addTask {
+                    do { try await lane.lease.leave() } catch {
+                        self.logger.warning(
+                            "the node could not give its name up; its lease expires instead", error: error)
+                    }
+                }
             }
         }
-        self.logger.notice("drained", metadata: ["jobs.left": "\(left)"])
     }
 
     /// Ends the running jobs now; they are handed back. Without Redis there is nothing to wait for then.

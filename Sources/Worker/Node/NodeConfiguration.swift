@@ -1,6 +1,5 @@
 package import Agents
 package import Domain
-package import Jobs
 package import Redis
 
 /// What one node needs to know to run.
@@ -9,9 +8,6 @@ package struct NodeConfiguration: Sendable {
     /// Tells two machines with one node name apart.
     package var owner: String
     package var redis: RedisConfiguration
-    package var limits: QueueLimits
-    /// Lanes that the queue is divided into; all nodes and submitters must agree on it.
-    package var lanes: Int
     /// Jobs held at once, running or about to.
     package var slots: Int
     /// Jobs of one workspace that run at once.
@@ -27,16 +23,13 @@ package struct NodeConfiguration: Sendable {
     package var response: SecurityWatch.Response
 
     package init(
-        node: NodeID, owner: String, redis: RedisConfiguration, limits: QueueLimits, lanes: Int = 1,
-        slots: Int, workspaceConcurrency: Int, grace: Duration, agents: AgentConfiguration, stormLimit: Int = 60,
+        node: NodeID, owner: String, redis: RedisConfiguration, slots: Int, workspaceConcurrency: Int, grace: Duration, agents: AgentConfiguration, stormLimit: Int = 60,
         response: SecurityWatch.Response = .report
     ) {
         self.response = response
         self.node = node
         self.owner = owner
         self.redis = redis
-        self.limits = limits
-        self.lanes = max(1, lanes)
         self.slots = slots
         self.workspaceConcurrency = workspaceConcurrency
         self.grace = grace

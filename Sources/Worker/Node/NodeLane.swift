@@ -11,34 +11,25 @@ struct NodeLane {
     let suffix: String
     let commands: RedisClient
     let blocking: RedisClient
-    let queue: RedisStreamJobQueue
     let lease: NodeLease
     let writer: CompletionWriter
     let keeper: LeaseKeeper
     let serverCheck: ServerCheck
 
     init(
-        number: Int, of configuration: NodeConfiguration, identity: NodeIdentity, registry: RunRegistry,
-        jobMetrics: JobMetrics, group: MultiThreadedEventLoopGroup, metrics: any MetricsFactory, logger: Logger,
-        clock: any Clock<Duration>, elapsed: @escaping @Sendable () -> Duration, queueClock: QueueClock
+        _ lane: QueueLane, of access: QueueAccess, identity: NodeIdentity, registry: RunRegistry,
+        jobMetrics: JobMetrics, logger: Logger, clock: any Clock<Duration>,
+        elapsed: @escaping @Sendable () -> Duration
     ) {
-        let lane = Lane(number: number)
-        let suffix = configuration.lanes > 1 ? "-\(number)" : ""
-        func client(_ role: String) -> RedisClient {
-            var redis = configuration.redis.serving(hashTag: lane.hashTag)
-            redis.clientName = role + suffix
-            return RedisClient(configuration: redis, group: group, logger: logger, metrics: metrics, clock: clock)
-        }
-        self.suffix = suffix
-        self.commands = client("commands")
-        self.blocking = client("blocking")
-        self.queue = RedisStreamJobQueue(
-            client: self.commands, blocking: self.blocking, limits: configuration.limits, lane: lane)
-        self.lease = NodeLease(queue: self.queue, identity: identity, lane: lane, laneCount: configuration.lanes)
+        self.suffix = access.lanes.count > 1 ? "-\(lane.lane.number)" : ""
+        self.commands = lane.commands
+        self.blocking = lane.blocking
+        self.lease = NodeLease(
+            queue: lane.queue, identity: identity, lane: lane.lane, laneCount: access.lanes.count)
         self.writer = CompletionWriter(lease: self.lease, registry: registry, logger: logger, clock: clock)
         self.keeper = LeaseKeeper(
             lease: self.lease, registry: registry, metrics: jobMetrics, logger: logger, clock: clock, elapsed: elapsed,
-            queueClock: queueClock)
+            queueClock: access.clock)
         self.serverCheck = ServerCheck(client: self.commands, logger: logger)
     }
 }

@@ -1,4 +1,5 @@
 internal import Agents
+internal import Domain
 internal import Jobs
 internal import Redis
 internal import Supervision

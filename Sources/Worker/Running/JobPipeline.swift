@@ -1,4 +1,4 @@
-package import Audit
+internal import Audit
 package import Domain
 package import Jobs
 package import Logging
@@ -10,14 +10,13 @@ package struct JobPipeline: Sendable {
     package let node: NodeID
     package let policy: PolicyEngine
     package let handlers: ActionHandlers
-    package let keys: WorkspaceKeyring
-    package let digester: ParamsDigester
+    private let keys: WorkspaceKeyring
+    private let digester: ParamsDigester
     package let writers: CompletionWriters
     package let registry: RunRegistry
     package let retries: RetryPolicy
     package let clock: any Clock<Duration>
-    /// Milliseconds since the epoch by Redis' clock.
-    package let now: @Sendable () -> UInt64
+    private let queueClock: QueueClock
     package let metrics: JobMetrics
     package let logger: Logger
     private let complaint = LogThrottle()
@@ -27,8 +26,8 @@ package struct JobPipeline: Sendable {
 
     package init(
         node: NodeID, policy: PolicyEngine, handlers: ActionHandlers, keys: WorkspaceKeyring, digester: ParamsDigester,
-        writers: CompletionWriters, registry: RunRegistry, retries: RetryPolicy, clock: any Clock<Duration>,
-        now: @escaping @Sendable () -> UInt64, metrics: JobMetrics, logger: Logger
+        queueClock: QueueClock, writers: CompletionWriters, registry: RunRegistry, retries: RetryPolicy,
+        clock: any Clock<Duration>, metrics: JobMetrics, logger: Logger
     ) {
         self.node = node
         self.policy = policy
@@ -39,7 +38,7 @@ package struct JobPipeline: Sendable {
         self.registry = registry
         self.retries = retries
         self.clock = clock
-        self.now = now
+        self.queueClock = queueClock
         self.metrics = metrics
         self.logger = logger
     }
@@ -47,7 +46,7 @@ package struct JobPipeline: Sendable {
     /// Takes a delivery to its completion, which is in the writer's charge when this returns; the delivery's slot is
     /// free again once it is written.
     package func process(_ delivery: Delivery) async {
-        var report = RunReport(delivery: delivery, startedAt: self.now())
+        var report = RunReport(delivery: delivery, startedAt: self.queueClock.now())
         do {
             // Entry → job: authentic, of this workspace, decodable; else a dead letter.
             let job = try await JobEnvelope.open(delivery, keys: self.keys)
@@ -70,7 +69,7 @@ package struct JobPipeline: Sendable {
         } catch {
             // The key cannot be had now: tried again, uncounted. Said once a minute, since every entry would say it.
             report.postponement = Self.postponement
-            if self.complaint.isDue(at: self.now()) {
+            if self.complaint.isDue(at: self.queueClock.now()) {
                 self.logger.error(
                     "jobs cannot be opened now and are tried again", error: error,
                     metadata: ["job.id": "\(report.idText)"])
@@ -87,19 +86,24 @@ package struct JobPipeline: Sendable {
         guard isResumed || delivery.crashes < self.retries.crashLimit else {
             return .refused(reason: "its node died under it \(delivery.crashes) times; it is kept for a person")
         }
-        guard action.effect != .external || delivery.crashes == 0 || isResumed else {
+        let mayRepeat = action.mayRepeat(job)
+        guard mayRepeat || delivery.crashes == 0 || isResumed else {
             return .unknown(
-                reason: "its node died under it: it may have taken effect, and somebody has to look whether it did")
+                reason:
+                    "its node died while it ran (\(delivery.crashes) times): it may have taken effect; check, then decide with: orchestra jobs resolve"
+            )
         }
         if case .none = action.handler {
             return await self.handlers.run(job, action: action, params: params, isRecovered: false)
         }
         let run = JobRun(entry: delivery.entry, clock: self.clock)
         if let reason = await self.registry.register(run) { return .cancelled(reason) }
-        let outcome = await run.run(timeout: min(action.timeout, job.timeLeft(at: self.now()))) {
+        let outcome = await run.run(timeout: min(action.timeout, job.timeLeft(at: self.queueClock.now()))) {
             await self.handlers.run(job, action: action, params: params, isRecovered: delivery.isRecovered)
         }
-        return action.effect == .external ? outcome.ofExternalEffect : outcome
+        if action.effect == .external { return outcome.ofExternalEffect }
+        if case .cancelled(.drain) = outcome, !mayRepeat, await run.hasStarted { return outcome.ofExternalEffect }
+        return outcome
     }
 
     /// Writes outcome, audit event and acknowledgement in one step, if the lease is still ours.
@@ -108,10 +112,10 @@ package struct JobPipeline: Sendable {
         guard report.outcome != .cancelled(.leaseLost), let completion = await self.sealedCompletion(report, end) else {
             return await self.registry.release([report.delivery.entry])
         }
-        let (metrics, logger, now) = (self.metrics, self.logger, self.now)
+        let (metrics, logger, queueClock) = (self.metrics, self.logger, self.queueClock)
         // The writer frees the slot.
         self.writers.write(completion) { isWritten in
-            guard !isWritten else { return metrics.ended(report, end: end, at: now()) }
+            guard !isWritten else { return metrics.ended(report, end: end, at: queueClock.now()) }
             logger.warning(
                 "an outcome was not written: the job is another node's now",
                 metadata: ["job.id": "\(report.idText)", "outcome": "\(report.outcome.name)"])
@@ -147,7 +151,7 @@ package struct JobPipeline: Sendable {
         let failures = delivery.failures + (report.isFailure ? 1 : 0)
         return Completion(
             delivery: delivery, end: end, action: report.job?.action.name ?? "", tags: report.job?.tags ?? [],
-            runTime: report.runTime(until: self.now()), failures: failures, crashes: delivery.crashes,
+            runTime: report.runTime(until: self.queueClock.now()), failures: failures, crashes: delivery.crashes,
             reason: report.reason, sealedResult: sealed, auditEvent: try self.auditEvent(report, end))
     }
 
@@ -159,7 +163,7 @@ package struct JobPipeline: Sendable {
         }
         if case .released = end { return [] }
         if report.postponement != nil { return [] }
-        let now = self.now()
+        let now = self.queueClock.now()
         return AuditEvent(
             kind: kind, workspace: report.delivery.workspace, actor: report.job?.actor ?? "",
             action: report.job?.action.name ?? "", jobID: report.delivery.jobID, status: end.state.rawValue,
@@ -184,14 +188,16 @@ extension Outcome {
     fileprivate var ofExternalEffect: Outcome {
         switch self {
         case .cancelled(.timeout):
-            .unknown(reason: "its time was up: it may have taken effect, and somebody has to look whether it did")
+            .unknown(
+                reason: "its time was up: it may have taken effect; check, then decide with: orchestra jobs resolve")
         case .cancelled(.drain):
             .unknown(
                 reason:
-                    "its node was stopped under it: it may have taken effect, and somebody has to look whether it did")
+                    "its node was stopped while it ran: it may have taken effect; check, then decide with: orchestra jobs resolve"
+            )
         case .failed(let failure) where failure.isCutOff:
             .unknown(
-                reason: "\(failure.reason): it may have taken effect, and somebody has to look whether it did")
+                reason: "\(failure.reason): it may have taken effect; check, then decide with: orchestra jobs resolve")
         case .completed, .failed, .refused, .unknown, .cancelled: self
         }
     }

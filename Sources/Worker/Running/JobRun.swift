@@ -5,6 +5,8 @@ package actor JobRun {
     package nonisolated let entry: EntryReference
     private var machine = JobRunMachine()
     private var handler: Task<Outcome, Never>?
+    /// The handler was called: the job may have taken effect.
+    package private(set) var hasStarted = false
     private let clock: any Clock<Duration>
 
     package init(entry: EntryReference, clock: any Clock<Duration>) {
@@ -15,6 +17,7 @@ package actor JobRun {
     /// Runs `body` with a time limit; the outcome is the body's, or the cancellation that came first.
     package func run(timeout: Duration, _ body: @escaping @Sendable () async -> Outcome) async -> Outcome {
         guard self.machine.started() else { return self.machine.ended(.cancelled(.drain)) }
+        self.hasStarted = true
         // Not structured, so that this one run can be cancelled; awaited below on every path.
         let handler = Task { await body() }
         self.handler = handler

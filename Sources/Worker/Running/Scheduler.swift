@@ -1,18 +1,15 @@
-package import Audit
 internal import Cryptography
-internal import Domain
+package import Domain
+package import Intake
 package import Jobs
 package import Logging
-package import Policy
 
 /// Asks for what is due by the policy's schedules. Every node has one, and none leads: a tick is one job, whoever asks
 /// first, because the queue remembers each schedule's last tick in the step that stores the job.
 package actor Scheduler {
     private let schedules: [ScheduleDefinition]
     private let queue: any JobStore
-    private let keys: WorkspaceKeyring
-    private let digester: ParamsDigester
-    private let policy: PolicyEngine
+    private let intake: Intake
     private let clock: any Clock<Duration>
     private let logger: Logger
     /// The last tick that is known to be done, by schedule.
@@ -23,14 +20,12 @@ package actor Scheduler {
     private static let longestPause: UInt64 = 5000
 
     package init(
-        queue: any JobStore, keys: WorkspaceKeyring, digester: ParamsDigester, policy: PolicyEngine,
-        clock: any Clock<Duration>, logger: Logger
+        queue: any JobStore, intake: Intake, schedules: [ScheduleDefinition], clock: any Clock<Duration>,
+        logger: Logger
     ) {
-        self.schedules = policy.bundle.schedules.values.sorted { $0.name.name < $1.name.name }
+        self.schedules = schedules.sorted { $0.name.name < $1.name.name }
         self.queue = queue
-        self.keys = keys
-        self.digester = digester
-        self.policy = policy
+        self.intake = intake
         self.clock = clock
         self.logger = logger
     }
@@ -78,13 +73,12 @@ package actor Scheduler {
         let tick = ScheduleTick(schedule: schedule.name, workspace: schedule.workspace, time: time)
         let digest = try Digests.sha256(Array("\(tick.name)/\(time)".utf8)).prefix(16)
         guard let id = UUIDBytes(bytes: digest) else { return true }
-        let answers = try await JobRequest.submit(
-            [
-                JobRequest(
-                    workspace: schedule.workspace, action: schedule.action, requestID: RequestID(uuid: id),
-                    params: schedule.params.bytes, actor: "schedule:\(schedule.name)", priority: schedule.priority,
-                    tick: tick)
-            ], to: self.queue, keys: self.keys, digester: self.digester, policy: self.policy)
+        let answers = try await self.intake.submit([
+            JobRequest(
+                workspace: schedule.workspace, action: schedule.action, requestID: RequestID(uuid: id),
+                params: schedule.source, actor: "schedule:\(schedule.name)", priority: schedule.priority,
+                tick: tick)
+        ])
         switch answers.first {
         case .accepted(let job, isDuplicate: false, state: _)?:
             self.logger.info(

@@ -2,11 +2,12 @@ import Agents
 import ArgumentParser
 import Audit
 import Domain
+import Intake
 import Foundation
 import Jobs
 import NIOPosix
 import ShimProtocol
-import Worker
+
 
 extension AgentsCommand {
     struct Start: AsyncParsableCommand {
@@ -31,20 +32,19 @@ extension AgentsCommand {
             try await reporting {
                 let context = try self.scope.context()
                 let params: JSONValue = ["agent": .string(self.agent), "prompt": .string(self.prompt)]
-                let request = JobRequest(
-                    workspace: try context.workspace(), action: try ActionName("agent.run"),
-                    requestID: try RequestID(self.requestID ?? UUID().uuidString), params: params.bytes,
-                    actor: "cli:\(NSUserName())")
+                let draft = RequestDraft(
+                    action: "agent.run", params: params.bytes, requestID: self.requestID ?? UUID().uuidString)
+                let workspace = try context.workspace()
                 let (json, follows) = (self.output.json, self.follow)
                 try await QueueSession.with(context) { session in
-                    let answers = try await session.submit([request], policy: try context.policy())
-                    guard let answer = answers.first else { throw CommandError(.gaveUp, "the queue did not answer") }
-                    let (id, isDuplicate, _) = try answer.accepted()
+                    let (id, isDuplicate, _) = try await session.submit(
+                        draft, actor: Host.actor, context
+                    ).accepted()
                     let line: JSONValue = ["agent_id": .string(id.description), "duplicate": .bool(isDuplicate)]
                     show(json ? line.text : isDuplicate ? "agent \(id) (this request id came before)" : "agent \(id)")
                     guard follows else { return }
                     let job = try await JobWatcher(
-                        session: session, workspace: request.workspace, agents: context.stateDirectory + "/agents",
+                        session: session, workspace: workspace, agents: context.stateDirectory + "/agents",
                         json: json
                     ).watch(id)
                     guard job.state == .completed else { throw ExitCode(CommandError.Status.jobFailed.rawValue) }
@@ -278,9 +278,9 @@ extension QueueSession {
         guard try await self.queue.job(id, in: workspace) != nil else {
             throw CommandError(.data, "there is no job \(id) in workspace '\(workspace)'")
         }
-        let digest = content.isEmpty ? [] : try ParamsDigester(key: try await self.keys.digestKey()).digest(content)
+        let digest = content.isEmpty ? [] : try self.access.digester.digest(content)
         let event = AuditEvent(
-            kind: kind, workspace: workspace, actor: "cli:\(NSUserName())", action: key?.description ?? "", jobID: id,
+            kind: kind, workspace: workspace, actor: Host.actor, action: key?.description ?? "", jobID: id,
             status: "asked", rule: "operator", duration: .zero, errorReason: "", paramsDigest: digest, node: "",
             time: try await self.queue.time())
         try await self.queue.appendAudit(event.encoded, of: workspace)

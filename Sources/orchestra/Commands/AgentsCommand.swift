@@ -125,7 +125,7 @@ struct AgentsCommand: AsyncParsableCommand {
 
 func findAgent(_ text: String, in context: Context, launch: Int?) throws -> (AgentDirectory, Int) {
     let id = try JobID(text)
-    let agent = AgentDirectory(root: context.stateDirectory + "/agents", id: id)
+    let agent = AgentDirectory(root: try context.agentsRoot(), id: id)
     guard let last = agent.generations.last else {
         throw CommandError(
             .data, "there is no agent \(id) on this machine (looked in \(context.stateDirectory)/agents)")

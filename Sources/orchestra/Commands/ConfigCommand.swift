@@ -2,23 +2,28 @@ import ArgumentParser
 import Domain
 import Redis
 
+/// `orchestra config`.
 struct ConfigCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config", abstract: "Prints the effective configuration and where each value comes from.",
         discussion: """
-            Secrets are masked. The order is flag, environment, file, default.
+            Secrets are masked. The order is flag, environment, file, default; an empty value counts. --reference
+            prints the configuration page instead.
 
             EXAMPLES
               orchestra config
+              orchestra config --reference
               orchestra config --set worker.slots=4 --json
             """)
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var output: OutputOptions
+    @Flag(help: "Prints every key with its meaning, as Markdown.") var reference = false
 
     func run() async throws {
         try await reporting {
-            let settings = try self.common.context().settings
+            guard !self.reference else { return show(SettingReference().markdown) }
+            let settings = try self.common.nodeContext().settings
             for key in SettingKey.all {
                 let value = settings.text(key.name)
                 var shown = key.isSecret && value != nil ? "<secret>" : value

@@ -10,11 +10,14 @@ struct JobWatcher: Sendable {
     /// The agents' directory when their terminals are to be shown.
     let agents: String?
     let json: Bool
+    /// Prints a line; by default on standard output, and a failure ends the process.
+    var print: @Sendable (String) -> Void = { show($0) }
 
-    /// Returns the final record.
+    /// Returns the final record; throws status 65 when the job has no record any more.
     func watch(_ id: JobID) async throws -> JobRecord {
-        var printer = StatePrinter(json: self.json)
-        var terminal = TerminalFollower(directory: self.agents.map { AgentDirectory(root: $0, id: id) })
+        var printer = StatePrinter(json: self.json, print: self.print)
+        var terminal = TerminalFollower(
+            directory: self.agents.map { AgentDirectory(root: $0, id: id) }, print: self.print)
         while true {
             // With a terminal to show the wait is short; else a blocking read does the waiting.
             let state: JobState?
@@ -35,63 +38,11 @@ struct JobWatcher: Sendable {
                 terminal.finish()
                 let result = try await JobText.result(of: job, in: self.workspace, keys: self.session.keys)
                 let shown: Set<String> = terminal.hasShown ? ["terminal"] : []
-                show(
+                self.print(
                     self.json ? JobText.json(job, result: result).text : JobText.page(job, result: result, shown: shown)
                 )
                 return job
             }
         }
-    }
-}
-
-private struct StatePrinter {
-    let json: Bool
-    private var last: JobState?
-    private let start = ContinuousClock.now
-
-    init(json: Bool) { self.json = json }
-
-    mutating func show(_ job: JobRecord) {
-        guard job.state != self.last else { return }
-        self.last = job.state
-        guard !self.json else { return }
-        let seconds = (ContinuousClock.now - self.start) / .seconds(1)
-        let place = job.state == .running ? " on \(Printable.text(job.node))" : ""
-        orchestra.show(String(format: "%6.2fs  %@%@", seconds, job.state.rawValue, place))
-    }
-}
-
-/// Copies the new bytes of an agent's log to the screen, made harmless.
-private struct TerminalFollower {
-    private let directory: AgentDirectory?
-    private var generation = 0
-    private var offset: UInt64 = 0
-    private var pending = ""
-
-    var hasShown: Bool { self.offset > 0 }
-
-    init(directory: AgentDirectory?) { self.directory = directory }
-
-    mutating func pump() {
-        guard let directory = self.directory, let latest = directory.generations.last else { return }
-        if latest != self.generation {
-            self.generation = latest
-            self.offset = 0
-        }
-        while true {
-            let part = directory.log(latest, from: self.offset, limit: 1024 * 1024)
-            if part.bytes.isEmpty { break }
-            self.offset = part.place + UInt64(part.bytes.count)
-            self.pending += String(decoding: part.bytes, as: UTF8.self)
-        }
-        while let end = self.pending.firstIndex(where: \.isNewline) {
-            show("         │ \(TerminalText.plain(String(self.pending[..<end])))")
-            self.pending = String(self.pending[self.pending.index(after: end)...])
-        }
-    }
-
-    mutating func finish() {
-        if !self.pending.isEmpty { show("         │ \(TerminalText.plain(self.pending))") }
-        self.pending = ""
     }
 }

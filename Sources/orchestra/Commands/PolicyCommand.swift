@@ -22,7 +22,7 @@ struct PolicyCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await reporting {
-                let context = try self.common.context()
+                let context = try self.common.nodeContext()
                 let policy = try context.policy()
                 if !self.output.json { show("policies: \(try context.policiesDirectory())") }
                 let actions = policy.bundle.actions.values.map(\.definition)
@@ -57,7 +57,7 @@ struct PolicyCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await reporting {
-                let context = try self.common.context()
+                let context = try self.common.nodeContext()
                 let bundle = try context.policy().bundle
                 show(
                     "\(try context.policiesDirectory()): \(bundle.actions.count) actions, \(bundle.agents.count) agents, \(bundle.profiles.count) sandbox profiles, \(bundle.roles.count) roles, \(bundle.operations.count) of \(Operation.allCases.count) operations, \(bundle.schedules.count) schedules, \(bundle.tests.count) tests, \(bundle.screenTests.count) recorded screens"
@@ -87,7 +87,7 @@ struct PolicyCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await reporting {
-                let policy = try self.common.context().policy()
+                let policy = try self.common.nodeContext().policy()
                 guard let operation = Operation(rawValue: self.operation) else {
                     let known = Operation.allCases.map(\.rawValue).joined(separator: ", ")
                     throw CommandError(
@@ -103,7 +103,8 @@ struct PolicyCommand: AsyncParsableCommand {
                 let workspace = try WorkspaceID("own")
                 let principal = Principal(
                     actor: "explain", subject: "explain", workspace: workspace,
-                    roles: try APIKeyAdmin.roles(self.role, in: policy), scopes: Set(scopes), credential: .key("explain"),
+                    roles: try APIKeyAdmin.roles(self.role, in: policy), scopes: Set(scopes),
+                    credential: .key("explain"),
                     expiresAt: nil)
                 let decision = policy.decide(
                     principal, operation, in: workspace, action: try self.action.map { try ActionName($0) },
@@ -127,7 +128,7 @@ struct PolicyCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await reporting {
-                let policy = try self.common.context().policy()
+                let policy = try self.common.nodeContext().policy()
                 let bundle = policy.bundle
                 let failures =
                     bundle.tests.compactMap { $0.failure(with: policy) }

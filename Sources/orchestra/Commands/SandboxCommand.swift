@@ -38,7 +38,7 @@ struct SandboxCommand: AsyncParsableCommand {
                 guard let program = self.command.first, program.hasPrefix("/") else {
                     throw CommandError(.usage, "expected -- and the absolute path of a program inside the sandbox")
                 }
-                let context = try self.common.context()
+                let context = try self.common.nodeContext()
                 guard let profile = try context.policy().bundle.profiles[try DefinitionName(self.profile)] else {
                     throw CommandError(.usage, "there is no sandbox profile '\(Printable.text(self.profile))'")
                 }

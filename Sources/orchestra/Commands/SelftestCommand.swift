@@ -29,7 +29,7 @@ struct SelftestCommand: AsyncParsableCommand {
         func run() async throws {
             try await reporting {
                 try Host.refuseRoot()
-                let context = try self.common.context()
+                let context = try self.common.nodeContext()
                 var configuration: AgentConfiguration
                 if let number = self.tier {
                     guard let tier = SandboxTier(rawValue: number), tier > .none else {

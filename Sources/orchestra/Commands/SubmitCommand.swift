@@ -1,12 +1,9 @@
 import Agents
 import ArgumentParser
-import Audit
-import Cryptography
 import Domain
 import Foundation
+import Intake
 import Jobs
-import Policy
-import Worker
 
 struct SubmitCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -43,6 +40,11 @@ struct SubmitCommand: AsyncParsableCommand {
     var deadline: String?
     @Option(help: "While a job with this key has not ended, no other with it is taken.") var unique: String?
     @Option(help: "A name to find the job by; may be given up to eight times.") var tag: [String] = []
+    @Flag(
+        help:
+            "States that its effect may happen again: after its node's death it runs anew instead of waiting for a decision."
+    )
+    var repeatable = false
     @Flag(help: "Prints JSON, one object a line.") var jsonOutput = false
     @Flag(help: "Waits for the end and prints the result; status 1 when the job was not completed.") var wait = false
     @Flag(help: "As --wait, and shows an agent's terminal while it runs on this machine.") var follow = false
@@ -51,11 +53,11 @@ struct SubmitCommand: AsyncParsableCommand {
         try await reporting {
             let context = try self.common.context(extra: self.workspace.map { ["workspace": $0] } ?? [:])
             if let file = self.batch { return try await self.submitBatch(file, context) }
-            let request = try self.request(in: try context.workspace())
+            let draft = try self.draft()
+            let workspace = try context.workspace()
             let (json, waits, follows) = (self.jsonOutput, self.wait || self.follow, self.follow)
             try await QueueSession.with(context) { session in
-                let answers = try await session.submit([request], policy: try context.policy())
-                guard let answer = answers.first else { throw CommandError(.gaveUp, "the queue did not answer") }
+                let answer = try await session.submit(draft, actor: Host.actor, context)
                 let (id, isDuplicate, state) = try answer.accepted()
                 if json {
                     var members = [
@@ -69,7 +71,7 @@ struct SubmitCommand: AsyncParsableCommand {
                 }
                 guard waits else { return }
                 let watcher = JobWatcher(
-                    session: session, workspace: request.workspace,
+                    session: session, workspace: workspace,
                     agents: follows ? context.stateDirectory + "/agents" : nil,
                     json: json)
                 let job = try await watcher.watch(id)
@@ -78,38 +80,30 @@ struct SubmitCommand: AsyncParsableCommand {
         }
     }
 
-    private func request(in workspace: WorkspaceID) throws -> JobRequest {
+    private func draft() throws -> RequestDraft {
         guard let action = self.action else {
             throw CommandError(.usage, "no action is named; expected its exact name, or --batch with a file")
         }
-        return JobRequest(
-            workspace: workspace, action: try ActionName(action),
-            requestID: try RequestID(self.requestID ?? UUID().uuidString), params: try self.params(),
-            actor: "cli:\(NSUserName())", priority: try RequestText.priority(self.priority),
-            start: try RequestText.start(delay: self.delay, runAt: self.runAt),
-            deadline: try self.deadline.map { try RequestText.time($0, "--deadline") },
-            uniqueKey: try self.unique.map(RequestText.uniqueKey), tags: try RequestText.tags(self.tag))
+        return RequestDraft(
+            action: action, params: try self.params(), requestID: self.requestID ?? UUID().uuidString,
+            priority: self.priority, delay: self.delay, runAt: self.runAt, deadline: self.deadline,
+            uniqueKey: self.unique, tags: self.tag, isRepeatable: self.repeatable ? true : nil)
     }
 
-    /// A line for each request; status 1 when one was not taken. A file with a line that cannot be read is refused as
-    /// a whole.
+    /// A line for each request; status 1 when one was not taken. A file with a line that cannot be used is refused as a
+    /// whole, before anything is stored.
     private func submitBatch(_ file: String, _ context: Context) async throws {
         guard self.action == nil, self.param.isEmpty, self.json == nil, self.requestID == nil, self.delay == nil,
-            self.runAt == nil, self.deadline == nil, self.unique == nil, self.tag.isEmpty, !self.wait, !self.follow
+            self.runAt == nil, self.deadline == nil, self.unique == nil, self.tag.isEmpty, !self.wait, !self.follow,
+            !self.repeatable
         else { throw CommandError(.usage, "--batch takes everything from its file; expected no other request options") }
-        let data = file == "-" ? try FileHandle.standardInput.readToEnd() : FileManager.default.contents(atPath: file)
-        guard let data else { throw CommandError(.usage, "the file \(file) cannot be read") }
-        let requests = try BatchFile.requests(
-            Array(data), workspace: try context.workspace(), actor: "cli:\(NSUserName())")
+        let drafts = try BatchFile.drafts(try InputFile.read(file, limit: BatchFile.sizeLimit))
         try await QueueSession.with(context) { session in
-            let policy = try context.policy()
+            try BatchFile.check(drafts, in: try context.workspace(), now: try await session.queue.time())
             var allTaken = true
-            for start in stride(from: 0, to: requests.count, by: BatchFile.chunk) {
-                let chunk = Array(requests[start..<min(start + BatchFile.chunk, requests.count)])
-                for (request, answer) in zip(chunk, try await session.submit(chunk, policy: policy)) {
-                    show(answer.line(of: request).text)
-                    allTaken = allTaken && answer.isAccepted
-                }
+            for (request, answer) in try await session.submit(drafts, actor: Host.actor, context) {
+                show(answer.line(of: request).text)
+                allTaken = allTaken && answer.isAccepted
             }
             guard allTaken else { throw ExitCode(CommandError.Status.jobFailed.rawValue) }
         }
@@ -119,12 +113,9 @@ struct SubmitCommand: AsyncParsableCommand {
     private func params() throws -> [UInt8] {
         if let file = self.json {
             guard self.param.isEmpty else { throw CommandError(.usage, "--json and --param exclude each other") }
-            let data =
-                file == "-" ? try FileHandle.standardInput.readToEnd() : FileManager.default.contents(atPath: file)
-            guard let data else { throw CommandError(.usage, "the file \(file) cannot be read") }
-            return Array(data)
+            return InputFile.trimmed(try InputFile.read(file, limit: Job.paramsLimit * 2))
         }
-        var members: [JSONMember] = []
+        var members: [(name: String, json: [UInt8])] = []
         for text in self.param {
             guard let equals = text.firstIndex(of: "=") else {
                 throw CommandError(.usage, "--param \(Printable.text(text)): expected name=value or name:=JSON")
@@ -136,18 +127,11 @@ struct SubmitCommand: AsyncParsableCommand {
             guard !name.isEmpty, !members.contains(where: { $0.name == name }) else {
                 throw CommandError(.usage, "--param \(Printable.text(text)): expected each name once")
             }
-            members.append(JSONMember(String(name), isJSON ? try JSONParser.parse(Array(value.utf8)) : .string(value)))
+            // A number keeps the digits that it was written with.
+            if isJSON { _ = try JSONParser.parse(Array(value.utf8)) }
+            members.append((String(name), isJSON ? Array(value.utf8) : JSONValue.string(value).bytes))
         }
-        return JSONValue.object(members).bytes
-    }
-}
-
-extension QueueSession {
-    /// Decides and stores requests; throws when another master key first used this Redis.
-    func submit(_ requests: [JobRequest], policy: PolicyEngine) async throws -> [JobRequest.Answer] {
-        try await self.keys.verifyMaster()
-        return try await JobRequest.submit(
-            requests, to: self.queue, keys: self.keys, digester: ParamsDigester(key: try await self.keys.digestKey()),
-            policy: policy)
+        let texts = members.map { JSONValue.string($0.name).bytes + [UInt8(ascii: ":")] + $0.json }
+        return Array("{".utf8) + texts.joined(separator: [UInt8(ascii: ",")]) + Array("}".utf8)
     }
 }

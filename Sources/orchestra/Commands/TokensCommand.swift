@@ -42,7 +42,7 @@ struct TokensCommand: AsyncParsableCommand {
                         target: target, issuedBefore: now / 1000 + TokenRules.standardLeeway + 1,
                         until: now / 1000 + 2 * 86_400)
                     let event = AuditEvent(
-                        kind: .tokensRevoked, workspace: workspace, actor: "cli:\(NSUserName())",
+                        kind: .tokensRevoked, workspace: workspace, actor: Host.actor,
                         action: denial.text, jobID: nil, status: "revoked", rule: "operator", duration: .zero,
                         errorReason: "", paramsDigest: [], node: "", time: now)
                     try await session.queue.appendAudit(event.encoded, of: workspace)

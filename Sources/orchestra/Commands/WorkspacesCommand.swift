@@ -175,7 +175,7 @@ extension WorkspacesCommand {
 extension QueueSession {
     fileprivate func event(_ kind: AuditEvent.Kind, of workspace: WorkspaceID, reason: String) async throws -> [UInt8] {
         AuditEvent(
-            kind: kind, workspace: workspace, actor: "cli:\(NSUserName())", action: "", jobID: nil, status: "done",
+            kind: kind, workspace: workspace, actor: Host.actor, action: "", jobID: nil, status: "done",
             rule: "operator", duration: .zero, errorReason: reason, paramsDigest: [], node: "",
             time: try await self.queue.time()
         ).encoded
@@ -187,7 +187,7 @@ private func set(
 ) async throws {
     try await scope.withSession { session, _ in
         let event = AuditEvent(
-            kind: .limitsSet, workspace: workspace, actor: "cli:\(NSUserName())", action: "", jobID: nil, status: done,
+            kind: .limitsSet, workspace: workspace, actor: Host.actor, action: "", jobID: nil, status: done,
             rule: "operator", duration: .zero, errorReason: "", paramsDigest: [], node: "",
             time: try await session.queue.time()
         ).encoded

@@ -14,7 +14,7 @@ import Synchronization
 import TransportSecurity
 import Worker
 
-/// The API of a node as supervised children: connections of its own, who knows the credentials, and the server.
+/// The API of a node as supervised children: its own connections, the authenticator, and the server.
 struct APIRunner: Sendable {
     private let server: APIServer
     private let authenticator: Authenticator
@@ -25,6 +25,7 @@ struct APIRunner: Sendable {
     /// The port once it is bound.
     let port = BoundPort()
 
+    /// The port of the API.
     final class BoundPort: Sendable {
         private let number = Atomic<Int>(-1)
         /// 0 before it is bound, and for a Unix socket.
@@ -37,24 +38,17 @@ struct APIRunner: Sendable {
         first: .seconds(1), longest: .seconds(10), resetAfter: .seconds(60))
     private static let certificateInterval = Duration.seconds(10)
 
-    /// Nil when the API is off. Throws a `CommandError` when it cannot be served as it is configured.
+    /// `node` is the way to the queue of the node next to which it runs. Nil when the API is off. Throws a `CommandError` when it cannot be served as it is configured.
     init?(
-        _ context: Context, policy: PolicyEngine, master: SealingKey, metrics: any MetricsFactory, logger: Logger
+        _ context: Context, policy: PolicyEngine, master: SealingKey, beside node: QueueAccess,
+        metrics: any MetricsFactory, logger: Logger
     ) async throws {
         guard let configuration = try context.api() else { return nil }
         let group = MultiThreadedEventLoopGroup.singleton
-        let redis = try context.redis()
-        var pairs: [(commands: RedisClient, blocking: RedisClient)] = []
-        for lane in try context.lanes() {
-            var aimed = redis.serving(hashTag: lane.hashTag)
-            aimed.clientName = lane.number == 0 ? "api" : "api-\(lane.number)"
-            let client = RedisClient(configuration: aimed, group: group, logger: logger, metrics: metrics)
-            // Nothing here waits in Redis.
-            pairs.append((client, client))
-        }
-        self.clients = pairs.map(\.commands)
+        // Connections of its own, so that neither holds the other up; keys and clock are the process'.
+        let access = try QueueAccess(sharing: node, role: .api, metrics: metrics, logger: logger)
+        self.clients = access.lanes.map(\.commands)
         guard let first = self.clients.first else { throw CommandError(.gaveUp, "the queue has no lanes") }
-        let store = try LanedJobStore(clients: pairs, limits: try context.limits())
         let tokens = try context.tokenRules().map { rules in
             var source = PublishedKeys.Configuration(
                 issuer: rules.issuer, keysURL: context.settings.text("auth.keys-url"),
@@ -69,16 +63,15 @@ struct APIRunner: Sendable {
                 proofKey: try master.derived(for: CredentialStore.proofPurpose)),
             tokens: tokens,
             pool: HashingPool(threads: try context.settings.integer("auth.hashing-threads"), limit: 64),
-            now: { Host.wallMilliseconds() }, metrics: metrics, logger: logger)
+            now: { access.clock.now() }, metrics: metrics, logger: logger)
         self.tls = try configuration.tls.map { try TLSServerContext(configuration: $0) }
         self.expiry = Gauge(label: "orchestra_tls_certificate_expiry_timestamp_seconds", factory: metrics)
         self.logger = logger
         let services = APIServices(
-            configuration: configuration, store: store, keys: WorkspaceKeyring(queue: store, master: master),
-            policy: policy, authenticator: self.authenticator,
+            configuration: configuration, access: access, policy: policy, authenticator: self.authenticator,
             limiter: RateLimiter(client: first, prefix: "orc:{l0}:limit:"),
-            agentsRoot: context.stateDirectory + "/agents", node: try context.node().name, group: group,
-            metrics: metrics, logger: logger, now: { Host.wallMilliseconds() },
+            agentsRoot: try context.agentsRoot(), node: try context.node().name, group: group,
+            metrics: metrics, logger: logger,
             freshID: { UUID().uuidString.lowercased() })
         self.server = APIServer(services: services, tls: self.tls, logger: logger)
         do {
@@ -112,7 +105,7 @@ struct APIRunner: Sendable {
         ] + (self.tls.map { [self.certificate($0)] } ?? [])
     }
 
-    /// Takes up a certificate that was replaced, and tells when the one in use ends.
+    /// Loads a certificate that was replaced, and records when the one in use expires.
     private func certificate(_ tls: TLSServerContext) -> ChildSpecification {
         let (expiry, logger) = (self.expiry, self.logger)
         return ChildSpecification(id: "certificate", backoff: Self.backoff, heartbeatLimit: .seconds(60)) { child in
@@ -120,11 +113,12 @@ struct APIRunner: Sendable {
             var lastProblem: String?
             while true {
                 do throws(TLSError) {
-                    if try tls.reloadIfChanged() { logger.notice("the API has a new certificate") }
+                    if try tls.reloadIfChanged() { logger.notice("the certificate of the API is replaced") }
                     lastProblem = nil
                 } catch {
                     if lastProblem != error.message {
-                        logger.error("the API's certificate cannot be replaced; the old one goes on", error: error)
+                        logger.error(
+                            "the new certificate of the API is not usable; the old one stays in use", error: error)
                     }
                     lastProblem = error.message
                 }

@@ -1,4 +1,5 @@
 import CLinux
+internal import Domain
 import Foundation
 import NIOPosix
 import Redis
@@ -10,12 +11,13 @@ import SystemPackage
 struct EmbeddedRedis: Sendable {
     let executable: String
     let directory: String
+    /// The path of its Unix socket, short enough for one.
+    let socket: String
 
-    var socket: String { self.directory + "/redis.sock" }
     var url: String { "unix://\(self.socket)" }
 
-    /// The supervised child; up once it answers. A server that a killed `dev` left behind is asked to save
-    /// and end first, so that two never share the files.
+    /// The supervised child; ready once it answers. A server that a killed `dev` left behind is shut down first (without
+    /// a snapshot: the append-only file has everything), so that two servers never share the files.
     var child: ChildSpecification {
         ChildSpecification(
             id: "redis-server", shutdown: .timeout(.seconds(15)),
@@ -58,20 +60,23 @@ struct EmbeddedRedis: Sendable {
     private func waitUntilReady(_ ready: @Sendable () -> Void) async throws {
         while true {
             try Task.checkCancellation()
-            if let connection = try? await RedisConnection.connect(to: self.configuration, group: .singleton) {
-                await connection.close()
+            do {
+                try await RedisConnection.connect(to: self.configuration, group: .singleton).close()
                 return ready()
+            } catch is RedisError {
+                // It does not answer yet; the supervisor bounds the wait.
             }
             try await ContinuousClock().sleep(for: .milliseconds(20))
         }
     }
 
     private func stopStaleServer() async throws {
-        // Only a socket that nobody holds may be replaced: a server that is slow or still loading holds it.
+        // Only a socket without a listener may be replaced: a server that is slow or still loading listens.
         let descriptor = unsafe orc_connect_unix(self.socket)
         guard descriptor >= 0 else {
             guard descriptor == -ENOENT || descriptor == -ECONNREFUSED else {
-                throw CommandError(.unavailable, "the socket \(self.socket) cannot be looked at: error \(-descriptor)")
+                throw CommandError(
+                    .unavailable, "the socket \(self.socket) cannot be used: \(Host.reason(-descriptor))")
             }
             if descriptor == -ECONNREFUSED { try FileManager.default.removeItem(atPath: self.socket) }
             return
@@ -81,7 +86,7 @@ struct EmbeddedRedis: Sendable {
         do {
             _ = try await connection.pipeline([RedisCommand("SHUTDOWN", "NOSAVE")], timeout: .seconds(10))
         } catch let error as RedisError where error.code == .connectionLost {
-            // That is how a shutdown answers.
+            // A server that shuts down closes the connection.
         }
         await connection.close()
         try await ContinuousClock().sleep(for: .milliseconds(100))

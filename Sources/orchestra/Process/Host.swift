@@ -1,10 +1,8 @@
 import CLinux
 import Domain
 import Foundation
-import Policy
-import Sandboxing
 
-/// What the command line asks of the machine: programs, directories, files.
+/// This machine: its programs, directories and files.
 enum Host {
     /// The absolute path of a program in `PATH`; throws status 69 that names the package to install.
     static func program(_ name: String, package: String) throws -> String {
@@ -19,26 +17,28 @@ enum Host {
             .first { FileManager.default.isExecutableFile(atPath: $0) }
     }
 
-    /// The directory of this executable, where the shim lies too.
+    /// The directory of this executable, which holds the shim too.
     static var executableDirectory: String {
+        // Without /proc only the name of the command is left.
         let path =
             (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
         return URL(fileURLWithPath: path).deletingLastPathComponent().path
     }
 
+    /// The path of the shim; throws status 69 when it is missing.
     static func shim() throws -> String {
         let path = "\(self.executableDirectory)/orchestra-shim"
         guard FileManager.default.isExecutableFile(atPath: path) else {
-            throw CommandError(.unavailable, "\(path) is missing; expected it beside the orchestra executable")
+            throw CommandError(.unavailable, "\(path) is missing; expected it next to the orchestra executable")
         }
         return path
     }
 
-    /// Keeps the keys that this process holds out of core files and out of reach of others of its user.
+    /// Keeps the keys in this process out of core files and away from other processes of its user.
     static func hardenProcess() throws {
         let result = orc_harden_process()
         guard result >= 0 else {
-            throw CommandError(.gaveUp, "the process could not be protected: error \(-result)")
+            throw CommandError(.gaveUp, "the process could not be made undumpable: \(self.reason(-result))")
         }
     }
 
@@ -46,12 +46,13 @@ enum Host {
     static func refuseRoot() throws {
         guard geteuid() != 0 else {
             throw CommandError.configuration(
-                "orchestra refuses to run as root, because it runs programs that nobody has to trust; start it as an ordinary user"
+                "orchestra refuses to run as root, because it runs untrusted programs; start it as an ordinary user"
             )
         }
     }
 
-    /// A directory of ours: made 0700 when it is new, refused when it is another user's.
+    /// The path of a directory of this user, which is made with mode 0700 when it does not exist. Throws status 78 when it
+    /// belongs to another user or cannot be made.
     static func privateDirectory(_ path: String) throws -> String {
         do {
             try FileManager.default.createDirectory(
@@ -59,7 +60,7 @@ enum Host {
             let attributes = try FileManager.default.attributesOfItem(atPath: path)
             guard (attributes[.ownerAccountID] as? NSNumber)?.uint32Value == geteuid() else {
                 throw CommandError.configuration(
-                    "the directory \(path) belongs to another user; expected one of our own")
+                    "the directory \(path) belongs to another user; expected one of this user")
             }
             return path
         } catch let error as CommandError {
@@ -69,7 +70,7 @@ enum Host {
         }
     }
 
-    /// Writes a file that only its owner may read, whole or not at all.
+    /// Writes a file that only its owner may read, whole or not at all; throws status 78.
     static func writePrivate(_ path: String, _ text: String) throws {
         let draft = path + ".new"
         guard
@@ -85,49 +86,28 @@ enum Host {
         guard result >= 0 else {
             throw CommandError.configuration(
                 result == -EWOULDBLOCK
-                    ? "\(what) is running already with this state directory (\(path) is locked)"
-                    : "the lock file \(path) cannot be opened: error \(-result)")
+                    ? "another \(what) runs with this state directory (\(path) is locked); stop it, or set another ORCHESTRA_STATE_DIRECTORY"
+                    : "the lock file \(path) cannot be opened: \(self.reason(-result))")
         }
     }
 
+    /// The first label of the host name as the name of a node; `node` when it cannot be one.
     static func hostName() -> String {
         let name = ProcessInfo.processInfo.hostName.lowercased().split(separator: ".").first.map(String.init) ?? "node"
         let cleaned = name.filter { "abcdefghijklmnopqrstuvwxyz0123456789-".contains($0) }
+        // A host name that is not a valid node name is not an error: the node gets another name.
         return (try? NodeID(cleaned))?.name ?? "node"
     }
 
+    /// True when the path names a file or directory.
     static func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
-    /// Milliseconds since the epoch by this machine's clock.
-    static func wallMilliseconds() -> UInt64 { UInt64(max(0, Date().timeIntervalSince1970 * 1000)) }
-}
+    /// The system's text for an error number.
+    static func reason(_ error: Int32) -> String { unsafe String(cString: strerror(error)) }
 
-/// Reads a policy directory from disk.
-enum PolicyFiles {
-    /// Loads all `.json` files of the known folders; throws `PolicyError` or status 78 for one that cannot
-    /// be read.
-    static func load(_ directory: String) throws -> PolicyBundle {
-        var files: [PolicyFile] = []
-        for folder in PolicyBundle.folders {
-            let path = "\(directory)/\(folder)"
-            if PolicyBundle.optionalFolders.contains(folder), !FileManager.default.fileExists(atPath: path) { continue }
-            let names: [String]
-            do {
-                names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
-            } catch {
-                throw CommandError.configuration(
-                    "the policy directory \(path) cannot be read; expected a folder of .json files")
-            }
-            for name in names where !name.hasPrefix(".") {
-                guard name.hasSuffix(".json") else {
-                    throw CommandError.configuration("the policy file \(path)/\(name) is no .json file")
-                }
-                guard let bytes = FileManager.default.contents(atPath: "\(path)/\(name)") else {
-                    throw CommandError.configuration("the policy file \(path)/\(name) cannot be read")
-                }
-                files.append(PolicyFile(folder: folder, name: name, bytes: Array(bytes)))
-            }
-        }
-        return try PolicyBundle(files: files)
-    }
+    /// Milliseconds since the epoch by this machine's clock.
+    /// The person at this command line, as the audit trail names them.
+    static var actor: String { "cli:\(NSUserName())" }
+
+    static func wallMilliseconds() -> UInt64 { UInt64(max(0, Date().timeIntervalSince1970 * 1000)) }
 }

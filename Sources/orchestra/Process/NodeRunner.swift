@@ -2,53 +2,57 @@ import Agents
 import CoreMetrics
 import Cryptography
 import Domain
+import Jobs
 import Foundation
 import Logging
 import NIOPosix
 import Policy
 import Sandboxing
 import Supervision
-import Synchronization
 import Telemetry
 import UnixSignals
 import Worker
 
-/// Runs one node in this process until it is told to stop or gives up.
+/// Runs one node in this process until a signal stops it or it gives up.
 struct NodeRunner: Sendable {
     let context: Context
     let policy: PolicyEngine
     let master: SealingKey
+    let metrics: MetricsRegistry
     let logger: Logger
     /// A Redis of the node's own, as a supervised child.
     var server: [ChildSpecification] = []
-    /// Called once the node has joined the queue, with the probe's and the API's port, 0 where there is none.
+    /// Stops the node as a signal does.
+    var stopRequest = StopRequest()
+    /// Called once the node has joined the queue, with the ports of the probe and of the API, 0 where there is none.
     var joined: @Sendable (_ probe: Int, _ api: Int) async -> Void = { _, _ in }
 
-    /// Returns after a drain; throws when the node gave up or the probe port is taken.
+    /// Returns after a drain; throws when the node gave up or an address is taken.
     func run() async throws {
-        let metrics = MetricsRegistry()
-        metrics.makeRecorder(label: "orchestra_build_info", dimensions: [("version", Version.text)], aggregate: false)
-            .record(Int64(1))
-        let configuration = try await self.nodeConfiguration(metrics)
+        self.record("orchestra_build_info", [("version", Version.text)], 1)
+        let configuration = try await self.nodeConfiguration()
+        let incarnation = try IncarnationFile(path: self.context.stateDirectory + "/incarnation").next(
+            milliseconds: Host.wallMilliseconds(), logger: self.logger)
+        let access = try self.context.queueAccess(.node, metrics: self.metrics, logger: self.logger)
         let node = try Node(
-            configuration: configuration, policy: self.policy, master: self.master,
-            incarnation: try self.incarnation(), processID: getpid(), group: .singleton, metrics: metrics,
-            logger: self.logger, wall: { Host.wallMilliseconds() })
+            configuration: configuration, policy: self.policy, access: access, incarnation: incarnation,
+            processID: getpid(), group: .singleton, metrics: self.metrics, logger: self.logger)
         let port = PortBox()
-        let telemetry = [try await self.probeChild(node, metrics, port), self.statusChild(node)]
+        let telemetry = [try await self.probeChild(node, port), try self.statusChild(node)]
         let api = try await APIRunner(
-            self.context, policy: self.policy, master: self.master, metrics: metrics, logger: self.logger)
-        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+            self.context, policy: self.policy, master: self.master, beside: access, metrics: self.metrics,
+            logger: self.logger)
+        let signals = await UnixSignalsSequence(trapping: Self.stopSignals)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask {
                 try await node.run(telemetry: telemetry, server: self.server, api: api?.children ?? [])
             }
-            tasks.addTask { await Self.stop(node, on: signals, then: port) }
+            tasks.addTask { await self.stop(node, on: signals, then: port) }
             tasks.addTask {
                 await withDiscardingTaskGroup { announcing in
                     announcing.addTask { await self.announce(node, port, api) }
                     announcing.addTask {
-                        await self.selftest(configuration.agents, metrics)
+                        await self.testEscapes(configuration.agents)
                         await node.gateOpened()
                     }
                     await port.finished()
@@ -66,26 +70,26 @@ struct NodeRunner: Sendable {
         }
     }
 
-    /// The probe port as a child; throws status 69 when its address is taken.
-    private func probeChild(_ node: Node, _ metrics: MetricsRegistry, _ port: PortBox) async throws
-        -> ChildSpecification
-    {
-        let host = try self.context.settings.required("probe.host")
-        let number = try self.context.settings.integer("probe.port")
+    /// Sets a gauge.
+    func record(_ label: String, _ dimensions: [(String, String)], _ value: Int) {
+        self.metrics.makeRecorder(label: label, dimensions: dimensions, aggregate: false).record(Int64(value))
+    }
+
+    /// The probe port as a child; throws status 78 when it is not allowed and 69 when its address is taken.
+    private func probeChild(_ node: Node, _ port: PortBox) async throws -> ChildSpecification {
+        let address = try self.context.probe()
         let probe = ProbeServer(
-            configuration: ProbeServer.Configuration(host: host, port: number), registry: metrics, health: node,
-            group: .singleton, logger: self.logger)
+            configuration: ProbeServer.Configuration(host: address.host, port: address.port), registry: self.metrics,
+            health: node, group: .singleton, logger: self.logger)
         do {
             try await probe.checkAddress()
         } catch {
             throw CommandError(
                 .unavailable,
-                "the probe port \(host):\(number) cannot be opened (\(error)); choose another with --probe-port, 0 for a free one"
+                "the probe port \(address.host):\(address.port) cannot be opened (\(error)); choose another with --probe-port, 0 for a free one"
             )
         }
-        return ChildSpecification(
-            id: "probe", backoff: RestartBackoff(first: .seconds(1), longest: .seconds(10), resetAfter: .seconds(60))
-        ) { child in
+        return ChildSpecification(id: "probe", backoff: Self.backoff) { child in
             try await probe.run(port: port.value) { bound in
                 port.set(bound)
                 child.ready()
@@ -93,27 +97,45 @@ struct NodeRunner: Sendable {
         }
     }
 
-    private func statusChild(_ node: Node) -> ChildSpecification {
+    private func statusChild(_ node: Node) throws -> ChildSpecification {
         let server = StatusServer(
-            path: self.context.statusSocket, group: .singleton, logger: self.logger,
+            path: try self.context.statusSocket(), group: .singleton, logger: self.logger,
             document: { await node.status.bytes })
-        return ChildSpecification(
-            id: "status", backoff: RestartBackoff(first: .seconds(1), longest: .seconds(10), resetAfter: .seconds(60))
-        ) { child in
+        return ChildSpecification(id: "status", backoff: Self.backoff) { child in
             try await server.run(ready: { child.ready() })
         }
     }
 
-    /// Drains at the first SIGTERM or SIGINT, hurries at each further one.
-    private static func stop(_ node: Node, on signals: UnixSignalsSequence, then port: PortBox) async {
+    private static let backoff = RestartBackoff(first: .seconds(1), longest: .seconds(10), resetAfter: .seconds(60))
+
+    /// SIGTERM and SIGINT, and the end of the terminal unless the caller ignores it, as nohup does.
+    private static var stopSignals: [UnixSignal] {
+        [.sigterm, .sigint] + (self.isHangUpIgnored ? [] : [.sighup])
+    }
+
+    private static var isHangUpIgnored: Bool {
+        var action = sigaction()
+        guard unsafe sigaction(SIGHUP, nil, &action) == 0 else { return false }
+        let handler = unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+        let ignore = unsafe unsafeBitCast(SIG_IGN, to: Int.self)
+        return handler == ignore
+    }
+
+    /// Drains at the first signal or request, cancels running jobs at each further signal.
+    private func stop(_ node: Node, on signals: UnixSignalsSequence, then port: PortBox) async {
+        let drain = FirstReceipt()
         await withDiscardingTaskGroup { stops in
-            var isStopping = false
+            stops.addTask {
+                await self.stopRequest.requested()
+                guard !Task.isCancelled, drain.take() else { return }
+                await node.stop()
+                port.finish()
+            }
             for await _ in signals {
-                guard !isStopping else {
+                guard drain.take() else {
                     stops.addTask { await node.cancelRunningJobs() }
                     continue
                 }
-                isStopping = true
                 stops.addTask {
                     await node.stop()
                     port.finish()
@@ -122,61 +144,12 @@ struct NodeRunner: Sendable {
         }
     }
 
-    /// Tries every known way out of the sandbox, and opens the gate for programs when none works.
-    private func selftest(_ agents: AgentConfiguration, _ metrics: MetricsRegistry) async {
-        guard let gate = agents.gate else { return }
-        let tier = agents.plan.tier
-        do {
-            guard try self.context.settings.required("sandbox.selftest") == "start" else {
-                self.logger.warning("the escape test is switched off", metadata: ["setting": "sandbox.selftest"])
-                return gate.open("tier \(tier.rawValue), not tested: sandbox.selftest is never")
-            }
-            let results = try await EscapeTest(
-                configuration: agents, profile: .measured,
-                directory: try Host.privateDirectory(self.context.stateDirectory + "/selftest/node"),
-                processID: getpid()
-            ).run()
-            let escapes = results.filter { !$0.holds }
-            metrics.makeRecorder(label: "orchestra_escape_attempts", dimensions: [("result", "held")], aggregate: false)
-                .record(Int64(results.count - escapes.count))
-            metrics.makeRecorder(
-                label: "orchestra_escape_attempts", dimensions: [("result", "escaped")], aggregate: false
-            ).record(Int64(escapes.count))
-            for escape in escapes {
-                self.logger.critical(
-                    "a way out of the sandbox works",
-                    metadata: [
-                        "attempt": "\(escape.attempt.name)", "evidence": "\(Printable.text(escape.evidence ?? ""))",
-                    ])
-            }
-            guard let first = escapes.first else {
-                self.logger.notice(
-                    "no known way out of the sandbox works",
-                    metadata: ["attempts": "\(results.count)", "sandbox.tier": "\(tier.rawValue)"])
-                return gate.open("tier \(tier.rawValue), \(results.count) attempts to leave it held")
-            }
-            gate.close(
-                "\(escapes.count) of \(results.count) attempts got out of the sandbox, such as '\(first.attempt.name)'; no program is run (see: orchestra selftest escape)"
-            )
-        } catch {
-            guard !Task.isCancelled else { return gate.close("the node is stopping") }
-            // Nothing is known of the sandbox, so nothing is run; what was in the way may pass.
-            self.logger.error("the escape test could not be run", error: error)
-            gate.wait(
-                for: "the escape test could not be run: \(Printable.text("\(error)", limit: 300)); it is tried again")
-            do { try await ContinuousClock().sleep(for: .seconds(10)) } catch {
-                return gate.close("the node is stopping")
-            }
-            await self.selftest(agents, metrics)
-        }
-    }
-
     private func announce(_ node: Node, _ port: PortBox, _ api: APIRunner?) async {
         do {
             while await !node.startup().allSatisfy(\.isHealthy) {
                 try await ContinuousClock().sleep(for: .milliseconds(20))
             }
-            // The API comes up last, in a moment.
+            // The API is the last child to start.
             for _ in 0..<100 where api?.port.isBound == false {
                 try await ContinuousClock().sleep(for: .milliseconds(20))
             }
@@ -185,73 +158,4 @@ struct NodeRunner: Sendable {
             return  // the node ended before it had come up
         }
     }
-
-    private func nodeConfiguration(_ metrics: MetricsRegistry) async throws -> NodeConfiguration {
-        let settings = self.context.settings
-        var (agents, measure) = try await self.context.measuredAgents()
-        let lowest = self.policy.bundle.profiles.values.map(\.lowestTier).min() ?? .namespaces
-        guard measure.tier >= lowest else {
-            let reasons = measure.trials.map { "tier \($0.tier.rawValue): \($0.problem ?? $0.tier.summary)" }
-            throw CommandError(
-                .unavailable,
-                "this host gives sandbox tier \(measure.tier.rawValue), and every profile asks for \(lowest.rawValue) or more. \(reasons.joined(separator: "; "))"
-            )
-        }
-        let swept = agents.plan.host.controlGroups.sweep()
-        if !swept.isEmpty {
-            self.logger.warning("processes of shims that are gone were ended", metadata: ["groups": "\(swept)"])
-        }
-        agents.gate = SandboxGate()
-        metrics.makeRecorder(label: "orchestra_sandbox_tier", dimensions: [], aggregate: false)
-            .record(Int64(measure.tier.rawValue))
-        for trial in measure.trials {
-            guard let problem = trial.problem else { continue }
-            let isMissed = self.policy.bundle.profiles.values.contains { $0.lowestTier >= trial.tier }
-            self.logger.log(
-                level: isMissed ? .warning : .notice, "this host does not give a sandbox tier",
-                metadata: ["sandbox.tier": "\(trial.tier.rawValue)", "reason": "\(problem)"])
-        }
-        self.logger.notice(
-            "the sandbox was tried",
-            metadata: ["sandbox.tier": "\(measure.tier.rawValue)", "layers": "\(measure.tier.summary)"])
-        return NodeConfiguration(
-            node: try self.context.node(), owner: try self.owner(), redis: try self.context.redis(),
-            limits: try self.context.limits(), lanes: try self.context.lanes().count,
-            slots: try settings.integer("worker.slots"),
-            workspaceConcurrency: try settings.integer("worker.workspace-concurrency"),
-            grace: try settings.seconds("worker.grace"), agents: agents,
-            response: SecurityWatch.Response(rawValue: try settings.required("watch.response")) ?? .report)
-    }
-
-    /// The machine and the state directory: together they tell two nodes of one name apart.
-    private func owner() throws -> String {
-        let machine = FileManager.default.contents(atPath: "/etc/machine-id") ?? Data()
-        let digest = try Digests.sha256(
-            Array(machine) + Array("\(Host.hostName())/\(self.context.stateDirectory)".utf8))
-        return Hexadecimal.text(of: digest.prefix(8))
-    }
-
-    /// Rises from one process to the next, so that a shim can tell a newer owner from an older one.
-    private func incarnation() throws -> Incarnation {
-        let random = try Digests.randomBytes(count: 2)
-        let low = random.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        return Incarnation(value: Host.wallMilliseconds() << 16 | low)
-    }
-}
-
-/// The probe's port once it is bound, and the end of the drain.
-private final class PortBox: Sendable {
-    private let port = Atomic<Int>(0)
-    private let ends: AsyncStream<Void>
-    private let end: AsyncStream<Void>.Continuation
-
-    init() { (self.ends, self.end) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1)) }
-
-    var value: Int { self.port.load(ordering: .relaxed) }
-
-    func set(_ port: Int) { self.port.store(port, ordering: .relaxed) }
-
-    func finish() { self.end.finish() }
-
-    func finished() async { for await _ in self.ends {} }
 }

@@ -1,48 +1,37 @@
 import Foundation
 
-/// Writes that cannot crash the process: `FileHandle.write` traps when a disk is full or a pipe is closed.
+/// Writes that cannot end the process by a trap: `FileHandle.write` traps when a disk is full or a pipe is closed.
 enum Output {
-    /// Writes all of it; false when that is not possible.
-    static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+    /// Writes all bytes; returns 0, or the number of the system's error. Waits while a pipe is full.
+    static func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32 {
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = unsafe rest.withUnsafeBytes { unsafe Foundation.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return false }
+            guard count > 0 else { return count < 0 ? errno : EIO }
             rest = rest.dropFirst(count)
         }
-        return true
+        return 0
+    }
+
+    /// The sentence for an output that failed with this error, nil when its reader closed the pipe: that is how
+    /// `| head` ends a command.
+    static func message(for error: Int32) -> String? {
+        error == EPIPE ? nil : "the output cannot be written: \(Host.reason(error))"
+    }
+
+    /// Ends the command because its output failed, with status 74.
+    static func end(_ error: Int32) -> Never {
+        if let text = self.message(for: error) { _ = self.write(Array("error: \(text)\n".utf8), to: STDERR_FILENO) }
+        exit(CommandError.Status.output.rawValue)
     }
 }
 
-/// Prints a line at once, also into a pipe. When nobody reads it, or the disk is full, the command ends.
+/// Prints a line at once, also into a pipe. Ends the command with status 74 when the line cannot be written.
 func show(_ text: String) {
-    guard Output.write(Array((text + "\n").utf8), to: STDOUT_FILENO) else { exit(74) }  // EX_IOERR
+    let error = Output.write(Array((text + "\n").utf8), to: STDOUT_FILENO)
+    if error != 0 { Output.end(error) }
 }
 
-/// Tells the person something beside the output.
+/// Prints a remark on standard error, apart from the output.
 func note(_ text: String) { _ = Output.write(Array("note: \(text)\n".utf8), to: STDERR_FILENO) }
-
-/// A log that loses lines rather than the node when its disk is full; how many were lost is said afterwards.
-final class LogSink: Sendable {
-    private let descriptor: Int32
-    private let lost = LostLines()
-
-    init(descriptor: Int32) { self.descriptor = descriptor }
-
-    /// Opens a file that is only appended to, 0600.
-    init(path: String) throws {
-        self.descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        guard self.descriptor >= 0 else {
-            throw CommandError.configuration("the log file \(path) cannot be opened")
-        }
-    }
-
-    func write(_ line: [UInt8]) {
-        guard Output.write(line, to: self.descriptor) else { return self.lost.add() }
-        let count = self.lost.take()
-        guard count > 0 else { return }
-        let note = "{\"level\":\"warning\",\"msg\":\"log lines were lost\",\"count\":\(count)}\n"
-        _ = Output.write(Array(note.utf8), to: self.descriptor)
-    }
-}

@@ -6,7 +6,7 @@ import Foundation
 import TransportSecurity
 
 extension Context {
-    /// How the API is to be served; nil when it is not.
+    /// How the API is served; nil when it is off. Throws status 78.
     func api() throws -> APIConfiguration? {
         let text = try self.settings.required("api.listen")
         guard text != "off" else { return nil }
@@ -15,7 +15,7 @@ extension Context {
         let isLocal = Self.isLocal(address)
         guard isLocal || configuration.tls != nil else {
             throw CommandError.configuration(
-                "api.listen is '\(Printable.text(text))', which others can reach: expected a loopback address or unix:/path, or a certificate in ORCHESTRA_API_TLS_CERTIFICATE_FILE"
+                "api.listen is '\(Printable.text(text))', which other machines can reach: expected a loopback address or unix:/path, or a certificate in ORCHESTRA_API_TLS_CERTIFICATE_FILE"
             )
         }
         let hosts = self.list("api.hosts").map { $0.lowercased() }
@@ -38,7 +38,14 @@ extension Context {
         return configuration
     }
 
-    /// What tokens must say; nil when none are taken.
+    /// How a client on this machine reaches the API on the port that is bound; nil when it is off. Throws as `api`.
+    func localAPI(port: Int) throws -> LocalAPIAddress? {
+        try self.api().map {
+            LocalAPIAddress($0.address, certificateFile: $0.tls?.certificateFile, port: port)
+        }
+    }
+
+    /// What tokens must contain; nil when none are accepted. Throws status 78.
     func tokenRules() throws -> TokenRules? {
         guard let issuer = self.settings.text("auth.issuer") else { return nil }
         guard let audience = self.settings.text("auth.audience") else {
@@ -48,7 +55,7 @@ extension Context {
         let algorithms = try self.list("auth.algorithms").map { name in
             guard let algorithm = SignatureKey.Algorithm(rawValue: name) else {
                 throw CommandError.configuration(
-                    "auth.algorithms: '\(Printable.text(name))' is none of RS256, ES256, EdDSA")
+                    "auth.algorithms: '\(Printable.text(name))' is not one of RS256, ES256, EdDSA")
             }
             return algorithm
         }
@@ -72,7 +79,8 @@ extension Context {
                 certificateFile: certificate, privateKeyFile: key, clientAuthorityFile: authority)
         case (nil, nil):
             guard authority == nil else {
-                throw CommandError.configuration("api.tls.client-ca-file needs a certificate and key of the API's own")
+                throw CommandError.configuration(
+                    "api.tls.client-ca-file needs api.tls.certificate-file and api.tls.key-file")
             }
             return nil
         default:
@@ -99,7 +107,7 @@ extension Context {
         try self.list(name).map { text in
             guard let range = AddressRange(text) else {
                 throw CommandError.configuration(
-                    "\(name): '\(Printable.text(text))' is no address or network, such as 10.0.0.0/8 or ::1")
+                    "\(name): '\(Printable.text(text))' is not an address or network, such as 10.0.0.0/8 or ::1")
             }
             return range
         }
@@ -112,7 +120,7 @@ extension Context {
             isPlain
         else {
             throw CommandError.configuration(
-                "api.origins: '\(Printable.text(text))' is no origin, such as https://console.example; there are no patterns"
+                "api.origins: '\(Printable.text(text))' is not an origin, such as https://console.example; patterns are not supported"
             )
         }
         return text
@@ -133,10 +141,7 @@ extension Context {
     private static func isLocal(_ address: APIConfiguration.Address) -> Bool {
         switch address {
         case .unix: true
-        case .tcp(let host, _):
-            IPAddress(host).map { address in
-                ["127.0.0.0/8", "::1"].compactMap { AddressRange($0) }.contains { $0.contains(address) }
-            } ?? false
+        case .tcp(let host, _): Loopback.contains(host)
         }
     }
 }

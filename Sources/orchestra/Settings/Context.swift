@@ -1,4 +1,5 @@
 import Agents
+import CoreMetrics
 import Cryptography
 import Domain
 import Foundation
@@ -9,23 +10,31 @@ import Policy
 import Redaction
 import Redis
 import Sandboxing
+import Supervision
 import TransportSecurity
-import Worker
 
-/// What the commands make of the settings: the modules' own configurations.
+/// The configurations of the modules, made from the settings.
 struct Context: Sendable {
     let settings: Settings
+    var directories = UserDirectories.current()
 
+    /// The absolute path of the state directory.
     var stateDirectory: String {
-        self.settings.text("state-directory") ?? Context.defaultStateDirectory(ProcessInfo.processInfo.environment)
+        let path = self.settings.text("state-directory") ?? self.directories.state
+        return path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
     }
 
-    /// Where the node tells its status; the agents' sockets below the same directory have longer names.
-    var statusSocket: String { self.stateDirectory + "/status.sock" }
+    /// The socket that answers `orchestra status`. Throws status 78 when it can have no path that is short enough.
+    func statusSocket() throws -> String { try self.socketRoot() + "/status.sock" }
 
-    static func defaultStateDirectory(_ environment: [String: String]) -> String {
-        let base = environment["XDG_STATE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
-        return (base ?? NSHomeDirectory() + "/.local/state") + "/orchestra"
+    /// The directory of the agents, by a path that is short enough for their sockets; throws as `statusSocket`.
+    func agentsRoot() throws -> String { try self.socketRoot() + "/agents" }
+
+    /// The state directory, by a path that is short enough for all sockets below it.
+    func socketRoot() throws -> String {
+        let reserve = "/agents".utf8.count + AgentDirectory.socketPathReserve
+        return try ShortPath(runtimeDirectory: self.directories.runtime).path(
+            of: self.stateDirectory, limit: AgentDirectory.socketPathLimit - reserve)
     }
 
     func workspace() throws -> WorkspaceID { try WorkspaceID(try self.settings.required("workspace")) }
@@ -47,18 +56,19 @@ struct Context: Sendable {
         }
     }
 
-    func policiesDirectory() throws -> String {
+    /// The directory of the policy files: the one that is set, else `Policies` of the checkout that this executable was
+    /// built in, else the installed one. `orchestra dev` also takes `./Policies`, so that it runs in a checkout. Throws
+    /// status 78 when there is none.
+    func policiesDirectory(acceptsCurrent: Bool = false) throws -> String {
         if let path = self.settings.text("policies-directory") { return path }
-        let checkout = URL(fileURLWithPath: Host.executableDirectory).deletingLastPathComponent()
-            .deletingLastPathComponent()
-            .deletingLastPathComponent().path
-        let candidates = [
-            FileManager.default.currentDirectoryPath + "/Policies", checkout + "/Policies",
-            "/usr/share/orchestra/Policies",
-        ]
+        let build = URL(fileURLWithPath: Host.executableDirectory)
+        let checkout = build.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+        let current = acceptsCurrent ? [FileManager.default.currentDirectoryPath + "/Policies"] : []
+        let candidates = [checkout + "/Policies"] + current + ["/usr/share/orchestra/Policies"]
         guard let found = candidates.first(where: { Host.exists($0 + "/actions") }) else {
             throw CommandError.configuration(
-                "no policy directory was found; expected ./Policies or a path in ORCHESTRA_POLICIES_DIRECTORY")
+                "there is no policy directory: expected \(candidates.joined(separator: " or ")), or a path in ORCHESTRA_POLICIES_DIRECTORY"
+            )
         }
         return found
     }
@@ -84,12 +94,32 @@ struct Context: Sendable {
                 tls.pins.append(digest)
             }
             redis.tls = tls
-        } else if case .tcp = redis.endpoint, try self.settings.required("environment") == "production" {
-            throw CommandError.configuration(
-                "ENV is production and REDIS_URL is plain redis://; expected rediss:// (or unix://) so that jobs travel encrypted"
-            )
+        } else if let problem = Exposure.plainRedis(redis), try self.isRefused(problem) {
+            throw CommandError.configuration(problem.refusal)
         }
         return redis
+    }
+
+    /// The address and the port of the probe server. Throws status 78 in production when other machines reach it.
+    func probe() throws -> (host: String, port: Int) {
+        let host = try self.settings.required("probe.host")
+        if let problem = Exposure.publicProbe(host), try self.isRefused(problem) {
+            throw CommandError.configuration(problem.refusal)
+        }
+        return (host, try self.settings.integer("probe.port"))
+    }
+
+    /// What these settings expose to other machines, for warnings; throws as `redis` and `probe`.
+    func exposures() throws -> [Exposure] {
+        let redis = try self.redis()
+        var isLocal = false
+        if case .tcp(let host, _) = redis.endpoint { isLocal = Loopback.contains(host) }
+        return [isLocal ? nil : Exposure.plainRedis(redis), Exposure.publicProbe(try self.probe().host)]
+            .compactMap { $0 }
+    }
+
+    private func isRefused(_ problem: Exposure) throws -> Bool {
+        try self.settings.required("environment") == "production" && !self.settings.isOn(problem.key)
     }
 
     func limits() throws -> QueueLimits {
@@ -99,9 +129,6 @@ struct Context: Sendable {
             lease: try self.settings.seconds("queue.lease"))
     }
 
-    /// The lanes that the queue is divided into.
-    func lanes() throws -> [Lane] { (0..<(try self.settings.integer("queue.lanes"))).map { Lane(number: $0) } }
-
     func masterKey() throws -> SealingKey {
         guard let secret = self.settings.secret("master-key") else {
             throw CommandError.configuration(
@@ -110,22 +137,16 @@ struct Context: Sendable {
         }
         return try secret.expose { text in
             guard let bytes = Hexadecimal.bytes(of: text), bytes.count == 32 else {
-                throw CommandError.configuration("the master key is not usable; expected 64 hexadecimal digits")
+                throw CommandError.configuration("the master key is malformed; expected 64 hexadecimal digits")
             }
             return try SealingKey(bytes: bytes)
         }
     }
 
-    /// The agents' configuration; checks that sockets below the state directory have names short enough.
+    /// The configuration of the agents; throws as `agentsRoot`, and status 69 when a program is missing.
     func agents() throws -> AgentConfiguration {
-        let root = self.stateDirectory + "/agents"
-        guard root.utf8.count + AgentDirectory.socketPathReserve <= AgentDirectory.socketPathLimit else {
-            throw CommandError.configuration(
-                "the state directory \(self.stateDirectory) has a path too long for the agents' sockets; expected at most \(AgentDirectory.socketPathLimit - AgentDirectory.socketPathReserve - 7) bytes in ORCHESTRA_STATE_DIRECTORY"
-            )
-        }
         var configuration = AgentConfiguration(
-            root: root, workspaces: self.stateDirectory + "/workspaces", shim: try Host.shim(),
+            root: try self.agentsRoot(), workspaces: self.stateDirectory + "/workspaces", shim: try Host.shim(),
             tmux: try Host.program("tmux", package: "tmux"),
             plan: try self.sandbox(), orphanGrace: try self.settings.seconds("queue.lease"),
             secrets: SecretStore(
@@ -134,7 +155,7 @@ struct Context: Sendable {
         return configuration
     }
 
-    /// The agents' configuration with the tier that this host was found to give.
+    /// The configuration of the agents at the tier that this host supports, and how that was measured.
     func measuredAgents() async throws -> (AgentConfiguration, SandboxMeasure) {
         var configuration = try self.agents()
         let measure = try await self.measure(configuration)
@@ -142,7 +163,7 @@ struct Context: Sendable {
         return (configuration, measure)
     }
 
-    /// Tries the tier that is set, or each from the strongest down; with `all` every one of them.
+    /// Tries the tier that is set, or each from the strongest down until one holds; with `all` every one of them.
     func measure(_ configuration: AgentConfiguration, all: Bool = false) async throws -> SandboxMeasure {
         let isSet = try self.settings.required("sandbox.tier") != "auto"
         let workspace = try Host.privateDirectory(self.stateDirectory + "/sandbox-check")
@@ -151,7 +172,7 @@ struct Context: Sendable {
             workspace: workspace, processID: getpid(), all: all)
     }
 
-    /// The sandbox at the tier that is set, or at the highest that this host may give; what it gives is measured later.
+    /// The sandbox at the tier that is set, or at the highest; what the host supports is measured later.
     private func sandbox() throws -> SandboxPlan {
         let host = SandboxHost(
             launcher: Host.find("bwrap"), shim: try Host.shim(), program: Host.find, controlGroups: .delegated())
@@ -171,61 +192,16 @@ struct Context: Sendable {
     func logger(write: @escaping @Sendable ([UInt8]) -> Void) throws -> Logger {
         let level = Logger.Level(rawValue: try self.settings.required("log.level")) ?? .info
         return Logger(label: "orchestra") { _ in
-            JSONLogHandler(component: "orchestra", level: level, now: { Context.timestamp() }, write: write)
+            JSONLogHandler(
+                component: "orchestra", level: level, now: { RFC3339.text(of: Host.wallMilliseconds()) }, write: write)
         }
     }
 
-    /// RFC 3339 in UTC with milliseconds.
-    static func timestamp() -> String {
-        Date().formatted(
-            .iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
-    }
-}
-
-/// A client of the queue for one command: connects, runs the body, disconnects.
-struct QueueSession: Sendable {
-    let queue: any JobStore
-    let keys: WorkspaceKeyring
-    let master: SealingKey
-    /// The connection of the first lane, beside which credentials lie.
-    let first: RedisClient
-
-    /// Throws status 69 when Redis cannot be reached within its connect timeout.
-    static func with<Result: Sendable>(
-        _ context: Context, _ body: @escaping @Sendable (QueueSession) async throws -> Result
-    ) async throws -> Result {
-        let group = MultiThreadedEventLoopGroup.singleton
-        let redis = try context.redis()
-        let master = try context.masterKey()
-        let limits = try context.limits()
-        // The first connection is tried once, so that a wrong password or certificate is said at once.
-        let probe = try await RedisConnection.connect(to: redis, group: group)
-        await probe.close()
-        let quiet = Logger(label: "orchestra") { _ in SwiftLogNoOpLogHandler() }
-        let clients = try context.lanes().map { lane in
-            let aimed = redis.serving(hashTag: lane.hashTag)
-            return (
-                commands: RedisClient(configuration: aimed, group: group, logger: quiet),
-                blocking: RedisClient(configuration: aimed, group: group, logger: quiet)
-            )
-        }
-        let queue = try LanedJobStore(clients: clients, limits: limits)
-        guard let first = clients.first?.commands else { throw CommandError(.gaveUp, "the queue has no lanes") }
-        let session = QueueSession(
-            queue: queue, keys: WorkspaceKeyring(queue: queue, master: master), master: master, first: first)
-        return try await withThrowingTaskGroup(of: Result?.self) { group in
-            for client in clients.flatMap({ [$0.commands, $0.blocking] }) {
-                group.addTask {
-                    await client.run()
-                    return nil
-                }
-            }
-            group.addTask { try await body(session) }
-            defer { group.cancelAll() }
-            while let result = try await group.next() {
-                if let result { return result }
-            }
-            throw CommandError(.gaveUp, "the connection to Redis ended")
-        }
+    /// The way to the queue for one user of it; does nothing until its connections are run.
+    func queueAccess(_ role: QueueAccess.Role, metrics: any MetricsFactory, logger: Logger) throws -> QueueAccess {
+        try QueueAccess(
+            redis: try self.redis(), lanes: try self.settings.integer("queue.lanes"), limits: try self.limits(),
+            master: try self.masterKey(), role: role, group: .singleton, metrics: metrics, logger: logger,
+            elapsed: SupervisionEnvironment.monotonicNow, wall: { Host.wallMilliseconds() })
     }
 }

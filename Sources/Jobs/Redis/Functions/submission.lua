@@ -1,9 +1,11 @@
 -- retention, idempotency ttl, stream limit; then for each request:
 -- workspace, job id, request digest, params digest, level, record, envelope, audit event, not before (ms, 0:
 -- now; below 10^11 it is a delay, else a time), extras ('u=<hex>;' unique key's digest, 't=a,b;' tags,
--- 'k=<schedule>:<ms>;' the tick that it is for)
--- -> for each: 0 accepted | 1 duplicate | 2 conflict | 3 full | 4 unique key taken | 5 quarantined, job id,
--- state's letter
+-- 'k=<schedule>:<ms>;' the tick that it is for, 'h=<id>.<hex>;' last, the id and the first bytes of the stored key
+-- that sealed the envelope)
+-- -> for each: 0 accepted | 1 duplicate | 2 conflict | 3 full | 4 unique key taken | 5 quarantined | 6 stale key,
+-- job id, state's letter
+local STAMP_LENGTH = 24
 register('submit', {}, function(keys, args)
   local P = prefix(keys)
   local now = now_ms()
@@ -35,6 +37,22 @@ register('submit', {}, function(keys, args)
     end
   end
 
+  -- A submitter may not know yet that Redis was emptied, or that another server took its place: what it sealed with a
+  -- key that is not stored here could never be opened.
+  local fitting = {}
+  local function fits(ws, extras)
+    local id, stamp = string.match(extras, 'h=(%d+)%.(%x+);$', -STAMP_LENGTH - 14)
+    if not stamp then return true end
+    local name = ws .. '/' .. id
+    if not fitting[name] then
+      local stored = redis.call('HGET', P .. 'w:' .. ws .. ':k', id) or ''
+      fitting[name] = string.gsub(string.sub(stored, 1, STAMP_LENGTH / 2), '.', function(byte)
+        return string.format('%02x', string.byte(byte))
+      end)
+    end
+    return fitting[name] == stamp
+  end
+
   local has_quarantine = redis.call('HLEN', P .. 'quarantine') > 0
   for i = 4, #args, 10 do
     local ws, job, request, params, level = args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
@@ -42,7 +60,8 @@ register('submit', {}, function(keys, args)
     local extras = args[i + 9]
     local before = prior[ws][request]
     local unique, taken, tick_name, tick
-    if #extras > 0 and not before then
+    -- 'h' comes last: what begins with it has nothing else.
+    if not before and string.byte(extras, 1) ~= 104 then
       unique = string.match(extras, 'u=(%x+);')
       if unique then
         unique = string.gsub(unique, '%x%x', function(hex) return string.char(tonumber(hex, 16)) end)
@@ -67,6 +86,8 @@ register('submit', {}, function(keys, args)
       out[#out + 1] = {1, job, ''}
     elseif has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1 then
       out[#out + 1] = {5, job, ''}
+    elseif not fits(ws, extras) then
+      out[#out + 1] = {6, job, ''}
     elseif taken then
       out[#out + 1] = {4, taken, state_now(taken)}
     else

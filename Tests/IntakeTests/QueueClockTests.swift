@@ -1,7 +1,7 @@
 import Synchronization
 import Testing
 
-@testable import Worker
+@testable import Jobs
 
 @Suite("The queue's clock")
 struct QueueClockTests {

@@ -6,23 +6,6 @@ import Testing
 
 @testable import API
 
-@Suite("Masking")
-struct MaskingTests {
-    @Test(
-        "an API key is masked wherever it stands",
-        arguments: [
-            ("relay_sk_abc_def", "<credential>"), ("x=relay_sk_abc_def&y", "x=<credential>&y"),
-            ("relay_sk_a relay_sk_b", "<credential> <credential>"), ("'relay_sk_a'", "'<credential>'"),
-        ])
-    func keys(text: String, masked: String) { #expect(Masking.masked(text) == masked) }
-
-    @Test("a token is masked with all its parts")
-    func tokens() { #expect(Masking.masked("Bearer eyJhbGci.eyJpc3Mi.sig-na_ture!") == "Bearer <credential>!") }
-
-    @Test("any other text stays as it is", arguments: ["", "relay_sk", "eyj", "a plain sentence", "/ai/jobs"])
-    func others(text: String) { #expect(Masking.masked(text) == text) }
-}
-
 @Suite("Problem")
 struct ProblemTests {
     @Test("every code has a status of its kind", arguments: Problem.Code.allCases)

@@ -1,0 +1,34 @@
+/// The one error shape of all modules: a code from a closed list, a sentence for people, and the error below it.
+///
+/// A module names its own: `typealias RedisError = CodedError<RedisErrorCode>`. The message says what happened, what
+/// was expected and what to do; it never contains a secret. Two errors are equal when code and message are.
+package struct CodedError<ErrorCode: Hashable & Sendable>: Error, CustomStringConvertible {
+    package typealias Code = ErrorCode
+
+    package let code: Code
+    package let message: String
+    /// The error that caused this one, nil when this is the first.
+    package let underlying: (any Error)?
+
+    package init(code: Code, message: String, underlying: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.underlying = underlying
+    }
+
+    /// The message, followed by the sentence of the underlying error.
+    package var description: String {
+        if let underlying = self.underlying { "\(self.message): \(underlying)" } else { self.message }
+    }
+}
+
+extension CodedError: Hashable {
+    package static func == (left: Self, right: Self) -> Bool {
+        left.code == right.code && left.message == right.message
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(self.code)
+        hasher.combine(self.message)
+    }
+}

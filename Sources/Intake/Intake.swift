@@ -1,0 +1,123 @@
+internal import Audit
+internal import Cryptography
+internal import Domain
+package import Jobs
+package import Policy
+
+/// The only way into the queue: decides, audits and stores requests, for the API, the command line, batches and schedules
+/// alike.
+package struct Intake: Sendable {
+    private let queue: any JobStore
+    private let keys: WorkspaceKeyring
+    private let digester: ParamsDigester
+    private let policy: PolicyEngine
+
+    package init(queue: any JobStore, keys: WorkspaceKeyring, digester: ParamsDigester, policy: PolicyEngine) {
+        self.queue = queue
+        self.keys = keys
+        self.digester = digester
+        self.policy = policy
+    }
+
+    package init(_ access: QueueAccess, policy: PolicyEngine) {
+        self.init(queue: access.store, keys: access.keys, digester: access.digester, policy: policy)
+    }
+
+    /// Stores the requests that the policy allows in one step, with their audit events; an answer for each, in order.
+    /// Throws `JobQueueError` when the queue cannot be asked: the same requests may be sent again then.
+    package func submit(_ requests: [JobRequest]) async throws -> [IntakeAnswer] {
+        let now = try await self.queue.time()
+        var answers: [IntakeAnswer?] = []
+        var submissions: [Submission] = []
+        for request in requests {
+            switch self.policy.decide(request.action, params: request.params).decision {
+            case .allow(let rule):
+                submissions.append(try self.submission(of: request, rule: rule, at: now))
+                answers.append(nil)
+            case .deny(let denial):
+                try await self.audit(request, rule: denial.rule, reason: denial.reason, at: now)
+                let kind: IntakeRefusal.Kind = denial.kind == .notAllowed ? .notAllowed : .unusable
+                answers.append(.refused(IntakeRefusal(kind: kind, message: denial.reason)))
+            }
+        }
+        var results = submissions.isEmpty ? [] : try await self.queue.submit(submissions, keys: self.keys)[...]
+        var all: [IntakeAnswer] = []
+        for (request, answer) in zip(requests, answers) {
+            if let answer {
+                all.append(answer)
+                continue
+            }
+            guard let result = results.popFirst() else {
+                throw JobQueueError(code: .failed, message: "the queue did not answer for every request")
+            }
+            let answer = try Self.answer(request, result)
+            if case .refused(let refusal) = answer, refusal.kind == .quarantined {
+                try await self.audit(request, rule: "quarantine", reason: refusal.message, at: now)
+            }
+            all.append(answer)
+        }
+        return all
+    }
+
+    private func submission(of request: JobRequest, rule: String, at now: UInt64) throws -> Submission {
+        guard let bits = UUIDBytes(bytes: try Digests.randomBytes(count: 16)) else {
+            throw JobQueueError(code: .failed, message: "the system gave no random bytes")
+        }
+        let id = JobID(milliseconds: now, randomHigh: bits.high, randomLow: bits.low)
+        let job = Job(
+            id: id, workspace: request.workspace, action: request.action, requestID: request.requestID,
+            actor: request.actor, submittedAt: now, params: request.params, deadline: request.deadline,
+            tags: request.tags, isRepeatable: request.isRepeatable)
+        let event = try self.event(.submitted, request, id, status: "accepted", rule: rule, reason: "", at: now)
+        return Submission(
+            job: job, priority: request.priority, start: request.start, uniqueKey: request.uniqueKey,
+            tick: request.tick, auditEvent: event)
+    }
+
+    private func audit(_ request: JobRequest, rule: String, reason: String, at now: UInt64) async throws {
+        let event = try self.event(.denied, request, nil, status: "denied", rule: rule, reason: reason, at: now)
+        try await self.queue.appendAudit(event, of: request.workspace)
+    }
+
+    private func event(
+        _ kind: AuditEvent.Kind, _ request: JobRequest, _ job: JobID?, status: String, rule: String, reason: String,
+        at now: UInt64
+    ) throws -> [UInt8] {
+        var event = AuditEvent(
+            kind: kind, workspace: request.workspace, actor: request.actor, action: request.action.name, jobID: job,
+            status: status, rule: rule, duration: .zero, errorReason: reason,
+            paramsDigest: try self.digester.digest(request.params), node: request.origin.node, time: now)
+        event.requestID = request.origin.requestID
+        event.address = request.origin.address
+        return event.encoded
+    }
+
+    private static func answer(_ request: JobRequest, _ result: SubmissionResult) throws -> IntakeAnswer {
+        func refused(_ kind: IntakeRefusal.Kind, _ message: String) -> IntakeAnswer {
+            .refused(IntakeRefusal(kind: kind, message: message))
+        }
+        switch result {
+        case .accepted(let id): return .accepted(id, isDuplicate: false, state: nil)
+        case .duplicate(let id, let state): return .accepted(id, isDuplicate: true, state: state)
+        case .conflict(let first):
+            return refused(
+                .inUse,
+                "the request id \(request.requestID) was used for job \(first) with other params; expected a new one")
+        case .notUnique(let id, let state):
+            let shown = state.map { " (\($0.rawValue))" } ?? ""
+            return refused(
+                .inUse, "job \(id) with the same unique key has not ended\(shown); expected one at a time")
+        case .quarantined:
+            return refused(
+                .quarantined,
+                "the workspace '\(request.workspace)' is in quarantine; an operator releases it with: orchestra workspaces release"
+            )
+        case .full:
+            return refused(
+                .full,
+                "the workspace '\(request.workspace)' has as many waiting jobs as it may; try again later")
+        case .staleKey:
+            throw JobQueueError(code: .failed, message: "the queue refused a key that was just read from it")
+        }
+    }
+}

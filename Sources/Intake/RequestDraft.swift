@@ -1,0 +1,132 @@
+package import Domain
+internal import Jobs
+internal import Redaction
+
+/// A request as somebody wrote it, on the command line, in a file or in a body: nothing of it is checked yet.
+package struct RequestDraft: Sendable {
+    /// What a draft consists of. Each way in has names of its own for them.
+    package enum Field: Hashable, Sendable, CaseIterable {
+        case action, params, requestID, priority, delay, runAt, deadline, uniqueKey, tags, isRepeatable
+    }
+
+    package var action: String
+    /// The bytes of one JSON object, as they were written.
+    package var params: [UInt8]
+    package var requestID: String
+    package var priority: String?
+    /// Seconds.
+    package var delay: Int64?
+    /// RFC 3339, as the deadline.
+    package var runAt: String?
+    package var deadline: String?
+    package var uniqueKey: String?
+    package var tags: [String]
+    /// The submitter states that the job's effect may be repeated.
+    package var isRepeatable: Bool?
+
+    package init(
+        action: String, params: [UInt8], requestID: String, priority: String? = nil, delay: Int64? = nil,
+        runAt: String? = nil, deadline: String? = nil, uniqueKey: String? = nil, tags: [String] = [],
+        isRepeatable: Bool? = nil
+    ) {
+        self.action = action
+        self.params = params
+        self.requestID = requestID
+        self.priority = priority
+        self.delay = delay
+        self.runAt = runAt
+        self.deadline = deadline
+        self.uniqueKey = uniqueKey
+        self.tags = tags
+        self.isRepeatable = isRepeatable
+    }
+
+    /// The characters of a unique key.
+    package static let uniqueKeyLength = 1...256
+
+    /// The request that the draft asks for. `now` is the queue's time in milliseconds since the epoch. Throws
+    /// `DraftError` for the first field that cannot be used.
+    package func request(
+        in workspace: WorkspaceID, actor: String, now: UInt64
+    ) throws(DraftError) -> JobRequest {
+        JobRequest(
+            workspace: workspace,
+            action: try Self.name(self.action, .action) { text throws(DomainError) in try ActionName(text) },
+            requestID: try Self.name(self.requestID, .requestID) { text throws(DomainError) in try RequestID(text) },
+            params: self.params, actor: actor, priority: try self.checkedPriority(), start: try self.start(now),
+            deadline: try self.checkedDeadline(now), uniqueKey: try self.checkedUniqueKey(),
+            tags: try self.checkedTags(), isRepeatable: self.isRepeatable)
+    }
+
+    /// Reads a name or an id; a credential that stands in its place would be kept in rows and lists.
+    package static func name<Value>(
+        _ text: String, _ field: Field, _ read: (String) throws(DomainError) -> Value
+    ) throws(DraftError) -> Value {
+        guard CredentialMask.masked(text) == text else {
+            throw DraftError(field, "contains a credential; expected a name or an id")
+        }
+        do throws(DomainError) { return try read(text) } catch { throw DraftError(field, sentence: error.message) }
+    }
+
+    private func checkedPriority() throws(DraftError) -> Priority {
+        switch self.priority ?? "normal" {
+        case "high": return .high
+        case "normal": return .normal
+        case "low": return .low
+        default: throw DraftError(.priority, "must be one of high, normal, low")
+        }
+    }
+
+    private func start(_ now: UInt64) throws(DraftError) -> JobStart {
+        if let delay {
+            guard self.runAt == nil else {
+                throw DraftError(.delay, "and \(DraftError.other(.runAt)) exclude each other")
+            }
+            guard delay >= 0, Duration.seconds(delay) <= JobStart.longestDelay else {
+                throw DraftError(.delay, "must be from 0 to a year, in seconds")
+            }
+            return .after(.seconds(delay))
+        }
+        guard let runAt else { return .now }
+        let time = try Self.time(runAt, .runAt)
+        guard time <= now + UInt64(JobStart.longestDelay.components.seconds) * 1000 else {
+            throw DraftError(.runAt, "must be within a year")
+        }
+        return .at(time)
+    }
+
+    private func checkedDeadline(_ now: UInt64) throws(DraftError) -> UInt64? {
+        guard let deadline else { return nil }
+        let time = try Self.time(deadline, .deadline)
+        guard time > now else { throw DraftError(.deadline, "has passed already", isConflict: true) }
+        return time
+    }
+
+    private static func time(_ text: String, _ field: Field) throws(DraftError) -> UInt64 {
+        guard let time = RFC3339.milliseconds(of: text) else {
+            throw DraftError(field, "must be a time such as 2026-12-24T18:00:00Z")
+        }
+        return time
+    }
+
+    private func checkedUniqueKey() throws(DraftError) -> String? {
+        guard let uniqueKey else { return nil }
+        guard Self.uniqueKeyLength.contains(uniqueKey.unicodeScalars.count) else {
+            throw DraftError(.uniqueKey, "must have 1 to 256 characters")
+        }
+        guard CredentialMask.masked(uniqueKey) == uniqueKey else {
+            throw DraftError(.uniqueKey, "contains a credential; expected a name")
+        }
+        return uniqueKey
+    }
+
+    private func checkedTags() throws(DraftError) -> [JobTag] {
+        guard self.tags.count <= JobTag.limit else { throw DraftError(.tags, "may be at most \(JobTag.limit)") }
+        guard Set(self.tags).count == self.tags.count else { throw DraftError(.tags, "must name each tag once") }
+        var tags: [JobTag] = []
+        for tag in self.tags {
+            tags.append(try Self.name(tag, .tags) { text throws(DomainError) in try JobTag(text) })
+        }
+        return tags
+    }
+}

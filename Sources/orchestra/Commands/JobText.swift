@@ -1,0 +1,91 @@
+import Domain
+import Foundation
+import Jobs
+
+/// A job's record for people and for programs.
+enum JobText {
+    /// The result of a job, nil when it has none or it is not JSON. Throws when it cannot be decrypted.
+    static func result(of job: JobRecord, in workspace: WorkspaceID, keys: WorkspaceKeyring) async throws -> JSONValue?
+    {
+        try await self.result(sealed: job.sealedResult, of: job.id, in: workspace, keys: keys)
+    }
+
+    /// As `result(of:in:keys:)`, from the sealed bytes.
+    static func result(
+        sealed: [UInt8], of job: JobID, in workspace: WorkspaceID, keys: WorkspaceKeyring
+    ) async throws -> JSONValue? {
+        guard !sealed.isEmpty else { return nil }
+        let plain = try await JobEnvelope.open(result: sealed, workspace: workspace, job: job, keys: keys)
+        // A result that is not JSON comes from another version and is not shown.
+        return try? JSONParser.parse(plain)
+    }
+
+    /// One line of a list.
+    static func line(_ job: JobRecord) -> String {
+        let state = job.state.rawValue.padding(toLength: 10, withPad: " ", startingAt: 0)
+        let reason = job.reason.isEmpty ? "" : "  \(Printable.text(job.reason, limit: 60))"
+        return "\(job.id)  \(state)  \(self.time(job.submittedAt))  \(job.action)\(reason)"
+    }
+
+    /// All of a job for people; `shown` names members of the result that were printed before.
+    static func page(_ job: JobRecord, result: JSONValue?, shown: Set<String> = []) -> String {
+        var lines = ["job          \(job.id)", "action       \(job.action)", "state        \(job.state.rawValue)"]
+        if !job.reason.isEmpty { lines.append("reason       \(Printable.text(job.reason, limit: 500))") }
+        lines.append("submitted    \(self.time(job.submittedAt))")
+        if job.startedAt > 0 { lines.append("started      \(self.time(job.startedAt))") }
+        if job.finishedAt > 0 { lines.append("finished     \(self.time(job.finishedAt))") }
+        if !job.node.isEmpty { lines.append("node         \(Printable.text(job.node))") }
+        if job.failures + job.crashes > 0 { lines.append("failures     \(job.failures), crashes \(job.crashes)") }
+        if !job.tags.isEmpty { lines.append("tags         \(Printable.text(job.tags.joined(separator: ", ")))") }
+        if let progress = job.progress {
+            lines.append("progress     \(progress.percent) % \(progress.text) (\(self.time(progress.time)))")
+        }
+        if let result { lines += self.lines(of: result, shown: shown) }
+        return lines.joined(separator: "\n")
+    }
+
+    /// A result: a line or a block for each member.
+    static func lines(of result: JSONValue, shown: Set<String> = []) -> [String] {
+        var lines: [String] = []
+        for member in result.members ?? [JSONMember("result", result)] where !shown.contains(member.name) {
+            if let text = member.value.string, text.contains("\n") {
+                lines.append("\(member.name):")
+                lines += TerminalText.plain(text).split(separator: "\n", omittingEmptySubsequences: false).map {
+                    "    \($0)"
+                }
+            } else {
+                let name = member.name.padding(toLength: max(12, member.name.count), withPad: " ", startingAt: 0)
+                lines.append("\(name) \(TerminalText.plain(member.value.string ?? member.value.text))")
+            }
+        }
+        return lines
+    }
+
+    /// All of a job for programs.
+    static func json(_ job: JobRecord, result: JSONValue? = nil) -> JSONValue {
+        var members: [JSONMember] = [
+            JSONMember("job_id", .string(job.id.description)), JSONMember("action", .string(job.action)),
+            JSONMember("state", .string(job.state.rawValue)),
+            JSONMember("submitted_at", .integer(Int64(clamping: job.submittedAt))),
+            JSONMember("started_at", .integer(Int64(clamping: job.startedAt))),
+            JSONMember("finished_at", .integer(Int64(clamping: job.finishedAt))),
+            JSONMember("failures", .integer(Int64(job.failures))), JSONMember("crashes", .integer(Int64(job.crashes))),
+            JSONMember("node", .string(job.node)), JSONMember("reason", .string(job.reason)),
+        ]
+        members.append(JSONMember("tags", .array(job.tags.map { .string($0) })))
+        if let progress = job.progress {
+            let value: JSONValue = [
+                "percent": .integer(Int64(progress.percent)), "text": .string(progress.text),
+                "time": .integer(Int64(clamping: progress.time)),
+            ]
+            members.append(JSONMember("progress", value))
+        }
+        if let result { members.append(JSONMember("result", result)) }
+        return .object(members)
+    }
+
+    /// A time in milliseconds since the epoch, as RFC 3339.
+    static func time(_ milliseconds: UInt64) -> String {
+        RFC3339.secondsText(of: milliseconds)
+    }
+}
