@@ -18,7 +18,7 @@ struct JobPagesTests {
 
     /// Reads jobs as the store does; `missing` at the end of each read have expired.
     private static func pages(of jobs: [JobRecord], missing: Int = 0) -> JobPages {
-        JobPages { limit, after in
+        JobPages(readSize: JobPages.filteredReadSize) { limit, after in
             let start = after.map { id in (jobs.firstIndex { $0.id == id } ?? jobs.count) + 1 } ?? 0
             return Array(jobs[min(start, jobs.count)...].prefix(max(1, limit - missing)))
         }
@@ -60,7 +60,7 @@ struct JobPagesTests {
 
     @Test("where there are no jobs there is one empty page")
     func empty() async throws {
-        let page = try await JobPages { _, _ in [] }.page(limit: 50, after: nil) { _ in true }
+        let page = try await JobPages(readSize: 200) { _, _ in [] }.page(limit: 50, after: nil) { _ in true }
         #expect(page.jobs.isEmpty && page.next == nil)
     }
 }

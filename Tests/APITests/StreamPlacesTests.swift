@@ -27,7 +27,7 @@ struct StreamPlacesTests {
         var places = Self.places()
         let taken = (0..<9).filter { _ in places.enter(.watching, self.workspace, self.agent) }.count
         #expect(taken == 2)
-        #expect(places.enter(.operating, self.workspace, self.agent))
+        #expect(places.enter(.operating, self.workspace, self.agent) == true)
     }
 
     @Test("clients that only watch take half of a workspace's places at most")
@@ -37,14 +37,14 @@ struct StreamPlacesTests {
             (0..<9).filter { _ in places.enter(.watching, self.workspace, agent) }.count
         }
         #expect(taken == [2, 1])
-        #expect(places.enter(.operating, self.workspace, self.other))
+        #expect(places.enter(.operating, self.workspace, self.other) == true)
     }
 
     @Test("all streams of an agent together are bounded")
     func operating() {
         var places = Self.places()
         #expect((0..<9).filter { _ in places.enter(.operating, self.workspace, self.agent) }.count == 4)
-        #expect(!places.enter(.watching, self.workspace, self.agent))
+        #expect(places.enter(.watching, self.workspace, self.agent) == false)
         #expect(places.streams == 4)
     }
 
@@ -52,10 +52,10 @@ struct StreamPlacesTests {
     func messages() {
         var places = Self.places()
         while places.enter(.operating, self.workspace, self.agent) {}
-        #expect(places.enter(.message, self.workspace, self.agent))
-        #expect(places.enter(.message, self.workspace, self.agent))
-        #expect(!places.enter(.message, self.workspace, self.agent))
-        #expect(places.enter(.message, self.workspace, self.other))
+        #expect(places.enter(.message, self.workspace, self.agent) == true)
+        #expect(places.enter(.message, self.workspace, self.agent) == true)
+        #expect(places.enter(.message, self.workspace, self.agent) == false)
+        #expect(places.enter(.message, self.workspace, self.other) == true)
         #expect(places.streams == 4)
     }
 
@@ -64,22 +64,22 @@ struct StreamPlacesTests {
         var places = Self.places()
         while places.enter(kind, self.workspace, self.agent) {}
         places.leave(kind, self.workspace, self.agent)
-        #expect(places.enter(kind, self.workspace, self.agent))
-        #expect(!places.enter(kind, self.workspace, self.agent))
+        #expect(places.enter(kind, self.workspace, self.agent) == true)
+        #expect(places.enter(kind, self.workspace, self.agent) == false)
     }
 
     @Test("an agent with one place can be watched")
     func one() {
         var places = Self.places(agent: 1)
-        #expect(places.enter(.watching, self.workspace, self.agent))
-        #expect(!places.enter(.operating, self.workspace, self.agent))
+        #expect(places.enter(.watching, self.workspace, self.agent) == true)
+        #expect(places.enter(.operating, self.workspace, self.agent) == false)
     }
 
     @Test("another workspace's streams take no places")
     func workspaces() throws {
         var places = Self.places(agent: 9, workspace: 2)
         while places.enter(.operating, self.workspace, self.agent) {}
-        #expect(places.enter(.operating, try WorkspaceID("other"), self.other))
+        #expect(places.enter(.operating, try WorkspaceID("other"), self.other) == true)
     }
 }
 

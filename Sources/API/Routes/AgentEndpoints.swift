@@ -72,7 +72,9 @@ extension Endpoint {
         let query = try call.query(["limit", "cursor"])
         let (limit, cursor) = (try call.limit(query), try query["cursor"].map { try Input.job($0) })
         let (store, workspace) = (call.services.store, call.workspace)
-        let pages = JobPages { try await store.jobs(in: workspace, limit: $0, tag: nil, after: $1) }
+        let pages = JobPages(readSize: JobPages.filteredReadSize) {
+            try await store.jobs(in: workspace, limit: $0, tag: nil, after: $1)
+        }
         let page = try await pages.page(limit: limit, after: cursor) { $0.action == AgentAccess.action }
         let agents: [JSONValue] = page.jobs.map { job in
             [

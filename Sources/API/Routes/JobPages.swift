@@ -1,7 +1,7 @@
 internal import Domain
 internal import Jobs
 
-/// Walks a workspace's jobs, the newest first, and collects those that fit into pages.
+/// Walks a workspace's jobs, the newest first, and collects those that match into pages.
 struct JobPages: Sendable {
     struct Page: Sendable {
         let jobs: [JobRecord]
@@ -9,24 +9,27 @@ struct JobPages: Sendable {
         let next: JobID?
     }
 
+    /// Jobs of one read.
+    let readSize: Int
     /// Reads at most so many jobs that are older than one.
     let read: @Sendable (_ limit: Int, _ after: JobID?) async throws -> [JobRecord]
 
-    /// Jobs of one read, and reads of one page: a page that passes over many jobs ends early.
-    private static let readSize = 200
+    /// For pages that pass over jobs.
+    static let filteredReadSize = 200
+    /// Reads of one page: a page that passes over many jobs ends early.
     private static let readLimit = 10
 
-    /// The next `limit` jobs at most that fit, older than `cursor`. Every job is on one of the pages, however many do
-    /// not fit. Throws when the queue cannot be read.
-    func page(limit: Int, after cursor: JobID?, where fits: (JobRecord) -> Bool) async throws -> Page {
+    /// The next `limit` jobs at most that match, older than `cursor`. Every matching job is on one of the pages, however
+    /// many do not match. Throws when the queue cannot be read.
+    func page(limit: Int, after cursor: JobID?, where matches: (JobRecord) -> Bool) async throws -> Page {
         var (found, last): ([JobRecord], JobID?) = ([], cursor)
         for _ in 0..<Self.readLimit {
-            let jobs = try await self.read(Self.readSize, last)
+            let jobs = try await self.read(self.readSize, last)
             // A read may come back short where records have expired; only an empty one is the end.
             guard !jobs.isEmpty else { return Page(jobs: found, next: nil) }
             for job in jobs {
                 last = job.id
-                if fits(job) { found.append(job) }
+                if matches(job) { found.append(job) }
                 if found.count == limit { return Page(jobs: found, next: last) }
             }
         }
