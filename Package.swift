@@ -185,10 +185,18 @@ let package = Package(
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
             exclude: ["Recordings"]),
-        tests("RedisTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
+        tests(
+            "RedisTests",
+            ["Domain", "Redis", "TestSupport", "TransportSecurity", nioCore, nioEmbedded, nioPosix, logging]),
+        tests(
+            "RedisIntegrationTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioPosix]),
+        tests(
+            "TransportSecurityIntegrationTests",
+            ["Domain", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
         tests("JobsTests", ["Jobs", "JobsModel", "Domain", "Redis", "Cryptography", "TestSupport"]),
         tests("IntakeTests", ["Cryptography", "Domain", "Intake", "Jobs", "JobsModel", "Policy"]),
-        tests("SimulationTests", ["Worker", "Jobs", "JobsModel", "Domain", "TestSupport", heap]),
+        tests("SimulationTests", ["Domain", "Jobs", "JobsModel", "TestSupport", "Worker"]),
+
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("SandboxingTests", ["Sandboxing"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
@@ -198,13 +206,20 @@ let package = Package(
                 "API", "Audit", "Domain", "Jobs", "ShimProtocol", coreMetrics, httpTypes, hummingbird, logging,
                 nioCore, nioEmbedded, nioHTTP1, nioWebSocket,
             ]),
+        tests(
+            "CommandTests",
+            [
+                "API", "Domain", "Jobs", "Policy", "Redaction", "Redis", "Telemetry", "TestSupport", "orchestra",
+                argumentParser, coreMetrics, logging,
+            ]),
+        tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),
+        tests("RedactionTests", ["Redaction", "Domain", logging]),
         tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
         tests(
             "WorkerTests",
             [
-                "Worker", "Workspaces", "Domain", "Intake", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit",
-                "Cryptography", "Policy",
-                "TestSupport", logging, coreMetrics,
+                "Audit", "Cryptography", "Domain", "Intake", "Jobs", "JobsModel", "Policy", "TestSupport", "Worker",
+                "Workspaces", logging,
             ]),
         tests(
             "SystemTests",

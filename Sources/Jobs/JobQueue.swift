@@ -222,6 +222,8 @@ package struct Claim: Sendable {
     package let deliveries: [Delivery]
     /// Cancelled entries that it found and let go of.
     package let dropped: Int
+    /// Entries of jobs that had ended before: somebody put them there, and they were removed unrun.
+    package let refused: Int
     /// Workspaces stand in line yet, for other slots or other nodes. When none does, the bell will tell.
     package let hasMore: Bool
 }

@@ -108,8 +108,10 @@ package struct QueueStatistics: Hashable, Sendable {
     package var duplicates = 0
     /// Requests refused by a bound, ever.
     package var refused = 0
-    /// Dead letters let go because there were too many, ever.
-    package var buried = 0
+    /// Dead letters evicted because there were too many, ever.
+    package var deadLettersEvicted = 0
+    /// Entries of jobs that had ended, found and removed, ever.
+    package var refusedEntries = 0
 
     package init() {}
 
@@ -122,7 +124,8 @@ package struct QueueStatistics: Hashable, Sendable {
         sum.parked += right.parked
         sum.duplicates += right.duplicates
         sum.refused += right.refused
-        sum.buried += right.buried
+        sum.deadLettersEvicted += right.deadLettersEvicted
+        sum.refusedEntries += right.refusedEntries
         return sum
     }
 }

@@ -2,13 +2,14 @@ internal import CHiredis
 internal import Domain
 package import NIOCore
 
-/// The RESP parser: hiredis' reader, made to append to an arena. Every call of hiredis is in this file
-/// and no pointer leaves it.
+/// The RESP parser: the reader of hiredis, appending to an arena. Every call of hiredis is in this file and no pointer
+/// leaves it.
 ///
-/// Input may be split anywhere. It is bounded three ways: values a reply, bytes a reply, and bytes fed
-/// without completing one; passing a bound throws and the reader must then be dropped.
+/// Input may be split anywhere. Three bounds hold: values of a reply, bytes of a reply, and bytes that complete no reply.
+/// Passing a bound throws; the reader must not be used afterwards.
 @safe
 package struct RESPReader: ~Copyable {
+    /// What one reply may have.
     package struct Limits: Sendable, Hashable {
         package var values: Int
         package var bytes: Int
@@ -24,14 +25,14 @@ package struct RESPReader: ~Copyable {
     private let limits: Limits
     private var unparsed = 0
 
-    /// Throws when memory is out.
+    /// Throws when no memory is left.
     package init(limits: Limits = Limits()) throws(RedisError) {
         guard let arena = unsafe orc_arena_create(limits.values, limits.bytes) else {
-            throw Self.failure("memory is out")
+            throw Self.failure("no memory is left")
         }
         guard let reader = unsafe orc_reader_create(arena) else {
             unsafe orc_arena_free(arena)
-            throw Self.failure("memory is out")
+            throw Self.failure("no memory is left")
         }
         unsafe self.arena = unsafe arena
         unsafe self.reader = unsafe reader
@@ -43,14 +44,14 @@ package struct RESPReader: ~Copyable {
         unsafe orc_arena_free(self.arena)
     }
 
-    /// Takes bytes as they came from the wire.
+    /// Adds received bytes. Throws `unexpectedReply` when a bound is passed.
     package mutating func feed(_ bytes: ByteBufferView) throws(RedisError) {
         let count = bytes.count
         guard count > 0 else { return }
         self.unparsed += count
-        // The protocol's own overhead may double a reply of tiny values.
+        // The lengths and line ends of the protocol may double a reply of tiny values.
         guard self.unparsed <= self.limits.bytes * 2 else {
-            throw Self.failure("more than \(self.limits.bytes * 2) bytes came without completing a reply")
+            throw Self.failure("more than \(self.limits.bytes * 2) bytes were received without a complete reply")
         }
         let status = unsafe bytes.withUnsafeBytes { raw in
             guard let base = raw.baseAddress else { return REDIS_ERR }
@@ -59,7 +60,7 @@ package struct RESPReader: ~Copyable {
         guard status == REDIS_OK else { throw self.readerFailure() }
     }
 
-    /// The next complete reply, nil when more input is needed.
+    /// The next complete reply; nil when more input is needed. Throws `unexpectedReply` for malformed input.
     package mutating func next() throws(RedisError) -> RESPReply? {
         var object: UnsafeMutableRawPointer?
         guard unsafe redisReaderGetReply(self.reader, &object) == REDIS_OK else { throw self.readerFailure() }
@@ -76,10 +77,10 @@ package struct RESPReader: ~Copyable {
         let byteCount = unsafe self.arena.pointee.byte_count
         var nodes: [RESPReply.Node] = []
         nodes.reserveCapacity(nodeCount)
-        guard let source = unsafe self.arena.pointee.nodes else { throw Self.failure("a reply held no value") }
+        guard let source = unsafe self.arena.pointee.nodes else { throw Self.failure("it has no value") }
         for index in 0..<nodeCount {
             let node = unsafe source[index]
-            guard let kind = Self.kind(node.kind) else { throw Self.failure("a reply of a type outside RESP2") }
+            guard let kind = Self.kind(node.kind) else { throw Self.failure("its type is not in RESP2") }
             nodes.append(
                 RESPReply.Node(kind: kind, offset: Int(node.offset), length: Int(node.length), value: node.value))
         }
@@ -102,12 +103,12 @@ package struct RESPReader: ~Copyable {
     private func readerFailure() -> RedisError {
         if unsafe self.arena.pointee.failed != 0 {
             return Self.failure(
-                "a reply passed the limit of \(self.limits.values) values or \(self.limits.bytes) bytes")
+                "it exceeds the limit of \(self.limits.values) values or \(self.limits.bytes) bytes")
         }
         return Self.failure(unsafe String(cString: orc_reader_error(self.reader)))
     }
 
     private static func failure(_ problem: String) -> RedisError {
-        RedisError(code: .unexpectedReply, message: "Redis' reply cannot be read: \(problem)")
+        RedisError(code: .unexpectedReply, message: "malformed reply from Redis: \(problem)")
     }
 }

@@ -4,15 +4,19 @@ package import Logging
 internal import NIOCore
 package import NIOPosix
 
-/// A connection that comes back: `run()` keeps one open, with jittered backoff between attempts, and
+/// A connection that is made again whenever it ends: `run()` keeps one open, with jittered backoff between attempts, and
 /// callers wait for it until their deadline. An outage is a state of the client, never its end.
 package actor RedisClient {
-    /// What the client knows of Redis now.
     package enum State: Sendable, Equatable {
+        /// There is no connection; `lastError` says why the last one ended or could not be made.
         case connecting(lastError: String?)
         case connected
+        /// `run()` has returned.
         case stopped
     }
+
+    /// Makes a connection; throws `RedisError` and leaves nothing open then.
+    typealias Connect = @Sendable () async throws -> RedisConnection
 
     package nonisolated let configuration: RedisConfiguration
     private let group: MultiThreadedEventLoopGroup
@@ -21,25 +25,29 @@ package actor RedisClient {
     private let reconnects: Counter
     private let clock: any Clock<Duration>
     private let jitter: @Sendable (ClosedRange<Double>) -> Double
+    private let connect: Connect
 
     private var connection: RedisConnection?
-    private var waiters: [UInt64: CheckedContinuation<RedisConnection, any Error>] = [:]
-    private var nextWaiter: UInt64 = 0
+    private let waiters: ConnectionWaiters
+    private var backoff = ReconnectBackoff()
     private(set) package var state = State.connecting(lastError: nil)
     /// How often a connection was made; rises by one with every reconnect.
     private(set) package var generation = 0
-
-    /// How many connections in a row broke soon after they were made.
-    private var shortLives = 0
-
-    private static let steadyTime = TimeAmount.seconds(5)
-    package static let firstBackoff = Duration.milliseconds(50)
-    package static let longestBackoff = Duration.seconds(1)
 
     package init(
         configuration: RedisConfiguration, group: MultiThreadedEventLoopGroup, logger: Logger,
         metrics: any MetricsFactory = NOOPMetricsHandler.instance, clock: any Clock<Duration> = ContinuousClock(),
         jitter: @escaping @Sendable (ClosedRange<Double>) -> Double = { Double.random(in: $0) }
+    ) {
+        self.init(
+            configuration: configuration, group: group, logger: logger, metrics: metrics, clock: clock, jitter: jitter,
+            connect: { try await RedisConnection.connect(to: configuration, group: group) })
+    }
+
+    init(
+        configuration: RedisConfiguration, group: MultiThreadedEventLoopGroup, logger: Logger,
+        metrics: any MetricsFactory = NOOPMetricsHandler.instance, clock: any Clock<Duration>,
+        jitter: @escaping @Sendable (ClosedRange<Double>) -> Double, connect: @escaping Connect
     ) {
         self.configuration = configuration
         self.group = group
@@ -51,37 +59,35 @@ package actor RedisClient {
             factory: metrics)
         self.clock = clock
         self.jitter = jitter
+        self.connect = connect
+        self.waiters = ConnectionWaiters(reason: "Redis at \(configuration.displayName) is not connected")
         self.up.record(0)
     }
 
-    /// Keeps a connection open until the task is cancelled; then closes it and fails who waits. It may run again.
+    /// Keeps a connection open until the task is cancelled; then closes it and fails all callers that wait. It may run
+    /// again.
     package func run() async {
         if self.state == .stopped { self.state = .connecting(lastError: nil) }
-        var backoff = Self.firstBackoff
+        self.backoff = ReconnectBackoff()
         while !Task.isCancelled {
             do {
-                let connection = try await RedisConnection.connect(to: self.configuration, group: self.group)
+                let connection = try await self.connect()
                 let since = NIODeadline.now()
                 self.becomeConnected(connection)
                 await withTaskCancellationHandler {
                     await connection.closed()
                 } onCancel: {
-                    Task { await connection.close() }  // not awaited: `closed()` above is what waits for it
+                    connection.beginClose()
                 }
                 if Task.isCancelled { break }
-                // One that breaks as soon as it stands is no better than none.
-                let isShort = NIODeadline.now() - since < Self.steadyTime
-                self.shortLives = isShort ? self.shortLives + 1 : 0
-                if !isShort { backoff = Self.firstBackoff }
+                self.backoff.connectionEnded(after: Duration(NIODeadline.now() - since))
                 self.becomeDisconnected(reason: "the connection ended")
             } catch {
                 if Task.isCancelled { break }
                 self.becomeDisconnected(reason: "\(error)")
             }
-            guard !Task.isCancelled else { break }
-            let pause = backoff * self.jitter(0.5...1.0)
-            do { try await self.clock.sleep(for: pause) } catch { break }
-            backoff = min(backoff * 2, Self.longestBackoff)
+            let pause = self.backoff.next(factor: self.jitter(ReconnectBackoff.jitter))
+            do { try await self.clock.sleep(for: pause) } catch { break }  // cancelled
         }
         self.stop()
     }
@@ -108,37 +114,8 @@ package actor RedisClient {
 
     private func connected(within timeout: Duration) async throws -> RedisConnection {
         if let connection = self.connection { return connection }
-        if self.state == .stopped { throw self.unreachable() }
-        let id = self.nextWaiter
-        self.nextWaiter += 1
-        return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                self.waiters[id] = continuation
-                if Task.isCancelled { self.giveUp(id, CancellationError()) }
-                let loop = self.group.next()
-                loop.scheduleTask(in: TimeAmount(timeout)) {
-                    Task { await self.waitedTooLong(id) }  // resumes the waiter, which is what is awaited
-                }
-            }
-        } onCancel: {
-            Task { await self.giveUp(id, CancellationError()) }  // resumes the waiter, which is what is awaited
-        }
-    }
-
-    private func waitedTooLong(_ id: UInt64) {
-        self.waiters.removeValue(forKey: id)?.resume(throwing: self.unreachable())
-    }
-
-    private func giveUp(_ id: UInt64, _ error: any Error) {
-        self.waiters.removeValue(forKey: id)?.resume(throwing: error)
-    }
-
-    private func unreachable() -> RedisError {
-        guard case .connecting(let reason?) = self.state else {
-            return RedisError(
-                code: .unreachable, message: "Redis at \(self.configuration.displayName) is not connected")
-        }
-        return RedisError(code: .unreachable, message: reason)
+        if self.state == .stopped { throw self.waiters.unreachable }
+        return try await self.waiters.wait(timeout: TimeAmount(timeout), on: self.group.next())
     }
 
     private func becomeConnected(_ connection: RedisConnection) {
@@ -147,35 +124,31 @@ package actor RedisClient {
         self.generation += 1
         self.up.record(1)
         if self.generation > 1 { self.reconnects.increment() }
-        if self.generation > 1, self.isSaid {
-            self.logger.notice("Redis is back", metadata: ["redis.endpoint": "\(self.configuration.displayName)"])
+        if self.generation > 1, self.backoff.isLogged {
+            self.logger.notice(
+                "Redis is connected again", metadata: ["redis.endpoint": "\(self.configuration.displayName)"])
         }
-        let waiters = self.waiters
-        self.waiters = [:]
-        for (_, waiter) in waiters { waiter.resume(returning: connection) }
+        self.waiters.resume(with: connection)
     }
 
     private func becomeDisconnected(reason: String) {
-        // Said once an outage, not once an attempt: an outage of hours must not fill a disk.
-        let isNews = (self.connection != nil || self.state == .connecting(lastError: nil)) && self.isSaid
+        // Logged once an outage, not once an attempt: an outage of hours must not fill a disk.
+        let isFirst = self.connection != nil || self.state == .connecting(lastError: nil)
         self.connection = nil
         self.state = .connecting(lastError: reason)
+        self.waiters.explain(reason)
         self.up.record(0)
-        guard isNews else { return }
+        guard isFirst, self.backoff.isLogged else { return }
         self.logger.warning(
-            "Redis is away; work goes on when it is back",
+            "Redis is not connected; work continues when it is back",
             metadata: ["redis.endpoint": "\(self.configuration.displayName)", "reason": "\(reason)"])
     }
-
-    /// Of connections that break again and again the first ones are told, then every second, fourth, eighth…
-    private var isSaid: Bool { self.shortLives & (self.shortLives - 1) == 0 }
 
     private func stop() {
         self.connection = nil
         self.state = .stopped
+        self.waiters.explain("the connection to Redis at \(self.configuration.displayName) was stopped")
         self.up.record(0)
-        let waiters = self.waiters
-        self.waiters = [:]
-        for (_, waiter) in waiters { waiter.resume(throwing: self.unreachable()) }
+        self.waiters.failAll()
     }
 }

@@ -1,9 +1,9 @@
 /// The commands that the product uses, by name and with their arguments' types.
 extension RedisCommand {
-    /// The server's clock: seconds and microseconds.
+    /// The clock of the server: seconds and microseconds.
     package static var time: RedisCommand { RedisCommand("TIME") }
 
-    /// Facts of the server of one section, as lines `name:value`.
+    /// One section of facts about the server, as lines `name:value`.
     package static func info(section: String) -> RedisCommand { RedisCommand("INFO", section) }
 
     /// Calls a function of a loaded library; its further arguments are appended.
@@ -20,14 +20,14 @@ extension RedisCommand {
         RedisCommand("FUNCTION", "LOAD", "REPLACE", source)
     }
 
-    /// Appends an entry of one field to a stream under an id of the server's.
+    /// Appends an entry of one field to a stream under an id that the server makes.
     package static func streamAdd(_ key: String, field: String, value: [UInt8]) -> RedisCommand {
         var command = RedisCommand("XADD", key, "*", field)
         command.append(value)
         return command
     }
 
-    /// Reads entries behind `id`, waiting at most `milliseconds` for one.
+    /// Reads entries after the given ids, waiting at most `milliseconds` for the first.
     package static func streamRead(
         _ streams: [(key: String, after: String)], count: Int, waiting milliseconds: Int64
     ) -> RedisCommand {
@@ -42,17 +42,17 @@ extension RedisCommand {
         RedisCommand("XREVRANGE", key, "+", "-", "COUNT", "1")
     }
 
-    /// The value of a hash's field, null when there is none.
+    /// The value of a field of a hash; null when there is none.
     package static func hashGet(_ key: String, field: String) -> RedisCommand { RedisCommand("HGET", key, field) }
 
-    /// Sets a hash's field unless it is set; 1 when it was not.
+    /// Sets a field of a hash unless it exists; 1 when it did not.
     package static func hashSetIfAbsent(_ key: String, field: String, value: [UInt8]) -> RedisCommand {
         var command = RedisCommand("HSETNX", key, field)
         command.append(value)
         return command
     }
 
-    /// Sets a key unless it is set.
+    /// Sets a key unless it exists.
     package static func setIfAbsent(_ key: String, value: [UInt8]) -> RedisCommand {
         var command = RedisCommand("SET", key)
         command.append(value)
@@ -60,9 +60,10 @@ extension RedisCommand {
         return command
     }
 
+    /// The value of a key; null when there is none.
     package static func get(_ key: String) -> RedisCommand { RedisCommand("GET", key) }
 
-    /// Takes the first element of a list, waiting at most `seconds` for one.
+    /// Removes and returns the first element of a list, waiting at most `seconds` for one.
     package static func listPopFirst(_ key: [UInt8], waiting seconds: Int64) -> RedisCommand {
         var command = RedisCommand("BLPOP")
         command.append(key)

@@ -2,8 +2,8 @@ package import NIOCore
 
 /// One command, already encoded as the RESP array of bulk strings that Redis reads.
 ///
-/// Arguments are appended to one growing buffer and only ever as bulk strings with their length, so no
-/// argument can be taken for another or for a command.
+/// Arguments are appended to one buffer, always as bulk strings with their length, so that no argument can be read as
+/// another one or as a command.
 package struct RedisCommand: Sendable {
     private var argumentCount = 0
     private var body: [UInt8]
@@ -28,7 +28,7 @@ package struct RedisCommand: Sendable {
         self.lineEnd()
     }
 
-    // Concrete on purpose: a generic over a module's edge is not specialised, and this is the hot path.
+    // Not generic: a generic function is not specialized across modules, and this is the hot path.
     package mutating func append(_ bytes: [UInt8]) {
         self.header(bytes.count)
         self.body.append(contentsOf: bytes)

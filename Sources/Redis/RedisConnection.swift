@@ -1,16 +1,18 @@
 internal import Domain
+internal import Glibc
 internal import NIOCore
 internal import NIOPosix
 internal import Synchronization
 internal import TransportSecurity
 
-/// One connection: pipelines of commands in, replies out, in order.
+/// One connection to a server; replies come in the order of the commands.
 package final class RedisConnection: Sendable {
     private let channel: any Channel
     private let handler: NIOLoopBound<RedisChannelHandler>
     private let nextID = Atomic<UInt64>(1)
 
-    private init(channel: any Channel, handler: NIOLoopBound<RedisChannelHandler>) {
+    /// Takes over a channel whose pipeline ends in `handler`.
+    init(channel: any Channel, handler: NIOLoopBound<RedisChannelHandler>) {
         self.channel = channel
         self.handler = handler
     }
@@ -21,11 +23,13 @@ package final class RedisConnection: Sendable {
         _ configuration: RedisConfiguration, group: MultiThreadedEventLoopGroup
     ) async throws -> RedisConnection {
         if let tls = configuration.tls {
-            // Files are judged before a connection is tried, and in words of their own.
+            // Files are checked before a connection is tried.
             do throws(TLSError) {
                 try TLSClientHandler.validate(tls)
             } catch {
-                throw RedisError(code: .configuration, message: error.message)
+                throw RedisError(
+                    code: .configuration, message: "TLS to Redis at \(configuration.displayName) cannot be set up",
+                    underlying: error)
             }
         }
         let loop = group.next()
@@ -40,7 +44,7 @@ package final class RedisConnection: Sendable {
             ready.fail(error)
             throw RedisError(
                 code: .unreachable,
-                message: "Redis at \(configuration.displayName) cannot be reached: \(Self.words(error))")
+                message: "Redis at \(configuration.displayName) cannot be reached: \(Self.reason(error))")
         }
         do {
             try await ready.futureResult.get()
@@ -49,22 +53,33 @@ package final class RedisConnection: Sendable {
         } catch {
             await connection.close()
             if let error = error as? RedisError { throw error }
-            throw RedisError(code: .unreachable, message: "Redis at \(configuration.displayName): \(error)")
+            throw RedisError(
+                code: .unreachable, message: "Redis at \(configuration.displayName) did not become ready",
+                underlying: error)
         }
     }
 
-    /// Resolves once the connection is gone, for whatever reason.
-    package func closed() async { try? await self.channel.closeFuture.get() }
-
-    package func close() async {
-        do { try await self.channel.close() } catch { return }  // closed already
+    /// Returns once the connection is closed, by either side.
+    package func closed() async {
+        await withCheckedContinuation { continuation in
+            self.channel.closeFuture.whenComplete { _ in continuation.resume() }
+        }
     }
+
+    /// Closes the connection; what waits for a reply throws `RedisError.connectionLost`.
+    package func close() async {
+        self.beginClose()
+        await self.closed()
+    }
+
+    /// The same without waiting for the end.
+    func beginClose() { self.channel.close(promise: nil) }
 
     /// Writes all commands at once and returns a reply for each, error replies included.
     ///
-    /// Past `timeout` it throws `RedisError.timeout` and closes the connection, whose replies are of
-    /// unknown order by then. When the task is cancelled it throws `CancellationError` and the
-    /// connection stays; the commands may still run.
+    /// Past `timeout`, plus the time that a slow link needs for the bytes (`ReplyDeadline`), it throws
+    /// `RedisError.timeout` and closes the connection, because the order of its replies is unknown by then. When the task
+    /// is cancelled it throws `CancellationError` and the connection stays; the commands may still run.
     package func pipeline(_ commands: [RedisCommand], timeout: Duration) async throws -> [RESPReply] {
         guard !commands.isEmpty else { return [] }
         try Task.checkCancellation()
@@ -76,16 +91,9 @@ package final class RedisConnection: Sendable {
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 channel.eventLoop.execute {
-                    let deadline = channel.eventLoop.scheduleTask(in: TimeAmount(timeout)) {
-                        handler.value.fail(
-                            RedisError(code: .timeout, message: "Redis did not answer within \(timeout)"))
-                        channel.close(promise: nil)
-                    }
-                    guard
-                        handler.value.expect(
-                            id: id, replies: commands.count, deadline: deadline, continuation: continuation)
-                    else { return }
-                    channel.writeAndFlush(buffer, promise: nil)
+                    let request = RedisChannelHandler.Request(
+                        id: id, bytes: buffer, replies: commands.count, timeout: timeout, continuation: continuation)
+                    handler.value.send(request, on: channel)
                 }
             }
         } onCancel: {
@@ -96,7 +104,7 @@ package final class RedisConnection: Sendable {
     private static func channel(
         _ configuration: RedisConfiguration, loop: any EventLoop, ready: EventLoopPromise<Void>
     ) async throws -> RedisConnection {
-        // Taken where it is made: a peer that is refused at once removes the handler with its channel.
+        // Handed over by the initializer: a connection that fails at once removes the handler from its channel.
         let made = loop.makePromise(of: NIOLoopBound<RedisChannelHandler>.self)
         let bootstrap = ClientBootstrap(group: loop)
             .connectTimeout(TimeAmount(configuration.connectTimeout))
@@ -141,7 +149,7 @@ package final class RedisConnection: Sendable {
         for (index, reply) in replies.enumerated() {
             guard let error = reply.error else { continue }
             if case .server(let kind) = error.code, kind == "LOADING" || kind == "MASTERDOWN" { throw error }
-            // CLIENT SETNAME may be forbidden by an access list; a name is only a convenience.
+            // An access list may forbid CLIENT SETNAME; the name is only a convenience.
             if index == replies.count - 1, case .server(kind: "NOPERM") = error.code { continue }
             throw RedisError(
                 code: .refused,
@@ -151,11 +159,12 @@ package final class RedisConnection: Sendable {
         }
     }
 
-    private static func words(_ error: any Error) -> String {
+    /// The cause of a failed connection, without the words that the network library adds.
+    private static func reason(_ error: any Error) -> String {
         switch error {
         case let error as NIOConnectionError:
-            error.connectionErrors.first.map { "\($0.error)" } ?? error.dnsAError.map { "\($0)" } ?? "\(error)"
-        case let error as IOError: error.description
+            error.connectionErrors.first.map { Self.reason($0.error) } ?? error.dnsAError.map { "\($0)" } ?? "\(error)"
+        case let error as IOError: unsafe String(cString: strerror(error.errnoCode))
         case ChannelError.connectTimeout: "no answer in time"
         default: "\(error)"
         }

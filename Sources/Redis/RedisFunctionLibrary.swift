@@ -1,4 +1,4 @@
-/// A library of server-side functions, loaded when a call finds it missing.
+/// A library of server-side functions; it is loaded when a call finds that it is missing.
 ///
 /// The names of the library and of its functions carry a version, so that nodes of two releases can
 /// share one Redis while they are replaced.
@@ -20,13 +20,13 @@ package struct RedisFunctionLibrary: Sendable {
         return String(hash, radix: 16)
     }
 
-    /// Loads the library, replacing one of the same name.
+    /// Loads the library, replacing one of the same name. Throws as `RedisClient.send`.
     package func load(into client: RedisClient) async throws {
         _ = try await client.send(.functionLoad(source: self.source))
     }
 
-    /// Sends function calls in one pipeline. When the library is missing (a Redis that was emptied or
-    /// replaced) no call had an effect; it is loaded and the calls are sent again.
+    /// Sends function calls in one pipeline. When the library is missing, because Redis was emptied or replaced, no call
+    /// had an effect: the library is loaded and the calls are sent again. Throws as `RedisClient.pipeline`.
     package func call(_ calls: [RedisCommand], on client: RedisClient, timeout: Duration? = nil) async throws
         -> [RESPReply]
     {

@@ -1,4 +1,4 @@
-/// What a Redis says of itself that decides whether it may hold jobs.
+/// The facts about a Redis server that decide whether it may hold jobs.
 package struct RedisServerFacts: Sendable, Hashable {
     package let version: String
     package let evictionPolicy: String
@@ -8,22 +8,22 @@ package struct RedisServerFacts: Sendable, Hashable {
     /// The oldest version that has functions (redis.io, `FUNCTION LOAD`: since 7.0).
     package static let oldestMajor = 7
 
-    private static let questions: [RedisCommand] = [
+    private static let commands: [RedisCommand] = [
         .info(section: "server"), .info(section: "memory"), .info(section: "persistence"),
     ]
 
-    /// Asks `INFO`; throws what `RedisClient.pipeline` throws.
+    /// Sends `INFO`; throws as `RedisClient.pipeline`.
     package init(of client: RedisClient, timeout: Duration? = nil) async throws {
-        let replies = try await client.pipeline(Self.questions, timeout: timeout)
+        let replies = try await client.pipeline(Self.commands, timeout: timeout)
         try self.init(replies: replies, usesTLS: client.configuration.tls != nil)
     }
 
-    /// The same over one connection.
+    /// The same on one connection; throws as `RedisConnection.pipeline`.
     package init(of connection: RedisConnection, usesTLS: Bool, timeout: Duration = .seconds(5)) async throws {
-        try self.init(replies: try await connection.pipeline(Self.questions, timeout: timeout), usesTLS: usesTLS)
+        try self.init(replies: try await connection.pipeline(Self.commands, timeout: timeout), usesTLS: usesTLS)
     }
 
-    private init(replies: [RESPReply], usesTLS: Bool) throws {
+    init(replies: [RESPReply], usesTLS: Bool) throws {
         var fields: [Substring: Substring] = [:]
         for reply in replies {
             let text = String(decoding: try reply.checked().bytes, as: UTF8.self)
@@ -38,7 +38,7 @@ package struct RedisServerFacts: Sendable, Hashable {
         self.usesTLS = usesTLS
     }
 
-    /// What must change before a node may use this Redis; empty when nothing must.
+    /// What must change before a node may use this Redis, as sentences; empty when it may.
     package var problems: [String] {
         var problems: [String] = []
         let major = self.version.prefix { $0 != "." }
@@ -47,15 +47,15 @@ package struct RedisServerFacts: Sendable, Hashable {
         }
         if self.evictionPolicy != "noeviction" {
             problems.append(
-                "Redis' maxmemory-policy is \(self.evictionPolicy), which may evict accepted jobs; run: CONFIG SET maxmemory-policy noeviction"
+                "the maxmemory-policy of Redis is \(self.evictionPolicy), which may evict accepted jobs; run: CONFIG SET maxmemory-policy noeviction"
             )
         }
         return problems
     }
 
-    /// What is worth a warning though the node can run.
+    /// What the operator should change although the node can run.
     package var warnings: [String] {
         self.isAppendOnly
-            ? [] : ["Redis keeps no append-only file, so its restart loses jobs; run: CONFIG SET appendonly yes"]
+            ? [] : ["Redis has no append-only file, so its restart loses jobs; run: CONFIG SET appendonly yes"]
     }
 }

@@ -1,11 +1,10 @@
 internal import Domain
 package import NIOPosix
 
-/// Finds the master that is to be asked now. Asked anew for every connection, so that a fail-over needs nothing but a
-/// reconnect.
+/// Finds the current master, anew for every connection, so that a fail-over needs nothing but a reconnect.
 extension RedisConnection {
-    /// Connects to the master that the configuration leads to: itself, the one that sentinels name, or the one that
-    /// serves a cluster's slot. Throws as `open(_:group:)`; nothing stays open then.
+    /// Connects to the master that the configuration leads to: the endpoint, the master that sentinels name, or the one
+    /// that serves the slot in a cluster. Throws as `open(_:group:)`; nothing stays open then.
     package static func connect(
         to configuration: RedisConfiguration, group: MultiThreadedEventLoopGroup
     ) async throws -> RedisConnection {
@@ -22,7 +21,7 @@ extension RedisConnection {
         }
     }
 
-    /// Asks one after the other until one leads to a master; the first one's error when none does.
+    /// Tries the endpoints in order until one leads to a master; throws the error of the first when none does.
     private static func first(
         of configuration: RedisConfiguration, group: MultiThreadedEventLoopGroup,
         _ connect: (RedisConfiguration.Endpoint) async throws -> RedisConnection
@@ -37,7 +36,7 @@ extension RedisConnection {
             }
         }
         throw firstError
-            ?? RedisError(code: .configuration, message: "the Redis URL names nobody to ask for the master")
+            ?? RedisError(code: .configuration, message: "the Redis URL has no endpoint; expected at least one host")
     }
 
     private static func connect(
@@ -50,19 +49,18 @@ extension RedisConnection {
         asked.password = configuration.sentinelPassword
         asked.isSentinel = true
         let answer = try await self.ask(asked, RedisCommand("SENTINEL", "GET-MASTER-ADDR-BY-NAME", master), group)
-        let parts = answer.elements
-        guard parts.count == 2, let host = parts[0].string, let port = parts[1].integer else {
+        guard let address = RedisConfiguration.Endpoint(sentinelAnswer: answer) else {
             throw RedisError(
                 code: .unreachable,
                 message:
                     "the sentinel at \(endpoint.text) knows no master '\(master)'; expected its name in the Redis URL")
         }
-        let connection = try await self.open(configuration.direct(to: .tcp(host: host, port: port)), group: group)
-        // A sentinel may not have heard yet: who is no master refuses writes, and must not be taken for one.
+        let connection = try await self.open(configuration.direct(to: address), group: group)
+        // During a fail-over a sentinel may still name the old master; a replica refuses writes.
         do {
             let role = try await connection.send(RedisCommand("ROLE"), timeout: configuration.connectTimeout)
             guard role.elements.first?.string == "master" else {
-                throw RedisError(code: .unreachable, message: "Redis at \(host):\(port) is no master (yet)")
+                throw RedisError(code: .unreachable, message: "Redis at \(address.text) is not a master yet")
             }
             return connection
         } catch {
@@ -76,23 +74,14 @@ extension RedisConnection {
         _ group: MultiThreadedEventLoopGroup
     ) async throws -> RedisConnection {
         let answer = try await self.ask(configuration.direct(to: endpoint), RedisCommand("CLUSTER", "SLOTS"), group)
-        for range in answer.elements {
-            let parts = range.elements
-            guard parts.count >= 3, let first = parts[0].integer, let last = parts[1].integer,
-                (first...max(first, last)).contains(slot)
-            else { continue }
-            let master = parts[2].elements
-            guard master.count >= 2, let port = master[1].integer else { continue }
-            // A node that does not know its own address leaves it out: it is the one that was asked.
-            var host = master[0].string ?? ""
-            if host.isEmpty, case .tcp(let name, _) = endpoint { host = name }
-            return try await self.open(configuration.direct(to: .tcp(host: host, port: port)), group: group)
+        guard let address = RedisConfiguration.Endpoint(clusterSlots: answer, slot: slot, asked: endpoint) else {
+            throw RedisError(
+                code: .unreachable, message: "the cluster node at \(endpoint.text) knows no master for slot \(slot)")
         }
-        throw RedisError(
-            code: .unreachable, message: "the cluster node at \(endpoint.text) knows nobody that serves slot \(slot)")
+        return try await self.open(configuration.direct(to: address), group: group)
     }
 
-    /// One question on a connection of its own.
+    /// Sends one command on a connection of its own.
     private static func ask(
         _ configuration: RedisConfiguration, _ command: RedisCommand, _ group: MultiThreadedEventLoopGroup
     ) async throws -> RESPValue {
@@ -115,16 +104,29 @@ extension RedisConnection {
     }
 }
 
-/// The slots of a Redis Cluster.
-package enum RedisSlot {
-    /// The slot of a key, or of the part of it that decides: CRC-16/XMODEM modulo 16384
-    /// (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/, appendix A).
-    package static func of(_ hashTag: String) -> Int {
-        var crc: UInt16 = 0
-        for byte in hashTag.utf8 {
-            crc ^= UInt16(byte) << 8
-            for _ in 0..<8 { crc = crc & 0x8000 != 0 ? crc << 1 ^ 0x1021 : crc << 1 }
+extension RedisConfiguration.Endpoint {
+    /// The answer of `SENTINEL GET-MASTER-ADDR-BY-NAME`; nil when the sentinel does not know the name.
+    init?(sentinelAnswer answer: RESPValue) {
+        let parts = answer.elements
+        guard parts.count == 2, let host = parts[0].string, let port = parts[1].integer else { return nil }
+        self = .tcp(host: host, port: port)
+    }
+
+    /// The master of a slot in the answer of `CLUSTER SLOTS`; nil when no node serves it.
+    init?(clusterSlots answer: RESPValue, slot: Int, asked: RedisConfiguration.Endpoint) {
+        for range in answer.elements {
+            let parts = range.elements
+            guard parts.count >= 3, let first = parts[0].integer, let last = parts[1].integer, first <= slot,
+                slot <= last
+            else { continue }
+            let master = parts[2].elements
+            guard master.count >= 2, let port = master[1].integer else { continue }
+            // A node that does not know its own address leaves it out: it is the one that was asked.
+            var host = master[0].string ?? ""
+            if host.isEmpty, case .tcp(let name, _) = asked { host = name }
+            self = .tcp(host: host, port: port)
+            return
         }
-        return Int(crc % 16384)
+        return nil
     }
 }

@@ -13,11 +13,21 @@ extension QueueMachine {
             guard self.isCurrent(node), self.nodes[node.node.name]?.held[key] == reference else { return false }
             self.nodes[node.node.name]?.held[key] = nil
             active[reference.workspace, default: 0] -= 1
+            // Another entry of the job has ended it: its outcome stands.
+            guard !self.hasEnded(entry.job, in: reference.workspace) else {
+                self.dropEntry(StreamName(workspace: reference.workspace, priority: reference.priority), entry.id)
+                self.refusedEntries += 1
+                return false
+            }
             self.write(completion, entry, node: node.node, at: now)
             return true
         }
         self.countActive(active)
         return written
+    }
+
+    func hasEnded(_ job: JobID?, in workspace: WorkspaceID) -> Bool {
+        job.flatMap { self.record($0, in: workspace) }.map { $0.state.isFinal || $0.state == .unresolved } ?? false
     }
 
     private mutating func write(_ completion: Completion, _ entry: Entry, node: NodeID, at now: UInt64) {
@@ -56,7 +66,7 @@ extension QueueMachine {
             let oldest = letters.prefix(256).firstIndex(where: { $0.record.state != .unresolved })
         {
             self.dead[stream.workspace]?.remove(at: oldest)
-            self.buried += 1
+            self.deadLettersEvicted += 1
         }
         self.dead[stream.workspace, default: []].append(letter)
     }
@@ -206,7 +216,7 @@ extension QueueMachine {
             guard let place = list.firstIndex(of: after) else { return [] }
             list.removeFirst(place + 1)
         }
-        return list.prefix(limit).compactMap { self.job($0, in: workspace)?.withoutResult }
+        return Array(list.lazy.compactMap { self.job($0, in: workspace)?.withoutResult }.prefix(limit))
     }
 
     package func statistics(at now: UInt64) -> QueueStatistics {
@@ -225,7 +235,8 @@ extension QueueMachine {
         statistics.parked = self.parked.count
         statistics.duplicates = self.duplicates
         statistics.refused = self.refused
-        statistics.buried = self.buried
+        statistics.deadLettersEvicted = self.deadLettersEvicted
+        statistics.refusedEntries = self.refusedEntries
         return statistics
     }
 }

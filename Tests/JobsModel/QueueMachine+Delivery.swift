@@ -28,6 +28,7 @@ extension QueueMachine {
         var isAlone = false
         var deliveries: [Delivery] = []
         var dropped = 0
+        var refused = 0
         var read = 0
         var active: [WorkspaceID: Int] = [:]
 
@@ -56,7 +57,7 @@ extension QueueMachine {
         } while !handing.isFull && handing.read != before
         self.depth -= handing.read
         self.countActive(handing.active)
-        return Claim(deliveries: handing.deliveries, dropped: handing.dropped, hasMore: !self.line.isEmpty)
+        return Claim(deliveries: handing.deliveries, dropped: handing.dropped, refused: handing.refused, hasMore: !self.line.isEmpty)
     }
 
     /// A workspace's turn: deficit round robin. Each turn is worth its weight times the quantum; what a node without
@@ -155,6 +156,12 @@ extension QueueMachine {
             self.streams[stream]?.pending[entry.id] = entry
             guard !self.dropIfCancelled(entry, of: stream, at: handing.now) else {
                 handing.dropped += 1
+                continue
+            }
+            guard !self.hasEnded(entry.job, in: stream.workspace) else {
+                self.dropEntry(stream, entry.id)
+                self.refusedEntries += 1
+                handing.refused += 1
                 continue
             }
             let reference = EntryReference(

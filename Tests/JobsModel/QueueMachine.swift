@@ -125,7 +125,9 @@ package struct QueueMachine: Sendable {
     var dead: [WorkspaceID: [Letter]] = [:]
     var duplicates = 0
     var refused = 0
-    var buried = 0
+    var deadLettersEvicted = 0
+    /// Entries of jobs that had ended.
+    var refusedEntries = 0
 
     /// Events of the audit trail, in order.
     package internal(set) var audit: [[UInt8]] = []

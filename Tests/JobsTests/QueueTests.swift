@@ -293,6 +293,92 @@ struct QueueTests {
         }
     }
 
+    @Test(
+        "an old entry put back, or junk under an ended job's id, runs nothing and changes no record",
+        arguments: [true, false])
+    func entriesOfEndedJobs(isJunk: Bool) async throws {
+        try await Self.withBench { bench in
+            let submission = try await bench.submission()
+            _ = try await bench.submit(submission)
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+            #expect(try await lease.finish([bench.completion(delivery)]) == [true])
+            let before = try await bench.queue.job(submission.job.id, in: delivery.workspace)
+
+            let value = submission.job.id.uuid.bytes + (isJunk ? Array("junk".utf8) : delivery.envelope)
+            _ = try await bench.client.send(.streamAdd("orc:{l0}:w:acme:s:2", field: "e", value: value))
+            // Another job brings the workspace its turn.
+            _ = try await bench.submit(try await bench.submission())
+            let claim = try await lease.claim(ClaimRequest(most: 10))
+            #expect(claim.refused == 1 && claim.deliveries.count == 1)
+            #expect(try await bench.queue.job(submission.job.id, in: delivery.workspace) == before)
+            #expect(try await bench.auditCount("outcome") == 1)
+            #expect(try await bench.queue.statistics().refusedEntries == 1)
+            #expect(try await bench.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:s:2")).integer == 1)
+        }
+    }
+
+    @Test("of two entries of one job that are held at once the first outcome stands")
+    func twoEntries() async throws {
+        try await Self.withBench { bench in
+            let submission = try await bench.submission()
+            _ = try await bench.submit(submission)
+            let (first, second) = (try bench.lease("n1", 1), try bench.lease("n2", 1))
+            _ = try await first.join()
+            _ = try await second.join()
+            let original = try #require(try await first.claim(ClaimRequest(most: 1)).deliveries.first)
+            let value = submission.job.id.uuid.bytes + original.envelope
+            _ = try await bench.client.send(.streamAdd("orc:{l0}:w:acme:s:2", field: "e", value: value))
+            _ = try await bench.submit(try await bench.submission())
+            let copies = try await second.claim(ClaimRequest(most: 10)).deliveries
+            let copy = try #require(copies.first { $0.jobID == submission.job.id })
+            #expect(try await first.finish([bench.completion(original)]) == [true])
+            #expect(try await second.finish([bench.completion(copy, .discarded)]) == [false])
+            #expect(try await bench.queue.job(submission.job.id, in: original.workspace)?.state == .completed)
+            #expect(try await bench.auditCount("outcome") == 1)
+        }
+    }
+
+    @Test("what was sealed with a key that Redis lost is refused, and sealed anew with the key that it has")
+    func lostKey() async throws {
+        try await Self.withBench { bench in
+            let stale = try await bench.submission()
+            let key = try await bench.keys.currentKey(of: stale.job.workspace)
+            let sealed = try stale.sealed(with: key)
+            _ = try await bench.client.send(RedisCommand("FLUSHALL"))
+            #expect(try await bench.queue.submit([sealed]) == [.staleKey])
+            #expect(try await bench.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:s:2")).integer == 0)
+
+            #expect(try await bench.submit(stale) == .accepted(stale.job.id))
+            let node = WorkspaceKeyring(
+                queue: bench.queue, master: try SealingKey(bytes: [UInt8](repeating: 9, count: 32)))
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+            #expect(try await JobEnvelope.open(delivery, keys: node) == stale.job)
+        }
+    }
+
+    @Test("a page of jobs is full although the records of younger ones have expired")
+    func pagesPassExpiredRecords() async throws {
+        try await Self.withBench { bench in
+            let oldest = try await bench.submission()
+            _ = try await bench.submit(oldest)
+            let workspace = oldest.job.workspace
+            for number in 0..<40 {
+                let id = JobID(milliseconds: 1_600_000_000_000, randomHigh: 1, randomLow: UInt64(number))
+                var push = RedisCommand("LPUSH", "orc:{l0}:w:acme:n")
+                push.append(id.uuid.bytes)
+                _ = try await bench.client.send(push)
+            }
+            let youngest = try await bench.submission()
+            _ = try await bench.submit(youngest)
+            let page = try await bench.queue.jobs(in: workspace, limit: 2, tag: nil)
+            #expect(page.map(\.id) == [youngest.job.id, oldest.job.id])
+        }
+    }
+
     @Test("no param shows in what Redis keeps on disk")
     func nothingInTheClear() async throws {
         try await Self.withBench { bench in

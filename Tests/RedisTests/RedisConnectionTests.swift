@@ -1,140 +1,188 @@
 import Domain
-import Foundation
-import NIOPosix
-import Redis
-import TestSupport
+import NIOCore
+import NIOEmbedded
 import Testing
+import TransportSecurity
 
-@Suite("The Redis connection", .enabled(if: isInstalled("redis-server"), "needs redis-server"))
+@testable import Redis
+
+@Suite("The Redis connection")
 struct RedisConnectionTests {
-    @Test("a pipeline's replies come in order, error replies among them")
-    func pipeline() async throws {
-        try await withDirectory { directory in
-            try await withRedis(in: directory) { redis in
-                let connection = try await RedisConnection.connect(to: redis.configuration, group: .singleton)
-                let replies = try await connection.pipeline(
-                    [
-                        RedisCommand("SET", "k", "1"), RedisCommand("INCR", "k"), RedisCommand("LPUSH", "k", "x"),
-                        RedisCommand("GET", "k"),
-                    ],
-                    timeout: .seconds(5))
-                #expect(replies[1].root.integer == 2)
-                #expect(replies[2].error?.code == .server(kind: "WRONGTYPE"))
-                #expect(replies[3].root.string == "2")
-                await connection.close()
-            }
-        }
+    private static let ping = "*1\r\n$4\r\nPING\r\n"
+
+    @Test("the commands of a pipeline are written at once, and the replies come in their order")
+    func order() async throws {
+        let bench = try await RedisBench()
+        async let replies = bench.connection.pipeline(
+            [RedisCommand("PING"), RedisCommand("PING")], timeout: .seconds(3))
+        #expect(try await bench.written() == Self.ping + Self.ping)
+        try await bench.answer("+first\r\n+sec")
+        try await bench.answer("ond\r\n")
+        #expect(try await replies.map(\.root.string) == ["first", "second"])
     }
 
-    @Test("binary arguments and large values come back as they went")
-    func binary() async throws {
-        try await withDirectory { directory in
-            try await withRedis(in: directory) { redis in
-                let value = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
-                var set = RedisCommand("SET", "k")
-                set.append(value)
-                _ = try await redis.send(set)
-                #expect(Array(try await redis.send(RedisCommand("GET", "k")).bytes) == value)
-            }
-        }
+    @Test("an error reply is one of the replies, not an error of the pipeline")
+    func errorReply() async throws {
+        let bench = try await RedisBench()
+        async let replies = bench.connection.pipeline(
+            [RedisCommand("PING"), RedisCommand("PING")], timeout: .seconds(3))
+        _ = try await bench.written()
+        try await bench.answer("-OOM no memory\r\n:1\r\n")
+        let found = try await replies
+        #expect(found[0].error?.code == .server(kind: "OOM"))
+        #expect(found[1].root.integer == 1)
     }
 
-    @Test("a cancelled command throws at once and leaves the connection in order for others")
+    @Test("an empty pipeline writes nothing and has no replies")
+    func empty() async throws {
+        let bench = try await RedisBench()
+        #expect(try await bench.connection.pipeline([], timeout: .seconds(3)).isEmpty)
+        #expect(try await bench.channel.readOutbound(as: ByteBuffer.self) == nil)
+    }
+
+    @Test("a second pipeline is written before the first is answered, and gets its own replies")
+    func pipelining() async throws {
+        let bench = try await RedisBench()
+        async let first = bench.connection.pipeline([RedisCommand("PING")], timeout: .seconds(3))
+        _ = try await bench.written()
+        async let second = bench.connection.pipeline([RedisCommand("PING")], timeout: .seconds(3))
+        _ = try await bench.written()
+        try await bench.answer("+a\r\n+b\r\n")
+        #expect(try await first.first?.root.string == "a")
+        #expect(try await second.first?.root.string == "b")
+    }
+
+    @Test("a cancelled pipeline throws at once, and its replies are not given to the next one")
     func cancellation() async throws {
-        try await withDirectory { directory in
-            try await withRedis(in: directory) { redis in
-                let connection = try await RedisConnection.connect(to: redis.configuration, group: .singleton)
-                let blocked = Task {
-                    try await connection.pipeline([RedisCommand("BLPOP", "nothing", "1")], timeout: .seconds(10))
-                }
-                // PING is answered after BLPOP, so its own cancellation must not disturb it either.
-                let ping = Task { try await connection.pipeline([RedisCommand("PING")], timeout: .seconds(10)) }
-                blocked.cancel()
-                await #expect(throws: CancellationError.self) { try await blocked.value }
-                #expect(try await ping.value.first?.root.string == "PONG")
-                let after = try await connection.pipeline([RedisCommand("ECHO", "x")], timeout: .seconds(5))
-                #expect(after.first?.root.string == "x")
-                await connection.close()
-            }
-        }
+        let bench = try await RedisBench()
+        let first = Task { try await bench.connection.pipeline([RedisCommand("PING")], timeout: .seconds(3)) }
+        _ = try await bench.written()
+        first.cancel()
+        await #expect(throws: CancellationError.self) { try await first.value }
+        async let second = bench.connection.pipeline([RedisCommand("PING")], timeout: .seconds(3))
+        _ = try await bench.written()
+        try await bench.answer("+of the first\r\n+of the second\r\n")
+        #expect(try await second.first?.root.string == "of the second")
     }
 
-    @Test("a deadline that passes is a timeout, and the connection is given up")
-    func deadline() async throws {
-        try await withDirectory { directory in
-            try await withRedis(in: directory) { redis in
-                let connection = try await RedisConnection.connect(to: redis.configuration, group: .singleton)
-                let error = await #expect(throws: RedisError.self) {
-                    try await connection.pipeline([RedisCommand("BLPOP", "nothing", "5")], timeout: .milliseconds(50))
-                }
-                #expect(error?.code == .timeout)
-                await connection.closed()
-            }
+    @Test("a pipeline of a cancelled task writes nothing")
+    func cancelledBefore() async throws {
+        let bench = try await RedisBench()
+        let task = Task {
+            unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+            return try await bench.connection.pipeline([RedisCommand("PING")], timeout: .seconds(3))
         }
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(try await bench.channel.readOutbound(as: ByteBuffer.self) == nil)
     }
 
-    @Test("a client waits for Redis, survives its death, and goes on when it is back")
-    func reconnect() async throws {
-        try await withDirectory { directory in
-            try await withRedis(in: directory) { redis in
-                try await withClient(redis.configuration) { client in
-                    _ = try await client.send(RedisCommand("SET", "k", "v"))
-                    await redis.process.kill9()
-                    let error = await #expect(throws: RedisError.self) {
-                        try await client.send(RedisCommand("GET", "k"), timeout: .milliseconds(200))
-                    }
-                    #expect(error?.isOutage == true)
-                    try await eventually("the client knows") { await client.state != .connected }
-                    let waiting = Task { try await client.send(RedisCommand("PING"), timeout: .seconds(20)) }
-                    try await redis.start()
-                    #expect(try await waiting.value.string == "PONG")
-                    #expect(await client.generation == 2)
-                }
-            }
-        }
+    @Test("a deadline that passes is a timeout of all that wait, and closes the connection")
+    func timeout() async throws {
+        let bench = try await RedisBench()
+        let first = Task { try await bench.connection.pipeline([RedisCommand("PING")], timeout: .seconds(3)) }
+        _ = try await bench.written()
+        let second = Task { try await bench.connection.pipeline([RedisCommand("PING")], timeout: .seconds(60)) }
+        _ = try await bench.written()
+        await bench.loop.advanceTime(by: .seconds(4))
+        #expect(await redisCode { try await first.value } == .timeout)
+        #expect(await redisCode { try await second.value } == .timeout)
+        await bench.connection.closed()
     }
 
-    @Test("a wrong password is refused in one sentence that says what to check")
-    func password() async throws {
-        try await withDirectory { directory in
-            try await withRedis(
-                in: directory, options: ["--requirepass", "right"], configure: { $0.password = "right" }
-            ) { redis in
-                let pong = try await redis.send(RedisCommand("PING")).string
-                #expect(pong == "PONG")
-                var wrong = redis.configuration
-                wrong.password = "wrong"
-                let error = await #expect(throws: RedisError.self) {
-                    try await RedisConnection.connect(to: wrong, group: .singleton)
-                }
-                #expect(error?.code == .refused)
-                #expect(error?.message.contains("REDIS_PASSWORD") == true)
-                #expect(error?.message.contains("wrong") == false)
-            }
-        }
+    @Test("a large batch has the time that a slow link needs for its bytes")
+    func slowLink() async throws {
+        let bench = try await RedisBench()
+        var command = RedisCommand("SET", "k")
+        command.append([UInt8](repeating: 0, count: 240 * 1024))
+        let set = command
+        async let replies = bench.connection.pipeline([set], timeout: .seconds(3))
+        _ = try await bench.written()
+        await bench.loop.advanceTime(by: .seconds(8))
+        try await bench.answer("+OK\r\n")
+        #expect(try await replies.first?.root.string == "OK")
     }
 
-    @Test("nobody listening is unreachable, with the address named")
-    func unreachable() async throws {
-        let configuration = try RedisConfiguration(url: "unix:///tmp/orc-nobody-listens.sock")
-        let error = await #expect(throws: RedisError.self) {
-            try await RedisConnection.connect(to: configuration, group: .singleton)
+    @Test("a reply that arrives slowly is progress: its bytes extend the deadline")
+    func slowReply() async throws {
+        let bench = try await RedisBench()
+        async let replies = bench.connection.pipeline([RedisCommand("GET", "k")], timeout: .seconds(3))
+        _ = try await bench.written()
+        let half = String(repeating: "x", count: 48 * 1024)
+        try await bench.answer("$\(2 * half.utf8.count)\r\n")
+        for _ in 0..<2 {
+            try await bench.answer(half)
+            await bench.loop.advanceTime(by: .seconds(2))
         }
-        #expect(error?.code == .unreachable)
-        #expect(error?.message.contains("orc-nobody-listens") == true)
+        try await bench.answer("\r\n")
+        #expect(try await replies.first?.root.bytes.count == 2 * half.utf8.count)
     }
 
-    @Test("the server's facts name what is unfit")
-    func facts() async throws {
-        try await withDirectory { directory in
-            try await withRedis(in: directory, options: ["--maxmemory-policy", "allkeys-lru"]) { redis in
-                let connection = try await RedisConnection.connect(to: redis.configuration, group: .singleton)
-                let facts = try await RedisServerFacts(of: connection, usesTLS: false)
-                await connection.close()
-                #expect(facts.problems.count == 1)
-                #expect(facts.problems.first?.contains("noeviction") == true)
-                #expect(facts.isAppendOnly)
-            }
+    @Test("when Redis closes the connection, what was written is of unknown effect and what comes later was not sent")
+    func closedByRedis() async throws {
+        let bench = try await RedisBench()
+        let waiting = Task { try await bench.connection.pipeline([RedisCommand("PING")], timeout: .seconds(3)) }
+        _ = try await bench.written()
+        try await bench.channel.close()
+        #expect(await redisCode { try await waiting.value } == .connectionLost)
+        let late = await redisCode { try await bench.connection.pipeline([RedisCommand("PING")], timeout: .seconds(3)) }
+        #expect(late == .unreachable)
+    }
+
+    @Test("a reply to no command closes the connection: the next one would get a wrong answer")
+    func replyToNothing() async throws {
+        let bench = try await RedisBench()
+        try await bench.answer("+OK\r\n")
+        await bench.connection.closed()
+        let later = await redisCode {
+            try await bench.connection.pipeline([RedisCommand("PING")], timeout: .seconds(3))
         }
+        #expect(later == .unreachable)
+    }
+
+    @Test("malformed bytes fail what waits and close the connection")
+    func malformed() async throws {
+        let bench = try await RedisBench()
+        let waiting = Task { try await bench.connection.pipeline([RedisCommand("PING")], timeout: .seconds(3)) }
+        _ = try await bench.written()
+        try await bench.answer("?what\r\n")
+        #expect(await redisCode { try await waiting.value } == .unexpectedReply)
+        await bench.connection.closed()
+    }
+
+    @Test("without TLS the connection is ready when it is open")
+    func readyWithoutTLS() async throws {
+        let bench = try await RedisBench()
+        try await bench.ready.get()
+    }
+
+    @Test("with TLS the connection is ready after the handshake")
+    func readyWithTLS() async throws {
+        let bench = try await RedisBench(expectsTLS: true)
+        try await bench.channel.testingEventLoop.executeInContext {
+            bench.channel.pipeline.fireUserInboundEventTriggered(TLSHandshakeCompleted())
+        }
+        try await bench.ready.get()
+    }
+
+    @Test("a TLS error before the handshake is a refusal that keeps its cause")
+    func refusedByTLS() async throws {
+        let bench = try await RedisBench(expectsTLS: true)
+        let cause = TLSError(code: .untrustedPeer, message: "the certificate was refused")
+        try await bench.channel.testingEventLoop.executeInContext { bench.channel.pipeline.fireErrorCaught(cause) }
+        let error = await #expect(throws: RedisError.self) { try await bench.ready.get() }
+        #expect(error?.code == .refused)
+        #expect((error?.underlying as? TLSError) == cause)
+        #expect(error?.description.contains("the certificate was refused") == true)
+    }
+
+    @Test("any other error of the channel is a lost connection")
+    func lostByError() async throws {
+        let bench = try await RedisBench()
+        let waiting = Task { try await bench.connection.pipeline([RedisCommand("PING")], timeout: .seconds(3)) }
+        _ = try await bench.written()
+        try await bench.channel.testingEventLoop.executeInContext {
+            bench.channel.pipeline.fireErrorCaught(ChannelError.inputClosed)
+        }
+        #expect(await redisCode { try await waiting.value } == .connectionLost)
     }
 }

@@ -19,9 +19,12 @@ struct ChaosTests {
                 case 0:
                     ids.append(
                         try await installation.submit(
-                            "agent.run", ["agent": "shell", "prompt": .string("echo agent \(number)")]))
+                            "agent.run", ["agent": "shell", "prompt": .string("echo agent \(number)")],
+                            isRepeatable: true))
                 case 1..<25:
-                    ids.append(try await installation.submit("shell.run", ["command": .string("echo \(number)")]))
+                    ids.append(
+                        try await installation.submit(
+                            "shell.run", ["command": .string("echo \(number)")], isRepeatable: true))
                 default:
                     ids.append(
                         try await installation.submit("queue.noop", ["note": .string("\(number)")], workspace: "acme"))
@@ -82,7 +85,7 @@ struct ChaosTests {
                 [
                     "agent": "shell",
                     "prompt": "echo before; until [ -e /workspace/go ]; do sleep 0.05; done; echo after-$((40+2))",
-                ])
+                ], isRepeatable: true)
             let agent = "\(installation.directory)/n1/agents/\(id)"
             let log = { (launch: Int) in
                 String(
@@ -174,7 +177,8 @@ struct ChaosTests {
                 environment: installation.environment(node: "n1"), log: "\(installation.directory)/n1.log")
             try await installation.start(node)
             let id = try await installation.submit(
-                "shell.run", ["command": "if [ -e here ]; then echo again; else touch here; sleep 600; fi"])
+                "shell.run", ["command": "if [ -e here ]; then echo again; else touch here; sleep 600; fi"],
+                isRepeatable: true)
             let workspace = "\(installation.directory)/n1/workspaces/acme"
             try await eventually("the command runs") { FileManager.default.fileExists(atPath: workspace + "/here") }
             await node.signal(SIGTERM)
@@ -190,13 +194,53 @@ struct ChaosTests {
         }
     }
 
+    @Test(
+        "a command whose node died waits for a decision: its effect is there once, until a person says that it may repeat"
+    )
+    func atMostOnce() async throws {
+        try await Installation.with { installation in
+            let node = installation.node("n1", lease: 5)
+            try await installation.start(node)
+            let id = try await installation.submit(
+                "shell.run", ["command": "echo ran >> ran; touch here; sleep 600; echo done"])
+            let workspace = "\(installation.directory)/n1/workspaces/acme"
+            try await eventually("the command runs") { FileManager.default.fileExists(atPath: workspace + "/here") }
+            await node.kill9()
+            try await installation.start(node)
+            let record = try await installation.ended(id)
+            #expect(record.state == .unresolved && record.crashes == 1, "\(record.state) \(record.reason)")
+            #expect(record.reason.contains("orchestra jobs resolve"))
+            #expect(try String(contentsOfFile: workspace + "/ran", encoding: .utf8) == "ran\n")
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+        }
+    }
+
+    @Test("past the grace a command that may not repeat is ended and waits for a decision")
+    func drainLeavesForDecision() async throws {
+        try await Installation.with { installation in
+            let node = ManagedProcess(
+                buildDirectory + "/orchestra", ["worker", "--set", "worker.grace=0"],
+                environment: installation.environment(node: "n1"), log: "\(installation.directory)/n1.log")
+            try await installation.start(node)
+            let id = try await installation.submit("shell.run", ["command": "touch here; sleep 601"])
+            let workspace = "\(installation.directory)/n1/workspaces/acme"
+            try await eventually("the command runs") { FileManager.default.fileExists(atPath: workspace + "/here") }
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+            #expect(try await installation.record(id).state == .unresolved)
+            #expect(ProcessTable().matching("sleep 601").isEmpty)
+        }
+    }
+
     @Test("a node that stays dead loses its jobs to another, and its agents end by themselves")
     func takeOver() async throws {
         try await Installation.with { installation in
             let first = installation.node("n1", lease: 5)
             try await installation.start(first)
             let id = try await installation.submit(
-                "agent.run", ["agent": "shell", "prompt": "until [ -e /workspace/go ]; do sleep 0.05; done"])
+                "agent.run", ["agent": "shell", "prompt": "until [ -e /workspace/go ]; do sleep 0.05; done"],
+                isRepeatable: true)
             let agent = "\(installation.directory)/n1/agents/\(id)"
             try await eventually("the agent runs") { FileManager.default.fileExists(atPath: agent + "/1/output.log") }
             await first.kill9()
@@ -251,7 +295,8 @@ struct AgentHandBackTests {
                 buildDirectory + "/orchestra", ["worker", "--set", "worker.grace=0"],
                 environment: installation.environment(node: "n1"), log: "\(installation.directory)/n1.log")
             try await installation.start(node)
-            let id = try await installation.submit("agent.run", ["agent": "shell", "prompt": .string(Self.prompt)])
+            let id = try await installation.submit(
+                "agent.run", ["agent": "shell", "prompt": .string(Self.prompt)], isRepeatable: true)
             let agent = "\(installation.directory)/n1/agents/\(id)"
             try await eventually("the prompt runs") { Self.log(agent, 1).contains("before\r\n") }
             await node.signal(SIGTERM)
@@ -272,7 +317,8 @@ struct AgentHandBackTests {
         try await Installation.with { installation in
             let node = installation.node("n1", lease: 5)
             try await installation.start(node)
-            let id = try await installation.submit("agent.run", ["agent": "shell", "prompt": .string(Self.prompt)])
+            let id = try await installation.submit(
+                "agent.run", ["agent": "shell", "prompt": .string(Self.prompt)], isRepeatable: true)
             let agent = "\(installation.directory)/n1/agents/\(id)"
             try await eventually("the prompt runs") { Self.log(agent, 1).contains("before\r\n") }
             await node.kill9()

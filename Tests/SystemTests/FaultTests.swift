@@ -188,7 +188,8 @@ struct FaultTests {
         try await Installation.with { installation in
             let first = installation.node("n1", lease: 4)
             try await installation.start(first)
-            let job = try await installation.submit("shell.run", ["command": .string("sleep 3; echo done")])
+            let job = try await installation.submit(
+                "shell.run", ["command": .string("sleep 3; echo done")], isRepeatable: true)
             try await eventually("it runs") { try await installation.record(job).state == .running }
             await first.signal(SIGSTOP)
             let second = installation.node("n2", lease: 4)
@@ -273,7 +274,8 @@ struct FaultTests {
                 installation, ["n1"], "echo sent >>/workspace/effects; sleep \(marker)")[0]
             try await installation.start(node)
             let job = try await installation.submit("mail.send", .object([]))
-            try await eventually("it runs") { !ProcessTable().matching(marker).isEmpty }
+            let effects = "\(installation.directory)/n1/workspaces/acme/effects"
+            try await eventually("it has taken effect") { FileManager.default.fileExists(atPath: effects) }
             let table = ProcessTable()
             let shim = try #require(
                 table.children(of: await node.processID).first { $0.command.contains("orchestra-shim command") })
@@ -281,7 +283,6 @@ struct FaultTests {
             kill(killsShim ? shim.pid : try #require(table.children(of: shim.pid).first).pid, SIGKILL)
             let record = try await installation.ended(job)
             #expect(record.state == .unresolved && record.reason.contains("may have taken effect"), "\(record.reason)")
-            let effects = "\(installation.directory)/n1/workspaces/acme/effects"
             #expect(try String(contentsOfFile: effects, encoding: .utf8) == "sent\n")
             try await eventually("nothing of it is left") { ProcessTable().matching(marker).isEmpty }
             await node.signal(SIGTERM)
@@ -332,7 +333,7 @@ struct FaultTests {
         try await Installation.with { installation in
             let node = installation.node("n1")
             for number in 0..<Self.count {
-                let value = number % 2 == 0 ? "short" : "0123456789abcdef-garbage-\(number)"
+                let value = number % 2 == 0 ? "short" : String(format: "%016d-garbage", number)
                 _ = try await installation.client.send(
                     RedisCommand("XADD", "orc:{l0}:w:acme:s:2", "*", "e", value))
             }

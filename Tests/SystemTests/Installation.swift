@@ -81,12 +81,15 @@ struct Installation: Sendable {
         }
     }
 
-    func submit(_ action: String, _ params: JSONValue, workspace: String = "acme") async throws -> JobID {
+    func submit(
+        _ action: String, _ params: JSONValue, workspace: String = "acme", isRepeatable: Bool? = nil
+    ) async throws -> JobID {
         let now = try await self.queue.time()
         let id = JobID(milliseconds: now, randomHigh: .random(in: 0...(.max)), randomLow: .random(in: 0...(.max)))
         let job = Job(
             id: id, workspace: try WorkspaceID(workspace), action: try ActionName(action),
-            requestID: try RequestID(UUID().uuidString), actor: "test", submittedAt: now, params: params.bytes)
+            requestID: try RequestID(UUID().uuidString), actor: "test", submittedAt: now, params: params.bytes,
+            isRepeatable: isRepeatable)
         let result = try await self.queue.submit(
             [Submission(job: job, auditEvent: Array(#"{"kind":"job.submitted","job_id":"\#(id)"}"#.utf8))],
             keys: self.keys)

@@ -142,11 +142,18 @@ struct InterventionTests {
             let high = try await submit(["queue.noop", "--priority", "high"])
             let late = try await submit(["queue.noop", "--delay", "3"])
             #expect(try await installation.record(late).state == .scheduled)
-            let dead = try await submit(["queue.noop", "--deadline", "2001-01-01T00:00:00Z"])
+            let past = try await Self.command(
+                installation, ["submit", "queue.noop", "--deadline", "2001-01-01T00:00:00Z"])
+            #expect(past.code == 64 && past.errors.contains("has passed already"), "\(past.errors)")
+            let soon = Date(timeIntervalSinceNow: 2)
+            let dead = try await submit([
+                "queue.noop", "--deadline", soon.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)),
+            ])
             let cut = try await submit([
                 "shell.run", "--param", "command=sleep 60", "--deadline",
                 Date(timeIntervalSinceNow: 8).formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)),
             ])
+            try await eventually("its deadline has passed") { Date() > soon }
             try Data().write(to: URL(filePath: installation.directory + "/n1/workspaces/acme/go"))
             var started: [JobID: UInt64] = [:]
             for id in [blocker, high, normal, low, late] {

@@ -110,7 +110,8 @@ extension APISuites {
                         try await body(limiter) { milliseconds in
                             _ = try await client.send(
                                 RedisCommand("SET", "time", String(1_790_000_000_000 + milliseconds)))
-                            local.withLock { $0 = start + .milliseconds(milliseconds) }
+                            // A node's own clock never goes back.
+                            local.withLock { $0 = max($0 + .milliseconds(1), start + .milliseconds(milliseconds)) }
                         }
                     }
                 }
@@ -176,7 +177,7 @@ extension APISuites {
                 #expect(try await Self.passed(1, limiter) == 0)
                 try await set(10_000_000)
                 #expect(try await Self.passed(150, limiter) == 100)
-                try await set(0)
+                for _ in 0..<1001 { try await set(0) }
                 #expect(try await Self.passed(150, limiter) == 100)
             }
         }

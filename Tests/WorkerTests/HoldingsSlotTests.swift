@@ -100,6 +100,26 @@ struct HoldingsSlotTests {
         #expect(holdings.reserve(1) == 1)
     }
 
+    @Test("only a lane that is about to claim keeps its place; one that must first ask its queue gives it up")
+    func keepsPlaceOnlyToClaim() throws {
+        var machine = FetchMachine()
+        let holdings = HoldingsBox(capacity: 1)
+        try holdings.hold(0..<1)
+        machine.joined()
+        #expect(machine.next(isPaused: false).wantsSlot)
+        #expect(holdings.reserve(0) == 0)
+        #expect(holdings.reserve(1) == 0)
+        // Its queue stops answering.
+        machine.failed()
+        for step in [machine.next(isPaused: false), machine.next(isPaused: true)] where !step.wantsSlot {
+            holdings.withdraw(0)
+        }
+        try holdings.end(0..<1)
+        #expect(holdings.servable == [1])
+        #expect(holdings.reserve(1) == 1)
+        #expect([FetchMachine.Step.join, .askHeld(fence: 1), .wait].allSatisfy { !$0.wantsSlot })
+    }
+
     @Test("what is free is divided among the lanes that wait")
     func shares() throws {
         let holdings = HoldingsBox(capacity: 12)

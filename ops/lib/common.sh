@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2016
-# Shared by ops/run, ops/test and .ci/run: what a bare Debian machine lacks is installed here, and
-# work that must not happen as root is handed to an unprivileged user.
+# Shared by the scripts of ops and .ci: installs what a bare Debian machine lacks, and runs as an unprivileged user what
+# must not run as root.
 
 # shellcheck disable=SC2034  # the lists are used by the scripts that source this
-# What the build links and what the product starts. `prometheus` brings promtool for the tests.
+# What the product starts, what the build links, and what tests use. `prometheus` contains promtool.
 ORC_RUNTIME_PACKAGES=(redis-server tmux bubblewrap uidmap util-linux)
 # shellcheck disable=SC2034
 ORC_BUILD_PACKAGES=(libhiredis-dev libssl-dev libargon2-dev pkg-config gcc libc6-dev)
@@ -23,9 +23,20 @@ orc_missing_packages() {
     done
 }
 
-# Installs the named packages that are missing; as another user it asks sudo, and without sudo it
-# says what to type. RUNLEVEL=1 keeps Debian's scripts from starting the services they bring: the
-# product starts its own Redis, on a socket of its own.
+# Installs the named packages that only some tests need. Without root and sudo the tests are skipped; each prints why.
+orc_install_optional() {
+    local missing
+    mapfile -t missing < <(orc_missing_packages "$@")
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    if [ "$(id -u)" -ne 0 ] && ! { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }; then
+        orc_note "not installed: ${missing[*]}; the tests that need them are skipped"
+        return 0
+    fi
+    orc_install "${missing[@]}"
+}
+
+# Installs the named packages that are missing, through sudo when the user is not root; without sudo it prints the command
+# to run. RUNLEVEL=1 keeps Debian's scripts from starting services: the product starts its own Redis, on its own socket.
 orc_install() {
     local missing
     mapfile -t missing < <(orc_missing_packages "$@")
@@ -58,8 +69,8 @@ orc_require_swift() {
 }
 
 # Runs "$@" (a path below the checkout, then arguments) as the service user when started as root.
-# The checkout is copied into that user's home, because a clone in /root is not readable by others
-# and nothing of the build should run with root's rights. Returns only when already unprivileged.
+# The checkout is copied into that user's home, because a clone in /root is not readable by others and no part of the build
+# should run as root. Returns only when the user is not root.
 orc_drop_root() {
     local root=$1; shift
     [ "$(id -u)" -eq 0 ] || return 0
@@ -67,7 +78,7 @@ orc_drop_root() {
     if ! id "$ORC_SERVICE_USER" >/dev/null 2>&1; then
         orc_note "creating the unprivileged user $ORC_SERVICE_USER"
         useradd --system --create-home --home-dir "$ORC_SERVICE_HOME" --shell /bin/bash "$ORC_SERVICE_USER"
-        # git refuses to clone from package mirrors on this machine that belong to another user.
+        # git refuses to clone from a local package mirror of another user.
         printf '[safe]\n\tdirectory = *\n' > "$ORC_SERVICE_HOME/.gitconfig"
     fi
     orc_give_users
@@ -76,8 +87,8 @@ orc_drop_root() {
     name=$(printf '%s' "$root" | sha256sum | cut -c1-8)
     copy="$ORC_SERVICE_HOME/checkout-$name"
     orc_note "continuing as $ORC_SERVICE_USER in $copy"
-    # Root only reads: what is written below the service user's home is written by that user, so that
-    # nothing planted there can lead root elsewhere.
+    # Root only reads: files below the service user's home are written by that user, so that a link planted there cannot
+    # make root write elsewhere. A lock keeps two runs from copying at once.
     tar -C "$root" --exclude=./.git --exclude='./.build*' --exclude=./Package.resolved -cf - . \
         | orc_as_service_user bash -c '
             set -euo pipefail
@@ -86,11 +97,13 @@ orc_drop_root() {
             trap '"'"'rm -rf "$fresh"'"'"' EXIT
             tar -C "$fresh" -xf -
             mkdir -p "$1"
-            rsync -a --delete --exclude="/.build*" --exclude=/Package.resolved "$fresh/" "$1/"' bash "$copy"
+            exec 9>"$1.lock"
+            flock 9
+            rsync -a --checksum --delete --exclude="/.build*" --exclude=/Package.resolved "$fresh/" "$1/"' bash "$copy"
     orc_as_service_user --exec bash -c 'cd "$1" && exec bash "./$2" "${@:3}"' bash "$copy" "$@"
 }
 
-# Gives the service user a range of users for its sandboxes, behind all ranges that are given already.
+# Gives the service user a range of subordinate users for its sandboxes, after all ranges in use.
 orc_give_users() {
     local first
     grep -q "^$ORC_SERVICE_USER:" /etc/subuid 2>/dev/null && grep -q "^$ORC_SERVICE_USER:" /etc/subgid 2>/dev/null \
@@ -100,8 +113,8 @@ orc_give_users() {
     usermod --add-subuids "$first-$((first + 65535))" --add-subgids "$first-$((first + 65535))" "$ORC_SERVICE_USER"
 }
 
-# Gives the service user control groups below this shell's own in every hierarchy that can limit a sandbox: memory and
-# processes of a whole tree, and its end as one, come by them. A host that has none to give is told of by the doctor.
+# Gives the service user control groups below this shell's own in every hierarchy that can limit a sandbox: they limit the
+# memory and the processes of a whole tree and end it as one. `orchestra doctor` reports a host without them.
 orc_give_groups() {
     local number controllers path mount base file
     while IFS=: read -r number controllers path; do
@@ -114,10 +127,10 @@ orc_give_groups() {
         *) continue ;;
         esac
         [ -n "$mount" ] || continue
-        # Started by something that has joined already.
+        # The caller may have joined such a group already.
         base=$mount${path%/}/$ORC_SERVICE_USER
         base=${base/"/$ORC_SERVICE_USER/node/$ORC_SERVICE_USER"/"/$ORC_SERVICE_USER"}
-        # Only the host's root group, and one without processes, can hand on its limits; what it cannot is done without.
+        # Only the root group, and a group without processes, can delegate controllers; the others are left out.
         [ "$number" != 0 ] || for file in memory pids cpu; do
             echo "+$file" 2>/dev/null >"$(dirname "$base")/cgroup.subtree_control" || true
         done
@@ -130,8 +143,8 @@ orc_give_groups() {
 }
 ORC_GROUPS=()
 
-# Runs a command as the service user with that user's environment and a few variables of ours. Nothing is
-# passed as an argument that could hold a secret. With --exec it replaces this shell.
+# Runs a command as the service user, with that user's environment and a few variables of the caller. No secret is passed as
+# an argument. With --exec it replaces this shell.
 orc_as_service_user() {
     local is_last=no
     if [ "$1" = --exec ]; then
@@ -143,7 +156,7 @@ orc_as_service_user() {
         local variable
         for variable in $(compgen -e); do
             case $variable in
-            PATH | TERM | CI | REDIS_URL | SWIFT_BACKTRACE) ;;
+            PATH | TERM | CI | REDIS_URL | SWIFT_BACKTRACE | ORCHESTRA_FUZZ_RUNS | ORCHESTRA_SIMULATION_SEEDS) ;;
             *) unset "$variable" ;;
             esac
         done
@@ -159,28 +172,77 @@ orc_as_service_user() {
     return "$status"
 }
 
-# Shows of a build only what a person acts on: errors, warnings, and the last line.
-orc_quiet_build() { grep --line-buffered -E 'error:|warning:|^Build complete' || true; }
+# Runs `swift build` and prints the errors and warnings of this package only, not those of its dependencies. When the build
+# fails for another reason, prints the end of its output.
+orc_swift_build() {
+    local log status=0
+    log=$(mktemp)
+    swift build "$@" >"$log" 2>&1 || status=$?
+    grep -E "^($PWD/)?(Sources|Tests|Package\.swift)[^ ]*:[0-9]+.*(error|warning):|^Build complete" "$log" | sort -u || true
+    [ "$status" -eq 0 ] || tail -n 40 "$log" >&2
+    rm -f "$log"
+    return "$status"
+}
 
 # The directory of a configuration's executables.
 orc_bin() { printf '%s/.build/%s' "$PWD" "$1"; }
 
-# Builds the named products in one configuration; the first time fetches and builds the dependencies.
+# Builds the named products in one configuration; the first time fetches and builds the dependencies. A release contains the
+# Swift libraries, so that it runs on machines without a Swift toolchain.
 orc_build() {
-    local configuration=$1 product; shift
+    local configuration=$1 product options=(); shift
+    [ "$configuration" != release ] || options=(--static-swift-stdlib)
     for product in "$@"; do
         orc_note "building $product ($configuration); the first time takes some minutes"
-        swift build -c "$configuration" --product "$product" 2>&1 | orc_quiet_build
+        orc_swift_build -c "$configuration" "${options[@]}" --product "$product"
     done
 }
 
-# Runs the supervisors under real contention with the race detector on, in a build of its own. What the standard
-# library's Mutex guards is left out: the detector does not see that lock and would report every use of it.
+# The test targets that need a server, a process or time: everything else is a unit target. This is the one list.
+orc_integration_targets() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' ops/lib/integration-targets; }
+
+# A filter of `swift test` for the unit targets, or with `integration` for the others.
+orc_test_filter() {
+    local targets=() name integration
+    integration=$(orc_integration_targets)
+    while IFS= read -r name; do
+        if grep -qxF "$name" <<<"$integration"; then
+            [ "${1:-unit}" != integration ] || targets+=("$name")
+        else
+            [ "${1:-unit}" = integration ] || targets+=("$name")
+        fi
+    done < <(orc_test_targets)
+    (IFS='|'; printf '^(%s)\\.' "${targets[*]}")
+}
+
+# The test targets of the package.
+orc_test_targets() { find Tests -mindepth 1 -maxdepth 1 -type d -name '*Tests' -printf '%f\n' | sort; }
+
+# Runs tests that are built. A crash would otherwise print the memory that registers point to.
+orc_swift_test() { SWIFT_BACKTRACE="enable=no" swift test --skip-build --disable-xctest "$@"; }
+
+# Feeds mutations of the seeds to the parsers.
+orc_fuzz() {
+    local target
+    for target in resp shim json screen text; do
+        orc_note "fuzzing the parsers: $target"
+        SWIFT_BACKTRACE="enable=no" "$(orc_bin debug)/orchestra-fuzz" "$target" "Tests/Fuzz/Seeds/$target" \
+            --runs "${ORCHESTRA_FUZZ_RUNS:-100000}"
+    done
+}
+
+# Simulates histories of faults of the queue.
+orc_simulate() {
+    orc_note "simulating the queue: ${ORCHESTRA_SIMULATION_SEEDS:-1000} histories of faults"
+    ORCHESTRA_SIMULATION_SEEDS="${ORCHESTRA_SIMULATION_SEEDS:-1000}" orc_swift_test --filter '^SimulationTests\.'
+}
+
+# Runs the supervisors under contention with the race detector on, in a build of its own. State that the standard library's
+# Mutex guards is suppressed: the detector does not know that lock and would report every use of it.
 orc_check_races() {
-    local product=orchestra-bench-supervision suppressions=$PWD/.build-thread/suppressions
+    local product=orchestra-bench-supervision
     orc_note "checking the supervisors for data races"
-    swift build --sanitize thread --scratch-path .build-thread --product "$product" 2>&1 | orc_quiet_build
-    printf 'race:%s\n' Countdown ChildLink StormGuard >"$suppressions"
-    TSAN_OPTIONS="suppressions=$suppressions halt_on_error=1" SWIFT_BACKTRACE="enable=no" \
+    orc_swift_build --sanitize thread --scratch-path .build-thread --product "$product"
+    TSAN_OPTIONS="suppressions=$PWD/ops/lib/thread-suppressions halt_on_error=1" SWIFT_BACKTRACE="enable=no" \
         ".build-thread/debug/$product" contention --supervisors 50 --children 200
 }

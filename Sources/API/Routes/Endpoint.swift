@@ -49,7 +49,8 @@ struct Endpoint: Sendable {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         let found = Self.all.filter { endpoint in
             let wanted = endpoint.path.split(separator: "/", omittingEmptySubsequences: false)
-            return wanted.count == parts.count && zip(wanted, parts).allSatisfy { $0 == "{id}" || $0 == $1 }
+            return wanted.count == parts.count
+                && zip(wanted, parts).allSatisfy { $0 == "{id}" ? !$1.isEmpty : $0 == $1 }
         }
         guard !found.isEmpty else { return nil }
         let names = found.flatMap { $0.method == .get && !$0.isStream ? ["GET", "HEAD"] : [$0.method.rawValue] }

@@ -11,7 +11,7 @@ struct JobPages: Sendable {
 
     /// Jobs of one read.
     let readSize: Int
-    /// Reads at most so many jobs that are older than one.
+    /// Reads so many jobs that are older than one; fewer only where there are no more.
     let read: @Sendable (_ limit: Int, _ after: JobID?) async throws -> [JobRecord]
 
     /// For pages that pass over jobs.
@@ -25,13 +25,12 @@ struct JobPages: Sendable {
         var (found, last): ([JobRecord], JobID?) = ([], cursor)
         for _ in 0..<Self.readLimit {
             let jobs = try await self.read(self.readSize, last)
-            // A read may come back short where records have expired; only an empty one is the end.
-            guard !jobs.isEmpty else { return Page(jobs: found, next: nil) }
             for job in jobs {
                 last = job.id
                 if matches(job) { found.append(job) }
                 if found.count == limit { return Page(jobs: found, next: last) }
             }
+            if jobs.count < self.readSize { return Page(jobs: found, next: nil) }
         }
         return Page(jobs: found, next: last)
     }

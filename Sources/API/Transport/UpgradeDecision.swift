@@ -15,7 +15,9 @@ struct UpgradeDecision: Sendable {
 
     private var gatekeeper: Gatekeeper { self.pipeline.gatekeeper }
 
+    /// Decides about a request and records it; never throws.
     func decide(_ head: HTTPRequestHead, _ channel: any Channel) async -> UpgradeVerdict {
+        // The error names only the part that is malformed.
         guard
             let request = try? HTTPRequest(
                 head, secure: self.gatekeeper.services.configuration.tls != nil, splitCookie: false)
@@ -54,12 +56,13 @@ struct UpgradeDecision: Sendable {
     ) async throws -> TerminalSocket {
         let services = self.gatekeeper.services
         guard let principal = try await self.gatekeeper.admit(request, peer: channel.remoteAddress, record) else {
-            throw Problem(.notFound, "there is no WebSocket here")
+            throw Problem(.notFound, "there is no WebSocket at this path")
         }
         let (path, query) = Self.parts(of: head.uri)
+        // A text that is not an ID names no agent.
         guard path.hasPrefix(Self.prefix), path.hasSuffix(Self.suffix),
             let id = try? JobID(String(path.dropFirst(Self.prefix.count).dropLast(Self.suffix.count)))
-        else { throw Problem(.notFound, "there is no WebSocket here; expected /ai/agents/ID/terminal") }
+        else { throw Problem(.notFound, "there is no WebSocket at this path; expected /ai/agents/ID/terminal") }
         record.note { $0.jobID = id }
         try self.gatekeeper.authorize(principal, .readAgent, record)
         try Self.checkHandshake(head)
@@ -84,7 +87,7 @@ struct UpgradeDecision: Sendable {
         return (parts.first ?? "", parts.count == 2 ? parts[1] : "")
     }
 
-    /// RFC 6455 §4.2.1.
+    /// Throws a `Problem` for a handshake that RFC 6455 §4.2.1 does not allow.
     private static func checkHandshake(_ head: HTTPRequestHead) throws {
         guard head.headers["sec-websocket-version"] == ["13"] else {
             throw Problem(

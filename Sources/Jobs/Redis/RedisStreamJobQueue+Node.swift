@@ -124,12 +124,14 @@ extension RedisStreamJobQueue {
     /// The flat answer of a call that delivers: see the functions' `begin_delivery`.
     private static func claim(_ reply: RESPValue, isRecovered: Bool) throws -> Claim {
         let parts = reply.elements
-        guard parts.count >= 2, let flags = parts[0].integer, let dropped = parts[1].integer else {
+        guard parts.count >= 3, let flags = parts[0].integer, let dropped = parts[1].integer,
+            let refused = parts[2].integer
+        else {
             throw self.unexpected("a claim")
         }
         var deliveries: [Delivery] = []
         let width = flags & 1 == 1 ? 3 : 2
-        var index = 2
+        var index = 3
         while index < parts.count {
             guard index + 1 < parts.count, let suffix = parts[index].string, let count = parts[index + 1].integer,
                 count >= 0, index + 2 + count * width <= parts.count
@@ -157,7 +159,7 @@ extension RedisStreamJobQueue {
                 index += width
             }
         }
-        return Claim(deliveries: deliveries, dropped: dropped, hasMore: flags & 2 == 2)
+        return Claim(deliveries: deliveries, dropped: dropped, refused: refused, hasMore: flags & 2 == 2)
     }
 
     /// Reads `acme:s:2`.

@@ -181,7 +181,7 @@ package struct RedisStreamJobQueue: JobQueue {
 
     package func statistics() async throws -> QueueStatistics {
         let parts = try await self.send(self.call("stats")).elements.compactMap(\.integer)
-        guard parts.count == 8 else { throw Self.unexpected("stats") }
+        guard parts.count == 9 else { throw Self.unexpected("stats") }
         var statistics = QueueStatistics()
         statistics.waiting = parts[0]
         statistics.oldestAge = .milliseconds(parts[1])
@@ -190,7 +190,8 @@ package struct RedisStreamJobQueue: JobQueue {
         statistics.parked = parts[4]
         statistics.duplicates = parts[5]
         statistics.refused = parts[6]
-        statistics.buried = parts[7]
+        statistics.deadLettersEvicted = parts[7]
+        statistics.refusedEntries = parts[8]
         return statistics
     }
 

@@ -62,8 +62,6 @@ package actor Consumer {
         self.problem = "the consumer has not fetched yet"
         child.ready()
         defer { if self.problem == nil { self.problem = "the consumer does not run" } }
-        // An earlier run may have ended while it waited for a slot.
-        await self.registry.withdraw(lane: self.lease.lane.number)
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.listen() }
@@ -71,7 +69,10 @@ package actor Consumer {
                 defer { group.cancelAll() }
                 try await group.next()
             }
-        } catch let error as JobQueueError where error.isPermanent {
+        } catch {
+            // The lanes behind it do not wait for the next run, which may begin much later.
+            await self.registry.withdraw(lane: self.lease.lane.number)
+            guard let error = error as? JobQueueError, error.isPermanent else { throw error }
             self.problem = error.message
             throw ChildShutdown(error.message)
         }
@@ -126,7 +127,6 @@ package actor Consumer {
             } catch let error as JobQueueError where error.isPassing {
                 self.machine.failed()
                 self.problem = error.message
-                await self.registry.withdraw(lane: self.lease.lane.number)
                 child.dependencyAway(error.message)
                 try await self.clock.sleep(for: Self.outagePause)
             } catch let error as JobQueueError where error.code == .unknownNode {
@@ -141,10 +141,12 @@ package actor Consumer {
     private func fetchNow() async throws -> Bool {
         let reason = self.pauseReason()
         if await self.registry.takeNeedsReconciliation(lane: self.lease.lane.number) { self.machine.failed() }
-        switch self.machine.next(isPaused: reason != nil) {
+        let step = self.machine.next(isPaused: reason != nil)
+        // The lanes behind it do not wait for a call that may take its whole deadline.
+        if !step.wantsSlot { await self.registry.withdraw(lane: self.lease.lane.number) }
+        switch step {
         case .wait:
             self.problem = reason
-            await self.registry.withdraw(lane: self.lease.lane.number)
             return false
         case .join:
             try await self.join()
@@ -203,7 +205,12 @@ package actor Consumer {
         self.problem = nil
         self.machine.claimed(hasMore: claim.hasMore)
         let fresh = await self.registry.admit(claim.deliveries, intoReserved: reserved)
-        guard !claim.deliveries.isEmpty else { return claim.dropped > 0 }
+        if claim.refused > 0 {
+            self.logger.error(
+                "entries of jobs that have ended were found in the queue and removed",
+                metadata: ["entries.count": "\(claim.refused)", "lane": "\(self.lease.lane.number)"])
+        }
+        guard !claim.deliveries.isEmpty else { return claim.dropped + claim.refused > 0 }
         self.metrics.claimed(fresh.count, isRecovered: false)
         await self.dispatch(fresh)
         return true

@@ -8,6 +8,14 @@ struct FetchMachine: Hashable {
         /// Into what slots can be had.
         case claim(number: UInt64)
         case wait
+
+        /// Whether the lane keeps its place among those that wait for a slot.
+        var wantsSlot: Bool {
+            switch self {
+            case .claim: true
+            case .join, .askHeld, .wait: false
+            }
+        }
     }
 
     private(set) var hasJoined = false

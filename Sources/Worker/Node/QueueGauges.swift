@@ -11,7 +11,8 @@ package struct QueueGauges: Sendable {
     private let parked: Gauge
     private let duplicates: Gauge
     private let refused: Gauge
-    private let buried: Gauge
+    private let deadLettersEvicted: Gauge
+    private let refusedEntries: Gauge
 
     package init(queue: any JobStore, factory: any MetricsFactory) {
         self.queue = queue
@@ -22,7 +23,8 @@ package struct QueueGauges: Sendable {
         self.parked = Gauge(label: "orchestra_queue_workspaces_at_limit", factory: factory)
         self.duplicates = Gauge(label: "orchestra_queue_idempotency_hits", factory: factory)
         self.refused = Gauge(label: "orchestra_queue_refused", factory: factory)
-        self.buried = Gauge(label: "orchestra_queue_dead_letters_dropped", factory: factory)
+        self.deadLettersEvicted = Gauge(label: "orchestra_queue_dead_letters_dropped", factory: factory)
+        self.refusedEntries = Gauge(label: "orchestra_queue_entries_refused", factory: factory)
     }
 
     package func run(clock: any Clock<Duration> = ContinuousClock(), heartbeat: @Sendable () -> Void = {}) async throws
@@ -38,7 +40,8 @@ package struct QueueGauges: Sendable {
                 self.parked.record(statistics.parked)
                 self.duplicates.record(statistics.duplicates)
                 self.refused.record(statistics.refused)
-                self.buried.record(statistics.buried)
+                self.deadLettersEvicted.record(statistics.deadLettersEvicted)
+                self.refusedEntries.record(statistics.refusedEntries)
             } catch let error as JobQueueError where error.isPassing {
                 // The last values stay; orchestra_redis_up says that they are old.
             }

@@ -45,6 +45,7 @@ struct DevCommand: AsyncParsableCommand {
             try Host.refuseRoot()
             withoutCrashReports()
             try Host.hardenProcess()
+            Host.shortenNameLookups()
             let outer = try self.common.nodeContext()
             let dev = DevNode(base: try Host.privateDirectory(outer.stateDirectory))
             let state = try Host.privateDirectory(dev.directory)

@@ -32,6 +32,7 @@ struct WorkerCommand: AsyncParsableCommand {
             try Host.refuseRoot()
             withoutCrashReports()
             try Host.hardenProcess()
+            Host.shortenNameLookups()
             var extra: [String: String] = [:]
             extra["redis.url"] = self.redisURL
             extra["node.name"] = self.nodeName

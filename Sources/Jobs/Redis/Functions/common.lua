@@ -103,6 +103,25 @@ local function write_records(batch, retention)
   end
 end
 
+-- The jobs of a list, ids of 16 bytes, that have ended: a set. One look-up a bucket.
+local function ended_among(P, ws, jobs)
+  local buckets, names, found = {}, {}, {}
+  for _, job in ipairs(jobs) do
+    local memo = string.sub(job, 1, 5)
+    if not buckets[memo] then
+      buckets[memo] = {}
+      names[memo] = record_key(P, ws, job)
+    end
+    table.insert(buckets[memo], job)
+  end
+  for memo, list in pairs(buckets) do
+    for n, record in ipairs(redis.call('HMGET', names[memo], unpack(list))) do
+      if record and ENDED[string.sub(record, 1, 1)] then found[list[n]] = true end
+    end
+  end
+  return found
+end
+
 local function get_record(P, ws, job) return redis.call('HGET', record_key(P, ws, job), job) end
 -- For how long buckets are kept where the call does not say; the nodes note it.
 local function life_of(P) return tonumber(redis.call('GET', P .. 'retention') or 86400000) + BUCKET_MS end

@@ -48,17 +48,31 @@ register('finish', DRAIN, function(keys, args)
     local leases, ids, stretch = {}, {}, suffix .. '|'
     for n = 1, count do leases[n] = args[i + (n - 1) * 5] end
     local tokens = is_current and redis.call('HMGET', run, unpack(leases)) or {}
+    local jobs = {}
+    for n = 1, count do
+      local job = job_of(leases[n])
+      if job ~= '' then jobs[#jobs + 1] = job end
+    end
+    local over = ended_among(P, ws, jobs)
     for n = 1, count do
       local lease, id, record, event, extra = leases[n], args[i + 1], args[i + 2], args[i + 3], args[i + 4]
       i = i + 5
       if done[lease] or tokens[n] ~= stretch .. id then
         out[#out + 1] = 0
+      elseif over[job_of(lease)] then
+        -- Another entry of the job has ended it: its outcome stands.
+        out[#out + 1] = 0
+        done[lease] = true
+        gone[#gone + 1] = lease
+        ids[#ids + 1] = id
+        redis.call('HINCRBY', P .. 'counts', 'refused_entries', 1)
       else
         out[#out + 1] = 1
         done[lease] = true
         gone[#gone + 1] = lease
         ids[#ids + 1] = id
         local job, letter = job_of(lease), state_of(record)
+        if ENDED[letter] and job ~= '' then over[job] = true end
         if ENDED[letter] then
           record = with_state(record, letter, stamp)
           if letter == 'd' or letter == 'u' then add_dead_letter(P, suffix, job, extra, record, letter) end

@@ -1,20 +1,21 @@
 -- Deliveries under way: what one call hands to a node, and what it has to note at its end.
 -- `out` is what the client reads: 1 when tries follow each value, and 2 more when workspaces stand in line yet; how
--- many cancelled entries were dropped; then
+-- many cancelled entries were dropped; how many entries were refused; then
 -- for each stretch of a stream: suffix, count, and entry id, value (and tries) each. The id of an entry whose
 -- lease has a key of its own begins with '!'.
 local function begin_delivery(P, node)
   local has_tries = exists(P, 'tries')
   return {
     P = P, run = P .. 'run:' .. node, has_tries = has_tries, has_cancels = exists(P, 'cancel'), count = 0,
-    dropped = 0, read = 0, active = {}, out = {has_tries and 1 or 0, 0},
+    dropped = 0, refused = 0, read = 0, active = {}, out = {has_tries and 1 or 0, 0, 0},
   }
 end
 local function end_delivery(d)
   if d.read > 0 then redis.call('DECRBY', d.P .. 'depth', d.read) end
   count_active(d.P, d.active)
   if redis.call('EXISTS', d.P .. 'ready') == 1 then d.out[1] = d.out[1] + 2 end
-  d.out[2] = d.dropped
+  d.out[2], d.out[3] = d.dropped, d.refused
+  if d.refused > 0 then redis.call('HINCRBY', d.P .. 'counts', 'refused_entries', d.refused) end
   return d.out
 end
 
@@ -40,6 +41,28 @@ local function drop_cancelled(d, suffix, entries)
   return left
 end
 
+-- The entries of jobs that have not ended. The queue itself makes no others: somebody put an old entry back, or junk under
+-- the id of an ended job. Such an entry runs nothing and changes no record.
+local function refuse_ended(d, suffix, entries)
+  local jobs = {}
+  for _, entry in ipairs(entries) do
+    local job = string.sub(value_of(entry), 1, 16)
+    if #job == 16 then jobs[#jobs + 1] = job end
+  end
+  local found = ended_among(d.P, workspace_of(suffix), jobs)
+  if next(found) == nil then return entries end
+  local left = {}
+  for _, entry in ipairs(entries) do
+    if found[string.sub(value_of(entry), 1, 16)] then
+      d.refused = d.refused + 1
+      drop_entry(d.P, suffix, entry[1])
+    else
+      left[#left + 1] = entry
+    end
+  end
+  return left
+end
+
 local function emit(d, at, lease, id, value)
   local out = d.out
   -- A lease's key is longer than the job's id when the entry has none, or repeats a held job.
@@ -53,6 +76,7 @@ end
 -- Takes leases for new entries of one stream.
 local function deliver(d, suffix, entries)
   if d.has_cancels then entries = drop_cancelled(d, suffix, entries) end
+  entries = refuse_ended(d, suffix, entries)
   local n = #entries
   if n == 0 then return end
   local leases, held, values = {}, {}, {}

@@ -31,13 +31,20 @@ register('jobs', READ, function(keys, args)
     if not place then return out end
     from = place + 1
   end
-  local last = from + tonumber(args[2]) - 1
-  for _, job in ipairs(redis.call('LRANGE', P .. 'w:' .. args[1] .. list, from, last)) do
-    local record = shown(P, args[1], job)
-    if record then
-      record[2] = without_result(record[2])
-      out[#out + 1] = record
+  local most = tonumber(args[2])
+  -- A page is full, or the list has ended: jobs whose record has expired do not make it shorter.
+  while #out < most do
+    local wanted = most - #out
+    local jobs = redis.call('LRANGE', P .. 'w:' .. args[1] .. list, from, from + wanted - 1)
+    for _, job in ipairs(jobs) do
+      local record = shown(P, args[1], job)
+      if record then
+        record[2] = without_result(record[2])
+        out[#out + 1] = record
+      end
     end
+    if #jobs < wanted then break end
+    from = from + wanted
   end
   return out
 end)
@@ -56,7 +63,8 @@ register('wait', DRAIN, function(keys, args)
 end)
 
 -- -> waiting entries, age of the oldest of the first workspaces in line in ms, running, delayed, workspaces
--- that wait for their limits, requests answered from memory, requests refused by a bound, dead letters let go
+-- that wait for their limits, requests answered from memory, requests refused by a bound, dead letters
+-- evicted, entries refused
 register('stats', READ, function(keys, args)
   local P = prefix(keys)
   local now = now_ms()
@@ -73,10 +81,10 @@ register('stats', READ, function(keys, args)
       end
     end
   end
-  local counts = redis.call('HMGET', P .. 'counts', 'duplicates', 'refused', 'buried')
+  local counts = redis.call('HMGET', P .. 'counts', 'duplicates', 'refused', 'buried', 'refused_entries')
   return {math.max(0, tonumber(redis.call('GET', P .. 'depth') or 0)), oldest, running,
     redis.call('ZCARD', P .. 'due'), redis.call('ZCARD', P .. 'parked'), tonumber(counts[1] or 0),
-    tonumber(counts[2] or 0), tonumber(counts[3] or 0)}
+    tonumber(counts[2] or 0), tonumber(counts[3] or 0), tonumber(counts[4] or 0)}
 end)
 
 -- -> for each workspace with limits: name, 'weight:concurrency:rate:period', running now

@@ -120,7 +120,7 @@ struct RedisTLSTests {
             for (word, configuration) in wrong {
                 let error = await #expect(throws: RedisError.self) { try await self.connect(configuration) }
                 #expect(error?.code == .refused, "\(word)")
-                #expect(error?.message.contains(word) == true, "\(error?.message ?? "")")
+                #expect(error?.description.contains(word) == true, "\(error?.message ?? "")")
             }
         }
     }

@@ -1,0 +1,75 @@
+import Domain
+
+@testable import Jobs
+@testable import JobsModel
+
+/// One lane's queue: what a Redis server decides, its clock, and what its clients and the audit trail know of it.
+final class SimulatedQueue {
+    let lane: Int
+    var machine: QueueMachine
+    var ledger: Ledger
+    /// Calls that arrive earlier are carried out at this time.
+    var stalledUntil: UInt64 = 0
+    /// How much its clock differs from the simulation's, in milliseconds.
+    var clockOffset: Int64 = 0
+    var snapshot: QueueMachine?
+    /// Whether something happened to it since the last check.
+    var needsCheck = false
+    private var lastBell: UInt64 = 0
+    private var cancellationsRead = 0
+
+    static let limits = QueueLimits(retention: .seconds(30 * 86_400), streamLength: 1000, lease: .seconds(5))
+
+    init(lane: Int, ledger: Ledger) {
+        self.lane = lane
+        self.ledger = ledger
+        self.machine = Self.empty(ledger)
+    }
+
+    private static func empty(_ ledger: Ledger) -> QueueMachine {
+        var machine = QueueMachine(limits: Self.limits)
+        for (workspace, limits) in ledger.limits { machine.setLimits(limits, of: workspace, auditEvent: []) }
+        return machine
+    }
+
+    /// The queue loses what it knew since the snapshot was made, or everything without one.
+    func lose(keeping snapshot: QueueMachine?) {
+        self.machine = snapshot ?? Self.empty(self.ledger)
+        self.ledger.lost()
+        self.lastBell = 0
+        self.cancellationsRead = min(self.cancellationsRead, self.machine.control.count)
+        self.needsCheck = true
+    }
+
+    /// Whether the bell rang since this was asked before.
+    func takeRing() -> Bool {
+        guard self.machine.bell != self.lastBell else { return false }
+        self.lastBell = self.machine.bell
+        return true
+    }
+
+    /// Jobs whose nodes are to cancel them, each once.
+    func takeCancellations() -> ArraySlice<JobID> {
+        defer { self.cancellationsRead = self.machine.control.count }
+        return self.machine.control.dropFirst(self.cancellationsRead)
+    }
+
+    /// Whether `moveDue` would change something now.
+    func isMoveDue(at now: UInt64) -> Bool {
+        !self.machine.due.isEmpty || !self.machine.parked.isEmpty || now + 1000 < self.machine.clock
+    }
+
+    /// Whether a claim of the node would find work now; nothing changes by this question.
+    func hasWork(for node: NodeIdentity, holding counts: [WorkspaceID: Int], share: Int, at now: UInt64) -> Bool {
+        guard self.machine.depth > 0 else { return false }
+        var copy = self.machine
+        let request = ClaimRequest(most: 1, quantum: 1, share: share, held: counts, number: .max)
+        do {
+            let claim = try copy.claim(request, as: node, at: now)
+            return !claim.deliveries.isEmpty || claim.dropped > 0
+        } catch {
+            // The queue does not know the node: it must join again first.
+            return false
+        }
+    }
+}
