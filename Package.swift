@@ -17,7 +17,6 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
-let nioExtras = Target.Dependency.product(name: "NIOExtras", package: "swift-nio-extras")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
@@ -91,7 +90,7 @@ let package = Package(
                 "CArgon2", "CLinux", "Cryptography", "Domain", "Redis", "TransportSecurity", nioCore, nioPosix,
                 nioHTTP1, logging, coreMetrics,
             ]),
-        module("Audit", ["Domain"]),
+        module("Audit", ["Domain", "Redaction"]),
         module(
             "Jobs", ["Domain", "Cryptography", "Redis", nioPosix, logging, coreMetrics],
             resources: [
@@ -124,8 +123,9 @@ let package = Package(
             "API",
             [
                 "Agents", "Audit", "Credentials", "Cryptography", "Domain", "Intake", "Jobs", "Policy", "Redaction",
-                "Redis", "ShimProtocol", "TransportSecurity", coreMetrics, httpTypes, hummingbird, hummingbirdCore,
-                logging, nioCore, nioExtras, nioHTTP1, nioHTTPTypes, nioHTTPTypesHTTP1, nioPosix, nioWebSocket,
+                "Redis", "ShimProtocol", "TransportSecurity", coreMetrics, deque, httpTypes, hummingbird,
+                hummingbirdCore,
+                logging, nioCore, nioHTTP1, nioHTTPTypes, nioHTTPTypesHTTP1, nioPosix, nioWebSocket,
             ]),
 
         // L5: the executables
@@ -206,6 +206,12 @@ let package = Package(
         tests("SandboxingTests", ["Sandboxing"]),
         tests("TerminalsTests", ["Domain", "Terminals"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
+        tests(
+            "APITests",
+            [
+                "API", "Audit", "Domain", "Jobs", "ShimProtocol", coreMetrics, httpTypes, hummingbird, logging,
+                nioCore, nioEmbedded, nioHTTP1, nioWebSocket,
+            ]),
         tests(
             "CommandTests",
             [

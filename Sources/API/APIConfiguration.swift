@@ -1,6 +1,6 @@
 package import TransportSecurity
 
-/// How the API is served and whom it serves.
+/// How the API is served, and to which clients.
 package struct APIConfiguration: Sendable {
     package enum Address: Sendable, Hashable {
         /// Port 0 lets the kernel choose.
@@ -14,6 +14,7 @@ package struct APIConfiguration: Sendable {
         /// Seconds.
         package var period: Int
 
+        /// `count` requests in `period` seconds.
         package init(count: Int, period: Int) {
             self.count = count
             self.period = period
@@ -21,47 +22,51 @@ package struct APIConfiguration: Sendable {
     }
 
     package var address: Address
-    /// Nil serves plain text, which is for this machine alone.
+    /// Nil serves plain text, which is allowed on loopback and Unix sockets only.
     package var tls: TLSServerConfiguration?
-    /// Names that a request may call this server by, without a port; empty for any, where it is not on loopback only.
+    /// Names of this server that a request may have in `Host`, without a port; empty for any, where the server is not
+    /// on loopback only.
     package var hosts: Set<String> = ["localhost", "127.0.0.1", "[::1]"]
-    /// Web pages that may call, as `https://host[:port]`, compared byte by byte.
+    /// Origins of web pages that may call the API, as `https://host[:port]`, compared byte by byte.
     package var origins: Set<[UInt8]> = []
-    /// From where requests may come; empty for anywhere.
+    /// Addresses that may send requests; empty for any.
     package var clients: [AddressRange] = []
-    /// Whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     package var proxies: [AddressRange] = []
     package var workspaceRate = Rate(count: 60_000, period: 60)
     package var addressRate = Rate(count: 120_000, period: 60)
-    /// What is given as the API's own URL; needed by clients that find the issuer through it.
+    /// The API's URL as clients see it; clients discover the issuer through it.
     package var publicURL: String?
-    /// Issuers of tokens, for clients that look for them.
+    /// Issuers of tokens, for clients that discover them.
     package var issuers: [String] = []
-    /// `mailto:` or `https:` of who hears of security problems.
+    /// Where to report security problems, as `mailto:` or `https:`.
     package var securityContact: String?
     /// Bytes of a request's body.
     package var bodyLimit = 256 * 1024
     /// Seconds for a connection's handshake and first request line and headers.
     package var headTimeout = 10
-    /// Seconds that a connection may rest.
+    /// Seconds that a connection may be idle.
     package var idleTimeout = 30
     /// Seconds for a body to arrive.
     package var bodyTimeout = 10
+    /// Connections at once. When there are more, the one that has been idle longest is closed.
     package var connectionLimit = 2000
-    /// Connections of one address at once.
-    package var addressConnectionLimit = 1000
-    /// Streams and WebSockets of one workspace at once.
+    /// Connections of one address at once: a quarter of all, so that a few addresses cannot take every place.
+    package var addressConnectionLimit = 500
+    /// Streams and WebSockets of one workspace at once; half of them for clients that may only watch.
     package var streamLimit = 32
-    /// Streams, WebSockets and messages of one agent at once: its shim serves some more, and its node among them.
+    /// Streams and WebSockets of one agent at once, divided likewise. Its shim serves 32 connections, among them those of
+    /// messages and of its node.
     package var agentStreamLimit = 8
-    /// Milliseconds between two looks whether an open stream's credential still holds.
+    /// Milliseconds between two checks of an open stream's credential.
     package var recheckInterval = 1000
 
+    /// Everything else has its default.
     package init(address: Address, tls: TLSServerConfiguration? = nil) {
         self.address = address
         self.tls = tls
     }
 
-    /// Byte by byte: `==` of texts takes some for equal that only look alike.
+    /// Whether pages of an origin may call. Compares bytes: `==` of strings takes different spellings for equal.
     func allows(origin: String) -> Bool { self.origins.contains(Array(origin.utf8)) }
 }

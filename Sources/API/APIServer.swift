@@ -2,6 +2,7 @@ internal import CoreMetrics
 internal import Domain
 internal import Glibc
 internal import HummingbirdCore
+internal import Jobs
 package import Logging
 internal import NIOCore
 internal import NIOPosix
@@ -14,9 +15,12 @@ package struct APIServer: Sendable {
     private let tls: TLSServerContext?
     private let logger: Logger
 
-    /// How long a stop waits for answers that are being given.
+    /// How long a stop waits for answers that are under way.
     private static let grace = Duration.seconds(5)
+    /// Connections accepted beyond the limit: each closes one that is idle. When none is idle, accepting pauses.
+    private static let acceptMargin = 64
 
+    /// Binds nothing yet. `tls` is nil for plain text.
     package init(services: APIServices, tls: TLSServerContext?, logger: Logger) {
         self.services = services
         self.tls = tls
@@ -31,12 +35,38 @@ package struct APIServer: Sendable {
         try await channel.close()
     }
 
-    /// Binds and serves until the task is cancelled, then ends what runs. `port` is that of an earlier run, so that one
-    /// which the kernel chose stays the same; 0 means as configured. Throws when the address is taken.
+    /// Binds and serves until the task is cancelled, then ends what runs and writes the audit rows that are left. `port`
+    /// is that of an earlier run, so that a port which the kernel chose stays the same; 0 means as configured. Throws
+    /// when the address is taken.
     package func run(port earlier: Int = 0, bound: @escaping @Sendable (Int) -> Void) async throws {
+        let services = self.services
+        let anonymous = AnonymousAudit(node: services.node, now: services.now, logger: self.logger) {
+            do { try await services.store.appendAudit($0, of: nil) } catch {
+                services.auditFailures.increment()
+                throw error
+            }
+        }
+        async let _ = anonymous.run()
+        let end: any Error
+        do {
+            try await self.serve(anonymous, earlier, bound)
+            end = APIError(code: .stoppedAccepting, message: "the API stopped accepting connections")
+        } catch {
+            end = error
+        }
+        // Not a child: it must be written although this task was cancelled.
+        await Task { await anonymous.flush() }.value
+        throw end
+    }
+
+    /// Returns only when accepting has failed.
+    private func serve(
+        _ anonymous: AnonymousAudit, _ earlier: Int, _ bound: @escaping @Sendable (Int) -> Void
+    ) async throws {
         let configuration = self.services.configuration
         let connections = ConnectionRegistry(
-            limit: configuration.addressConnectionLimit, proxies: configuration.proxies)
+            limit: configuration.connectionLimit, addressLimit: configuration.addressConnectionLimit,
+            proxies: configuration.proxies)
         let address: BindAddress =
             switch configuration.address {
             case .tcp(let host, let port): .hostname(host, port: earlier == 0 ? port : earlier)
@@ -44,17 +74,18 @@ package struct APIServer: Sendable {
             }
         let logger = self.logger
         let server = Server(
-            childChannelSetup: APIChannel(services: self.services, tls: self.tls, connections: connections),
+            childChannelSetup: APIChannel(
+                services: self.services, tls: self.tls, connections: connections, anonymous: anonymous),
             configuration: ServerConfiguration(
                 address: address, backlog: 512,
                 availableConnectionsDelegate: MaximumAvailableConnections(
-                    configuration.connectionLimit, logger: logger)),
+                    configuration.connectionLimit + Self.acceptMargin, logger: logger)),
             onServerRunning: { channel in
                 if case .unix(let path) = configuration.address { _ = unsafe chmod(path, 0o600) }
                 bound(channel.localAddress?.port ?? 0)
             },
             eventLoopGroup: self.services.group, logger: Self.quiet)
-        // Not a child: it must not be cancelled while it accepts, but be told to stop, and its end is awaited below.
+        // Not a child: cancellation must stop it gracefully. It is awaited below.
         let serving = Task { try await server.run() }
         do {
             try await withTaskCancellationHandler {
@@ -77,10 +108,8 @@ package struct APIServer: Sendable {
             throw error
         }
         try Task.checkCancellation()
-        // It only returns by itself when accepting has failed.
-        throw APIError(code: .stoppedAccepting, message: "the API stopped accepting connections")
     }
 
-    /// What the library says is about sockets, and is of no use to who runs a node.
+    /// The library logs about sockets, which is of no use to an operator.
     private static var quiet: Logger { Logger(label: "orchestra.api") { _ in SwiftLogNoOpLogHandler() } }
 }

@@ -7,7 +7,7 @@ package import Logging
 package import NIOPosix
 package import Policy
 
-/// Everything that the routes stand on.
+/// Everything that the routes use.
 package struct APIServices: Sendable {
     let configuration: APIConfiguration
     let store: any JobStore
@@ -19,7 +19,7 @@ package struct APIServices: Sendable {
     let limiter: RateLimiter
     /// Where the agents of this node live.
     let agentsRoot: String
-    /// This node's name, as records of jobs have it.
+    /// This node's name, as in the records of jobs.
     let node: String
     let group: MultiThreadedEventLoopGroup
     let logger: Logger
@@ -31,10 +31,10 @@ package struct APIServices: Sendable {
     let auditFailures: Counter
     let streams: StreamQuota
     let dates: DateHeader
-    /// Made once: anybody may ask for it.
+    /// The OpenAPI document, generated once: it needs no credential.
     let document: [UInt8]
 
-    /// `freshID` names requests.
+    /// `freshID` makes an ID for a request that has none.
     package init(
         configuration: APIConfiguration, access: QueueAccess, policy: PolicyEngine, authenticator: Authenticator,
         limiter: RateLimiter, agentsRoot: String, node: String, group: MultiThreadedEventLoopGroup,

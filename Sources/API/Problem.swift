@@ -4,8 +4,8 @@ internal import Hummingbird
 internal import NIOCore
 internal import Redaction
 
-/// Why a request is not done, as `application/problem+json` (RFC 9457): one sentence that names the thing and what was
-/// expected, and never anything secret.
+/// Why a request failed, as `application/problem+json` (RFC 9457): one sentence that names the thing and what was
+/// expected, without secrets.
 package struct Problem: Error, Sendable {
     package enum Code: String, Sendable, CaseIterable {
         case malformed = "malformed-request"
@@ -14,6 +14,7 @@ package struct Problem: Error, Sendable {
         case actionNotAllowed = "action-not-allowed"
         case notFound = "not-found"
         case methodNotAllowed = "method-not-allowed"
+        case notImplemented = "not-implemented"
         case notAcceptable = "not-acceptable"
         case timeout = "request-timeout"
         case conflict
@@ -37,6 +38,7 @@ package struct Problem: Error, Sendable {
     /// The connection cannot be used for another request.
     package var closes = false
 
+    /// `detail` is the sentence, in which credentials are masked; `rule` is the code's name unless given.
     package init(_ code: Code, _ detail: String, rule: String? = nil, headers: [(HTTPField.Name, String)] = []) {
         self.code = code
         self.detail = CredentialMask.masked(detail)
@@ -44,6 +46,7 @@ package struct Problem: Error, Sendable {
         self.headers = headers
     }
 
+    /// The HTTP status that the code stands for.
     package var status: HTTPResponse.Status {
         switch self.code {
         case .malformed: .badRequest
@@ -51,6 +54,7 @@ package struct Problem: Error, Sendable {
         case .forbidden, .actionNotAllowed: .forbidden
         case .notFound: .notFound
         case .methodNotAllowed: .methodNotAllowed
+        case .notImplemented: .notImplemented
         case .notAcceptable: .notAcceptable
         case .timeout: .requestTimeout
         case .conflict: .conflict
@@ -66,6 +70,7 @@ package struct Problem: Error, Sendable {
         }
     }
 
+    /// The JSON document of the problem.
     func body(requestID: String) -> JSONValue {
         [
             "type": .string("urn:orchestra:problem:\(self.code.rawValue)"), "title": .string(self.status.reasonPhrase),
@@ -74,6 +79,7 @@ package struct Problem: Error, Sendable {
         ]
     }
 
+    /// The answer to the request of this ID.
     func response(requestID: String) -> Response {
         var fields = HTTPFields()
         fields[.contentType] = "application/problem+json"

@@ -1,4 +1,5 @@
 package import Domain
+internal import Redaction
 
 /// One row of the audit trail, as the JSON line that is stored.
 ///
@@ -65,6 +66,8 @@ package struct AuditEvent: Hashable, Sendable {
     package var requestID = ""
     /// Where the request came from.
     package var address = ""
+    /// How many events of this kind the row stands for.
+    package var count = 1
 
     package init(
         kind: Kind, workspace: WorkspaceID?, actor: String, action: String, jobID: JobID?, status: String, rule: String,
@@ -113,7 +116,8 @@ package struct AuditEvent: Hashable, Sendable {
         )
         if !self.errorReason.isEmpty {
             writer.raw(",\"error_reason\":")
-            writer.write(text: self.errorReason)
+            // A reason quotes what the client sent, such as the name of a param; a credential among it is masked.
+            writer.write(text: CredentialMask.masked(self.errorReason))
         }
         if !self.paramsDigest.isEmpty {
             writer.raw(",\"params_hmac\":\"\(Hexadecimal.text(of: self.paramsDigest))\"")
@@ -124,6 +128,7 @@ package struct AuditEvent: Hashable, Sendable {
             writer.raw(",\"\(name)\":")
             writer.write(text: text)
         }
+        if self.count != 1 { writer.raw(",\"count\":\(self.count)") }
         if !self.node.isEmpty {
             writer.raw(",\"node\":")
             writer.write(text: self.node)

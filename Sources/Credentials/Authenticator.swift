@@ -166,6 +166,9 @@ package final class Authenticator: Sendable {
 
     // MARK: - Judging
 
+    /// Counts a request that came without a usable credential.
+    package func countMissingCredential() { self.results["none refused"]?.increment() }
+
     /// Judges the credential of an `Authorization: Bearer` header that came from `address`.
     package func authenticate(_ credential: Substring, from address: String) async -> Authentication {
         let isKey = credential.hasPrefix(APIKey.prefix)
@@ -245,7 +248,18 @@ package final class Authenticator: Sendable {
         }
         if let record { return self.accept(record) }
         if isWrong { return .refused(reason: Self.refusal) }
-        guard isProved || self.mayTry(address, at: time) else { return .busy }
+        let isOverBudget = !isProved && !self.mayTry(address, at: time)
+        if isOverBudget {
+            // Wrong keys must not lock out a good one of the same address. One that exists is checked nevertheless,
+            // within a budget of its own; its ID cannot be guessed.
+            do {
+                guard self.mayTry("\(address) \(key.id)", at: time), try await self.store.record(key.id) != nil else {
+                    return .busy
+                }
+            } catch {
+                return .unavailable(reason: "keys cannot be read: the store does not answer")
+            }
+        }
         // Many requests with one key that is not known yet wait for one check.
         let check = self.state.withLock { state in
             if let check = state.checks[digest] { return check }
@@ -253,7 +267,9 @@ package final class Authenticator: Sendable {
                 let answer = await self.check(key, digest)
                 self.state.withLock { state in
                     state.checks[digest] = nil
-                    if case .refused = answer { self.charge(address, at: time, &state) }
+                    if case .refused = answer {
+                        self.charge(isOverBudget ? "\(address) \(key.id)" : address, at: time, &state)
+                    }
                 }
                 return answer
             }
@@ -301,8 +317,9 @@ package final class Authenticator: Sendable {
                 return self.remember(record, digest, until: proof.until, generation)
             }
             let (hash, secret) = (record?.hash ?? self.decoy, key.secret)
-            guard let verdict = await self.pool.run({ Argon2id.check(secret, against: hash) }), let isRight = verdict
-            else { return .busy }
+            // Keys that do not exist take half of the places at most.
+            let check = await self.pool.run(isReserved: record != nil) { Argon2id.check(secret, against: hash) }
+            guard let verdict = check, let isRight = verdict else { return .busy }
             guard isRight, record != nil else { return self.refuse(digest) }
             // It waited for its turn: it may have been revoked meanwhile.
             let later = self.state.withLock { $0.generation }

@@ -56,6 +56,12 @@ package struct ProbeServer: Sendable {
         let server = try await ServerBootstrap(group: self.group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelOption(.backlog, value: 64)
+            .serverChannelInitializer { channel in
+                // Without descriptors accepting pauses for a second; it would fail again and again at once.
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+                }
+            }
             .childChannelInitializer { channel in
                 guard gate.enter() else { return channel.close() }
                 channel.closeFuture.whenComplete { _ in gate.leave() }

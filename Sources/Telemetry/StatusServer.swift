@@ -27,6 +27,12 @@ package struct StatusServer: Sendable {
         let document = self.document
         let server = try await ServerBootstrap(group: self.group)
             .serverChannelOption(.backlog, value: 16)
+            .serverChannelInitializer { channel in
+                // Without descriptors accepting pauses for a second; it would fail again and again at once.
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+                }
+            }
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(StatusHandler(document: document))

@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import NIOPosix
 import Redis
+import Synchronization
 import TestSupport
 import Testing
 
@@ -93,22 +94,91 @@ extension APISuites {
             }
         }
 
-        @Test("an address is in a network by its bits, of either version, and a mapped one is what it maps")
-        func addresses() throws {
-            for (range, address, isIn) in [
-                ("10.0.0.0/8", "10.255.0.1", true), ("10.0.0.0/8", "11.0.0.1", false),
-                ("10.0.0.0/9", "10.128.0.1", false),
-                ("192.0.2.7", "192.0.2.7", true), ("192.0.2.7", "192.0.2.8", false), ("0.0.0.0/0", "203.0.113.9", true),
-                ("10.0.0.0/8", "::ffff:10.1.2.3", true), ("2001:db8::/33", "2001:db8:8000::1", false),
-                ("2001:db8::/32", "2001:db8:8000::1", true), ("::/0", "10.0.0.1", false), ("::1", "::1", true),
-            ] {
-                let range = try #require(AddressRange(range))
-                #expect(range.contains(try #require(IPAddress(address))) == isIn, "\(address)")
+        /// A limiter whose Redis has the time that the test gives it, and a way to set that.
+        private static func withTime(
+            _ body:
+                @escaping @Sendable (RateLimiter, @escaping @Sendable (Int) async throws -> Void) async throws -> Void
+        ) async throws {
+            try await withDirectory { directory in
+                try await withRedis(in: directory) { redis in
+                    try await withClient(redis.configuration) { client in
+                        let local = Mutex(ContinuousClock.now)
+                        let start = ContinuousClock.now
+                        let limiter = RateLimiter(
+                            client: client, prefix: "limit:", clock: { local.withLock { $0 } },
+                            redisTime: "tonumber(redis.call('GET', 'time'))")
+                        try await body(limiter) { milliseconds in
+                            _ = try await client.send(
+                                RedisCommand("SET", "time", String(1_790_000_000_000 + milliseconds)))
+                            // A node's own clock never goes back.
+                            local.withLock { $0 = max($0 + .milliseconds(1), start + .milliseconds(milliseconds)) }
+                        }
+                    }
+                }
             }
-            for text in [
-                "", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/", "10.0.0.0/-1", "::/129", "a", "10.0.0.0/8/8", "10.0.0.0/+8",
-            ] {
-                #expect(AddressRange(text) == nil, "\(text)")
+        }
+
+        private static func passed(_ count: Int, _ limiter: RateLimiter) async throws -> Int {
+            var passed = 0
+            for _ in 0..<count
+            where try await limiter.take("a", APIConfiguration.Rate(count: 100, period: 60)).isAllowed {
+                passed += 1
+            }
+            return passed
+        }
+
+        @Test("no window of a period has more than the limit, however the requests are spread")
+        func anyWindow() async throws {
+            try await Self.withTime { limiter, set in
+                var times: [Int] = []
+                // One, then a burst near the end of its period, then more than the rate all the time.
+                for (time, count) in [(0, 1), (58_500, 150)] + (0..<400).map({ (58_600 + $0 * 250, 2) }) {
+                    try await set(time)
+                    times += Array(repeating: time, count: try await Self.passed(count, limiter))
+                }
+                for start in times {
+                    #expect(times.filter { $0 >= start && $0 < start + 60_000 }.count <= 100, "from \(start)")
+                }
+                // Nor is much less than the limit given: of 158 s with demand all the time two whole limits at least.
+                #expect(times.count >= 200)
+            }
+        }
+
+        @Test("after a period and a sixtieth of silence the whole limit is there again")
+        func silence() async throws {
+            try await Self.withTime { limiter, set in
+                var time = 0
+                for burst in [88, 100, 150, 100] {
+                    try await set(time)
+                    #expect(try await Self.passed(burst, limiter) == min(burst, 100))
+                    time += 61_000
+                }
+            }
+        }
+
+        @Test("what a node took and did not use is given back")
+        func returned() async throws {
+            try await Self.withTime { limiter, set in
+                let rate = APIConfiguration.Rate(count: 1000, period: 60)
+                try await set(0)
+                // Shares of up to ten; the last is used in part.
+                for _ in 0..<45 { #expect(try await limiter.take("a", rate).isAllowed) }
+                try await set(5000)
+                #expect(try await limiter.take("a", rate).remaining == 1000 - 46)
+            }
+        }
+
+        @Test("a clock of Redis that goes back a little does not open the limit, one that jumps does not close it")
+        func clocks() async throws {
+            try await Self.withTime { limiter, set in
+                try await set(30_000)
+                #expect(try await Self.passed(150, limiter) == 100)
+                try await set(20_000)
+                #expect(try await Self.passed(1, limiter) == 0)
+                try await set(10_000_000)
+                #expect(try await Self.passed(150, limiter) == 100)
+                for _ in 0..<1001 { try await set(0) }
+                #expect(try await Self.passed(150, limiter) == 100)
             }
         }
     }

@@ -3,12 +3,12 @@ internal import Hummingbird
 internal import Logging
 internal import NIOCore
 
-/// What goes with a request through the router.
+/// The context of a request in the router.
 struct APIContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     let peer: SocketAddress?
     let channel: any Channel
-    /// Set by the first middleware, before anything else looks.
+    /// Set before the router runs.
     var record: RequestRecord?
 
     init(source: ApplicationRequestContextSource) {

@@ -1,13 +1,14 @@
 internal import Domain
 internal import Synchronization
 
-/// The time as HTTP writes it (RFC 9110 §5.6.7), made once a second.
+/// The time in the form of HTTP (RFC 9110 §5.6.7), formatted once a second.
 final class DateHeader: Sendable {
     private let last = Mutex<(second: UInt64, text: String)>((0, ""))
     private let now: @Sendable () -> UInt64
 
     init(now: @escaping @Sendable () -> UInt64) { self.now = now }
 
+    /// The time now.
     var text: String {
         let second = self.now() / 1000
         return self.last.withLock { last in

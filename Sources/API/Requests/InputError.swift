@@ -1,37 +1,4 @@
-internal import Domain
-internal import Jobs
-internal import Redaction
-
-/// What a client sent that cannot be what it must be.
+/// A value of the client is malformed.
 struct InputError: Error {
     let message: String
-}
-
-/// Values as clients write them. The modules' own readers are used; only what they refuse here is the client's fault.
-enum Input {
-    static func action(_ text: String) throws -> ActionName {
-        try self.read(text) { () throws(DomainError) in try ActionName(text) }
-    }
-    static func tag(_ text: String) throws -> JobTag {
-        try self.read(text) { () throws(DomainError) in try JobTag(text) }
-    }
-    static func job(_ text: String) throws -> JobID {
-        try self.read(text) { () throws(DomainError) in try JobID(text) }
-    }
-    static func name(_ text: String) throws -> DefinitionName {
-        try self.read(text) { () throws(DomainError) in try DefinitionName(text) }
-    }
-    static func requestID(_ text: String) throws -> RequestID {
-        try self.read(text) { () throws(DomainError) in try RequestID(text) }
-    }
-
-    private static func read<Value>(
-        _ text: String, _ body: () throws(DomainError) -> Value
-    ) throws(InputError) -> Value {
-        // It would be kept as a name in rows and lists.
-        guard CredentialMask.masked(text) == text else {
-            throw InputError(message: "a name or an id contains a credential")
-        }
-        do throws(DomainError) { return try body() } catch { throw InputError(message: error.message) }
-    }
 }

@@ -2,7 +2,7 @@ internal import CoreMetrics
 internal import Domain
 internal import Synchronization
 
-/// Counts requests by what was asked and how it was answered; no workspace, no path.
+/// Counts requests by operation and status, without workspace or path.
 final class RequestMetrics: Sendable {
     private let factory: any MetricsFactory
     private let counters = Mutex<[String: Counter]>([:])
@@ -13,6 +13,7 @@ final class RequestMetrics: Sendable {
         self.durations = Timer(label: "orchestra_api_request_duration_seconds", factory: factory)
     }
 
+    /// Counts one request and how long it took.
     func note(_ operation: Operation?, status: Int, after duration: Duration) {
         let name = operation?.rawValue ?? "none"
         let counter = self.counters.withLock { counters in

@@ -6,8 +6,8 @@ internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
 
-/// The way of every request, in order: name it, let it in or not, read it, answer it, write it down, and only then send
-/// the answer.
+/// The steps of every request, in order: name it, admit it, read it, answer it, write its audit row, and only then send the
+/// answer.
 struct RequestPipeline: Sendable {
     let gatekeeper: Gatekeeper
     private let router: RouterResponder<APIContext>
@@ -19,7 +19,7 @@ struct RequestPipeline: Sendable {
         self.router = Endpoint.router(gatekeeper)
     }
 
-    /// Answers one request. `body` is called once it is let in; what it throws decides the answer.
+    /// Answers one request. `body` is called once the request is admitted; an error that it throws decides the answer.
     @concurrent
     func answer(
         _ head: HTTPRequest, on channel: any Channel, body: @concurrent () async throws -> ByteBuffer
@@ -27,6 +27,7 @@ struct RequestPipeline: Sendable {
         let record = self.gatekeeper.record(for: head)
         var response: Response
         do {
+            // The router's endpoints take the principal from the record.
             _ = try await self.gatekeeper.admit(head, peer: channel.remoteAddress, record)
             response =
                 head.method == .options
@@ -40,7 +41,7 @@ struct RequestPipeline: Sendable {
         return response
     }
 
-    /// Answers what is no request at all, as far as it could be read.
+    /// Answers bytes that could not be read as a request.
     func answerUnreadable(_ error: any Error, on channel: any Channel) async -> Response {
         let record = RequestRecord(
             id: self.services.freshID(), traceparent: "", line: "unreadable", startedAt: .now)
@@ -61,7 +62,7 @@ struct RequestPipeline: Sendable {
         return try await self.router.respond(to: request, context: context)
     }
 
-    /// Writes the row, or takes the answer back; then the headers that every answer carries.
+    /// Writes the row, or replaces the answer when that fails; then adds the headers that every answer carries.
     private func conclude(_ response: inout Response, _ head: HTTPRequest, _ record: RequestRecord) async {
         do {
             try await self.gatekeeper.conclude(record, status: response.status.code)
@@ -76,7 +77,7 @@ struct RequestPipeline: Sendable {
         response.headers = self.decorated(response.headers, head, record)
     }
 
-    /// Any error as a problem; what is not one is a fault of ours, told to the log and not to the client.
+    /// Any error as a problem. One that is not a problem already is this node's own: its text goes to the log only.
     func problem(_ error: any Error, _ record: RequestRecord) -> Problem {
         let problem: Problem
         switch error {
@@ -91,25 +92,28 @@ struct RequestPipeline: Sendable {
         return problem
     }
 
-    private static func unreadable(_ error: any Error) -> Problem {
+    /// The problem that a parser error means; the connection ends with it.
+    static func unreadable(_ error: any Error) -> Problem {
         var problem =
-            if case .headerOverflow? = error as? HTTPParserError {
-                Problem(.headersTooLarge, "the request's line or headers are too large")
-            } else {
-                Problem(.malformed, "this is no HTTP/1.1 request that can be read without doubt")
+            switch error as? HTTPParserError {
+            case .headerOverflow?: Problem(.headersTooLarge, "the request's line or headers are too large")
+            case .invalidMethod?:
+                Problem(.notImplemented, "the request's method is not one that HTTP defines; /openapi.json lists them")
+            case .invalidVersion?: Problem(.malformed, "the protocol is not supported: expected HTTP/1.0 or HTTP/1.1")
+            default: Problem(.malformed, "malformed HTTP/1.1 request")
             }
         problem.closes = true
         return problem
     }
 
-    /// The answer to a browser that asks before it asks (Fetch §4.8); its origin was checked already.
+    /// The answer to a browser's CORS preflight (Fetch §4.8); its origin was checked already.
     private func preflight(_ head: HTTPRequest) throws -> Response {
         let path = (head.path ?? "").prefix { $0 != "?" }
         guard let methods = Endpoint.methods(of: path) else {
-            throw Problem(.notFound, "there is nothing here; /openapi.json tells what there is")
+            throw Problem(.notFound, "there is nothing at this path; /openapi.json lists the paths")
         }
         guard head.headerFields[.origin] != nil else {
-            throw Problem(.methodNotAllowed, "this path does not know that method", headers: [(.allow, methods)])
+            throw Problem(.methodNotAllowed, "this path does not support the method", headers: [(.allow, methods)])
         }
         return Response(
             status: .noContent,
@@ -146,16 +150,16 @@ struct RequestPipeline: Sendable {
 }
 
 extension APIServices {
-    /// What a failure below means to the client.
+    /// What an error of a lower layer means to the client.
     func problem(of error: any Error, _ record: RequestRecord) -> Problem {
         if let error = error as? InputError { return Problem(.invalid, error.message) }
         self.logger.warning(
-            "a request could not be done", error: error, metadata: ["request.id": "\(record.id)"])
+            "a request failed", error: error, metadata: ["request.id": "\(record.id)"])
         if error.isOutage {
             return Problem(
                 .unavailable, "the queue does not answer; try again with the same request id",
                 headers: [(.retryAfter, "2")])
         }
-        return Problem(.failed, "the request failed for a reason of ours; it is in the log under its id")
+        return Problem(.failed, "the request failed on the server; the log has the reason under its request id")
     }
 }

@@ -1,12 +1,15 @@
 internal import Domain
 internal import Synchronization
 
-/// What is found out about one request on its way; the audit trail's row is made of it.
+/// What becomes known about one request while it is processed; its row in the audit trail is made of it.
 final class RequestRecord: Sendable {
     struct Facts: Sendable {
         var principal: Principal?
         var operation: Operation?
+        /// The client's address, `local` on a Unix socket.
         var address = ""
+        /// The client's network: of version 6 its first 64 bits.
+        var network = ""
         var rule = ""
         var reason = ""
         var jobID: JobID?
@@ -15,11 +18,11 @@ final class RequestRecord: Sendable {
         var verdict: RateVerdict?
     }
 
-    /// What the request is called, in its answer, in logs and in the audit trail.
+    /// Names the request in its answer, in logs and in the audit trail.
     let id: String
-    /// The trace that it belongs to (W3C Trace Context), to be handed on; empty for none.
+    /// The trace that the request belongs to (W3C Trace Context), to be passed on; empty for none.
     let traceparent: String
-    /// `GET /ai/jobs`, cut short.
+    /// `GET /ai/jobs`, shortened.
     let line: String
     let startedAt: ContinuousClock.Instant
     private let state = Mutex(Facts())
@@ -33,5 +36,6 @@ final class RequestRecord: Sendable {
 
     var facts: Facts { self.state.withLock { $0 } }
 
+    /// Changes the facts; `body` runs under a lock and must be short.
     func note(_ body: (inout Facts) -> Void) { self.state.withLock { body(&$0) } }
 }

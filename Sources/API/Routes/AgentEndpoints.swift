@@ -1,80 +1,88 @@
-internal import Policy
 internal import Audit
 internal import Domain
-internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
 internal import HummingbirdCore
 internal import Intake
 internal import Jobs
 internal import NIOCore
+internal import Policy
 internal import ShimProtocol
 
 extension Endpoint {
     static let agents = [
         Endpoint(
-            method: .get, path: "/ai/agents", summary: "The workspace's newest agents.",
-            parameters: [Parameter(name: "limit", text: "Agents at most.", schema: Schema.integer(1...200))],
-            answers: [Answer(status: 200, text: "The agents.", schema: Schema.reference("AgentList"))],
+            method: .get, path: "/ai/agents", summary: "The workspace's agents, the newest first, by pages.",
+            parameters: [
+                Parameter(name: "limit", text: "Agents of a page.", schema: Schema.integer(1...200)),
+                Parameter(name: "cursor", text: "`next` of the previous page.", schema: Schema.jobID),
+            ],
+            answers: [Answer(status: 200, text: "A page.", schema: Schema.reference("AgentList"))],
             handler: .guarded(.listAgents, Self.list)),
         Endpoint(
-            method: .post, path: "/ai/agents", summary: "Asks for an agent to be run.",
+            method: .post, path: "/ai/agents", summary: "Submits a job that runs an agent.",
             body: Schema.reference("AgentRequest"),
             answers: [
-                Answer(status: 202, text: "Stored; it will be run.", schema: Schema.reference("Accepted")),
+                Answer(status: 202, text: "Stored; the agent will be run.", schema: Schema.reference("Accepted")),
                 Answer(
-                    status: 200, text: "This request id came before: the first one.",
+                    status: 200, text: "This request id was used before: the first job.",
                     schema: Schema.reference("Accepted")),
             ], problems: [404, 408, 413, 415], handler: .guarded(.startAgent, Self.start)),
         Endpoint(
-            method: .get, path: "/ai/agents/{id}", summary: "What an agent of this node does, and how that is known.",
+            method: .get, path: "/ai/agents/{id}", summary: "The state of an agent of this node, and how it is known.",
             answers: [Answer(status: 200, text: "The agent.", schema: Schema.reference("Agent"))],
             problems: [404, 409], handler: .guarded(.readAgent, Self.show)),
         Endpoint(
             method: .post, path: "/ai/agents/{id}/input",
-            summary: "Types a message into an agent's terminal. The same message id is never typed twice.",
+            summary: "Types a message into an agent's terminal. A message id is never typed twice.",
             body: Schema.reference("Message"),
-            answers: [Answer(status: 200, text: "How far it came.", schema: Schema.reference("Receipt"))],
+            answers: [Answer(status: 200, text: "The last receipt.", schema: Schema.reference("Receipt"))],
             problems: [404, 408, 409, 413, 415], handler: .guarded(.typeToAgent, Self.type)),
         Endpoint(
             method: .get, path: "/ai/agents/{id}/output",
-            summary: "An agent's terminal from a place on, as server-sent events, until its end.",
+            summary: "An agent's terminal output from an offset on, as server-sent events, until the agent ends.",
             parameters: [
                 Parameter(
-                    name: "offset", text: "The first byte; `Last-Event-ID` says so, too.",
+                    name: "offset", text: "The first byte; `Last-Event-ID` takes precedence.",
                     schema: Schema.offset)
             ],
             answers: [Answer(status: 200, text: "Events `output` and `end`.", type: "text/event-stream")],
             problems: [404, 409], handler: .guarded(.readAgent, Self.output)),
         Endpoint(
             method: .get, path: "/ai/agents/{id}/terminal",
-            summary: "An agent's terminal by WebSocket: output, and input with receipts.",
+            summary: "An agent's terminal over a WebSocket: output, and input with receipts.",
             parameters: [Parameter(name: "offset", text: "The first byte.", schema: Schema.offset)],
             answers: [Answer(status: 101, text: "A WebSocket.", type: "")], problems: [404, 409, 426],
             handler: .guarded(.readAgent) { call in
                 _ = try await call.agent()
                 throw Problem(
-                    .upgradeRequired, "this is a WebSocket: expected an upgrade, the first on its connection",
+                    .upgradeRequired,
+                    "this path is a WebSocket: expected an upgrade, as the first request of its connection",
                     headers: [(.upgrade, "websocket")])
             }),
         Endpoint(
             method: .post, path: "/ai/agents/{id}/stop", summary: "Ends an agent and its whole process tree.",
             answers: [
-                Answer(status: 202, text: "Asked, or done at once.", schema: Schema.reference("Cancelled")),
-                Answer(status: 200, text: "It had ended before.", schema: Schema.reference("Cancelled")),
+                Answer(status: 202, text: "Requested, or done at once.", schema: Schema.reference("Cancelled")),
+                Answer(status: 200, text: "It had ended already.", schema: Schema.reference("Cancelled")),
             ], problems: [404], handler: .guarded(.stopAgent, Self.stop)),
     ]
 
     private static func list(_ call: Call) async throws -> Response {
-        let limit = try call.limit(try call.query(["limit"]))
-        let newest = try await call.services.store.jobs(in: call.workspace, limit: 1000, tag: nil)
-        let agents: [JSONValue] = newest.filter { $0.action == AgentAccess.action }.prefix(limit).map { job in
+        let query = try call.query(["limit", "cursor"])
+        let (limit, cursor) = (try call.limit(query), try query["cursor"].map { try Input.job($0) })
+        let (store, workspace) = (call.services.store, call.workspace)
+        let pages = JobPages(readSize: JobPages.filteredReadSize) {
+            try await store.jobs(in: workspace, limit: $0, tag: nil, after: $1)
+        }
+        let page = try await pages.page(limit: limit, after: cursor) { $0.action == AgentAccess.action }
+        let agents: [JSONValue] = page.jobs.map { job in
             [
                 "agent_id": .string(job.id.description), "job_state": .string(job.state.rawValue),
                 "node": .string(job.node), "submitted_at": JobView.time(job.submittedAt),
             ]
         }
-        return .json(["agents": .array(agents)])
+        return .json(["agents": .array(agents), "next": page.next.map { .string($0.description) } ?? .null])
     }
 
     private static func start(_ call: Call) async throws -> Response {
@@ -102,12 +110,10 @@ extension Endpoint {
         let key = try Input.requestID(try body.text("message_id"))
         let until = try body.optionalText("until") ?? "written"
         try body.finish()
-        guard let stage = MessageLedger.Stage.allCases.first(where: { $0.name == until }), stage != .refused else {
-            throw Problem(.invalid, "'until' must be one of queued, written, consumed, answered")
-        }
+        let stage = try TerminalMessage.stage(until)
         let agent = try await call.agent()
-        guard let ticket = call.services.streams.enter(call.workspace, agent.job.id) else {
-            throw Call.tooManyStreams(call.services)
+        guard let ticket = call.services.streams.enter(.message, call.workspace, agent.job.id) else {
+            throw Call.tooManyMessages
         }
         defer { withExtendedLifetime(ticket) {} }
         let receipt = try await agent.type(input, key: key, until: stage) { digest in
@@ -127,20 +133,18 @@ extension Endpoint {
 
     private static func output(_ call: Call) async throws -> Response {
         let query = try call.query(["offset"])
-        // A client that comes back asks for the same URL, and says in the header how far it was.
+        // A client that reconnects requests the same URL and sends in the header how far it had read.
         let text = call.request.headers[.lastEventID] ?? query["offset"] ?? "0"
         guard let offset = UInt64(text), offset < 1 << 50, String(offset) == text else {
             throw Problem(.invalid, "'offset' must be the number of a byte, from 0")
         }
         let agent = try await call.agent()
-        guard let ticket = call.services.streams.enter(call.workspace, agent.job.id) else {
-            throw Call.tooManyStreams(call.services)
-        }
+        let ticket = try Call.streamTicket(for: call.principal, agent.job.id, call.services)
         let (services, principal, channel) = (call.services, call.principal, call.context.channel)
         return Response(
             status: .ok, headers: [.contentType: "text/event-stream"],
             body: ResponseBody { writer in
-                // Held by this closure, so that it comes back also where it is never called.
+                // Held by this closure, so that it is given back also where the closure is never called.
                 defer { withExtendedLifetime(ticket) {} }
                 let feed = EventFeed(channel: channel, services: services, principal: principal)
                 try await feed.run(agent, from: offset, into: &writer)
@@ -155,10 +159,23 @@ extension Call {
         try await AgentAccess.find(try self.jobID(), for: self.principal, self.services)
     }
 
-    static func tooManyStreams(_ services: APIServices) -> Problem {
-        Problem(
-            .rateLimited,
-            "too many streams or messages are open: \(services.configuration.streamLimit) for a workspace, \(services.configuration.agentStreamLimit) for an agent",
-            rule: "streams", headers: [(.retryAfter, "10")])
+    /// A place for a stream of an agent; throws a `Problem` when there is none.
+    static func streamTicket(
+        for principal: Principal, _ agent: JobID, _ services: APIServices
+    ) throws -> StreamTicket {
+        let decision = services.policy.authorize(principal, .typeToAgent, in: principal.workspace)
+        let kind: StreamPlaces.Kind = if case .allow = decision { .operating } else { .watching }
+        guard let ticket = services.streams.enter(kind, principal.workspace, agent) else {
+            let (workspace, agent) = (services.configuration.streamLimit, services.configuration.agentStreamLimit)
+            throw Problem(
+                .rateLimited,
+                "too many streams are open: at most \(workspace) for a workspace and \(agent) for an agent, half of them for clients that may not type",
+                rule: "streams", headers: [(.retryAfter, "10")])
+        }
+        return ticket
     }
+
+    static let tooManyMessages = Problem(
+        .rateLimited, "too many messages of this agent or workspace are on their way; try again in a moment",
+        rule: "streams", headers: [(.retryAfter, "1")])
 }

@@ -8,11 +8,11 @@ extension Endpoint {
     static let audit = [
         Endpoint(
             method: .get, path: "/audit",
-            summary: "The workspace's audit trail, the newest first, by pages. Reading it is in it, too.",
+            summary: "The workspace's audit trail, the newest event first, by pages. Reading it is recorded, too.",
             parameters: [
                 Parameter(name: "limit", text: "Events of a page.", schema: Schema.integer(1...200)),
                 Parameter(
-                    name: "cursor", text: "`next` of the page before.",
+                    name: "cursor", text: "`next` of the previous page.",
                     schema: ["type": "string", "pattern": "^[0-9]{1,19}(-[0-9]{1,19})?(/[0-9]{1,6})?$"]),
             ],
             answers: [Answer(status: 200, text: "A page.", schema: Schema.reference("AuditPage"))],
@@ -29,24 +29,24 @@ extension Endpoint {
                 UInt64($0) != nil && $0.utf8.allSatisfy { (0x30...0x39).contains($0) }
             }
             guard (1...2).contains(parts.count), halves.count <= 2, areNumbers else {
-                throw Problem(.invalid, "'cursor' must be what an earlier page gave as 'next'")
+                throw Problem(.invalid, "'cursor' must be the 'next' of an earlier page")
             }
         }
         let page = try await call.services.store.auditTrail(
             of: call.workspace, before: query["cursor"], limit: limit)
-        let events = page.events.compactMap { try? JSONParser.parse($0) }
+        let events = try page.events.map { try JSONParser.parse($0) }
         return .json(["events": .array(events), "next": page.next.map { .string($0) } ?? .null])
     }
 
     static let wellKnown = [
         Endpoint(
-            method: .get, path: "/.well-known/security.txt", summary: "Whom to tell of a weakness (RFC 9116).",
+            method: .get, path: "/.well-known/security.txt", summary: "Where to report a vulnerability (RFC 9116).",
             answers: [Answer(status: 200, text: "The contact.", type: "text/plain")], problems: [404],
             handler: .open { services in
                 guard let contact = services.configuration.securityContact else {
-                    throw Problem(.notFound, "nobody has been named to hear of security problems")
+                    throw Problem(.notFound, "no security contact is configured; set api.security-contact")
                 }
-                // RFC 9116 wants an end within a year: what is served is true when it is served.
+                // RFC 9116 asks for an end within a year; the document is valid when it is served.
                 let end = JobView.time(services.now() + 30 * 86_400_000).string ?? ""
                 return Self.text("Contact: \(contact)\nExpires: \(end)\nPreferred-Languages: en\n")
             }),
@@ -57,7 +57,7 @@ extension Endpoint {
             problems: [404],
             handler: .open { services in
                 guard let url = services.configuration.publicURL, !services.configuration.issuers.isEmpty else {
-                    throw Problem(.notFound, "this API takes no tokens of an issuer")
+                    throw Problem(.notFound, "this API accepts no tokens of an issuer")
                 }
                 return .json([
                     "resource": .string(url),

@@ -2,12 +2,12 @@ internal import Domain
 internal import HTTPTypes
 internal import Hummingbird
 
-/// One thing that can be asked of the API: the router and the OpenAPI document are both made of these.
+/// One operation of the API: the router and the OpenAPI document are both generated from these.
 struct Endpoint: Sendable {
     enum Handler: Sendable {
-        /// For anybody.
+        /// Needs no credential.
         case open(@Sendable (APIServices) throws -> Response)
-        /// For who may do the operation.
+        /// Needs a credential that permits the operation.
         case guarded(Operation, @Sendable (Call) async throws -> Response)
     }
 
@@ -31,7 +31,7 @@ struct Endpoint: Sendable {
     var parameters: [Parameter] = []
     var body: JSONValue?
     let answers: [Answer]
-    /// Codes of problems of its own, beside those that every endpoint may answer with.
+    /// Statuses of problems in addition to those that every endpoint may answer with.
     var problems: [Int] = []
     let handler: Handler
 
@@ -44,18 +44,20 @@ struct Endpoint: Sendable {
     static let all: [Endpoint] =
         Self.jobs + Self.plans + Self.agents + Self.terminals + Self.audit + Self.wellKnown
 
-    /// The methods that a path knows, as `Allow` lists them; nil for a path that there is not.
+    /// The methods that a path supports, as `Allow` lists them; nil for a path that does not exist.
     static func methods(of path: Substring) -> String? {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         let found = Self.all.filter { endpoint in
             let wanted = endpoint.path.split(separator: "/", omittingEmptySubsequences: false)
-            return wanted.count == parts.count && zip(wanted, parts).allSatisfy { $0 == "{id}" || $0 == $1 }
+            return wanted.count == parts.count
+                && zip(wanted, parts).allSatisfy { $0 == "{id}" ? !$1.isEmpty : $0 == $1 }
         }
         guard !found.isEmpty else { return nil }
         let names = found.flatMap { $0.method == .get && !$0.isStream ? ["GET", "HEAD"] : [$0.method.rawValue] }
         return names.sorted().joined(separator: ", ")
     }
 
+    /// The router with every endpoint.
     static func router(_ gatekeeper: Gatekeeper) -> RouterResponder<APIContext> {
         let router = Router(context: APIContext.self)
         router.add(middleware: RoutingProblems())
@@ -69,7 +71,7 @@ struct Endpoint: Sendable {
             methods[endpoint.path, default: []].append(.head)
             router.on(path, method: .head) { try await endpoint.answer($0, $1, gatekeeper) }
         }
-        // The router knows no "method not allowed": every other method of a path is told so by a route of its own.
+        // The router has no "method not allowed": every other method of a path gets a route that answers it.
         for (path, known) in methods {
             let allowed = known.map(\.rawValue).sorted().joined(separator: ", ")
             for method in Self.allMethods where !known.contains(method) {
@@ -81,15 +83,9 @@ struct Endpoint: Sendable {
         return router.buildResponder()
     }
 
-    /// What the parser lets through (RFC 9110 and what came after it).
-    private static let allMethods: [HTTPRequest.Method] =
-        [.get, .head, .post, .put, .patch, .delete, .trace, .connect]
-        + [
-            "QUERY", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "SEARCH", "PURGE", "LINK",
-            "UNLINK", "ACL", "BIND", "REBIND", "UNBIND", "REPORT", "MERGE", "M-SEARCH", "NOTIFY", "SUBSCRIBE",
-            "UNSUBSCRIBE", "CHECKOUT", "MKACTIVITY", "MKCALENDAR", "SOURCE",
-        ]
-        .compactMap { HTTPRequest.Method($0) }
+    private static let allMethods: [HTTPRequest.Method] = [
+        .get, .head, .post, .put, .patch, .delete, .trace, .connect,
+    ]
 
     private func answer(
         _ request: Request, _ context: APIContext, _ gatekeeper: Gatekeeper
@@ -106,28 +102,6 @@ struct Endpoint: Sendable {
                 services: gatekeeper.services)
             _ = try call.query(Set(self.parameters.map(\.name)))
             return try await answer(call)
-        }
-    }
-}
-
-/// Says what the router itself refuses as problems, before it answers by itself.
-private struct RoutingProblems: RouterMiddleware {
-    typealias Context = APIContext
-
-    func handle(
-        _ request: Request, context: APIContext, next: @concurrent (Request, APIContext) async throws -> Response
-    ) async throws -> Response {
-        do {
-            return try await next(request, context)
-        } catch let error as HTTPError {
-            switch error.status {
-            case .methodNotAllowed:
-                throw Problem(
-                    .methodNotAllowed, "this path does not know that method",
-                    headers: error.headers[.allow].map { [(.allow, $0)] } ?? [])
-            case .notFound: throw Problem(.notFound, "there is nothing here; /openapi.json tells what there is")
-            default: throw Problem(.malformed, "the request cannot be read")
-            }
         }
     }
 }

@@ -11,7 +11,7 @@ extension Endpoint {
             method: .get, path: "/ai/jobs", summary: "The workspace's jobs, the newest first, by pages.",
             parameters: [
                 Parameter(name: "limit", text: "Jobs of a page.", schema: Schema.integer(1...200)),
-                Parameter(name: "cursor", text: "`next` of the page before.", schema: Schema.jobID),
+                Parameter(name: "cursor", text: "`next` of the previous page.", schema: Schema.jobID),
                 Parameter(name: "state", text: "Only those in this state.", schema: Schema.states),
                 Parameter(name: "action", text: "Only those of this action.", schema: Schema.name(64, extra: "_.")),
                 Parameter(name: "tag", text: "Only those with this tag.", schema: Schema.name(63)),
@@ -24,24 +24,24 @@ extension Endpoint {
             handler: .guarded(.readJob, Self.readJob)),
         Endpoint(
             method: .post, path: "/ai/execute",
-            summary: "Asks for an action to be run. The same request id again answers the first job.",
+            summary: "Submits a job that runs an action. The same request id again answers the first job.",
             body: Schema.reference("ExecuteRequest"),
             answers: [
-                Answer(status: 202, text: "Stored; it will be run.", schema: Schema.reference("Accepted")),
+                Answer(status: 202, text: "Stored; the job will be run.", schema: Schema.reference("Accepted")),
                 Answer(
-                    status: 200, text: "This request id came before: the first job.",
+                    status: 200, text: "This request id was used before: the first job.",
                     schema: Schema.reference("Accepted")),
             ], problems: [408, 409, 413, 415], handler: .guarded(.execute, Self.execute)),
         Endpoint(
             method: .post, path: "/ai/jobs/{id}/cancel",
-            summary: "Cancels a job, queued or running, on whatever node.",
+            summary: "Cancels a job, queued or running, on any node.",
             answers: [
-                Answer(status: 202, text: "Asked, or done at once.", schema: Schema.reference("Cancelled")),
-                Answer(status: 200, text: "It had ended before.", schema: Schema.reference("Cancelled")),
+                Answer(status: 202, text: "Requested, or done at once.", schema: Schema.reference("Cancelled")),
+                Answer(status: 200, text: "It had ended already.", schema: Schema.reference("Cancelled")),
             ], problems: [404], handler: .guarded(.cancelJob, Self.cancel)),
         Endpoint(
-            method: .post, path: "/ai/jobs/{id}/retry", summary: "Puts a job that was given up on back in line.",
-            answers: [Answer(status: 202, text: "In line again.", schema: Schema.reference("Retried"))],
+            method: .post, path: "/ai/jobs/{id}/retry", summary: "Requeues a dead letter.",
+            answers: [Answer(status: 202, text: "Requeued.", schema: Schema.reference("Retried"))],
             problems: [404, 409], handler: .guarded(.retryJob, Self.retry)),
     ]
 
@@ -57,26 +57,18 @@ extension Endpoint {
         }
         let tag = try query["tag"].map { try Input.tag($0) }
         let action = try query["action"].map { try Input.action($0) }
-        var cursor = try query["cursor"].map { try Input.job($0) }
-        var found: [JobRecord] = []
-        var isComplete = false
-        // A filter may pass over many; a page then ends early, and says where the next begins.
-        for _ in 0..<10 where found.count < limit && !isComplete {
-            let wanted = state == nil && action == nil ? limit - found.count : 200
-            let page = try await call.services.store.jobs(in: call.workspace, limit: wanted, tag: tag, after: cursor)
-            isComplete = page.count < wanted
-            for job in page {
-                if found.count == limit {
-                    isComplete = false
-                    break
-                }
-                cursor = job.id
-                if state ?? job.state == job.state, action.map({ $0.name == job.action }) ?? true { found.append(job) }
-            }
+        let cursor = try query["cursor"].map { try Input.job($0) }
+        let (store, workspace) = (call.services.store, call.workspace)
+        let isFiltered = state != nil || action != nil
+        let pages = JobPages(readSize: isFiltered ? JobPages.filteredReadSize : limit) {
+            try await store.jobs(in: workspace, limit: $0, tag: tag, after: $1)
+        }
+        let page = try await pages.page(limit: limit, after: cursor) { job in
+            state ?? job.state == job.state && action?.name ?? job.action == job.action
         }
         return .json([
-            "jobs": .array(found.map { JobView.json($0) }),
-            "next": isComplete ? .null : cursor.map { .string($0.description) } ?? .null,
+            "jobs": .array(page.jobs.map { JobView.json($0) }),
+            "next": page.next.map { .string($0.description) } ?? .null,
         ])
     }
 
@@ -86,7 +78,7 @@ extension Endpoint {
         if !job.sealedResult.isEmpty {
             let plain = try await JobEnvelope.open(
                 result: job.sealedResult, workspace: call.workspace, job: job.id, keys: call.services.keys)
-            result = try? JSONParser.parse(plain)
+            result = try JSONParser.parse(plain)
         }
         return .json(JobView.json(job, result: result))
     }
@@ -113,13 +105,13 @@ extension Endpoint {
         case .done: return .json(["job_id": .string(job.id.description), "state": "available"], status: .accepted)
         case .absent:
             throw Problem(
-                .conflict, "the job is \(job.state.rawValue): only one that was given up on can be tried again")
+                .conflict, "the job is \(job.state.rawValue): only a dead letter can be requeued")
         case .isTaken:
             throw Problem(.conflict, "another job with the same unique key has not ended; expected one at a time")
         case .isUnresolved:
             throw Problem(
                 .conflict,
-                "it is not known whether the job took effect; an operator says so first (orchestra jobs resolve)")
+                "it is unknown whether the job took effect; an operator must decide first: orchestra jobs resolve")
         }
     }
 }
@@ -135,7 +127,7 @@ extension Call {
         return job
     }
 
-    /// Asks for a job's end, wherever it is.
+    /// Cancels a job, queued or running on any node.
     func cancel(_ id: JobID) async throws -> Response {
         let before = try await self.services.store.cancel(
             id, in: self.workspace, request: self.event(.cancelRequested, id, status: "requested"),
@@ -145,7 +137,7 @@ extension Call {
         return .json(answer, status: before.isFinal ? .ok : .accepted)
     }
 
-    /// Checks, decides, audits and stores one request, as every other way into the queue does.
+    /// Checks, decides, audits and stores one request, as every other submitter does.
     func submit(_ draft: RequestDraft) async throws -> Response {
         try self.note(params: draft.params)
         var request: JobRequest
@@ -188,34 +180,5 @@ extension Call {
         case .full: Problem(.full, refusal.message, headers: [(.retryAfter, "10")])
         case .quarantined: Problem(.forbidden, refusal.message, rule: "quarantine")
         }
-    }
-}
-
-/// A job as the API shows it.
-enum JobView {
-    static func json(_ job: JobRecord, result: JSONValue? = nil) -> JSONValue {
-        var members: [JSONMember] = [
-            JSONMember("job_id", .string(job.id.description)), JSONMember("action", .string(job.action)),
-            JSONMember("state", .string(job.state.rawValue)),
-            JSONMember("submitted_at", self.time(job.submittedAt)), JSONMember("started_at", self.time(job.startedAt)),
-            JSONMember("finished_at", self.time(job.finishedAt)),
-            JSONMember("failures", .integer(Int64(job.failures))), JSONMember("crashes", .integer(Int64(job.crashes))),
-            JSONMember("node", .string(job.node)), JSONMember("reason", .string(job.reason)),
-            JSONMember("tags", .array(job.tags.map { .string($0) })),
-        ]
-        if let progress = job.progress {
-            let value: JSONValue = [
-                "percent": .integer(Int64(progress.percent)), "text": .string(progress.text),
-                "time": self.time(progress.time),
-            ]
-            members.append(JSONMember("progress", value))
-        }
-        if let result { members.append(JSONMember("result", result)) }
-        return .object(members)
-    }
-
-    /// RFC 3339 with milliseconds; null for a time that has not come.
-    static func time(_ milliseconds: UInt64) -> JSONValue {
-        milliseconds > 0 ? .string(RFC3339.text(of: milliseconds)) : .null
     }
 }

@@ -1,12 +1,13 @@
 internal import HTTPTypes
 internal import Domain
 
-/// The OpenAPI 3.1 document, made of the same endpoints as the router.
+/// The OpenAPI 3.1 document, generated from the same endpoints as the router.
 enum OpenAPIDocument {
     /// Problems that any endpoint behind the credential may answer with.
     private static let common = [400, 401, 403, 421, 422, 429, 431, 500, 503]
     private static let open = [400, 403, 421, 429, 431, 500, 503]
 
+    /// The document of an API with this configuration.
     static func json(_ configuration: APIConfiguration) -> JSONValue {
         var paths: [JSONMember] = []
         for path in Set(Endpoint.all.map(\.path)).sorted() {
@@ -20,7 +21,7 @@ enum OpenAPIDocument {
             "openapi": "3.1.0",
             "info": [
                 "title": "Orchestra", "version": "1",
-                "description": "Asks for actions and agents to be run, and tells what became of them.",
+                "description": "Submits actions and agents, and reports their states and results.",
             ],
             "servers": [server], "paths": .object(paths),
             "components": [

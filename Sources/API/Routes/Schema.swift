@@ -84,7 +84,7 @@ enum Schema {
             JSONMember("PlanRequest", self.object(["steps": self.steps])),
             JSONMember("Plan", self.plan),
             JSONMember("AgentRequest", self.agentRequest),
-            JSONMember("AgentList", self.object(["agents": self.list(self.listedAgent)])),
+            JSONMember("AgentList", self.object(["agents": self.list(self.listedAgent), "next": self.cursor])),
             JSONMember("Agent", self.agent),
             JSONMember("Message", self.message), JSONMember("Receipt", self.receipt),
             JSONMember("AuditPage", self.object(["events": self.list(self.anyObject), "next": self.cursor])),

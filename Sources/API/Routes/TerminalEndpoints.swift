@@ -38,12 +38,10 @@ extension Endpoint {
         let key = try Input.requestID(try body.text("message_id"))
         let until = try body.optionalText("until") ?? "written"
         try body.finish()
-        guard let stage = MessageLedger.Stage.allCases.first(where: { $0.name == until }), stage != .refused else {
-            throw Problem(.invalid, "'until' must be one of queued, written, consumed, answered")
-        }
+        let stage = try TerminalMessage.stage(until)
         let agent = try await call.agent()
-        guard let ticket = call.services.streams.enter(call.workspace, agent.job.id) else {
-            throw Call.tooManyStreams(call.services)
+        guard let ticket = call.services.streams.enter(.message, call.workspace, agent.job.id) else {
+            throw Call.tooManyMessages
         }
         defer { withExtendedLifetime(ticket) {} }
         let receipt = try await agent.type(input, key: key, until: stage) { digest in

@@ -2,11 +2,10 @@ internal import Agents
 internal import Audit
 internal import Cryptography
 internal import Domain
-internal import Foundation
 internal import Jobs
 internal import ShimProtocol
 
-/// An agent of this node that a principal may see: found by its job, which must be the workspace's.
+/// An agent of this node that a principal may access: found by its job, which must be in the principal's workspace.
 struct AgentAccess: Sendable {
     let job: JobRecord
     let directory: AgentDirectory
@@ -16,10 +15,10 @@ struct AgentAccess: Sendable {
 
     static let action = "agent.run"
     private static let noSuchAgent = Problem(.notFound, "there is no such agent in this workspace")
-    /// Seconds that a message's receipt is waited for.
+    /// Seconds to wait for a message's receipt.
     private static let receiptTimeout = 10
 
-    /// Throws a `Problem` when there is none, or it runs elsewhere.
+    /// Throws a `Problem` when there is no such agent, or it runs on another node.
     static func find(_ id: JobID, for principal: Principal, _ services: APIServices) async throws -> AgentAccess {
         guard let job = try await services.store.job(id, in: principal.workspace), job.action == Self.action else {
             throw Self.noSuchAgent
@@ -28,20 +27,21 @@ struct AgentAccess: Sendable {
         guard let generation = directory.generations.last else {
             if !job.node.isEmpty, job.node != services.node {
                 throw Problem(
-                    .misdirected, "the agent runs on the node '\(Printable.text(job.node))'; ask the API there",
+                    .misdirected,
+                    "the agent runs on the node '\(Printable.text(job.node))'; send the request to that node's API",
                     rule: "node")
             }
-            throw Problem(.conflict, "the agent has not begun: its job is \(job.state.rawValue)")
+            throw Problem(.conflict, "the agent has not started: its job is \(job.state.rawValue)")
         }
         return AgentAccess(
             job: job, directory: directory, generation: generation, services: services, principal: principal)
     }
 
-    private var door: AgentOperator {
+    private var shim: AgentOperator {
         AgentOperator(directory: self.directory, generation: self.generation, group: self.services.group)
     }
 
-    /// What it does, and how that is known.
+    /// The agent's state, and how it is known.
     var view: JSONValue {
         let condition = self.directory.condition
         let record = self.directory.exitRecord(self.generation)
@@ -54,23 +54,24 @@ struct AgentAccess: Sendable {
         ]
     }
 
-    /// Types a message after it was written down; how far it came. `event` makes the row, given the message's digest.
+    /// Types a message after its audit row was written; its last receipt. `event` makes the row from the message's
+    /// digest; `onReceipt` gets every receipt. Throws a `Problem` when the agent does not answer, and the store's
+    /// error when the row cannot be written; then nothing was typed.
     func type(
         _ input: TerminalInput, key: Domain.RequestID, until stage: MessageLedger.Stage, event: ([UInt8]) -> [UInt8],
-        told: @escaping @Sendable (MessageLedger.Receipt) -> Void = { _ in }
+        onReceipt: @escaping @Sendable (MessageLedger.Receipt) -> Void = { _ in }
     ) async throws -> MessageLedger.Receipt {
         let row = event(try self.services.digester.digest(input.content))
         try await self.services.store.appendAudit(row, of: self.principal.workspace)
         do {
-            return try await self.door.send(
+            return try await self.shim.send(
                 input, key: Array(key.description.utf8), until: stage, timeout: .seconds(Self.receiptTimeout),
-                told: told
-            )
+                told: onReceipt)
         } catch is AgentError {
             throw Problem(.conflict, "the agent does not answer; it may have ended")
         } catch {
             guard error is CancellationError else {
-                throw Problem(.conflict, "the agent has ended, or is being started again")
+                throw Problem(.conflict, "the agent has ended, or is restarting")
             }
             throw error
         }
@@ -82,7 +83,7 @@ struct AgentAccess: Sendable {
         let row = event(try digester.digest(Array("\(columns)x\(rows)".utf8)))
         try await self.services.store.appendAudit(row, of: self.principal.workspace)
         do {
-            try await self.door.resize(columns: columns, rows: rows)
+            try await self.shim.resize(columns: columns, rows: rows)
         } catch let error as CancellationError {
             throw error
         } catch {
@@ -90,19 +91,11 @@ struct AgentAccess: Sendable {
         }
     }
 
+    /// Gives the terminal's bytes from `offset` on to `each` until the agent ends; its exit record. Throws `AgentError`
+    /// when the shim refuses, or is gone without a record.
     func output(
         from offset: UInt64, each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
     ) async throws -> ExitRecord {
-        try await self.door.output(from: offset, each: each)
-    }
-}
-
-extension MessageLedger.Receipt {
-    var view: [JSONMember] {
-        [
-            JSONMember("stage", .string(self.stage.name)),
-            JSONMember("log_offset", .integer(Int64(clamping: self.offset))),
-            JSONMember("reason", .string(Printable.text(self.reason, limit: 300))),
-        ]
+        try await self.shim.output(from: offset, each: each)
     }
 }

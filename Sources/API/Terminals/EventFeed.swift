@@ -1,14 +1,12 @@
-internal import Agents
-internal import Credentials
 internal import Domain
 internal import Foundation
 internal import Hummingbird
 internal import HummingbirdCore
+internal import Jobs
 internal import NIOCore
 internal import ShimProtocol
-internal import Synchronization
 
-/// An agent's output as server-sent events, for as long as the client listens and its credential holds.
+/// An agent's output as server-sent events, for as long as the client's connection and its credential last.
 struct EventFeed: Sendable {
     let channel: any Channel
     let services: APIServices
@@ -21,34 +19,38 @@ struct EventFeed: Sendable {
         case pause
     }
 
-    /// Events that wait for a slow reader; then the agent's shim waits, which loses nothing.
+    /// Events that wait for a slow reader; beyond them the agent's shim waits, which loses nothing.
     private static let depth = 8
     private static let pause = Duration.seconds(15)
 
+    /// Writes events until the agent's end. Returns early when the connection closes or the credential ends; throws when
+    /// a write fails.
     @concurrent
     func run(_ agent: AgentAccess, from offset: UInt64, into writer: inout any ResponseBodyWriter) async throws {
-        // Bounded by the room, and by one pause at a time.
+        // Bounded by the semaphore, and by one pause at a time.
         let (items, feed) = AsyncStream.makeStream(of: Item.self)
-        let room = AsyncSemaphore(Self.depth)
-        let isPausing = KeepAlivePending()
-        let tasks = Task {  // cancelled below, on every way out
+        let permits = AsyncSemaphore(Self.depth)
+        let pausing = KeepAlivePending()
+        // The stream ends with its connection, also while there is nothing to write.
+        self.channel.closeFuture.whenComplete { _ in feed.finish() }
+        self.channel.triggerUserOutboundEvent(StreamBegan(), promise: nil)
+        let tasks = Task {  // not a group: its body may not use `writer`. Cancelled below, on every way out
             await withDiscardingTaskGroup { group in
-                group.addTask { feed.yield(await self.output(agent, offset, room, feed)) }
+                group.addTask { feed.yield(await self.output(agent, offset, permits, feed)) }
                 group.addTask {
                     let guardian = StreamGuardian(services: self.services, principal: self.principal)
                     guard await guardian.ended() else { return }
-                    // Whatever it is writing ends with this.
+                    // Ends the stream also in the middle of a write.
                     self.channel.close(promise: nil)
                 }
                 group.addTask {
-                    while (try? await ContinuousClock().sleep(for: Self.pause)) != nil {
-                        if isPausing.raise() { feed.yield(.pause) }
+                    while await ContinuousClock.elapsed(Self.pause) {
+                        if pausing.raise() { feed.yield(.pause) }
                     }
                 }
             }
         }
         defer { tasks.cancel() }
-        self.channel.triggerUserOutboundEvent(StreamBegan(), promise: nil)
         for await item in items {
             switch item {
             case .output(let place, let bytes):
@@ -57,7 +59,7 @@ struct EventFeed: Sendable {
                 ]
                 try await self.write(
                     "event: output\nid: \(place + UInt64(bytes.count))\ndata: \(value.text)\n\n", &writer)
-                await room.give()
+                permits.give()
             case .end(let record):
                 let value: JSONValue = ["exit_status": .integer(Int64(record.code))]
                 return try await self.write("event: end\ndata: \(value.text)\n\n", &writer)
@@ -66,99 +68,31 @@ struct EventFeed: Sendable {
                 return try await self.write("event: error\ndata: \(value.text)\n\n", &writer)
             case .pause:
                 try await self.write(": still here\n\n", &writer)
-                isPausing.lower()
+                pausing.lower()
             }
         }
     }
 
     private func output(
-        _ agent: AgentAccess, _ offset: UInt64, _ room: AsyncSemaphore, _ feed: AsyncStream<Item>.Continuation
+        _ agent: AgentAccess, _ offset: UInt64, _ permits: AsyncSemaphore, _ feed: AsyncStream<Item>.Continuation
     ) async -> Item {
         do {
             return .end(
                 try await agent.output(from: offset) { place, bytes in
-                    try await room.take()
+                    try await permits.take()
                     feed.yield(.output(place, bytes))
                 })
         } catch {
-            return .failure("the agent's terminal cannot be followed any more; it may be starting again")
+            return .failure("the agent's terminal can no longer be followed; the agent may be restarting")
         }
     }
 
-    /// A client that does not take this in time has its connection closed.
+    /// A client that does not read this in time has its connection closed.
     @concurrent
     private func write(_ text: String, _ writer: inout any ResponseBodyWriter) async throws {
         let channel = self.channel
         let deadline = channel.eventLoop.scheduleTask(in: HTTPConversation.writeTime) { channel.close(promise: nil) }
         defer { deadline.cancel() }
         try await writer.write(ByteBuffer(string: text))
-    }
-}
-
-/// One signal that is under way at most.
-final class KeepAlivePending: Sendable {
-    private let isRaised = Atomic<Bool>(false)
-
-    /// False when it was raised already.
-    func raise() -> Bool { !self.isRaised.exchange(true, ordering: .relaxed) }
-    func lower() { self.isRaised.store(false, ordering: .relaxed) }
-}
-
-/// Looks after an open stream's credential.
-struct StreamGuardian: Sendable {
-    let services: APIServices
-    let principal: Principal
-
-    /// Looks in a row that may tell nothing, before not knowing counts as revoked: together with what counts as fresh they
-    /// stay below five seconds.
-    private static let unknownLooksTolerated = 2
-
-    /// Returns true once the credential does not hold any more, false when it was cancelled.
-    func ended() async -> Bool {
-        let interval = Duration.milliseconds(self.services.configuration.recheckInterval)
-        var generation: UInt64?
-        var unknown = 0
-        while (try? await ContinuousClock().sleep(for: interval)) != nil {
-            switch await self.services.authenticator.standing(of: self.principal, since: generation) {
-            case .good(let now): (generation, unknown) = (now, 0)
-            case .over: return true
-            case .unknown:
-                unknown += 1
-                if unknown > Self.unknownLooksTolerated { return true }
-            }
-        }
-        return false
-    }
-}
-
-/// Lets so many pass until some were given back.
-actor AsyncSemaphore {
-    private var left: Int
-    private var waiters: [CheckedContinuation<Void, Never>] = []
-
-    init(_ count: Int) { self.left = count }
-
-    /// Throws `CancellationError` when the caller was cancelled meanwhile.
-    func take() async throws {
-        if self.left > 0 {
-            self.left -= 1
-        } else {
-            await withTaskCancellationHandler {
-                await withCheckedContinuation { self.waiters.append($0) }
-            } onCancel: {
-                Task { await self.letAllGo() }  // ends at once; the waiters are what waits
-            }
-        }
-        try Task.checkCancellation()
-    }
-
-    func give() {
-        if self.waiters.isEmpty { self.left += 1 } else { self.waiters.removeFirst().resume() }
-    }
-
-    private func letAllGo() {
-        let waiters = self.waiters
-        self.waiters = []
-        for waiter in waiters { waiter.resume() }
     }
 }

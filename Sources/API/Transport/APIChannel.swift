@@ -8,7 +8,7 @@ internal import NIOHTTPTypesHTTP1
 internal import NIOWebSocket
 internal import TransportSecurity
 
-/// How the API's connections are set up and served.
+/// Sets up the API's connections and serves them.
 struct APIChannel: ServerChildChannel {
     struct Value: ServerChildChannelValue {
         let channel: any Channel
@@ -21,19 +21,22 @@ struct APIChannel: ServerChildChannel {
     private let conversation: HTTPConversation
     private let upgrades: UpgradeDecision
 
-    init(services: APIServices, tls: TLSServerContext?, connections: ConnectionRegistry) {
+    init(
+        services: APIServices, tls: TLSServerContext?, connections: ConnectionRegistry, anonymous: AnonymousAudit
+    ) {
         self.services = services
         self.tls = tls
         self.connections = connections
-        let pipeline = RequestPipeline(gatekeeper: Gatekeeper(services: services))
+        let pipeline = RequestPipeline(gatekeeper: Gatekeeper(services: services, anonymous: anonymous))
         self.upgrades = UpgradeDecision(pipeline: pipeline)
         self.conversation = HTTPConversation(
-            pipeline: pipeline, configuration: services.configuration, logger: services.logger)
+            pipeline: pipeline, configuration: services.configuration, connections: connections,
+            logger: services.logger)
     }
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         guard self.connections.add(channel) else {
-            // One address has its part already; the rest is for the others.
+            // The address has its share; the rest is for others.
             channel.close(promise: nil)
             return channel.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
         }
@@ -44,30 +47,31 @@ struct APIChannel: ServerChildChannel {
             let decoder = ByteToMessageHandler(
                 HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: .api),
                 maximumBufferSize: 128 * 1024)
-            try pipeline.addHandlers([encoder, decoder])
+            let framing = FramingFilter()
+            try pipeline.addHandlers([encoder, framing.bytes, decoder, framing.parts])
             let negotiated = channel.eventLoop.makePromise(of: Negotiated.self)
             do {
-                try pipeline.addHandler(self.gate(encoder, decoder, negotiated, logger))
+                try pipeline.addHandler(self.gate(encoder, decoder, framing, negotiated, logger))
             } catch {
                 negotiated.fail(error)
                 throw error
             }
             return Value(channel: channel, negotiated: negotiated.futureResult)
         }.flatMapErrorThrowing { error in
-            channel.close(promise: nil)  // nobody else would
+            channel.close(promise: nil)  // nothing else would
             throw error
         }
     }
 
     private func gate(
         _ encoder: HTTPResponseEncoder, _ decoder: ByteToMessageHandler<HTTPRequestDecoder>,
-        _ negotiated: EventLoopPromise<Negotiated>, _ logger: Logger
+        _ framing: FramingFilter, _ negotiated: EventLoopPromise<Negotiated>, _ logger: Logger
     ) -> UpgradeGate {
         let idle = Duration.seconds(self.services.configuration.idleTimeout)
         let (isSecure, upgrades) = (self.tls != nil, self.upgrades)
         return UpgradeGate(
             UpgradeGate.Parts(
-                encoder: encoder, decoder: decoder,
+                encoder: encoder, decoder: decoder, framing: framing,
                 headTimeout: .seconds(Int64(self.services.configuration.headTimeout)), result: negotiated,
                 decide: { await upgrades.decide($0, $1) },
                 installHTTP: { channel in
@@ -87,36 +91,18 @@ struct APIChannel: ServerChildChannel {
 
     func handle(value: Value, logger: Logger) async {
         await withTaskCancellationHandler {
-            guard let negotiated = try? await value.negotiated.get() else { return }
-            switch negotiated {
-            case .http(let channel): await self.conversation.run(on: channel)
-            case .webSocket(let channel, let socket): await socket.run(on: channel)
+            do {
+                switch try await value.negotiated.get() {
+                case .http(let channel): await self.conversation.run(on: channel)
+                case .webSocket(let channel, let socket):
+                    self.connections.markBusy(channel.channel)
+                    await socket.run(on: channel)
+                }
+            } catch {
+                logger.trace("a connection ended before its first request", error: error)
             }
         } onCancel: {
             value.channel.close(promise: nil)
         }
-    }
-}
-
-extension NIOHTTPDecoderLimitConfiguration {
-    /// Room for the longest token, and little more.
-    static var api: NIOHTTPDecoderLimitConfiguration {
-        var configuration = NIOHTTPDecoderLimitConfiguration()
-        configuration.maxHeaderFieldSize = 17 * 1024
-        configuration.maxHeaderListSize = 40 * 1024
-        configuration.maxHeaderFieldCount = 100
-        return configuration
-    }
-}
-
-/// Ends a WebSocket when the server stops.
-private final class QuiesceCloser: ChannelInboundHandler {
-    typealias InboundIn = NIOAny
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) { context.fireChannelRead(data) }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is ChannelShouldQuiesceEvent { context.close(promise: nil) }
-        context.fireUserInboundEventTriggered(event)
     }
 }

@@ -6,25 +6,27 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypes
 
-/// The requests of one connection, one after another: each is read within its bounds, answered, and the connection ends
-/// with whatever leaves it in doubt.
+/// The requests of one connection, one after another: each is read within its bounds and answered. The connection is
+/// closed when its framing can no longer be trusted.
 struct HTTPConversation: Sendable {
     let pipeline: RequestPipeline
     let configuration: APIConfiguration
+    let connections: ConnectionRegistry
     let logger: Logger
 
     private typealias Parts = NIOAsyncChannelInboundStream<HTTPRequestPart>.AsyncIterator
     private typealias Writer = NIOAsyncChannelOutboundWriter<HTTPResponsePart>
 
-    /// How much of an unread body is still taken, and for how long, so that the answer is not cut off by a reset.
+    /// How much of an unread body is still taken, and for how long, so that a reset does not cut off the answer.
     private static let drainLimit = 1024 * 1024
     private static let drainTime = TimeAmount.seconds(2)
-    /// How long a client may take to take an answer.
+    /// How long a client may take to read an answer.
     static let writeTime = TimeAmount.seconds(20)
 
     /// The body did not arrive in time.
     private struct BodyTimeout: Error {}
 
+    /// Serves the connection until it closes; never throws.
     @concurrent
     func run(on channel: HTTPChannel) async {
         do {
@@ -33,7 +35,9 @@ struct HTTPConversation: Sendable {
                 var isReadable = true
                 do {
                     while case .head(let head)? = try await parts.next() {
+                        self.connections.markBusy(channel.channel)
                         guard try await self.exchange(head, &parts, outbound, channel.channel) else { break }
+                        self.connections.markIdle(channel.channel)
                     }
                 } catch let error as HTTPParserError {
                     isReadable = false
@@ -59,25 +63,30 @@ struct HTTPConversation: Sendable {
         let hasNoBody =
             head.headerFields[.contentLength] ?? "0" == "0" && head.headerFields[.transferEncoding] == nil
         let response = await self.pipeline.answer(head, on: channel) {
-            if let text = head.headerFields[.contentLength], let length = Int(text), length > limit {
-                throw Self.tooLarge(limit)
-            }
+            if Self.exceeds(limit, head.headerFields[.contentLength]) { throw Self.tooLarge(limit) }
             if head.headerFields[.expect]?.lowercased() == "100-continue", !hasNoBody {
                 try await outbound.write(.head(HTTPResponse(status: .continue)))
             }
             return try await self.read(&body, &given, limit, channel)
         }
         parts = given
-        // A request without a body that was refused has nothing unread but its end, which is here already.
+        // Of a request without a body that was refused only its end is unread, and that has arrived.
         if !body.hasEnded, hasNoBody, case .end? = try await parts.next() { body.hasEnded = true }
         var headed = response
         if head.method == .head { headed = headed.createHeadResponse() }
-        // What was not read, or was asked to be the last, ends the connection.
+        // A body that was not read whole, or `Connection: close` of either side, ends the connection.
         let isLast =
             !body.hasEnded || response.headers[.connection] == "close" || head.headerFields[.connection] == "close"
         if isLast { headed.headers[.connection] = "close" }
         try await self.write(headed, outbound, channel)
         return !isLast
+    }
+
+    /// Whether a `Content-Length` announces more than `limit` bytes; any number of digits is compared.
+    static func exceeds(_ limit: Int, _ length: String?) -> Bool {
+        guard let length, !length.isEmpty, length.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return false }
+        // What no integer holds is longer than any limit.
+        return Int(length).map { $0 > limit } ?? true
     }
 
     private struct Body {
@@ -106,24 +115,21 @@ struct HTTPConversation: Sendable {
                 }
             }
         } catch is BodyTimeout {
-            var problem = Problem(
-                .timeout, "the body did not arrive within \(self.configuration.bodyTimeout) s")
-            problem.closes = true
-            throw problem
-        } catch let error as IOError {
-            throw Self.cutShort(error)
+            throw Self.closing(.timeout, "the body did not arrive within \(self.configuration.bodyTimeout) s")
+        } catch is IOError {
+            throw Self.cutShort
         }
-        throw Self.cutShort(nil)
+        throw Self.cutShort
     }
 
     private static func tooLarge(_ limit: Int) -> Problem {
-        var problem = Problem(.tooLarge, "the body has more than \(limit) bytes")
-        problem.closes = true
-        return problem
+        self.closing(.tooLarge, "the body is longer than \(limit) bytes")
     }
 
-    private static func cutShort(_ error: IOError?) -> Problem {
-        var problem = Problem(.malformed, "the connection ended in the middle of the body")
+    private static var cutShort: Problem { self.closing(.malformed, "the connection ended in the middle of the body") }
+
+    private static func closing(_ code: Problem.Code, _ detail: String) -> Problem {
+        var problem = Problem(code, detail)
         problem.closes = true
         return problem
     }
@@ -131,14 +137,14 @@ struct HTTPConversation: Sendable {
     @concurrent
     private func write(_ response: Response, _ outbound: Writer, _ channel: any Channel) async throws {
         let deadline = channel.eventLoop.scheduleTask(in: Self.writeTime) { channel.close(promise: nil) }
-        // A stream takes as long as it takes, and has deadlines of its own.
+        // A stream has no such deadline as a whole: each of its writes has one.
         if response.body.contentLength == nil { deadline.cancel() }
         defer { deadline.cancel() }
         try await ResponseWriter(outbound: outbound).write(
             response: HTTPResponse(status: response.status, headerFields: response.headers), body: response.body)
     }
 
-    /// Takes what the client still sends, for a moment: closing with bytes unread would reset the connection, and the
+    /// Reads for a moment what the client still sends: closing with unread bytes would reset the connection, and the
     /// client might never see the answer.
     @concurrent
     private func drain(_ parts: inout Parts, _ isReadable: Bool, _ channel: any Channel) async throws {
@@ -151,9 +157,11 @@ struct HTTPConversation: Sendable {
                     if case .body(let bytes) = part { count += bytes.readableBytes }
                 }
                 return
-            } catch is HTTPParserError {}
+            } catch is HTTPParserError {
+                // Answered already. `RequestFraming` drops what follows, up to its limit.
+            }
         }
-        // What comes now is dropped unread; the client closes once it has the answer, or the deadline does.
+        // The client closes once it has the answer, or the deadline does.
         try await channel.closeFuture.get()
     }
 }

@@ -6,7 +6,7 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypesHTTP1
 
-/// Decides on a request for a WebSocket as the router's pipeline does on every other: let in, allowed, written down.
+/// Decides about a request for a WebSocket as the router's pipeline does about every other: admitted, authorized, recorded.
 struct UpgradeDecision: Sendable {
     let pipeline: RequestPipeline
 
@@ -15,7 +15,9 @@ struct UpgradeDecision: Sendable {
 
     private var gatekeeper: Gatekeeper { self.pipeline.gatekeeper }
 
+    /// Decides about a request and records it; never throws.
     func decide(_ head: HTTPRequestHead, _ channel: any Channel) async -> UpgradeVerdict {
+        // The error names only the part that is malformed.
         guard
             let request = try? HTTPRequest(
                 head, secure: self.gatekeeper.services.configuration.tls != nil, splitCookie: false)
@@ -54,12 +56,13 @@ struct UpgradeDecision: Sendable {
     ) async throws -> TerminalSocket {
         let services = self.gatekeeper.services
         guard let principal = try await self.gatekeeper.admit(request, peer: channel.remoteAddress, record) else {
-            throw Problem(.notFound, "there is no WebSocket here")
+            throw Problem(.notFound, "there is no WebSocket at this path")
         }
         let (path, query) = Self.parts(of: head.uri)
+        // A text that is not an ID names no agent.
         guard path.hasPrefix(Self.prefix), path.hasSuffix(Self.suffix),
             let id = try? JobID(String(path.dropFirst(Self.prefix.count).dropLast(Self.suffix.count)))
-        else { throw Problem(.notFound, "there is no WebSocket here; expected /ai/agents/ID/terminal") }
+        else { throw Problem(.notFound, "there is no WebSocket at this path; expected /ai/agents/ID/terminal") }
         record.note { $0.jobID = id }
         try self.gatekeeper.authorize(principal, .readAgent, record)
         try Self.checkHandshake(head)
@@ -68,12 +71,12 @@ struct UpgradeDecision: Sendable {
             offset = 0
         } else {
             guard query.hasPrefix("offset="), let number = UInt64(query.dropFirst(7)), number < 1 << 50 else {
-                throw Problem(.invalid, "the query may only say 'offset', the number of a byte")
+                throw Problem(.invalid, "the query may only have 'offset', the number of a byte")
             }
             offset = number
         }
         let agent = try await AgentAccess.find(id, for: principal, services)
-        guard let ticket = services.streams.enter(principal.workspace, id) else { throw Call.tooManyStreams(services) }
+        let ticket = try Call.streamTicket(for: principal, id, services)
         return TerminalSocket(
             agent: agent, offset: offset, principal: principal, gatekeeper: self.gatekeeper, requestID: record.id,
             ticket: ticket)
@@ -84,12 +87,12 @@ struct UpgradeDecision: Sendable {
         return (parts.first ?? "", parts.count == 2 ? parts[1] : "")
     }
 
-    /// RFC 6455 §4.2.1.
+    /// Throws a `Problem` for a handshake that RFC 6455 §4.2.1 does not allow.
     private static func checkHandshake(_ head: HTTPRequestHead) throws {
         guard head.headers["sec-websocket-version"] == ["13"] else {
             throw Problem(
                 .upgradeRequired, "the WebSocket's version must be 13",
-                headers: HTTPField.Name("Sec-WebSocket-Version").map { [($0, "13")] } ?? [])
+                headers: [(.webSocketVersion, "13")])
         }
         let keys = head.headers["sec-websocket-key"]
         guard keys.count == 1, keys[0].utf8.count == 24, Data(base64Encoded: keys[0])?.count == 16 else {

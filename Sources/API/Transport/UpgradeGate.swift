@@ -1,30 +1,13 @@
 internal import NIOCore
-internal import NIOExtras
 internal import NIOHTTP1
-internal import NIOHTTPTypes
 internal import NIOWebSocket
 
-typealias HTTPChannel = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
-typealias WebSocketChannel = NIOAsyncChannel<WebSocketFrame, WebSocketFrame>
-
-/// What a connection turned out to be with its first request.
-enum Negotiated: Sendable {
-    case http(HTTPChannel)
-    case webSocket(WebSocketChannel, TerminalSocket)
-}
-
-/// What is answered to a request for a WebSocket.
-enum UpgradeVerdict: Sendable {
-    /// With what its answer carries beside the handshake.
-    case accept(TerminalSocket, HTTPHeaders)
-    case refuse(HTTPResponseHead, ByteBuffer)
-}
-
-/// Looks at the first request of a connection: one for a WebSocket is decided here, before anything was upgraded, and
-/// everything else is handed to the router.
+/// Handles the first request of a connection: a request for a WebSocket is decided here, before anything is upgraded, and
+/// every other is handed to the router.
 ///
-/// NIO's own upgraders lose a request that they refuse, and after any request with an `Upgrade` the parser stops for
-/// good and keeps what comes; so a refusal is answered here, and such a connection always ends with its answer.
+/// NIO's own upgraders lose a request that they refuse, and after any request with an `Upgrade` the parser stops
+/// permanently and keeps the bytes that follow. So a refusal is answered here, and such a connection always ends with
+/// its answer.
 final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -33,9 +16,12 @@ final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler {
     struct Parts {
         let encoder: HTTPResponseEncoder
         let decoder: ByteToMessageHandler<HTTPRequestDecoder>
+        /// The handlers around the decoder, which leave with it.
+        let framing: FramingFilter
         /// For the handshake, the first head and the decision together.
         let headTimeout: TimeAmount
         let result: EventLoopPromise<Negotiated>
+        /// Decides about a request for a WebSocket.
         let decide: @Sendable (HTTPRequestHead, any Channel) async -> UpgradeVerdict
         let installHTTP: @Sendable (any Channel) throws -> HTTPChannel
         let wrapWebSocket: @Sendable (any Channel) throws -> WebSocketChannel
@@ -44,7 +30,7 @@ final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler {
     private enum State {
         case waiting
         case deciding(hasEnded: Bool)
-        /// Bytes that came meanwhile.
+        /// With the bytes that arrived meanwhile.
         case switching([NIOAny])
         case refused
         case gone
@@ -56,7 +42,7 @@ final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler {
     private var timer: Scheduled<Void>?
 
     private static let frameLimit = 64 * 1024
-    /// How long a refused client may take to read why.
+    /// How long a refused client may take to read the answer.
     private static let closeGrace = TimeAmount.seconds(2)
 
     init(_ parts: Parts) { self.parts = parts }
@@ -69,7 +55,7 @@ final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.timer?.cancel()
-        self.parts.result.fail(ChannelError.ioOnClosedChannel)  // of no effect where it has been kept
+        self.parts.result.fail(ChannelError.ioOnClosedChannel)  // has no effect once it has succeeded
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -90,7 +76,7 @@ final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // What cannot be parsed is answered by the router's side; what cannot be decrypted has no answer.
+        // A parser error is answered behind the router; a decryption error has no answer.
         if case .waiting = self.state, error is HTTPParserError {
             return self.handOver(context: context) { context.fireErrorCaught(error) }
         }
@@ -164,11 +150,14 @@ final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler {
         self.state = .switching([])
         upgrader.buildUpgradeResponse(channel: channel, upgradeRequest: head, initialResponseHeaders: headers)
             .assumeIsolated()
-            .flatMap { headers in operations.removeHandler(self.parts.decoder).map { headers } }
-            .flatMap { headers in
-                context.writeAndFlush(
-                    self.wrapOutboundOut(
-                        .head(HTTPResponseHead(version: .http1_1, status: .switchingProtocols, headers: headers))))
+            .flatMap { built in operations.removeHandler(self.parts.framing.parts).map { built } }
+            .flatMap { built in operations.removeHandler(self.parts.decoder).map { built } }
+            .flatMap { built in operations.removeHandler(self.parts.framing.bytes).map { built } }
+            .flatMap { built in
+                let head = HTTPResponseHead(
+                    version: .http1_1, status: .switchingProtocols,
+                    headers: Self.answer(headers, handshake: built))
+                return context.writeAndFlush(self.wrapOutboundOut(.head(head)))
             }
             .flatMap { operations.removeHandler(self.parts.encoder) }
             .flatMap { upgrader.upgrade(channel: channel, upgradeRequest: head) }
@@ -185,61 +174,18 @@ final class UpgradeGate: ChannelInboundHandler, RemovableChannelHandler {
             }
     }
 
-    private static func asksForWebSocket(_ head: HTTPRequestHead) -> Bool {
-        head.method == .GET && !head.headers.contains(name: "transfer-encoding")
+    /// The headers of the answer to an upgrade: NIO builds the handshake's and drops those that it was given.
+    static func answer(_ headers: HTTPHeaders, handshake: HTTPHeaders) -> HTTPHeaders {
+        var all = headers
+        for (name, value) in handshake { all.replaceOrAdd(name: name, value: value) }
+        return all
+    }
+
+    /// Whether a head asks for a WebSocket. An `Upgrade` in a request of HTTP/1.0 is ignored (RFC 9110 §7.8).
+    static func asksForWebSocket(_ head: HTTPRequestHead) -> Bool {
+        head.method == .GET && head.version == .http1_1 && !head.headers.contains(name: "transfer-encoding")
             && !head.headers.contains(name: "content-length")
             && head.headers[canonicalForm: "connection"].contains { $0.lowercased() == "upgrade" }
             && head.headers[canonicalForm: "upgrade"].contains { $0.lowercased() == "websocket" }
-    }
-}
-
-/// Makes what the client means by its connection plain to what comes behind, which knows one spelling of it.
-final class ConnectionReader: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias InboundOut = HTTPServerRequestPart
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard case .head(var head) = self.unwrapInboundIn(data) else { return context.fireChannelRead(data) }
-        // One coding, in one spelling, and none in the version that does not know it: nobody on the way can then have
-        // read the body's end elsewhere.
-        let codings = head.headers["transfer-encoding"]
-        guard codings.isEmpty || (codings == ["chunked"] && head.version == .http1_1) else {
-            return context.fireErrorCaught(HTTPParserError.unknown)
-        }
-        // A version that does not know interim answers must get none (RFC 9110 §10.1.1).
-        if head.version != .http1_1 { head.headers.remove(name: "expect") }
-        // Behind an upgrade or a tunnel that was not taken nothing more is read.
-        if !head.isKeepAlive || head.headers.contains(name: "upgrade") || head.method == .CONNECT {
-            head.headers.replaceOrAdd(name: "Connection", value: "close")
-        }
-        context.fireChannelRead(self.wrapInboundOut(.head(head)))
-    }
-}
-
-/// Said by an answer that goes on until its reader has enough.
-struct StreamBegan: Sendable {}
-
-/// Ends a stream whose reader has closed its side: it waits for nothing more, and nothing else would notice until much is
-/// written. Any other answer is still given then.
-final class ReaderWatch: ChannelDuplexHandler, RemovableChannelHandler {
-    typealias InboundIn = NIOAny
-    typealias OutboundIn = NIOAny
-
-    private var isStreaming = false
-    private var isInputClosed = false
-
-    func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
-        guard event is StreamBegan else { return context.triggerUserOutboundEvent(event, promise: promise) }
-        self.isStreaming = true
-        promise?.succeed()
-        if self.isInputClosed { context.close(promise: nil) }
-    }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event as? ChannelEvent == .inputClosed {
-            self.isInputClosed = true
-            if self.isStreaming { context.close(promise: nil) }
-        }
-        context.fireUserInboundEventTriggered(event)
     }
 }

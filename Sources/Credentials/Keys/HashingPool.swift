@@ -21,9 +21,12 @@ package final class HashingPool: Sendable {
     /// Ends the threads; what still waits is refused.
     package func stop() { self.pool.shutdownGracefully { _ in } }
 
-    /// Nil when too many wait already.
-    func run<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result? {
-        guard self.waiting.add(1, ordering: .relaxed).newValue <= self.limit else {
+    /// Nil when too many wait already. Half of the places are kept for callers with `isReserved`.
+    func run<Result: Sendable>(
+        isReserved: Bool = true, _ body: @escaping @Sendable () -> Result
+    ) async -> Result? {
+        let limit = isReserved ? self.limit : max(1, self.limit / 2)
+        guard self.waiting.add(1, ordering: .relaxed).newValue <= limit else {
             self.waiting.subtract(1, ordering: .relaxed)
             return nil
         }

@@ -21,17 +21,10 @@ package struct QueueFunctions: Sendable {
     package init(now: String) {
         let source = Self.files.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
             .replacing("@NOW@", with: now)
-        let version = Self.version + "_" + Self.digest(of: source)
+        let version = Self.version + "_" + RedisFunctionLibrary.digest(of: source)
         self.prefix = "orc\(version)_"
         self.library = RedisFunctionLibrary(
             name: "orchestra_\(version)", source: source.replacing("@V@", with: version))
-    }
-
-    /// FNV-1a in hexadecimal: it tells builds apart, and guards nothing.
-    private static func digest(of text: String) -> String {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        return String(hash, radix: 16)
     }
 
     func name(_ function: String) -> String { self.prefix + function }

@@ -1,0 +1,2 @@
+/// Redis did not answer whether there is room.
+struct RateError: Error {}

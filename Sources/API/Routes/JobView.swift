@@ -1,0 +1,32 @@
+internal import Domain
+internal import Jobs
+
+/// A job as the API shows it.
+enum JobView {
+    /// The job's document, with its result where it is given.
+    static func json(_ job: JobRecord, result: JSONValue? = nil) -> JSONValue {
+        var members: [JSONMember] = [
+            JSONMember("job_id", .string(job.id.description)), JSONMember("action", .string(job.action)),
+            JSONMember("state", .string(job.state.rawValue)),
+            JSONMember("submitted_at", self.time(job.submittedAt)), JSONMember("started_at", self.time(job.startedAt)),
+            JSONMember("finished_at", self.time(job.finishedAt)),
+            JSONMember("failures", .integer(Int64(job.failures))), JSONMember("crashes", .integer(Int64(job.crashes))),
+            JSONMember("node", .string(job.node)), JSONMember("reason", .string(job.reason)),
+            JSONMember("tags", .array(job.tags.map { .string($0) })),
+        ]
+        if let progress = job.progress {
+            let value: JSONValue = [
+                "percent": .integer(Int64(progress.percent)), "text": .string(progress.text),
+                "time": self.time(progress.time),
+            ]
+            members.append(JSONMember("progress", value))
+        }
+        if let result { members.append(JSONMember("result", result)) }
+        return .object(members)
+    }
+
+    /// RFC 3339 with milliseconds; null for a time that has not come.
+    static func time(_ milliseconds: UInt64) -> JSONValue {
+        milliseconds > 0 ? .string(RFC3339.text(of: milliseconds)) : .null
+    }
+}
