@@ -151,7 +151,8 @@ struct TerminalSession {
             switch signal {
             case SIGCHLD: self.program.reap(at: self.now())
             case SIGTERM, SIGINT: self.stop()
-            default: break  // SIGHUP: the outer terminal died, the program continues. SIGWINCH: the pane's size is its own.
+            // SIGHUP: the outer terminal died, the program continues. SIGWINCH: the pane's size is its own.
+            default: break
             }
         }
     }

@@ -143,7 +143,7 @@ struct AgentMachineTests {
         #expect(machine.handle(.stopRequested) == [])
     }
 
-    @Test("a prompt is text to paste and enter, unchanged: the shim refuses control characters; a closing line is typed")
+    @Test("a prompt is passed to the shim unchanged, and a closing line is typed with its Enter")
     func promptInputs() {
         let inputs = PromptText.inputs(prompt: "a\u{1b}b\nc", closing: ["exit"])
         #expect(inputs[0].bytes == Array("a\u{1b}b\nc".utf8) && inputs[0].isPrompt)

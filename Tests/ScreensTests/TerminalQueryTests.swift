@@ -79,7 +79,7 @@ struct TerminalQueryTests {
     @Test("a query inside a string or broken off is not answered")
     func hidden() {
         #expect(Self.answers("\u{1b}]0;\u{07}\u{1b}[6") == "")
-        #expect(Self.answers("\u{1b}P\u{1b}[6n") == "")
+        #expect(Self.answers("\u{1b}Pq\u{1b}[6n") == "")
         #expect(Self.answers("\u{1b}[6\u{18}n") == "")
     }
 
