@@ -191,13 +191,16 @@ let package = Package(
         tests("JobsTests", ["Jobs", "JobsModel", "Domain", "Redis", "Cryptography", "TestSupport"]),
         tests("SimulationTests", ["Worker", "Jobs", "JobsModel", "Domain", "TestSupport", heap]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
-        tests("SandboxingTests", ["Sandboxing"]),
+        tests("SandboxingTests", ["Sandboxing", "ShimProtocol", "TestSupport"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
-        tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
+        tests(
+            "AgentsTests",
+            ["Agents", "Domain", "Sandboxing", "ShimProtocol", "TestSupport", nioPosix, logging, coreMetrics]),
         tests(
             "WorkerTests",
             [
-                "Worker", "Workspaces", "Domain", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit", "Cryptography", "Policy",
+                "Worker", "Workspaces", "Domain", "Jobs", "JobsModel", "Redaction", "Telemetry", "Audit",
+                "Cryptography", "Policy",
                 "TestSupport", logging, coreMetrics,
             ]),
         tests(

@@ -29,9 +29,9 @@ struct JobWatcher: Sendable {
                 throw CommandError(.data, "the job \(id) has no record any more")
             }
             printer.show(job)
-            terminal.pump()
+            try terminal.pump()
             if state.isFinal, job.state.isFinal {
-                terminal.pump()
+                try terminal.pump()
                 terminal.finish()
                 let result = try await JobText.result(of: job, in: self.workspace, keys: self.session.keys)
                 let shown: Set<String> = terminal.hasShown ? ["terminal"] : []
@@ -72,14 +72,14 @@ private struct TerminalFollower {
 
     init(directory: AgentDirectory?) { self.directory = directory }
 
-    mutating func pump() {
-        guard let directory = self.directory, let latest = directory.generations.last else { return }
+    mutating func pump() throws {
+        guard let directory = self.directory, let latest = try directory.generations.last else { return }
         if latest != self.generation {
             self.generation = latest
             self.offset = 0
         }
         while true {
-            let part = directory.log(latest, from: self.offset, limit: 1024 * 1024)
+            let part = try directory.log(latest, from: self.offset, limit: 1024 * 1024)
             if part.bytes.isEmpty { break }
             self.offset = part.place + UInt64(part.bytes.count)
             self.pending += String(decoding: part.bytes, as: UTF8.self)

@@ -48,8 +48,7 @@ struct NodeRunner: Sendable {
                 await withDiscardingTaskGroup { announcing in
                     announcing.addTask { await self.announce(node, port, api) }
                     announcing.addTask {
-                        await self.selftest(configuration.agents, metrics)
-                        await node.gateOpened()
+                        await self.selftest(configuration.agents, metrics) { await node.gateOpened() }
                     }
                     await port.finished()
                     announcing.cancelAll()
@@ -122,52 +121,27 @@ struct NodeRunner: Sendable {
         }
     }
 
-    /// Tries every known way out of the sandbox, and opens the gate for programs when none works.
-    private func selftest(_ agents: AgentConfiguration, _ metrics: MetricsRegistry) async {
+    /// Lets programs run once the escape test has been passed, or at once where it is switched off. `settled` is called
+    /// each time the gate was opened or closed.
+    private func selftest(
+        _ agents: AgentConfiguration, _ metrics: MetricsRegistry, settled: @Sendable () async -> Void
+    ) async {
         guard let gate = agents.gate else { return }
-        let tier = agents.plan.tier
         do {
             guard try self.context.settings.required("sandbox.selftest") == "start" else {
                 self.logger.warning("the escape test is switched off", metadata: ["setting": "sandbox.selftest"])
-                return gate.open("tier \(tier.rawValue), not tested: sandbox.selftest is never")
+                gate.open("tier \(agents.plan.tier.rawValue), not tested: sandbox.selftest is never")
+                return await settled()
             }
-            let results = try await EscapeTest(
-                configuration: agents, profile: .measured,
-                directory: try Host.privateDirectory(self.context.stateDirectory + "/selftest/node"),
-                processID: getpid()
-            ).run()
-            let escapes = results.filter { !$0.holds }
-            metrics.makeRecorder(label: "orchestra_escape_attempts", dimensions: [("result", "held")], aggregate: false)
-                .record(Int64(results.count - escapes.count))
-            metrics.makeRecorder(
-                label: "orchestra_escape_attempts", dimensions: [("result", "escaped")], aggregate: false
-            ).record(Int64(escapes.count))
-            for escape in escapes {
-                self.logger.critical(
-                    "a way out of the sandbox works",
-                    metadata: [
-                        "attempt": "\(escape.attempt.name)", "evidence": "\(Printable.text(escape.evidence ?? ""))",
-                    ])
-            }
-            guard let first = escapes.first else {
-                self.logger.notice(
-                    "no known way out of the sandbox works",
-                    metadata: ["attempts": "\(results.count)", "sandbox.tier": "\(tier.rawValue)"])
-                return gate.open("tier \(tier.rawValue), \(results.count) attempts to leave it held")
-            }
-            gate.close(
-                "\(escapes.count) of \(results.count) attempts got out of the sandbox, such as '\(first.attempt.name)'; no program is run (see: orchestra selftest escape)"
-            )
+            let directory = try Host.privateDirectory(self.context.stateDirectory + "/selftest/node")
+            await SandboxSelftest(
+                configuration: agents, gate: gate, profiles: Array(self.policy.bundle.profiles.values),
+                directory: directory, processID: getpid(), metrics: metrics, logger: self.logger
+            ).run(settled: settled)
         } catch {
-            guard !Task.isCancelled else { return gate.close("the node is stopping") }
-            // Nothing is known of the sandbox, so nothing is run; what was in the way may pass.
             self.logger.error("the escape test could not be run", error: error)
-            gate.wait(
-                for: "the escape test could not be run: \(Printable.text("\(error)", limit: 300)); it is tried again")
-            do { try await ContinuousClock().sleep(for: .seconds(10)) } catch {
-                return gate.close("the node is stopping")
-            }
-            await self.selftest(agents, metrics)
+            gate.close("the escape test could not be run: \(Printable.text("\(error)", limit: 300))")
+            await settled()
         }
     }
 
@@ -197,7 +171,7 @@ struct NodeRunner: Sendable {
                 "this host gives sandbox tier \(measure.tier.rawValue), and every profile asks for \(lowest.rawValue) or more. \(reasons.joined(separator: "; "))"
             )
         }
-        let swept = agents.plan.host.controlGroups.sweep()
+        let swept = try await ControlGroupSweep(configuration: agents).run()
         if !swept.isEmpty {
             self.logger.warning("processes of shims that are gone were ended", metadata: ["groups": "\(swept)"])
         }
