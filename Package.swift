@@ -191,11 +191,12 @@ let package = Package(
         tests("IntakeTests", ["Cryptography", "Domain", "Intake", "Jobs", "JobsModel", "Policy"]),
         tests("SimulationTests", ["Domain", "Jobs", "JobsModel", "TestSupport", "Worker"]),
 
-        tests("SimulationTests", ["Worker", "Jobs", "JobsModel", "Domain", "TestSupport"]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
-        tests("SandboxingTests", ["Sandboxing"]),
+        tests("SandboxingTests", ["Domain", "Sandboxing", "ShimProtocol", "TestSupport"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
-        tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
+        tests(
+            "AgentsTests",
+            ["Agents", "CLinux", "Domain", "Sandboxing", "ShimProtocol", "TestSupport", logging, nioPosix]),
         tests(
             "WorkerTests",
             [

@@ -67,7 +67,7 @@ package struct AgentOperator: Sendable {
     /// What the agent said beside its terminal after this number, as lines `{"n":…,"ms":…,"event":{…}}`. Where there is
     /// nothing yet it is waited for, at most for `wait`.
     package func events(after number: UInt64, wait: Duration) async throws -> [JSONValue] {
-        let found = self.directory.events(self.generation, after: number)
+        let found = try self.directory.events(self.generation, after: number)
         guard found.isEmpty, wait > .zero else { return found }
         try await self.converse(timeout: wait) {
             try await $0.send(.follow(after: number))
@@ -77,7 +77,7 @@ package struct AgentOperator: Sendable {
             default: false
             }
         }
-        return self.directory.events(self.generation, after: number)
+        return try self.directory.events(self.generation, after: number)
     }
 
     /// How long a shim that is just being launched, or has just died, may have neither socket nor record.
@@ -92,7 +92,7 @@ package struct AgentOperator: Sendable {
         let given = LatestValue<UInt64>()
         await given.set(offset)
         let deadline = ContinuousClock.now + Self.reconnectTimeout
-        while self.directory.exitRecord(self.generation) == nil {
+        while try self.directory.exitRecord(self.generation) == nil {
             do {
                 if let record = try await self.watch(given, each) { return record }
             } catch let error as IOError where error.errnoCode == ENOENT || error.errnoCode == ECONNREFUSED {
@@ -106,12 +106,12 @@ package struct AgentOperator: Sendable {
         while true {
             try Task.checkCancellation()
             let next = await given.value ?? offset
-            let part = self.directory.log(self.generation, from: next, limit: 32 * 1024)
+            let part = try self.directory.log(self.generation, from: next, limit: 32 * 1024)
             guard !part.bytes.isEmpty else { break }
             try await each(part.place, part.bytes)
             await given.set(part.place + UInt64(part.bytes.count))
         }
-        guard let record = self.directory.exitRecord(self.generation) else {
+        guard let record = try self.directory.exitRecord(self.generation) else {
             throw AgentError(code: .crashed, message: "the agent's exit record cannot be read")
         }
         return record
@@ -121,9 +121,7 @@ package struct AgentOperator: Sendable {
     private func watch(
         _ given: LatestValue<UInt64>, _ each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
     ) async throws -> ExitRecord? {
-        guard let bytes = self.directory.read(ShimFiles.launch, generation: self.generation),
-            let spec = try? LaunchSpec(decoding: bytes)
-        else { return nil }
+        guard let spec = try self.directory.launchSpec(self.generation) else { return nil }
         let start = await given.value ?? 0
         return try await ShimConnection.with(
             path: self.directory.socketPath(self.generation), group: self.group
@@ -149,9 +147,9 @@ package struct AgentOperator: Sendable {
         timeout: Duration, opened: @escaping @Sendable (ShimConnection) async throws -> Void,
         receive: @escaping @Sendable (ShimFrame) async -> Bool
     ) async throws {
-        guard let bytes = self.directory.read(ShimFiles.launch, generation: self.generation),
-            let spec = try? LaunchSpec(decoding: bytes)
-        else { throw AgentError(code: .crashed, message: "the agent's launch file cannot be read") }
+        guard let spec = try self.directory.launchSpec(self.generation) else {
+            throw AgentError(code: .crashed, message: "the agent's launch file is missing")
+        }
         let (path, group) = (self.directory.socketPath(self.generation), self.group)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask {

@@ -23,9 +23,11 @@ struct ScreenWatch {
         self.screen = TerminalScreen(columns: columns, rows: rows)
     }
 
-    /// Nil when nothing was written since the last look, or no rule holds.
-    mutating func look(at directory: AgentDirectory, _ generation: Int) -> (state: ScreenRule.State, rule: Int)? {
-        let length = directory.logLength(generation)
+    /// Nil when nothing was written since the last look, or no rule holds. Throws when the log cannot be read; the next look
+    /// begins where this one ended. Blocks.
+    mutating func look(at directory: AgentDirectory, _ generation: Int) throws -> (state: ScreenRule.State, rule: Int)?
+    {
+        let length = try directory.logLength(generation)
         guard length > self.offset else {
             guard self.screen.isInsideString else { return nil }
             self.looksInsideString += 1
@@ -38,7 +40,7 @@ struct ScreenWatch {
             self.offset = length - Self.kept
         }
         while self.offset < length {
-            let part = directory.log(generation, from: self.offset, limit: 64 * 1024)
+            let part = try directory.log(generation, from: self.offset, limit: 64 * 1024)
             if part.bytes.isEmpty { break }
             self.screen.feed(part.bytes)
             self.offset = part.place + UInt64(part.bytes.count)

@@ -12,7 +12,7 @@ struct CommandSession {
     private var launcher: Launcher
     private var input: ArraySlice<UInt8>
     private var inputPipe: Int32
-    private var outputs: [(fd: Int32, kept: [UInt8], isCut: Bool)]
+    private var outputs: [(fd: Int32, kept: KeptOutput)]
     private var endedBy = ExitRecord.EndedBy.itself
     private var exit: orc_exit?
     /// When a program that was asked to end is ended.
@@ -30,18 +30,19 @@ struct CommandSession {
     private static let progressInterval: UInt64 = 100
     private static let progressLimit = 512
     private static let progressIndex = 3
+    private static let resultIndex = 2
 
     /// Reads the launch file from standard input and runs it; the exit status says only whether the shim
     /// itself could do its work.
     static func run() -> Int32 {
         guard let bytes = POSIX.untilEnd(of: STDIN_FILENO, limit: 16 * 1024 * 1024),
-            let spec = try? LaunchSpec(decoding: bytes), spec.mode == .command
+            let spec = Self.decoded(bytes), spec.mode == .command
         else {
             report("standard input holds no launch file for a command")
             return 64
         }
         func fail(_ reason: String) -> Int32 {
-            let record = ExitRecord(endedBy: .launchFailed, code: -1, signal: 0, errorOutput: Array(reason.utf8))
+            let record = ExitRecord(endedBy: .hostFailed, code: -1, signal: 0, errorOutput: Array(reason.utf8))
             return POSIX.writeAll(STDOUT_FILENO, record.encoded) ? 0 : 70
         }
         // The descriptor of the owner's process is taken before the check that it still is the parent.
@@ -67,6 +68,10 @@ struct CommandSession {
         }
     }
 
+    private static func decoded(_ bytes: [UInt8]) -> LaunchSpec? {
+        do { return try LaunchSpec(decoding: bytes) } catch { return nil }
+    }
+
     private init(
         spec: LaunchSpec, signals: Int32, owner: Int32, launcher: Launcher, inputPipe: Int32, outputs: [Int32]
     ) {
@@ -76,7 +81,11 @@ struct CommandSession {
         self.launcher = launcher
         self.input = spec.input[...]
         self.inputPipe = inputPipe
-        self.outputs = outputs.map { ($0, [], false) }
+        // A result is JSON, which has no use of its end alone; it is kept whole, or what is missing is noticed.
+        let shared = Self.outputLimit(spec)
+        self.outputs = outputs.enumerated().map { index, fd in
+            (fd, KeptOutput(limit: index == Self.resultIndex ? 2 * Int(spec.outputLimit) : shared))
+        }
     }
 
     private mutating func loop() -> ExitRecord {
@@ -98,17 +107,17 @@ struct CommandSession {
             if let killAt = self.killAt, orc_monotonic_milliseconds() >= killAt { self.end(.stop) }
             self.handOnProgress()
         }
-        self.launcher.readReports()
-        guard let exit = self.exit else { return ExitRecord(endedBy: .launchFailed, code: -1, signal: 0) }
-        let hasFailed =
-            self.endedBy == .itself
-            && (!self.launcher.hasReadInit || Launcher.hasRefused(exit.code, words: self.outputs[1].kept))
-        return ExitRecord(
-            endedBy: hasFailed ? .launchFailed : self.endedBy, code: exit.code, signal: exit.signal,
-            userMicroseconds: exit.user_microseconds, systemMicroseconds: exit.system_microseconds,
-            maxRSSKiB: exit.max_rss_kib, output: self.outputs[0].kept, errorOutput: self.outputs[1].kept,
-            result: self.outputs[2].kept)
+        guard let exit = self.exit else { return ExitRecord(endedBy: .hostFailed, code: -1, signal: 0) }
+        var record = self.launcher.record(of: exit, endedBy: self.endedBy)
+        (record.output, record.outputLeftOut) = (self.outputs[0].kept.bytes, self.outputs[0].kept.leftOut)
+        (record.errorOutput, record.errorOutputLeftOut) = (self.outputs[1].kept.bytes, self.outputs[1].kept.leftOut)
+        record.result = Array(self.outputs[Self.resultIndex].kept.bytes.prefix(Int(self.spec.outputLimit)))
+        return record
     }
+
+    /// Bytes kept of standard output and of standard error: together, with the lines that say what is left out, they fit
+    /// into one limit.
+    private static func outputLimit(_ spec: LaunchSpec) -> Int { max(2, Int(spec.outputLimit) / 2 - 192) }
 
     private mutating func isOver() -> Bool {
         guard self.exit != nil else { return false }
@@ -140,7 +149,7 @@ struct CommandSession {
     /// Asks the program to end, and ends it when it takes too long.
     private mutating func stop() {
         guard self.exit == nil, self.endedBy == .itself else { return }
-        guard self.launcher.askToEnd(isTerminal: false) else { return self.end(.stop) }
+        guard self.launcher.askToEnd() else { return self.end(.stop) }
         self.endedBy = .stop
         self.killAt = orc_monotonic_milliseconds() + UInt64(self.spec.stopGrace)
     }
@@ -165,14 +174,11 @@ struct CommandSession {
         self.inputPipe = -1
     }
 
-    /// Keeps the first bytes up to the limit and reads on, so that the program is never blocked by us.
+    /// Keeps what the limit allows and reads on, so that the program is never blocked by us.
     private mutating func collect(_ index: Int) {
         switch POSIX.read(self.outputs[index].fd) {
         case .bytes(let bytes) where index == Self.progressIndex: self.takeProgress(bytes)
-        case .bytes(let bytes):
-            let room = Int(self.spec.outputLimit) - self.outputs[index].kept.count
-            self.outputs[index].kept += bytes.prefix(max(0, room))
-            if bytes.count > room { self.outputs[index].isCut = true }
+        case .bytes(let bytes): self.outputs[index].kept.append(bytes)
         case .wouldBlock: break
         case .end:
             close(self.outputs[index].fd)
@@ -192,7 +198,7 @@ struct CommandSession {
         }
     }
 
-    /// To the node, by standard error: a line each, and no more often than anybody looks.
+    /// To the node, by standard error: a line each, at most one in an interval.
     private mutating func handOnProgress() {
         let now = orc_monotonic_milliseconds()
         guard !self.newestProgress.isEmpty, now - self.progressAt >= Self.progressInterval else { return }

@@ -80,11 +80,11 @@ struct DirectSession {
             if events[2] & (POSIX.readable | POSIX.ended) != 0 { self.showOutput() }
             if events[3] != 0 { self.readInput() }
             if self.exit == nil { self.reapProgram() }
-            if let exit = self.exit, self.isOver { return exit.signal == 0 ? exit.code : 128 + exit.signal }
+            if let exit = self.exit, self.isOver() { return exit.signal == 0 ? exit.code : 128 + exit.signal }
         }
     }
 
-    private var isOver: Bool {
+    private mutating func isOver() -> Bool {
         // The tree first: what is left of it holds the terminal open.
         guard self.launcher.isTreeGone() else { return false }
         return !self.isTerminalOpen || orc_monotonic_milliseconds() - self.exitSeenAt > Self.drainMilliseconds

@@ -62,7 +62,7 @@ struct TerminalSession {
         }
         func fail(_ reason: String) -> TerminalSession? {
             report(reason)
-            let record = ExitRecord(endedBy: .launchFailed, code: -1, signal: 0, errorOutput: Array(reason.utf8))
+            let record = ExitRecord(endedBy: .hostFailed, code: -1, signal: 0, errorOutput: Array(reason.utf8))
             _ = POSIX.replaceFile("\(directory)/\(ShimFiles.exit)", with: record.encoded)
             return nil
         }
@@ -230,7 +230,7 @@ struct TerminalSession {
     /// Asks the program to end, and ends it when it takes too long; what stands still, at once.
     mutating func stop() {
         guard self.exit == nil, self.endedBy == .itself else { return }
-        guard !self.isFrozen, self.launcher.askToEnd(isTerminal: true) else { return self.end(.stop) }
+        guard !self.isFrozen, self.launcher.askToEnd() else { return self.end(.stop) }
         self.endedBy = .stop
         self.killAt = orc_monotonic_milliseconds() + UInt64(self.spec.stopGrace)
     }
@@ -396,11 +396,13 @@ struct TerminalSession {
     }
 
     private mutating func finish(_ exit: orc_exit) {
-        self.launcher.readReports()
-        let record = ExitRecord(
-            endedBy: self.hasFailedToLaunch(exit) ? .launchFailed : self.endedBy, code: exit.code, signal: exit.signal,
-            userMicroseconds: exit.user_microseconds, systemMicroseconds: exit.system_microseconds,
-            maxRSSKiB: exit.max_rss_kib, logLength: self.recorder.length)
+        var record = self.launcher.record(of: exit, endedBy: self.endedBy)
+        record.logLength = self.recorder.length
+        switch record.endedBy {
+        // What was shown is what the launcher or the guard complained of.
+        case .hostFailed, .launchFailed: record.errorOutput = self.recorder.read(from: 0, limit: 1024).bytes
+        case .itself, .stop, .orphaned, .logQuota, .logFailed: break
+        }
         self.readEvents()
         self.recorder.finish()
         let path = "\(self.directory)/\(ShimFiles.exit)"
@@ -411,13 +413,6 @@ struct TerminalSession {
         self.pumpViews()
         self.recorder.sync()
         POSIX.sync(path)
-    }
-
-    /// The launcher says why it failed as its only output; a program that forges that forges its own end.
-    private func hasFailedToLaunch(_ exit: orc_exit) -> Bool {
-        guard self.endedBy == .itself else { return false }
-        if !self.launcher.hasReadInit { return true }
-        return Launcher.hasRefused(exit.code, words: self.recorder.read(from: 0, limit: 64).bytes)
     }
 }
 

@@ -100,7 +100,8 @@ struct MessageTests {
             namespaces: [GuardSpec.Namespace(name: "net", link: "net:[1]")], mounts: ["/"],
             sizes: [GuardSpec.SizedDirectory(path: "/tmp", size: 7)],
             ownUser: GuardSpec.OwnUser(inside: 1000, outside: 200_001), handedOver: ["/home/agent"],
-            sharedTree: "/workspace", madeDirectories: [], isLandlocked: true, rules: [GuardSpec.Rule("/", .read)],
+            ownsDescriptors: true, allowsUnixSockets: true, sharedTree: "/workspace", madeDirectories: [],
+            isLandlocked: true, rules: [GuardSpec.Rule("/", .read)],
             filter: [1, 2], processLimit: 1, openFileLimit: 2, fileSizeLimit: 3, memoryLimit: 4)
         #expect(try GuardSpec(decoding: spec.encoded) == spec)
         for length in 0..<spec.encoded.count {

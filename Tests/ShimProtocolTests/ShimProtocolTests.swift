@@ -45,7 +45,7 @@ struct ShimProtocolTests {
     func launchSpec() throws {
         let spec = LaunchSpec(
             mode: .command, executable: "/usr/bin/bwrap", arguments: [.text("--a"), .data([1, 2]), .statusDescriptor],
-            command: [.text("/bin/true"), .text(""), .mappingDescriptor],
+            command: [.text("/bin/true"), .text(""), .mappingDescriptor, .reportDescriptor],
             userMap: LaunchSpec.UserMap(
                 userMapper: "/usr/bin/newuidmap", groupMapper: "/usr/bin/newgidmap",
                 users: [LaunchSpec.Mapping(inside: 0, outside: 7, count: 1)], groups: []), token: [9], input: [0],
