@@ -191,7 +191,7 @@ let package = Package(
         tests("JobsTests", ["Jobs", "JobsModel", "Domain", "Redis", "Cryptography", "TestSupport"]),
         tests("SimulationTests", ["Worker", "Jobs", "JobsModel", "Domain", "TestSupport", heap]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
-        tests("SandboxingTests", ["Sandboxing", "ShimProtocol", "TestSupport"]),
+        tests("SandboxingTests", ["Domain", "Sandboxing", "ShimProtocol", "TestSupport"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
         tests(
             "AgentsTests",

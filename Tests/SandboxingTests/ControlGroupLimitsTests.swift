@@ -1,3 +1,5 @@
+import Domain
+import ShimProtocol
 import Testing
 
 @testable import Sandboxing

@@ -1,3 +1,4 @@
+import Domain
 import ShimProtocol
 import TestSupport
 import Testing
