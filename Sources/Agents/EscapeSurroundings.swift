@@ -13,6 +13,7 @@ struct EscapeSurroundings: Sendable {
     private let words: String
     private let mark: String
     private let memoryFile: String
+    private let temporarySocket: String
     private let listeners: [Int32]
     private let port: Int32
     private let sharedMemory: Int32
@@ -20,6 +21,10 @@ struct EscapeSurroundings: Sendable {
     private let tool: String
 
     private static let keyName = "orchestra-escape-test"
+    private static let listenerNames = [
+        "TCP", "UDP", "a socket's path", "an abstract socket", "a socket in the workspace",
+        "a socket in the workspace that others may read", "a socket in /tmp",
+    ]
 
     init(_ directory: String) throws {
         let random = { String(UInt64.random(in: 1 << 60...UInt64.max), radix: 36) }
@@ -32,17 +37,21 @@ struct EscapeSurroundings: Sendable {
         self.tmuxFile = self.path + "/tmux.conf"
         self.tool = self.workspace + "/.tool"
         // A test that was cut off left its own.
-        try Self.removeTree(self.path)
+        for left in [self.path, self.workspace + "/.host-socket", self.workspace + "/.open-socket"] {
+            try Self.removeTree(left)
+        }
         for made in [self.path, self.workspace] {
             try FileManager.default.createDirectory(
                 atPath: made, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         }
         self.memoryFile = "/dev/shm/orchestra-\(random())"
+        self.temporarySocket = "/tmp/orchestra-\(random())"
         let tcp = orc_listen_loopback(0, 0)
         self.port = orc_local_port(tcp)
         self.listeners = [
             tcp, orc_listen_loopback(UInt16(clamping: self.port), 1), unsafe orc_listen_unix(self.path + "/s"),
-            unsafe orc_listen_abstract(self.words),
+            unsafe orc_listen_abstract(self.words), unsafe orc_listen_unix(self.workspace + "/.host-socket"),
+            unsafe orc_listen_unix(self.workspace + "/.open-socket"), unsafe orc_listen_unix(self.temporarySocket),
         ]
         let bytes = Array(self.secret.utf8)
         self.sharedMemory = unsafe orc_share_memory(bytes, bytes.count)
@@ -59,6 +68,10 @@ struct EscapeSurroundings: Sendable {
             [.posixPermissions: 0o600], ofItemAtPath: self.path + "/secret")
         try Data(TmuxServer.configurationText.utf8).write(to: URL(fileURLWithPath: self.tmuxFile))
         try Data(self.secret.utf8).write(to: URL(fileURLWithPath: self.memoryFile))
+        // As a mask of 022 leaves the sockets of most programs.
+        guard unsafe chmod(self.workspace + "/.open-socket", 0o755) == 0 else {
+            throw HostFileError("opened to others", self.workspace + "/.open-socket", code: errno)
+        }
         try Self.removeTree(self.tool)
         try FileManager.default.copyItem(atPath: shim, toPath: self.tool)
     }
@@ -67,7 +80,7 @@ struct EscapeSurroundings: Sendable {
         for listener in self.listeners where listener >= 0 { close(listener) }
         if self.sharedMemory >= 0 { _ = orc_remove_memory(self.sharedMemory) }
         if self.key >= 0 { _ = orc_remove_key(self.key) }
-        for made in [self.path, self.workspace, self.memoryFile] {
+        for made in [self.path, self.workspace, self.memoryFile, self.temporarySocket] {
             // What is left is in a directory of the test's own, and the next test removes it or fails on it.
             try? Self.removeTree(made)
         }
@@ -82,6 +95,7 @@ struct EscapeSurroundings: Sendable {
         [
             "OUT": self.path, "WORDS": self.words, "MARK": self.mark, "TOOL": workspace + "/.tool",
             "DECOY": String(decoy), "PORT": String(self.port), "NAME": self.words, "SOCKET": self.path + "/s",
+            "TEMPORARY": self.temporarySocket,
             "PANE": self.pane, "SHARED": String(self.sharedMemory), "KEY": Self.keyName,
         ]
     }
@@ -104,7 +118,7 @@ struct EscapeSurroundings: Sendable {
             unsafe stat(self.path + "/secret", &status) == 0, status.st_mode & 0o7777 == 0o600
         else { return "modes outside were changed" }
         for (index, listener) in self.listeners.enumerated() where orc_pending_connection(listener) == 1 {
-            return "it reached the host by \(["TCP", "UDP", "a socket's path", "an abstract socket"][index])"
+            return "it reached the host by \(Self.listenerNames[index])"
         }
         if try Self.isDead(decoy) { return "the process outside is dead" }
         if let survivor = try self.survivor() { return "a process is left: \(survivor)" }

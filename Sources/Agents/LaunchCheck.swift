@@ -1,6 +1,6 @@
 internal import CLinux
 internal import Foundation
-package import Sandboxing
+internal import Sandboxing
 
 /// Finds out whether this node can launch programs: for readiness, after a launch failed with
 /// `AgentError.hostUnavailable`.
@@ -13,8 +13,9 @@ package struct LaunchCheck: Sendable {
 
     /// `processID` is this process.
     package init(configuration: AgentConfiguration, processID: Int32) {
+        var configuration = configuration
+        configuration.gate = nil
         self.configuration = configuration
-        self.configuration.gate = nil
         self.processID = processID
     }
 
@@ -53,7 +54,7 @@ package struct LaunchCheck: Sendable {
         var opened: [Int32] = []
         defer { for descriptor in opened { close(descriptor) } }
         for _ in 0..<self.descriptors {
-            let descriptor = unsafe orc_memfd_with(nil, 0)
+            let descriptor = orc_memfd_with(nil, 0)
             guard descriptor >= 0 else { throw HostFileError("opened", "a file in memory", code: -descriptor) }
             opened.append(descriptor)
         }

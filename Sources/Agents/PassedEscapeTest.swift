@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Domain
 internal import Foundation
 package import Sandboxing
 

@@ -17,6 +17,8 @@ struct Launcher {
     private(set) var hasReadInit: Bool
     private var isStatusOpen = true
     private let reportDescriptor: Int32
+    /// False for a program that is run without a guard: then the launcher's end is all that is known.
+    private let hasGuard: Bool
     /// What the guard reported up to now.
     private(set) var guardReport = GuardReport()
     let group: ControlGroup
@@ -70,7 +72,8 @@ struct Launcher {
         _ = orc_set_nonblocking(report.reader)
         var launcher = Launcher(
             pid: pid, statusDescriptor: status.reader, reportDescriptor: report.reader,
-            isDirect: spec.arguments.isEmpty, group: group)
+            isDirect: spec.arguments.isEmpty,
+            hasGuard: spec.command.contains(.reportDescriptor), group: group)
         defer { close(mapping.writer) }
         guard let map = spec.userMap else { return .success(launcher) }
         if let problem = launcher.mapUsers(map) {
@@ -143,11 +146,13 @@ struct Launcher {
     }
 
     private init(
-        pid: Int32, statusDescriptor: Int32, reportDescriptor: Int32, isDirect: Bool, group: ControlGroup
+        pid: Int32, statusDescriptor: Int32, reportDescriptor: Int32, isDirect: Bool, hasGuard: Bool,
+        group: ControlGroup
     ) {
         self.pid = pid
         self.statusDescriptor = statusDescriptor
         self.reportDescriptor = reportDescriptor
+        self.hasGuard = hasGuard
         self.isDirect = isDirect
         self.hasReadInit = isDirect
         self.group = group
@@ -259,7 +264,7 @@ struct Launcher {
             // The guard itself was ended: it never ends so by itself.
             record.signal = exit.code - 128
         }
-        if !self.guardReport.hasStarted, endedBy == .itself {
+        if self.hasGuard, !self.guardReport.hasStarted, endedBy == .itself {
             record.endedBy = self.guardReport.isLaunchAtFault ? .launchFailed : .hostFailed
         }
         if let memoryKills = self.memoryKills {

@@ -1,14 +1,13 @@
+import Domain
 import ShimProtocol
 import Testing
 
 @testable import Agents
 
-/// Every state of the machine with every event.
-@Suite("AgentMachine, every state and event")
-struct AgentMachineTableTests {
-    private static let inputs = [AgentMachine.TypedInput(id: 1, bytes: [65])]
-    private static let success = ExitRecord(endedBy: .itself, code: 0, signal: 0)
-    private static let failure = ExitRecord(endedBy: .itself, code: 3, signal: 0)
+/// Events that lead a machine to each of its states.
+private enum MachinePaths {
+    static let success = ExitRecord(endedBy: .itself, code: 0, signal: 0)
+    static let failure = ExitRecord(endedBy: .itself, code: 3, signal: 0)
 
     /// Events that lead to each state that a running launch can be in.
     static let paths: [AgentState: [AgentMachine.Event]] = [
@@ -18,9 +17,18 @@ struct AgentMachineTableTests {
     ]
 
     static let ends: [AgentState: [AgentMachine.Event]] = [
-        .exited: [.exited(Self.success)], .crashed: [.exited(Self.failure)], .unknown: [.refused(reason: "newer")],
+        .exited: [.exited(MachinePaths.success)], .crashed: [.exited(MachinePaths.failure)],
+        .unknown: [.refused(reason: "newer")],
     ]
 
+    static let running = AgentState.allCases.filter { Self.paths[$0] != nil }
+    static let ended = AgentState.allCases.filter { Self.ends[$0] != nil }
+}
+
+/// Every state of the machine with every event.
+@Suite("AgentMachine, every state and event")
+struct AgentMachineTableTests {
+    private static let inputs = [AgentMachine.TypedInput(id: 1, bytes: [65])]
     private static func machine(_ events: [AgentMachine.Event]) -> AgentMachine {
         var machine = AgentMachine(inputs: Self.inputs)
         for event in events { _ = machine.handle(event) }
@@ -36,15 +44,15 @@ struct AgentMachineTableTests {
         return (actions, machine.state)
     }
 
-    @Test("the events of each path lead to its state", arguments: AgentMachineTableTests.paths.keys.map { $0 })
+    @Test("the events of each path lead to its state", arguments: MachinePaths.running)
     func paths(state: AgentState) throws {
-        #expect(Self.machine(try #require(Self.paths[state])).state == state)
+        #expect(Self.machine(try #require(MachinePaths.paths[state])).state == state)
     }
 
-    @Test("in every running state an exit ends the launch with its record", arguments: paths.keys.map { $0 })
+    @Test("in every running state an exit ends the launch with its record", arguments: MachinePaths.running)
     func exits(state: AgentState) throws {
-        let path = try #require(Self.paths[state])
-        for record in [Self.success, Self.failure] {
+        let path = try #require(MachinePaths.paths[state])
+        for record in [MachinePaths.success, MachinePaths.failure] {
             let expected: AgentState = record.isSuccess ? .exited : .crashed
             for event in [AgentMachine.Event.exited(record), .disconnected(record: record)] {
                 let after = Self.after(path, event)
@@ -53,66 +61,66 @@ struct AgentMachineTableTests {
         }
     }
 
-    @Test("in every running state a shim that is gone without a record is a crash", arguments: paths.keys.map { $0 })
+    @Test("in every running state a shim that is gone without a record is a crash", arguments: MachinePaths.running)
     func gone(state: AgentState) throws {
-        let after = Self.after(try #require(Self.paths[state]), .disconnected(record: nil))
+        let after = Self.after(try #require(MachinePaths.paths[state]), .disconnected(record: nil))
         guard case .fail(let error) = after.actions.first else { throw Unexpected(actions: after.actions) }
         #expect(error.code == .crashed && after.state == .crashed)
     }
 
-    @Test("in every running state a newer owner ends this one's part", arguments: paths.keys.map { $0 })
+    @Test("in every running state a newer owner ends this one's part", arguments: MachinePaths.running)
     func replaced(state: AgentState) throws {
-        let after = Self.after(try #require(Self.paths[state]), .refused(reason: "newer"))
+        let after = Self.after(try #require(MachinePaths.paths[state]), .refused(reason: "newer"))
         guard case .fail(let error) = after.actions.first else { throw Unexpected(actions: after.actions) }
         #expect(error.code == .replaced && after.state == .unknown)
     }
 
-    @Test("in every running state a prompt that cannot be typed is a failure", arguments: paths.keys.map { $0 })
+    @Test("in every running state a prompt that cannot be typed is a failure", arguments: MachinePaths.running)
     func inputRefused(state: AgentState) throws {
-        let after = Self.after(try #require(Self.paths[state]), .inputRefused(reason: "too long"))
+        let after = Self.after(try #require(MachinePaths.paths[state]), .inputRefused(reason: "too long"))
         guard case .fail(let error) = after.actions.first else { throw Unexpected(actions: after.actions) }
         #expect(error.code == .failed && after.state == .crashed)
     }
 
-    @Test("in every running state a lost view is opened again and changes nothing", arguments: paths.keys.map { $0 })
+    @Test("in every running state a lost view is opened again and changes nothing", arguments: MachinePaths.running)
     func viewLost(state: AgentState) throws {
-        let after = Self.after(try #require(Self.paths[state]), .viewLost)
+        let after = Self.after(try #require(MachinePaths.paths[state]), .viewLost)
         #expect(after.actions == [.openView] && after.state == state)
     }
 
-    @Test("in every running state a stop is asked for once", arguments: paths.keys.map { $0 })
+    @Test("in every running state a stop is asked for once", arguments: MachinePaths.running)
     func stop(state: AgentState) throws {
-        var machine = Self.machine(try #require(Self.paths[state]))
+        var machine = Self.machine(try #require(MachinePaths.paths[state]))
         #expect(machine.handle(.stopRequested) == [.stop] && machine.handle(.stopRequested) == [])
         #expect(machine.state == state)
     }
 
     @Test(
         "in every running state a new connection gets the inputs again, which the shim knows by their ids",
-        arguments: paths.keys.map { $0 })
+        arguments: MachinePaths.running)
     func welcomedAgain(state: AgentState) throws {
-        let after = Self.after(try #require(Self.paths[state]), .welcomed(logLength: 9))
+        let after = Self.after(try #require(MachinePaths.paths[state]), .welcomed(logLength: 9))
         #expect(after.actions == [.watch(offset: .max), .type(Self.inputs), .follow(after: 0)])
     }
 
-    @Test("the prompt is typed by the first output, and by none after it", arguments: paths.keys.map { $0 })
+    @Test("the prompt is typed by the first output, and by none after it", arguments: MachinePaths.running)
     func output(state: AgentState) throws {
-        let after = Self.after(try #require(Self.paths[state]), .output)
+        let after = Self.after(try #require(MachinePaths.paths[state]), .output)
         #expect(after.actions == (state == .starting ? [.watch(offset: .max), .type(Self.inputs)] : []))
     }
 
-    @Test("an acknowledged prompt makes a ready agent busy, and no other", arguments: paths.keys.map { $0 })
+    @Test("an acknowledged prompt makes a ready agent busy, and no other", arguments: MachinePaths.running)
     func written(state: AgentState) throws {
-        let after = Self.after(try #require(Self.paths[state]), .written(id: 1))
+        let after = Self.after(try #require(MachinePaths.paths[state]), .written(id: 1))
         #expect(after.actions.isEmpty && after.state == (state == .ready ? .busy : state))
     }
 
-    @Test("after an end no event asks for anything or changes the state", arguments: ends.keys.map { $0 })
+    @Test("after an end no event asks for anything or changes the state", arguments: MachinePaths.ended)
     func ended(state: AgentState) throws {
-        let path = try #require(Self.ends[state])
+        let path = try #require(MachinePaths.ends[state])
         let events: [AgentMachine.Event] = [
             .welcomed(logLength: 0), .output, .written(id: 1), .viewLost, .said([]), .seen(.ready, rule: 1),
-            .patienceOver, .inputRefused(reason: ""), .refused(reason: ""), .exited(Self.failure),
+            .patienceOver, .inputRefused(reason: ""), .refused(reason: ""), .exited(MachinePaths.failure),
             .disconnected(record: nil), .stopRequested,
         ]
         for event in events {

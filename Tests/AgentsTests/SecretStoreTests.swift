@@ -1,6 +1,7 @@
 import Domain
 import Foundation
 import Sandboxing
+import ShimProtocol
 import TestSupport
 import Testing
 
@@ -23,7 +24,10 @@ struct SecretStoreTests {
 
     @Test("a secret is the bytes of its file")
     func bytes() async throws {
-        try await withDirectory { #expect(try Self.read(try Self.store($0, [1, 2])) == [1, 2]) }
+        try await withDirectory { root in
+            let bytes = try Self.read(try Self.store(root, [1, 2]))
+            #expect(bytes == [1, 2])
+        }
     }
 
     @Test("a secret that does not exist is the definition's fault and is named")
