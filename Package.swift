@@ -203,7 +203,7 @@ let package = Package(
 
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("ShimTests", ["Shim", "CLinux", "Domain", "Screens", "ShimProtocol", "TestSupport"]),
-        tests("SandboxingTests", ["Sandboxing"]),
+        tests("SandboxingTests", ["Domain", "Sandboxing", "ShimProtocol", "TestSupport"]),
         tests("TerminalsTests", ["Domain", "Terminals"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
         tests(
@@ -220,7 +220,9 @@ let package = Package(
             ]),
         tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),
         tests("RedactionTests", ["Redaction", "Domain", logging]),
-        tests("AgentsTests", ["Agents", "ShimProtocol", "Domain"]),
+        tests(
+            "AgentsTests",
+            ["Agents", "CLinux", "Domain", "Sandboxing", "ShimProtocol", "TestSupport", logging, nioPosix]),
         tests("JobsModelTests", ["Jobs", "JobsModel", "Domain", "Cryptography", "TestSupport"]),
         tests("AuditTests", ["Audit", "Domain"]),
         tests("WorkspacesTests", ["Workspaces", "Domain", "TestSupport"]),

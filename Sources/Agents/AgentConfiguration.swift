@@ -1,3 +1,4 @@
+internal import NIOPosix
 package import Sandboxing
 
 /// Where agents and commands live on this node and what starts them.
@@ -23,6 +24,8 @@ package struct AgentConfiguration: Sendable {
     package var retention: Duration = .seconds(30 * 86_400)
     /// What every new program waits for, where there is one.
     package var gate: SandboxGate?
+    /// Where blocking work on files and processes is done.
+    package var files = FileSystemPool(.singleton)
 
     package init(
         root: String, workspaces: String, shim: String, tmux: String, plan: SandboxPlan, orphanGrace: Duration,

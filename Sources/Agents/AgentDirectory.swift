@@ -1,11 +1,15 @@
 internal import CLinux
 package import Domain
-package import Foundation
+internal import Foundation
+internal import Sandboxing
 package import ShimProtocol
-internal import Screens
 internal import Terminals
 
-/// The files of one agent on this node: a directory 0700 by its id, in it one by generation (one launch).
+/// The files of one agent on this node: a directory 0700 named by its id, with a directory for each generation (one
+/// launch) in it.
+///
+/// What does not exist is nil, empty or false. What exists and cannot be read throws `HostFileError`: it must never be
+/// mistaken for an agent that was never launched. All functions block; call them on a `FileSystemPool`.
 package struct AgentDirectory: Sendable {
     package let id: JobID
     package let path: String
@@ -20,245 +24,131 @@ package struct AgentDirectory: Sendable {
         self.path = "\(root)/\(id)"
     }
 
-    /// The directories of all agents below `root`, newest first.
-    package static func all(root: String) -> [AgentDirectory] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
-        return names.compactMap { try? JobID($0) }.map { AgentDirectory(root: root, id: $0) }
-            .sorted { $0.id.milliseconds > $1.id.milliseconds }
+    /// The directories of all agents below `root`, newest first; none when `root` does not exist.
+    package static func all(root: String) throws -> [AgentDirectory] {
+        let names = try HostFiles.names(in: root) ?? []
+        return names.compactMap { name in
+            // What is not named by an id is not an agent's directory.
+            do { return AgentDirectory(root: root, id: try JobID(name)) } catch { return nil }
+        }.sorted { $0.id.milliseconds > $1.id.milliseconds }
     }
 
     /// Generations that exist, oldest first.
     package var generations: [Int] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: self.path)) ?? []
-        return names.compactMap { Int($0) }.sorted()
+        get throws { (try HostFiles.names(in: self.path) ?? []).compactMap { Int($0) }.sorted() }
     }
 
     package func generationPath(_ generation: Int) -> String { "\(self.path)/\(generation)" }
 
-    /// Where a generation's log begins on disk; one that keeps only its newest output has more files beside this one.
+    /// Where a generation's log begins on disk; a log that keeps only its newest output has more files next to this one.
     package func logPath(_ generation: Int) -> String { "\(self.generationPath(generation))/\(ShimFiles.log)" }
-
-    /// The parts of a generation's log that there are, the oldest first.
-    private func logParts(_ generation: Int) -> [(start: UInt64, path: String)] {
-        let path = self.generationPath(generation)
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-        return names.compactMap { name in ShimFiles.offset(ofLog: name).map { ($0, "\(path)/\(name)") } }
-            .sorted { $0.start < $1.start }
-    }
-
-    /// How many bytes the terminal has shown in all.
-    package func logLength(_ generation: Int) -> UInt64 {
-        guard let newest = self.logParts(generation).last else { return 0 }
-        var status = stat()
-        guard unsafe stat(newest.path, &status) == 0 else { return newest.start }
-        return newest.start + UInt64(max(0, status.st_size))
-    }
-
-    /// All that is kept of a generation's log, and where it begins; nil when there is none.
-    package func wholeLog(_ generation: Int) -> (start: UInt64, bytes: [UInt8])? {
-        guard let first = self.logParts(generation).first else { return nil }
-        var (bytes, next): ([UInt8], UInt64) = ([], first.start)
-        while true {
-            let part = self.log(generation, from: next, limit: 16 * 1024 * 1024)
-            if part.bytes.isEmpty { return (first.start, bytes) }
-            // What went meanwhile leaves a gap, and what came before it is of no use.
-            if part.place > next { bytes = [] }
-            bytes += part.bytes
-            next = part.place + UInt64(part.bytes.count)
-        }
-    }
 
     func socketPath(_ generation: Int) -> String { "\(self.generationPath(generation))/\(ShimFiles.socket)" }
 
     /// The path of the generation's view with this number; each is used by one tmux server only.
     package func viewPath(_ generation: Int, _ view: Int) -> String { "\(self.generationPath(generation))/t\(view)" }
 
+    /// The number of the newest view whose socket exists, 0 when there is none.
+    func latestViewNumber(_ generation: Int) throws -> Int {
+        let names = try HostFiles.names(in: self.generationPath(generation)) ?? []
+        return names.compactMap { $0.hasPrefix("t") ? Int($0.dropFirst()) : nil }.max() ?? 0
+    }
+
     /// The newest view's socket that exists, nil when there is none.
-    package func latestView(_ generation: Int) -> String? {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: self.generationPath(generation))) ?? []
-        let numbers = names.compactMap { $0.hasPrefix("t") ? Int($0.dropFirst()) : nil }
-        return numbers.max().map { self.viewPath(generation, $0) }
+    package func latestView(_ generation: Int) throws -> String? {
+        let number = try self.latestViewNumber(generation)
+        return number > 0 ? self.viewPath(generation, number) : nil
     }
 
     /// The arguments with which tmux shows the generation's newest view, nil when there is none.
-    package func attachArguments(_ generation: Int) -> [String]? {
-        self.latestView(generation).map { TmuxServer(executable: "tmux", socket: $0).attachArguments }
+    package func attachArguments(_ generation: Int) throws -> [String]? {
+        try self.latestView(generation).map { TmuxServer(executable: "tmux", socket: $0).attachArguments }
     }
 
-    /// True while a shim answers on the generation's socket.
-    package func isAlive(_ generation: Int) -> Bool {
-        unsafe orc_probe_unix(self.socketPath(generation)) == 0
+    /// True while a shim accepts connections on the generation's socket. Throws when that cannot be found out, for example
+    /// because this process has no descriptor left.
+    package func isAlive(_ generation: Int) throws -> Bool {
+        let path = self.socketPath(generation)
+        switch -(unsafe orc_probe_unix(path)) {
+        case 0: return true
+        case ENOENT, ECONNREFUSED: return false
+        case let code: throw HostFileError("connected to", path, code: code)
+        }
     }
 
-    /// True while a process of this machine is the generation's shim, or is about to start it.
-    func hasShim(_ generation: Int) -> Bool {
+    /// True while a process of this machine is the generation's shim, or is about to start it. Reads the command line of
+    /// every process, so it is not to be called often.
+    func hasShim(_ generation: Int) throws -> Bool {
         let path = Data(self.generationPath(generation).utf8)
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        return names.contains { name in
-            guard Int32(name) != nil, let line = FileManager.default.contents(atPath: "/proc/\(name)/cmdline"),
-                let found = line.range(of: path)
-            else { return false }
-            // Not that of the tenth launch for the first's.
+        guard let names = try HostFiles.names(in: "/proc") else {
+            throw HostFileError("listed", "/proc", code: ENOENT)
+        }
+        return try names.contains { name in
+            guard Int32(name) != nil, let line = try Self.commandLine(name), let found = line.range(of: path) else {
+                return false
+            }
+            // The path of the tenth launch begins with that of the first.
             return found.upperBound == line.endIndex || line[found.upperBound] == 0
                 || line[found.upperBound] == UInt8(ascii: " ")
         }
     }
 
-    /// Makes the directory of a new generation.
+    /// Nil for a process that has ended, and for one of another user on a host that hides those: it is not ours.
+    private static func commandLine(_ process: String) throws -> Data? {
+        do {
+            return try HostFiles.contents(of: "/proc/\(process)/cmdline", limit: 64 * 1024).map { Data($0) }
+        } catch {
+            guard error.code == EACCES || error.code == EPERM else { throw error }
+            return nil
+        }
+    }
+
+    /// Makes the directory of a new generation. Throws `AgentError.notGone` when it exists: then another launch has made
+    /// it, whose files must not be overwritten.
     func make(generation: Int) throws {
-        try FileManager.default.createDirectory(
-            atPath: self.generationPath(generation), withIntermediateDirectories: true,
-            attributes: [.posixPermissions: 0o700])
+        try HostFiles.makeDirectory(self.path)
+        let path = self.generationPath(generation)
+        guard unsafe mkdir(path, 0o700) != 0 else { return }
+        let code = errno
+        guard code == EEXIST else { throw HostFileError("made", path, code: code) }
+        throw AgentError(
+            code: .notGone, message: "launch \(generation) of agent \(self.id) exists; it was begun by another owner")
     }
 
     /// Writes a file of a generation, 0600, by replacing it whole.
     func write(_ name: String, _ bytes: [UInt8], generation: Int) throws {
-        let target = "\(self.generationPath(generation))/\(name)"
-        let draft = target + ".new"
-        guard
-            FileManager.default.createFile(
-                atPath: draft, contents: Data(bytes), attributes: [.posixPermissions: 0o600])
-        else { throw AgentError(code: .launchFailed, message: "the file \(draft) cannot be written") }
-        guard unsafe rename(draft, target) == 0 else {
-            throw AgentError(code: .launchFailed, message: "the file \(target) cannot be written")
-        }
+        try HostFiles.replace("\(self.generationPath(generation))/\(name)", with: bytes)
     }
 
     func makePipe(_ name: String, generation: Int) throws {
-        guard unsafe mkfifo("\(self.generationPath(generation))/\(name)", 0o600) == 0 else {
-            throw AgentError(code: .launchFailed, message: "the pipe '\(name)' cannot be made: error \(errno)")
-        }
+        let path = "\(self.generationPath(generation))/\(name)"
+        guard unsafe mkfifo(path, 0o600) == 0 else { throw HostFileError("made", path, code: errno) }
     }
 
-    /// The file's bytes, nil when there is none.
-    func read(_ name: String, generation: Int) -> [UInt8]? {
-        FileManager.default.contents(atPath: "\(self.generationPath(generation))/\(name)").map { Array($0) }
+    /// The file's bytes, nil when it does not exist.
+    func read(_ name: String, generation: Int) throws -> [UInt8]? {
+        try HostFiles.contents(of: "\(self.generationPath(generation))/\(name)")
+    }
+
+    /// What a generation was launched with, nil when it has no launch file. Throws `AgentError.crashed` for a file that is
+    /// malformed.
+    func launchSpec(_ generation: Int) throws -> LaunchSpec? {
+        guard let bytes = try self.read(ShimFiles.launch, generation: generation) else { return nil }
+        do {
+            return try LaunchSpec(decoding: bytes)
+        } catch {
+            throw AgentError(
+                code: .crashed, message: "the launch file of agent \(self.id), launch \(generation), is malformed")
+        }
     }
 
     /// The exit record of a generation, nil while it runs and when its shim left none.
-    package func exitRecord(_ generation: Int) -> ExitRecord? {
-        self.read(ShimFiles.exit, generation: generation).flatMap { try? ExitRecord(decoding: $0) }
+    package func exitRecord(_ generation: Int) throws -> ExitRecord? {
+        guard let bytes = try self.read(ShimFiles.exit, generation: generation) else { return nil }
+        // A malformed record proves nothing, so it counts as none: then the socket and the processes decide.
+        do { return try ExitRecord(decoding: bytes) } catch { return nil }
     }
 
-    /// What the agent said beside its terminal after this number: `{"n":…,"ms":…,"event":{…}}`. A line that is no JSON
-    /// is left out.
-    package func events(_ generation: Int, after number: UInt64) -> [JSONValue] {
-        let bytes = self.read(ShimFiles.events, generation: generation) ?? []
-        return bytes.split(separator: UInt8(ascii: "\n")).compactMap { line in
-            guard let value = try? JSONParser.parse(Array(line)), let n = value["n"]?.integer,
-                n > Int64(clamping: number)
-            else { return nil }
-            return value
-        }
-    }
-
-    /// When the bytes of a generation's log came: milliseconds since the launch and how many.
-    package func timing(_ generation: Int) -> [(milliseconds: UInt64, count: Int)] {
-        self.logParts(generation).flatMap {
-            LogTiming.pairs(self.read(ShimFiles.timing(from: $0.start), generation: generation) ?? [])
-        }
-    }
-
-    /// Bytes of a generation's terminal log from a place on, or from the first that is kept, at most `limit`, and where
-    /// they begin; none when there are none yet.
-    package func log(_ generation: Int, from offset: UInt64, limit: Int) -> (place: UInt64, bytes: [UInt8]) {
-        let parts = self.logParts(generation)
-        let place = max(offset, parts.first?.start ?? 0)
-        guard let part = parts.last(where: { $0.start <= place }), let handle = FileHandle(forReadingAtPath: part.path)
-        else { return (place, []) }
-        defer { try? handle.close() }
-        do {
-            try handle.seek(toOffset: place - part.start)
-            return (place, Array(try handle.read(upToCount: limit) ?? Data()))
-        } catch {
-            return (place, [])
-        }
-    }
-
-    /// What a generation's screen shows, or showed last, without the empty lines at its end; nil when it has no log.
-    package func screen(_ generation: Int) -> [String]? {
-        guard !self.logParts(generation).isEmpty, let bytes = self.read(ShimFiles.launch, generation: generation),
-            let spec = try? LaunchSpec(decoding: bytes)
-        else { return nil }
-        var screen = TerminalScreen(columns: Int(spec.columns), rows: Int(spec.rows))
-        let tail = self.logTail(generation, limit: 256 * 1024)
-        let (sizes, start) = (self.sizes(generation), self.logLength(generation) - UInt64(tail.count))
-        if let size = sizes.size(at: start) { screen.resize(columns: Int(size.columns), rows: Int(size.rows)) }
-        screen.feed(tail, at: start, sizes)
-        var lines = screen.lines
-        while lines.last?.isEmpty == true { lines.removeLast() }
-        return lines
-    }
-
-    /// The last bytes of a generation's terminal log.
-    package func logTail(_ generation: Int, limit: Int) -> [UInt8] {
-        let length = self.logLength(generation)
-        var (bytes, next): ([UInt8], UInt64) = ([], length - min(length, UInt64(limit)))
-        while bytes.count < limit {
-            let part = self.log(generation, from: next, limit: limit - bytes.count)
-            if part.bytes.isEmpty { break }
-            bytes += part.bytes
-            next = part.place + UInt64(part.bytes.count)
-        }
-        return bytes
-    }
-
-    /// Keeps what the agent does, for people; a file that cannot be written is only less to see.
-    func note(_ condition: AgentStatus) {
-        let value: JSONValue = [
-            "state": .string(condition.state.rawValue), "evidence": .string(condition.evidence),
-        ]
-        _ = FileManager.default.createFile(
-            atPath: "\(self.path)/\(ShimFiles.state)", contents: Data(value.bytes),
-            attributes: [.posixPermissions: 0o600])
-    }
-
-    /// What the agent does: as its node noted it, unless its last launch says otherwise.
-    package var condition: AgentStatus {
-        guard let generation = self.generations.last else {
-            return AgentStatus(state: .unknown, evidence: "it has no launch on this machine")
-        }
-        let bytes = FileManager.default.contents(atPath: "\(self.path)/\(ShimFiles.state)").map { Array($0) } ?? []
-        let noted = (try? JSONParser.parse(bytes)).flatMap { value in
-            (value["state"]?.string).flatMap(AgentState.init(rawValue:)).map {
-                AgentStatus(state: $0, evidence: value["evidence"]?.string ?? "")
-            }
-        }
-        if noted?.state == .quarantined, let noted { return noted }
-        if let record = self.exitRecord(generation) {
-            return AgentStatus(state: AgentState(of: record), evidence: "its exit record: \(record.summary)")
-        }
-        guard self.isAlive(generation) else {
-            return AgentStatus(state: .unknown, evidence: "its shim does not answer and left no exit record")
-        }
-        return noted ?? AgentStatus(state: .unknown, evidence: "its node has not said")
-    }
-
-    /// When its last launch ended; nil while it may run, and when its shim left no record.
-    package var endedAt: Date? {
-        guard let last = self.generations.last, self.exitRecord(last) != nil else { return nil }
-        let path = "\(self.generationPath(last))/\(ShimFiles.exit)"
-        return (try? FileManager.default.attributesOfItem(atPath: path))?[.modificationDate] as? Date
-    }
-
-    /// Takes away the directories of agents that ended before `limit` and are not among `kept`; how many.
-    package static func removeEnded(root: String, before limit: Date, except kept: Set<JobID>) -> Int {
-        self.all(root: root).count { directory in
-            guard !kept.contains(directory.id), let end = directory.endedAt, end < limit else { return false }
-            return (try? directory.remove()) != nil
-        }
-    }
-
+    /// Removes the agent's directory with all that is in it.
     package func remove() throws { try FileManager.default.removeItem(atPath: self.path) }
-}
-
-/// What an agent does, and what that is concluded from.
-package struct AgentStatus: Hashable, Sendable {
-    package let state: AgentState
-    package let evidence: String
-
-    package init(state: AgentState, evidence: String) {
-        self.state = state
-        self.evidence = evidence
-    }
 }

@@ -1,38 +1,6 @@
 internal import Domain
 internal import ShimProtocol
 
-/// What an agent is doing. Where it comes from is told with it: `AgentMachine.evidence`.
-package enum AgentState: String, Hashable, Sendable, CaseIterable {
-    case starting
-    /// The program has shown something and waits for its prompt.
-    case ready
-    /// The prompt has been typed.
-    case busy
-    /// It says that it waits for somebody.
-    case waiting
-    /// It says that a service it needs lets it go on later.
-    case throttled
-    case exited
-    case crashed
-    /// It failed as often as its definition allows, and is not launched again.
-    case quarantined
-    /// Its shim cannot be asked.
-    case unknown
-
-    /// An agent that was asked to end has not crashed.
-    init(_ seen: ScreenRule.State) {
-        self =
-            switch seen {
-            case .ready: .ready
-            case .busy: .busy
-            case .waiting: .waiting
-            case .throttled: .throttled
-            }
-    }
-
-    init(of record: ExitRecord) { self = record.isSuccess || record.endedBy == .stop ? .exited : .crashed }
-}
-
 /// The life of one launch of an agent: events of its shim in, actions out. No clock, no IO.
 struct AgentMachine {
     enum Event {
@@ -160,31 +128,5 @@ struct AgentMachine {
             self.conclude(self.inputs.isEmpty && !self.waitsForScreen ? .busy : .ready, evidence)
         }
         return [.watch(offset: .max), .type(self.inputs)]
-    }
-}
-
-/// What agents say beside their terminals that this version understands.
-enum AgentStatusMessage {
-    /// `{"type":"state","state":"ready|busy|waiting|throttled","detail":"…"}`; nil for anything else.
-    static func state(_ line: [UInt8]) -> (AgentState, String)? {
-        guard let value = try? JSONParser.parse(line), value["type"]?.string == "state",
-            let state = value["state"]?.string.flatMap(AgentState.init(rawValue:)),
-            [.ready, .busy, .waiting, .throttled].contains(state)
-        else { return nil }
-        let detail = value["detail"]?.string.map { ": \(Printable.text($0, limit: 200))" } ?? ""
-        return (state, "it said so\(detail)")
-    }
-}
-
-/// Prepares a person's or program's text for a terminal.
-enum PromptText {
-    /// The text, unless it is empty, then each closing line and Enter. A prompt with control characters is refused by the
-    /// shim.
-    static func inputs(prompt: String, closing: [String]) -> [AgentMachine.TypedInput] {
-        var parts = prompt.isEmpty ? [] : [(Array(prompt.utf8), true)]
-        parts += closing.map { (Array($0.utf8) + [0x0d], false) }
-        return parts.enumerated().map {
-            AgentMachine.TypedInput(id: UInt64($0.offset + 1), bytes: $0.element.0, isPrompt: $0.element.1)
-        }
     }
 }

@@ -82,7 +82,7 @@ package struct AgentOperator: Sendable {
     /// The agent's events with higher numbers than this, as `{"n":…,"ms":…,"event":{…}}`. Where there are none yet, waits for
     /// the first, at most for `wait`.
     package func events(after number: UInt64, wait: Duration) async throws -> [JSONValue] {
-        let found = self.directory.events(self.generation, after: number)
+        let found = try self.directory.events(self.generation, after: number)
         guard found.isEmpty, wait > .zero else { return found }
         try await self.converse(timeout: wait) {
             try await $0.send(.follow(after: number))
@@ -92,7 +92,7 @@ package struct AgentOperator: Sendable {
             default: false
             }
         }
-        return self.directory.events(self.generation, after: number)
+        return try self.directory.events(self.generation, after: number)
     }
 
     /// How long a shim that is being launched, or has just ended, may have neither socket nor record.
@@ -107,7 +107,7 @@ package struct AgentOperator: Sendable {
         let given = LatestValue<UInt64>()
         await given.set(offset)
         var deadline = ContinuousClock.now + Self.reconnectTimeout
-        while self.directory.exitRecord(self.generation) == nil {
+        while try self.directory.exitRecord(self.generation) == nil {
             do {
                 switch try await self.watch(given, each) {
                 case .ended(let record): return record
@@ -125,12 +125,12 @@ package struct AgentOperator: Sendable {
         while true {
             try Task.checkCancellation()
             let next = await given.value ?? offset
-            let part = self.directory.log(self.generation, from: next, limit: 32 * 1024)
+            let part = try self.directory.log(self.generation, from: next, limit: 32 * 1024)
             guard !part.bytes.isEmpty else { break }
             try await each(part.place, part.bytes)
             await given.set(part.place + UInt64(part.bytes.count))
         }
-        guard let record = self.directory.exitRecord(self.generation) else {
+        guard let record = try self.directory.exitRecord(self.generation) else {
             throw AgentError(code: .crashed, message: "the agent's exit record cannot be read")
         }
         return record
@@ -148,9 +148,7 @@ package struct AgentOperator: Sendable {
     private func watch(
         _ given: LatestValue<UInt64>, _ each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
     ) async throws -> Watched {
-        guard let bytes = self.directory.read(ShimFiles.launch, generation: self.generation),
-            let spec = try? LaunchSpec(decoding: bytes)
-        else { return .absent }
+        guard let spec = try self.directory.launchSpec(self.generation) else { return .absent }
         let start = await given.value ?? 0
         let record = try await ShimConnection.with(
             path: self.directory.socketPath(self.generation), group: self.group
@@ -177,9 +175,9 @@ package struct AgentOperator: Sendable {
         timeout: Duration, opened: @escaping @Sendable (ShimConnection) async throws -> Void,
         receive: @escaping @Sendable (ShimFrame) async -> Bool
     ) async throws {
-        guard let bytes = self.directory.read(ShimFiles.launch, generation: self.generation),
-            let spec = try? LaunchSpec(decoding: bytes)
-        else { throw AgentError(code: .crashed, message: "the agent's launch file cannot be read") }
+        guard let spec = try self.directory.launchSpec(self.generation) else {
+            throw AgentError(code: .crashed, message: "the agent's launch file is missing")
+        }
         let (path, group) = (self.directory.socketPath(self.generation), self.group)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask {

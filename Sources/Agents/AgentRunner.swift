@@ -1,7 +1,7 @@
-internal import Logging
-package import CoreMetrics
 package import Domain
+internal import Logging
 package import NIOPosix
+internal import Sandboxing
 package import ShimProtocol
 package import Supervision
 
@@ -21,12 +21,13 @@ package struct AgentRunner: Sendable {
     private let environment: SupervisionEnvironment
     private let commands: CommandRunner
     private let supervisors: AgentSupervisors
-    private let census: AgentRegistry
+    private let registry: AgentRegistry
     private let token: @Sendable () throws -> [UInt8]
 
     private static let tailLimit = 16 * 1024
 
-    /// `commands` prepares what an agent finds; `supervisors` holds the supervisor that each agent's own one runs under.
+    /// `commands` prepares what an agent finds; `supervisors` holds the supervisor that each agent's own one runs under;
+    /// `token` makes 32 random bytes.
     package init(
         configuration: AgentConfiguration, commands: CommandRunner, group: MultiThreadedEventLoopGroup,
         environment: SupervisionEnvironment,
@@ -37,84 +38,123 @@ package struct AgentRunner: Sendable {
         self.environment = environment
         self.commands = commands
         self.supervisors = supervisors
-        self.census = census
+        self.registry = census
         self.token = token
     }
 
-    /// Runs until the agent ends with success. Throws `AgentFailure`, with its last output, when its restart
-    /// budget is spent; when the task is cancelled, or the agents' supervisor is stopped, the agent is ended
-    /// first and `CancellationError` thrown. `workspace` names it in the tree.
-    package func run(_ task: Agent.Task, of workspace: WorkspaceID) async throws -> Result {
+    /// Runs until the agent ends with success. Throws `AgentFailure`, with its last output, when its restart budget is
+    /// spent; `AgentError.hostUnavailable` when this node cannot launch it and the job is not at fault; and, after the
+    /// agent was ended, `AgentInterruption` with its last output when the task is canceled or the agents' supervisor is
+    /// stopped. `workspace` names it in the tree.
+    package func run(_ assignment: Agent.Assignment, of workspace: WorkspaceID) async throws -> Result {
         let place = WorkingDirectory(
-            definition: task.definition.directory, agent: task.directory.id, commands: self.commands,
+            definition: assignment.definition.directory, agent: assignment.directory.id, commands: self.commands,
             logger: self.environment.logger)
-        // One that may be taken back has its place already, or has taken it away.
-        if !task.isRecovered || task.directory.generations.isEmpty {
-            do {
-                try await place.prepare(profile: task.profile, workspacePath: task.workspacePath)
-            } catch let error as AgentError {
-                throw AgentFailure(message: error.message, tail: [], isCutOff: false)
-            }
-        }
-        let census = self.census
-        let id = task.directory.id
+        try await self.prepare(place, for: assignment)
+        let (registry, id) = (self.registry, assignment.directory.id)
         let agent = Agent(
-            task, configuration: self.configuration, group: self.group, logger: self.environment.logger,
-            token: self.token, report: { await census.set($0, of: id) })
+            assignment, configuration: self.configuration, group: self.group, logger: self.environment.logger,
+            token: self.token, report: { await registry.set($0, of: id) })
         let result: Swift.Result<Result, any Error>
         do {
-            result = .success(try await self.run(agent, task, of: workspace))
+            result = .success(try await self.run(agent, assignment, of: workspace))
         } catch {
             result = .failure(error)
         }
-        var cleanupResult: String?
-        if await agent.mayLive {
-            cleanupResult = task.definition.directory == .shared ? nil : "kept: its agent may live"
-        } else {
-            // A shield: also after a cancellation the next agent must find an orderly workspace.
-            cleanupResult = await Task { await place.cleanUp(profile: task.profile, workspacePath: task.workspacePath) }.value
-        }
-        if let cleanupResult {
-            self.environment.logger.info(
-                "an agent's working directory was looked at",
-                metadata: ["agent.id": "\(task.directory.id)", "directory": "\(cleanupResult)"])
-        }
+        let kept = await self.cleanUp(place, after: agent, assignment)
         let ended = try result.get()
-        return Result(record: ended.record, tail: ended.tail, launches: ended.launches, directory: cleanupResult)
+        return Result(record: ended.record, tail: ended.tail, launches: ended.launches, directory: kept)
     }
 
-    private func run(_ agent: Agent, _ task: Agent.Task, of workspace: WorkspaceID) async throws -> Result {
-        let census = self.census
-        let id = task.directory.id
+    /// Makes the agent's working directory, unless an agent that may be taken back has it already, or has removed it.
+    private func prepare(_ place: WorkingDirectory, for assignment: Agent.Assignment) async throws {
+        do {
+            let isLaunched = try await self.configuration.files.run { try !assignment.directory.generations.isEmpty }
+            guard !assignment.isRecovered || !isLaunched else { return }
+            try await place.prepare(profile: assignment.profile, workspacePath: assignment.workspacePath)
+        } catch is HostFileError where assignment.isRecovered {
+            // It may live; the run itself finds out, and launches nothing before it has.
+            return
+        } catch let error as HostFileError {
+            throw AgentError(error)
+        } catch let error as AgentError where error.code != .hostUnavailable {
+            throw AgentFailure(message: error.message, tail: [], isCutOff: false)
+        }
+    }
+
+    /// Removes what holds nothing more to keep. Says what became of the working directory, nil where there is none.
+    private func cleanUp(_ place: WorkingDirectory, after agent: Agent, _ assignment: Agent.Assignment) async -> String?
+    {
+        let result: String?
+        if await agent.mayLive {
+            result = assignment.definition.directory == .shared ? nil : "kept: its agent may live"
+        } else {
+            // A shield, awaited here: also after a cancellation the next agent must find an orderly workspace.
+            result = await Task {
+                await place.cleanUp(profile: assignment.profile, workspacePath: assignment.workspacePath)
+            }.value
+        }
+        if let result {
+            self.environment.logger.info(
+                "an agent's working directory was cleaned up",
+                metadata: ["agent.id": "\(assignment.directory.id)", "directory": "\(result)"])
+        }
+        return result
+    }
+
+    private func run(_ agent: Agent, _ assignment: Agent.Assignment, of workspace: WorkspaceID) async throws -> Result {
+        let id = assignment.directory.id
         let last = OneShot<Swift.Result<ExitRecord, any Error>>()
         let supervisor = try Supervisor(
             Supervisor.Configuration(
-                name: "agent \(id)", intensity: task.definition.restartIntensity,
-                period: task.definition.restartPeriod, autoShutdown: .anySignificant),
-            children: [self.launches(of: agent, isRepeatable: task.isRepeatable, last)], environment: self.environment)
-        await census.add(id, of: workspace)
+                name: "agent \(id)", intensity: assignment.definition.restartIntensity,
+                period: assignment.definition.restartPeriod, autoShutdown: .anySignificant),
+            children: [self.launches(of: agent, isRepeatable: assignment.isRepeatable, last)],
+            environment: self.environment)
+        await self.registry.add(id, of: workspace)
         let outcome = await self.supervise(supervisor, named: "\(workspace)/\(id)")
-        await census.remove(id)
+        await self.registry.remove(id)
         let launches = await agent.currentGeneration
-        let tail = task.directory.logTail(launches, limit: Self.tailLimit)
+        let tail = await self.tail(assignment.directory, launches)
         // A success that came before the cancellation counts: its effects are there.
         if case .success(let record) = await last.current {
             return Result(record: record, tail: tail, launches: launches, directory: nil)
         }
-        try Task.checkCancellation()
+        if Task.isCancelled { throw AgentInterruption(tail: tail) }
+        let failure: AgentError? =
+            if case .failure(let error as AgentError)? = await last.current { error } else { nil }
+        if let failure, failure.code == .hostUnavailable { throw failure }
+        let isCutOff = failure?.code == .crashed || failure?.code == .notGone
         if case .failure(let error) = outcome {
-            task.directory.note(AgentStatus(state: .quarantined, evidence: "\(error)"))
-            throw AgentFailure(message: "\(error)", tail: tail, isCutOff: Self.isCutOff(await last.current))
+            await self.note(AgentStatus(state: .quarantined, evidence: "\(error)"), in: assignment.directory)
+            throw AgentFailure(message: "\(error)", tail: tail, isCutOff: isCutOff)
         }
-        guard case .failure(let error) = await last.current, !(error is CancellationError) else {
-            throw CancellationError()
+        guard case .failure(let error)? = await last.current, !(error is CancellationError) else {
+            throw AgentInterruption(tail: tail)
         }
-        throw AgentFailure(message: "\(error)", tail: tail, isCutOff: Self.isCutOff(await last.current))
+        throw AgentFailure(message: "\(error)", tail: tail, isCutOff: isCutOff)
     }
 
-    private static func isCutOff(_ last: Swift.Result<ExitRecord, any Error>?) -> Bool {
-        guard case .failure(let error as AgentError)? = last else { return false }
-        return error.code == .crashed || error.code == .notGone
+    /// The last bytes of a launch's terminal; none, with a line in the log, when they cannot be read: the outcome of a run
+    /// must not depend on its evidence. A shield, awaited here: evidence counts most after a cancellation.
+    private func tail(_ directory: AgentDirectory, _ launch: Int) async -> [UInt8] {
+        let files = self.configuration.files
+        do {
+            return try await Task { try await files.run { try directory.logTail(launch, limit: Self.tailLimit) } }.value
+        } catch {
+            self.environment.logger.warning(
+                "an agent's log could not be read", error: error, metadata: ["agent.id": "\(directory.id)"])
+            return []
+        }
+    }
+
+    private func note(_ status: AgentStatus, in directory: AgentDirectory) async {
+        do {
+            try await self.configuration.files.run { try directory.note(status) }
+        } catch {
+            self.environment.logger.warning(
+                "an agent's state could not be noted", error: error, metadata: ["agent.id": "\(directory.id)"])
+        }
     }
 
     /// The agent's launches, each an instance of one child.
@@ -132,8 +172,9 @@ package struct AgentRunner: Sendable {
                 await last.set(.failure(error))
                 guard let error = error as? AgentError else { throw error }
                 switch error.code {
-                // Another owner's agent is not ours to restart, and none is started beside one that may live.
-                case .replaced, .launchFailed, .notGone: return
+                // Another owner's agent is not ours to restart, none is started next to one that may live, and what this
+                // node cannot launch another one can.
+                case .replaced, .launchFailed, .notGone, .hostUnavailable: return
                 // What may have taken effect is a person's to decide.
                 case .crashed where !isRepeatable: return
                 case .crashed, .failed: throw error
@@ -142,8 +183,8 @@ package struct AgentRunner: Sendable {
         }
     }
 
-    /// Runs the agent's supervisor under the node's and waits for its end, also when the task is cancelled: the
-    /// agent must be gone before the caller goes on.
+    /// Runs the agent's supervisor under the node's and waits for its end, also when the task is canceled: the agent must
+    /// be gone before the caller goes on.
     private func supervise(_ supervisor: Supervisor, named name: String) async -> Swift.Result<Void, any Error> {
         let end = OneShot<Swift.Result<Void, any Error>>()
         do {
@@ -158,77 +199,19 @@ package struct AgentRunner: Sendable {
         }
     }
 
-    /// True when the agent's last launch still lives here or has ended by itself: it is taken back, not run again.
-    package func canTakeBack(_ id: JobID) -> Bool {
+    /// True when the agent's last launch still lives here or has ended by itself: it is taken back, not run again. True
+    /// also when that cannot be read: the run finds out, and starts nothing before it has.
+    package func canTakeBack(_ id: JobID) async -> Bool {
         let directory = AgentDirectory(root: self.configuration.root, id: id)
-        guard let last = directory.generations.last else { return false }
-        return directory.isAlive(last) || directory.exitRecord(last)?.endedBy == .itself
-    }
-}
-
-/// An agent that was given up on, with what it showed last.
-package struct AgentFailure: Error, Sendable, CustomStringConvertible {
-    package let message: String
-    package let tail: [UInt8]
-    /// Its last launch was ended from outside.
-    package let isCutOff: Bool
-
-    package var description: String { self.message }
-}
-
-/// A value that is set some time, kept, and can be waited for; the wait heeds no cancellation.
-private actor OneShot<Value: Sendable> {
-    private(set) var current: Value?
-    private var waiters: [CheckedContinuation<Value, Never>] = []
-
-    func set(_ value: Value) {
-        self.current = value
-        let waiters = self.waiters
-        self.waiters = []
-        for waiter in waiters { waiter.resume(returning: value) }
-    }
-
-    var value: Value {
-        get async {
-            if let current = self.current { return current }
-            return await withCheckedContinuation { self.waiters.append($0) }
+        do {
+            return try await self.configuration.files.run {
+                guard let last = try directory.generations.last else { return false }
+                return try directory.isAlive(last) || directory.exitRecord(last)?.endedBy == .itself
+            }
+        } catch {
+            self.environment.logger.warning(
+                "whether an agent lives could not be read", error: error, metadata: ["agent.id": "\(id)"])
+            return true
         }
-    }
-}
-
-/// Knows the agents of this node by state, for metrics and for the watch.
-package actor AgentRegistry {
-    private var states: [JobID: AgentState] = [:]
-    private var workspaces: [JobID: WorkspaceID] = [:]
-    private let gauges: [AgentState: Gauge]
-
-    package init(metrics: any MetricsFactory) {
-        self.gauges = Dictionary(
-            uniqueKeysWithValues: AgentState.allCases.map {
-                ($0, Gauge(label: "orchestra_agents", dimensions: [("state", $0.rawValue)], factory: metrics))
-            })
-        for gauge in self.gauges.values { gauge.record(0) }
-    }
-
-    func set(_ state: AgentState, of id: JobID) {
-        self.states[id] = state
-        self.publish()
-    }
-
-    /// The agents that run now, or are about to.
-    package var living: [SecurityScan.RunningAgent] {
-        self.workspaces.map { SecurityScan.RunningAgent(id: $0.key, workspace: $0.value) }
-    }
-
-    func add(_ id: JobID, of workspace: WorkspaceID) { self.workspaces[id] = workspace }
-
-    func remove(_ id: JobID) {
-        self.states[id] = nil
-        self.workspaces[id] = nil
-        self.publish()
-    }
-
-    private func publish() {
-        for (state, gauge) in self.gauges { gauge.record(self.states.values.count { $0 == state }) }
     }
 }

@@ -16,10 +16,11 @@ package struct CommandRunner: Sendable {
         self.processID = processID
     }
 
-    /// Runs to the end and returns the record. Throws `AgentError.launchFailed` when the sandbox could not be
-    /// set up. When the task is cancelled the command's whole tree is ended before this throws.
+    /// Runs to the end and returns the record. Throws `AgentError.launchFailed` when the definition or the job is the
+    /// reason that nothing could be started, `AgentError.hostUnavailable` when this node is, and `CommandInterruption` when
+    /// the task is canceled, after the command's whole tree has ended; `CancellationError` when nothing had begun then.
     ///
-    /// `progress` hears what the command says of its progress, a percentage and a text.
+    /// `progress` receives what the command says of its progress, a percentage and a text.
     package func run(
         _ argv: [String], input: [UInt8], environment: [String: String] = [:], secrets: [LaunchSpec.Secret] = [],
         profile: SandboxProfile, workspacePath: String,
@@ -27,15 +28,15 @@ package struct CommandRunner: Sendable {
     ) async throws -> ExitRecord {
         try await self.configuration.gate?.pass()
         return try await self.run(
-            try self.launch(
+            try await self.launch(
                 argv, input: input, environment: environment, secrets: secrets, profile: profile,
                 workspacePath: workspacePath),
             progress: progress)
     }
 
-    /// What the guard sees of a sandbox of this profile, at the configured tier. Throws as `run` does.
+    /// What the guard reports of a sandbox of this profile, at the configured tier. Throws as `run` does.
     package func report(profile: SandboxProfile, workspacePath: String) async throws -> SandboxReport {
-        let spec = try self.launch(
+        let spec = try await self.launch(
             ["/bin/true"], input: [], environment: [:], profile: profile, workspacePath: workspacePath, isReport: true)
         let record = try await self.run(spec)
         return SandboxReport(String(decoding: record.output, as: UTF8.self))
@@ -44,15 +45,18 @@ package struct CommandRunner: Sendable {
     private func launch(
         _ argv: [String], input: [UInt8], environment: [String: String], secrets: [LaunchSpec.Secret] = [],
         profile: SandboxProfile, workspacePath: String, isReport: Bool = false
-    ) throws -> LaunchSpec {
-        do throws(SandboxError) {
-            return try self.configuration.plan.launch(
-                argv, environment: environment, secrets: secrets, profile: profile, workspace: workspacePath,
-                connection: .command(
-                    input: input, outputLimit: self.configuration.outputLimit, ownerPID: self.processID),
-                isReport: isReport)
-        } catch {
-            throw AgentError(code: .launchFailed, message: error.message)
+    ) async throws -> LaunchSpec {
+        let (configuration, processID) = (self.configuration, self.processID)
+        return try await configuration.files.run {
+            do throws(SandboxError) {
+                return try configuration.plan.launch(
+                    argv, environment: environment, secrets: secrets, profile: profile, workspace: workspacePath,
+                    connection: .command(
+                        input: input, outputLimit: configuration.outputLimit, ownerPID: processID),
+                    isReport: isReport)
+            } catch {
+                throw AgentError(error)
+            }
         }
     }
 
@@ -60,16 +64,63 @@ package struct CommandRunner: Sendable {
     package func run(
         _ spec: LaunchSpec, progress: @escaping @Sendable (Int, String) -> Void = { _, _ in }
     ) async throws -> ExitRecord {
-        var options = PlatformOptions()
-        // A session of its own: ^C at the node's terminal asks the node to drain, not the commands to die.
-        options.createSession = true
-        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: self.configuration.stopTimeout)]
         let input = try SpecFile(spec.encoded)
         defer { input.close() }
+        let shim: (status: TerminationStatus, output: [UInt8], complaints: String)
+        do {
+            shim = try await self.runShim(input.descriptor, progress)
+        } catch let error as SubprocessError where [.spawnFailed, .executableNotFound].contains(error.code) {
+            try Task.checkCancellation()
+            throw AgentError(code: .hostUnavailable, message: "the command's shim could not be started: \(error)")
+        } catch {
+            try Task.checkCancellation()
+            throw AgentError(code: .crashed, message: "the command's shim could not be followed: \(error)")
+        }
+        guard shim.status.isSuccess else {
+            try Task.checkCancellation()
+            // One that was killed may have had its command running.
+            throw AgentError(
+                code: .crashed, message: "the command's shim failed (\(shim.status)): \(shim.complaints)")
+        }
+        let record: ExitRecord
+        do {
+            record = try ExitRecord(decoding: shim.output)
+        } catch {
+            throw AgentError(code: .crashed, message: "the command's exit record is malformed: \(error)")
+        }
+        return try Self.checked(record)
+    }
+
+    /// The record of a command that had its run. A command that ended by itself has had its effects, even when its task
+    /// was canceled meanwhile.
+    private static func checked(_ record: ExitRecord) throws -> ExitRecord {
+        let text = Printable.text(String(decoding: record.errorOutput, as: UTF8.self), limit: 300)
+        switch record.endedBy {
+        case .itself: return record
+        case .launchFailed:
+            try Task.checkCancellation()
+            throw AgentError(code: .launchFailed, message: "the command's sandbox could not be set up: \(text)")
+        case .hostFailed:
+            try Task.checkCancellation()
+            throw AgentError(code: .hostUnavailable, message: "this node cannot set up the command's sandbox: \(text)")
+        case .stop, .orphaned, .logQuota, .logFailed:
+            guard !Task.isCancelled else { throw CommandInterruption(record: record) }
+            return record
+        }
+    }
+
+    /// Runs the shim to its end: its status, its standard output, and what it complained of.
+    private func runShim(
+        _ input: FileDescriptor, _ progress: @escaping @Sendable (Int, String) -> Void
+    ) async throws -> (TerminationStatus, [UInt8], String) {
+        var options = PlatformOptions()
+        // A session of its own: ^C at the node's terminal asks the node to drain, not the commands to end.
+        options.createSession = true
+        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: self.configuration.stopTimeout)]
         let result = try await Subprocess.run(
             .path(FilePath(self.configuration.shim)), arguments: ["command"],
             environment: .custom(["SWIFT_BACKTRACE": "enable=no"]), platformOptions: options,
-            input: .fileDescriptor(input.descriptor, closeAfterSpawningProcess: false),
+            input: .fileDescriptor(input, closeAfterSpawningProcess: false),
             output: .bytes(limit: 4 * self.configuration.outputLimit + 4096),
             error: .sequence
         ) { execution in
@@ -83,26 +134,10 @@ package struct CommandRunner: Sendable {
                     }
                 }
             } catch {
-                // It ends with its process, whose record says the rest.
+                // It ends with its process, whose record holds the rest.
             }
             return complaints
         }
-        guard result.terminationStatus.isSuccess else {
-            try Task.checkCancellation()
-            // One that was killed may have had its command running.
-            throw AgentError(
-                code: .crashed,
-                message: "the command's shim failed (\(result.terminationStatus)): \(result.closureResult)")
-        }
-        let record = try ExitRecord(decoding: Array(result.standardOutput))
-        // A command that ended by itself has had its effects, whatever was asked of it meanwhile.
-        if record.endedBy != .itself { try Task.checkCancellation() }
-        guard record.endedBy != .launchFailed else {
-            let text = String(decoding: record.errorOutput, as: UTF8.self)
-            throw AgentError(
-                code: .launchFailed,
-                message: "the command's sandbox could not be set up: \(Printable.text(text, limit: 300))")
-        }
-        return record
+        return (result.terminationStatus, Array(result.standardOutput), result.closureResult)
     }
 }

@@ -23,9 +23,10 @@ package final class SandboxGate: Sendable {
     /// `detail` says why it may be passed.
     package func open(_ detail: String) { self.settle(.open(detail)) }
 
+    /// Lets no program pass any more; `reason` is what callers get.
     package func close(_ reason: String) { self.settle(.closed(reason)) }
 
-    /// Still waits, and for what.
+    /// Keeps callers waiting; `reason` says for what.
     package func wait(for reason: String) { self.guarded.withLock { $0.state = .waiting(reason) } }
 
     private func settle(_ state: State) {
@@ -47,7 +48,7 @@ package final class SandboxGate: Sendable {
         }
     }
 
-    /// Returns once programs may run; throws `AgentError` when they may not, `CancellationError` at once when the
+    /// Returns once programs may run; throws `AgentError.hostUnavailable` when they may not, `CancellationError` at once when the
     /// caller is cancelled meanwhile.
     func pass() async throws {
         let number = self.guarded.withLock { guarded in
@@ -57,7 +58,7 @@ package final class SandboxGate: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { (waiter: CheckedContinuation<Void, Never>) in
                 let isSettled = self.guarded.withLock { guarded in
-                    // Cancelled before this: the handler below has run already and found nobody.
+                    // Cancelled before this: the handler below has run already and found no waiter.
                     guard case .waiting = guarded.state, !Task.isCancelled else { return true }
                     guarded.waiters[number] = waiter
                     return false
@@ -69,7 +70,7 @@ package final class SandboxGate: Sendable {
         }
         try self.guarded.withLock { guarded in
             guard case .closed(let reason) = guarded.state else { return }
-            throw AgentError(code: .launchFailed, message: reason)
+            throw AgentError(code: .hostUnavailable, message: reason)
         }
         try Task.checkCancellation()
     }

@@ -25,9 +25,11 @@ struct ScreenWatch {
         self.screen = TerminalScreen(columns: columns, rows: rows)
     }
 
-    /// What the rules conclude; nil when nothing was written since the last call, or no rule holds.
-    mutating func look(at directory: AgentDirectory, _ generation: Int) -> (state: ScreenRule.State, rule: Int)? {
-        let length = directory.logLength(generation)
+    /// What the rules conclude; nil when nothing was written since the last call, or no rule holds. Throws when the log
+    /// cannot be read; the next call begins where this one ended. Blocks.
+    mutating func look(at directory: AgentDirectory, _ generation: Int) throws -> (state: ScreenRule.State, rule: Int)?
+    {
+        let length = try directory.logLength(generation)
         guard length > self.offset else {
             guard self.screen.isInsideString else { return nil }
             self.looksInsideString += 1
@@ -35,7 +37,7 @@ struct ScreenWatch {
             return nil
         }
         self.looksInsideString = 0
-        self.sizes = directory.sizes(generation)
+        self.sizes = try directory.sizes(generation)
         if length - self.offset > Self.most {
             self.offset = length - Self.kept
             let size = self.sizes.size(at: self.offset)
@@ -44,7 +46,7 @@ struct ScreenWatch {
                 rows: size.map { Int($0.rows) } ?? self.size.rows)
         }
         while self.offset < length {
-            let part = directory.log(generation, from: self.offset, limit: 64 * 1024)
+            let part = try directory.log(generation, from: self.offset, limit: 64 * 1024)
             if part.bytes.isEmpty { break }
             self.screen.feed(part.bytes, at: part.place, self.sizes)
             self.offset = part.place + UInt64(part.bytes.count)
@@ -70,7 +72,7 @@ extension TerminalScreen {
 
 extension AgentDirectory {
     /// The sizes that a launch's terminal was given; none when it kept its first.
-    func sizes(_ generation: Int) -> TerminalSizes {
-        TerminalSizes(decoding: self.read(ShimFiles.sizes, generation: generation) ?? [])
+    func sizes(_ generation: Int) throws -> TerminalSizes {
+        TerminalSizes(decoding: try self.read(ShimFiles.sizes, generation: generation) ?? [])
     }
 }

@@ -1,6 +1,7 @@
 internal import CLinux
 package import Domain
 internal import Foundation
+internal import Sandboxing
 package import ShimProtocol
 
 /// The secrets of workspaces: files `WORKSPACE/NAME` of a directory that only the node's user may read.
@@ -12,26 +13,36 @@ package struct SecretStore: Sendable {
 
     package init(root: String) { self.root = root }
 
-    /// The secrets of these names. Throws `AgentError` for one that is not there, is too long, or that others may read.
+    /// The secrets of these names. Throws `AgentError.launchFailed` for one that does not exist, is empty or too long, or
+    /// that others may read, and `hostUnavailable` when this node cannot read it now. Blocks.
     package func secrets(_ names: [DefinitionName], of workspace: WorkspaceID) throws -> [LaunchSpec.Secret] {
-        try names.map { name in
-            let path = "\(self.root)/\(workspace)/\(name)"
-            func unusable(_ problem: String) -> AgentError {
-                AgentError(code: .launchFailed, message: "the secret '\(name)' of workspace '\(workspace)' \(problem)")
-            }
-            let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-            guard file >= 0 else {
-                throw unusable("cannot be read: expected the file \(path), mode 0600 (error \(errno))")
-            }
-            let handle = FileHandle(fileDescriptor: file, closeOnDealloc: true)
-            var status = stat()
-            guard unsafe fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid(),
-                status.st_mode & 0o077 == 0
-            else { throw unusable("may be read by others: expected an ordinary file of the node's user, mode 0600") }
-            guard let data = try handle.read(upToCount: Self.limit + 1), data.count <= Self.limit else {
-                throw unusable("is empty or longer than \(Self.limit) bytes")
-            }
-            return LaunchSpec.Secret(name: name.name, bytes: Array(data))
+        try names.map { LaunchSpec.Secret(name: $0.name, bytes: try self.secret($0, of: workspace)) }
+    }
+
+    private func secret(_ name: DefinitionName, of workspace: WorkspaceID) throws -> [UInt8] {
+        let path = "\(self.root)/\(workspace)/\(name)"
+        func unusable(_ problem: String) -> AgentError {
+            AgentError(code: .launchFailed, message: "the secret '\(name)' of workspace '\(workspace)' \(problem)")
         }
+        let expected = "expected the file \(path), mode 0600, owned by the node's user"
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard file >= 0 else {
+            let code = errno
+            switch code {
+            case ENOENT: throw unusable("cannot be read: \(expected); the file does not exist")
+            case ELOOP, EACCES, ENXIO:
+                throw unusable("cannot be read: \(expected); \(HostFileError.reason(code))")
+            default: throw AgentError(HostFileError("read", path, code: code))
+            }
+        }
+        let handle = FileHandle(fileDescriptor: file, closeOnDealloc: true)
+        var status = stat()
+        guard unsafe fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid(),
+            status.st_mode & 0o077 == 0
+        else { throw unusable("may be read by others: \(expected)") }
+        guard let data = try handle.read(upToCount: Self.limit + 1), data.count <= Self.limit else {
+            throw unusable("is empty or longer than \(Self.limit) bytes")
+        }
+        return Array(data)
     }
 }

@@ -5,14 +5,14 @@ package import NIOPosix
 internal import Sandboxing
 internal import Terminals
 
-/// Looks from outside whether everything of the agents is where it belongs. It trusts nothing that an agent says.
+/// Checks from outside whether everything of the agents is where it belongs. It trusts nothing that an agent reports.
 package struct SecurityScan: Sendable {
-    /// What must not be.
+    /// A condition that must not exist.
     package struct Incident: Hashable, Sendable {
         package enum Kind: String, Hashable, Sendable, CaseIterable {
             /// A process that runs as an agents' user, or in a sandbox, and descends from no shim.
             case processOutside = "process_outside"
-            /// Somebody is attached to an agent's terminal who could type.
+            /// A client that could type is attached to an agent's terminal.
             case strangerAtTerminal = "stranger_at_terminal"
             /// Others than the node's user could reach a directory or a socket of an agent.
             case permissionsChanged = "permissions_changed"
@@ -20,9 +20,9 @@ package struct SecurityScan: Sendable {
 
         package let kind: Kind
         package let subject: String
-        /// Whose it is, where that is known.
+        /// The workspace it belongs to, where that is known.
         package let workspace: WorkspaceID?
-        /// True when it was put right by being seen.
+        /// True when the look itself corrected it.
         package var isOver = false
     }
 
@@ -45,59 +45,77 @@ package struct SecurityScan: Sendable {
         self.group = group
     }
 
-    /// Takes away what is kept of agents that ended longer ago than their retention; how many. `living` are not touched.
-    package func removeEnded(except living: [RunningAgent]) -> Int {
-        let seconds = Double(self.configuration.retention.components.seconds)
-        return AgentDirectory.removeEnded(
-            root: self.configuration.root, before: Date(timeIntervalSinceNow: -seconds),
-            except: Set(living.map(\.id)))
+    /// Removes what is kept of agents that ended longer ago than their retention, but not of `living` ones. Returns how
+    /// many were removed, and why others were not; throws when the agents' directory cannot be read.
+    package func removeEnded(except living: [RunningAgent]) async throws -> (removed: Int, problems: [String]) {
+        let limit = Date(timeIntervalSinceNow: -Double(self.configuration.retention.components.seconds))
+        let root = self.configuration.root
+        let kept = Set(living.map(\.id))
+        return try await self.configuration.files.run {
+            try AgentDirectory.removeEnded(root: root, before: limit, except: kept)
+        }
     }
 
     /// Stops every process of an agent where it stands; how many there are. Throws as `AgentOperator.freeze`.
     package func freeze(_ agent: RunningAgent) async throws -> Int {
         let directory = AgentDirectory(root: self.configuration.root, id: agent.id)
-        guard let generation = directory.generations.last else { return 0 }
+        guard let generation = try await self.configuration.files.run({ try directory.generations.last }) else {
+            return 0
+        }
         return try await AgentOperator(directory: directory, generation: generation, group: self.group).freeze()
     }
 
-    /// One look. Processes are told by their number and start, so that the caller can wait for a second sight: one whose
-    /// shim has just died is ended by the kernel in a moment.
+    /// One look. Processes are identified by their number and start, so that the caller can wait for a second look: one
+    /// whose shim has just died is ended by the kernel in a moment. Throws when something cannot be read: then nothing is
+    /// known, which is not the same as that there is no incident.
     ///
-    /// `scansOutside` tells whether all processes of the host are looked through, or only what is the agents'.
-    package func look(at agents: [RunningAgent], scansOutside: Bool) async -> [Incident] {
-        var incidents = scansOutside ? self.outside() : []
-        if agents.isEmpty { return incidents }
-        for agent in agents { incidents += self.permissions(agent) }
-        incidents += await self.strangers(agents)
-        return incidents
+    /// `scansOutside` says whether all processes of the host are looked through, or only what belongs to the agents.
+    package func look(at agents: [RunningAgent], scansOutside: Bool) async throws -> [Incident] {
+        let (found, connected) = try await self.configuration.files.run {
+            let found = (scansOutside ? try self.outside() : []) + (try agents.flatMap { try self.permissions($0) })
+            return (found, agents.isEmpty ? [] : try self.connectedViews(of: agents))
+        }
+        return found + (await self.strangers(connected))
     }
 
     // MARK: - Processes
 
-    private func outside() -> [Incident] {
+    private func outside() throws -> [Incident] {
         let users = self.configuration.plan.host.subordinates?.users ?? 0..<0
-        let processes = ProcessEntry.all()
+        let processes = try ProcessEntry.all()
         let byNumber = Dictionary(processes.map { ($0.pid, $0) }) { first, _ in first }
         let own = geteuid()
-        return processes.compactMap { process in
-            guard users.contains(process.user) || process.user == own, !process.isDead else { return nil }
-            var parent = byNumber[process.parent]
-            // Bounded, should the numbers change while they are read.
-            for _ in 0..<64 {
-                guard let current = parent else { break }
-                if current.user == own, current.name == "orchestra-shim" { return nil }
-                parent = byNumber[current.parent]
-            }
-            // Of the node's own user's processes only those count that see a sandbox' root.
+        return try processes.compactMap { process in
+            guard users.contains(process.user) || process.user == own, !process.isDead,
+                !Self.descendsFromShim(process, byNumber, own)
+            else { return nil }
+            // Of the node's own user's processes only those count that see a sandbox's root.
             guard users.contains(process.user) || Self.isInSandbox(process.pid) else { return nil }
-            let path = self.configuration.plan.workspace(ofUser: process.user)
-            let name = path.flatMap { URL(fileURLWithPath: $0).lastPathComponent }
+            let path = try self.configuration.plan.workspace(ofUser: process.user)
             return Incident(
                 kind: .processOutside,
                 subject:
                     "process \(process.pid) (\(Printable.text(process.name)), started \(process.start)) of user \(process.user)",
-                workspace: name.flatMap { try? WorkspaceID($0) })
+                workspace: path.flatMap(Self.workspace))
         }
+    }
+
+    private static func descendsFromShim(
+        _ process: ProcessEntry, _ byNumber: [Int32: ProcessEntry], _ own: UInt32
+    ) -> Bool {
+        var parent = byNumber[process.parent]
+        // Bounded, in case the numbers change while they are read.
+        for _ in 0..<64 {
+            guard let current = parent else { return false }
+            if current.user == own, current.name == "orchestra-shim" { return true }
+            parent = byNumber[current.parent]
+        }
+        return false
+    }
+
+    /// Nil for a directory that is not named by a workspace, such as that of the escape test.
+    private static func workspace(at path: String) -> WorkspaceID? {
+        do { return try WorkspaceID(URL(fileURLWithPath: path).lastPathComponent) } catch { return nil }
     }
 
     private static func isInSandbox(_ process: Int32) -> Bool {
@@ -106,19 +124,19 @@ package struct SecurityScan: Sendable {
 
     // MARK: - Files and sockets
 
-    private func permissions(_ agent: RunningAgent) -> [Incident] {
+    private func permissions(_ agent: RunningAgent) throws -> [Incident] {
         let directory = AgentDirectory(root: self.configuration.root, id: agent.id)
-        guard let generation = directory.generations.last else { return [] }
+        guard let generation = try directory.generations.last else { return [] }
         let directories = [self.configuration.root, directory.path, directory.generationPath(generation)]
-        let sockets = [directory.socketPath(generation), directory.latestView(generation)].compactMap { $0 }
-        return (directories.map { ($0, mode_t(0o700)) } + sockets.map { ($0, mode_t(0o600)) }).compactMap {
+        let sockets = [directory.socketPath(generation), try directory.latestView(generation)].compactMap { $0 }
+        return try (directories.map { ($0, mode_t(0o700)) } + sockets.map { ($0, mode_t(0o600)) }).compactMap {
             path, mode in
-            var status = stat()
-            guard unsafe lstat(path, &status) == 0, status.st_mode & 0o077 != 0 || status.st_uid != geteuid(),
+            guard let status = try HostFiles.status(of: path),
+                status.st_mode & 0o077 != 0 || status.st_uid != geteuid(),
                 // tmux lets its group in where the umask does; the directory around it is what counts.
                 mode == 0o700 || status.st_mode & 0o007 != 0 || status.st_uid != geteuid()
             else { return nil }
-            // Closed again at once: the sockets inside are open to whoever comes this far.
+            // Closed again at once: the sockets inside are open to every process that comes this far.
             let isClosed = unsafe chmod(path, mode) == 0
             return Incident(
                 kind: .permissionsChanged,
@@ -128,10 +146,10 @@ package struct SecurityScan: Sendable {
         }
     }
 
-    /// Terminals that somebody is connected to are seen in one file of the kernel's; only those are asked by whom.
-    private func strangers(_ agents: [RunningAgent]) async -> [Incident] {
-        let text =
-            FileManager.default.contents(atPath: "/proc/net/unix").map { String(decoding: $0, as: UTF8.self) } ?? ""
+    /// The agents whose newest terminal has a connected client, and that terminal's socket: seen in one file of the
+    /// kernel's.
+    private func connectedViews(of agents: [RunningAgent]) throws -> [(agent: RunningAgent, view: String)] {
+        let text = String(decoding: try HostFiles.contents(of: "/proc/net/unix") ?? [], as: UTF8.self)
         let connected = Set(
             text.split(separator: "\n").compactMap { line -> String? in
                 let fields = line.split(separator: " ")
@@ -140,14 +158,21 @@ package struct SecurityScan: Sendable {
                 }
                 return String(fields[7])
             })
-        var incidents: [Incident] = []
-        for agent in agents where !connected.isEmpty {
+        guard !connected.isEmpty else { return [] }
+        return try agents.compactMap { agent in
             let directory = AgentDirectory(root: self.configuration.root, id: agent.id)
-            guard let generation = directory.generations.last, let view = directory.latestView(generation),
-                connected.contains(view)
-            else { continue }
-            let clients = await TmuxServer(executable: self.configuration.tmux, socket: view).writingClients()
-            for client in clients {
+            guard let generation = try directory.generations.last,
+                let view = try directory.latestView(generation), connected.contains(view)
+            else { return nil }
+            return (agent, view)
+        }
+    }
+
+    /// Clients that could type at one of these terminals.
+    private func strangers(_ views: [(agent: RunningAgent, view: String)]) async -> [Incident] {
+        var incidents: [Incident] = []
+        for (agent, view) in views {
+            for client in await TmuxServer(executable: self.configuration.tmux, socket: view).writingClients() {
                 incidents.append(
                     Incident(
                         kind: .strangerAtTerminal, subject: "client \(client) at the terminal of agent \(agent.id)",
@@ -155,33 +180,5 @@ package struct SecurityScan: Sendable {
             }
         }
         return incidents
-    }
-}
-
-/// What `/proc` says of a process.
-private struct ProcessEntry {
-    let pid: Int32
-    let parent: Int32
-    let name: String
-    let user: UInt32
-    let start: UInt64
-    let isDead: Bool
-
-    /// More than that a host does not have without having other troubles.
-    private static let most = 16_384
-
-    static func all() -> [ProcessEntry] {
-        let list = unsafe [orc_process](unsafeUninitializedCapacity: self.most) { buffer, count in
-            guard let start = buffer.baseAddress else { return }
-            count = Int(max(0, unsafe orc_processes(start, Int32(buffer.count))))
-        }
-        return list.map { process in
-            let name = unsafe withUnsafeBytes(of: process.name) { bytes in
-                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            return ProcessEntry(
-                pid: process.pid, parent: process.parent, name: name, user: process.user, start: process.start,
-                isDead: process.state == CChar(UInt8(ascii: "Z")) || process.state == CChar(UInt8(ascii: "X")))
-        }
     }
 }

@@ -284,8 +284,9 @@ static int read_small(int directory, const char *path, char *text, size_t size, 
     struct stat status;
     if (owner) *owner = fstat(fd, &status) == 0 ? status.st_uid : 0;
     ssize_t count = read(fd, text, size - 1);
+    int error = count < 0 ? errno : ENOENT;
     close(fd);
-    if (count <= 0) return -ENOENT;
+    if (count <= 0) return -error;
     text[count] = 0;
     return 0;
 }
@@ -300,7 +301,13 @@ int orc_processes(struct orc_process *list, int most) {
         char path[300], text[2048];
         struct orc_process process = {.pid = atoi(entry->d_name)};
         snprintf(path, sizeof path, "%s/stat", entry->d_name);
-        if (read_small(dirfd(proc), path, text, sizeof text, &process.user) < 0) continue;
+        int readable = read_small(dirfd(proc), path, text, sizeof text, &process.user);
+        // One that has ended meanwhile is none; want of a descriptor or of memory says nothing of the others.
+        if (readable == -EMFILE || readable == -ENFILE || readable == -ENOMEM) {
+            closedir(proc);
+            return readable;
+        }
+        if (readable < 0) continue;
         // The name may hold anything, parentheses too.
         char *open = strchr(text, '('), *close = strrchr(text, ')');
         if (!open || !close) continue;

@@ -72,6 +72,14 @@ int orc_landlock_allow(int rules, const char *path, uint64_t files) {
     return result < 0 ? -error : 0;
 }
 
+int orc_landlock_allow_descriptor(int rules, int descriptor, uint64_t files) {
+    struct {
+        uint64_t files;
+        int32_t parent;
+    } __attribute__((packed)) rule = {files, descriptor};
+    return syscall(landlock_add_rule, rules, 1, &rule, 0U) < 0 ? -errno : 0;
+}
+
 int orc_landlock_restrict(int rules) {
     return syscall(landlock_restrict_self, rules, 0U) < 0 ? -errno : 0;
 }
@@ -136,6 +144,18 @@ int orc_has_capabilities(void) {
 }
 
 int orc_chown(const char *path, uid_t user, gid_t group) { return lchown(path, user, group) < 0 ? -errno : 0; }
+
+int orc_chown_stream(int descriptor, uid_t user, gid_t group) {
+    struct stat status;
+    if (fstat(descriptor, &status) < 0) return -errno;
+    if (!S_ISFIFO(status.st_mode) && !isatty(descriptor)) return 0;
+    return fchown(descriptor, user, group) < 0 ? -errno : 0;
+}
+
+int orc_place_descriptor(int from, int to) {
+    if (from == to) return fcntl(from, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
+    return dup3(from, to, O_CLOEXEC) < 0 ? -errno : 0;
+}
 
 int orc_open_path(int directory, const char *name) {
     int fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -39,6 +39,13 @@ struct DefinitionReader {
         return number
     }
 
+    mutating func boolean(_ name: String, default fallback: Bool) throws(PolicyError) -> Bool {
+        self.known.insert(name)
+        guard let value = self.value[name] else { return fallback }
+        guard let flag = value.bool else { throw self.fail("'\(name)' must be true or false") }
+        return flag
+    }
+
     mutating func optionalInteger(_ name: String, in range: ClosedRange<Int>) throws(PolicyError) -> Int? {
         guard self.value[name] != nil else {
             self.known.insert(name)

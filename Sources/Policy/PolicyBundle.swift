@@ -328,7 +328,8 @@ package struct PolicyBundle: Sendable {
             temporarySize: try reader.integer("tmp_mib", in: 1...65_536, default: 256) * mebibyte,
             homeSize: try reader.integer("home_mib", in: 1...65_536, default: 64) * mebibyte,
             environment: try reader.texts("environment"),
-            readOnlyPaths: try reader.strings("read_only_paths", default: []))
+            readOnlyPaths: try reader.strings("read_only_paths", default: []),
+            allowsUnixSockets: try reader.boolean("unix_sockets", default: true))
         for path in profile.readOnlyPaths where !path.hasPrefix("/") || path == "/" || path.contains("..") {
             throw reader.fail("'read_only_paths' must be absolute paths below the root, not '\(Printable.text(path))'")
         }

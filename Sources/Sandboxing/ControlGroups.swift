@@ -5,7 +5,7 @@ package import ShimProtocol
 /// The control groups that this process may divide among its sandboxes: one directory in each hierarchy, below which a
 /// group is made for every launch.
 ///
-/// They come from whoever set the node up (`Delegate=yes` in a unit, or `ops/`); where nobody did, there are none. See
+/// They come from the operator (`Delegate=yes` in a unit, or `ops/`); without that there are none. See
 /// cgroups(7) and the kernel's admin-guide/cgroup-v2.
 package struct ControlGroups: Hashable, Sendable {
     /// What a hierarchy can limit.
@@ -34,14 +34,17 @@ package struct ControlGroups: Hashable, Sendable {
 
     package init(hierarchies: [Hierarchy]) { self.hierarchies = hierarchies }
 
-    /// Finds what was given to this process, and tries it. Where only its own group of version 2 was given, and not the
+    /// Finds what was given to this process by trying it. Where only its own group of version 2 was given, and not the
     /// one above, this process moves into a group `node` below it: a group that hands on limits may hold no process.
     package static func delegated() -> ControlGroups {
-        let read = { (path: String) in
-            String(decoding: FileManager.default.contents(atPath: path) ?? Data(), as: UTF8.self)
-        }
-        let places = self.places(groups: read("/proc/self/cgroup"), mounts: read("/proc/self/mountinfo"))
+        let places = self.places(groups: self.text("/proc/self/cgroup"), mounts: self.text("/proc/self/mountinfo"))
         return ControlGroups(hierarchies: places.compactMap { $0.hierarchy() })
+    }
+
+    /// A file of the kernel's as text. What is absent or cannot be read gives no group, which is the safe answer: a tier
+    /// that demands limits is not offered then.
+    fileprivate static func text(_ path: String) -> String {
+        do { return String(decoding: try HostFiles.contents(of: path) ?? [], as: UTF8.self) } catch { return "" }
     }
 
     // MARK: - Where this process is
@@ -104,12 +107,12 @@ extension ControlGroups.Place {
         var controllers = self.controllers
         if self.isUnified {
             for controller in ControlGroups.Controller.allCases {
-                // Each for itself: one that is not to be had must not cost the others.
+                // Each by itself: one that is not available must not cost the others.
                 Self.write("+\(controller.rawValue)", to: parent + "/cgroup.subtree_control")
             }
-            let enabled = FileManager.default.contents(atPath: parent + "/cgroup.subtree_control") ?? Data()
             controllers = Set(
-                String(decoding: enabled, as: UTF8.self).split(whereSeparator: \.isWhitespace).compactMap {
+                ControlGroups.text(parent + "/cgroup.subtree_control").split(whereSeparator: \.isWhitespace).compactMap
+                {
                     ControlGroups.Controller(rawValue: String($0))
                 })
         }
@@ -187,37 +190,41 @@ extension ControlGroups {
         }
     }
 
-    /// The launcher itself and its two helpers, which count in the group and not inside.
-    private static let launcherProcesses = 3
+    /// The launcher itself, its two helpers and the guard, which count in the group and not inside.
+    private static let launcherProcesses = 4
     /// Microseconds; the kernel's own default.
     private static let period = 100_000
 
-    /// Ends and removes the groups of shims that are gone: at tier 1 nothing else would end what a killed shim left. The
-    /// names of those that held something.
-    package func sweep() -> [String] {
-        var held: [String] = []
+    /// True when the memory of a whole tree is limited.
+    var limitsMemory: Bool { self.hierarchies.contains { $0.controllers.contains(.memory) } }
+
+    /// One pass over the groups of shims that are gone: kills what is in them and removes those that are empty. At tier 1
+    /// nothing else would end what a killed shim left. Returns the names of those that hold or held a process, and of all
+    /// that could not be removed yet: what dies takes a moment, so the pass is to be repeated. Throws `HostFileError` when
+    /// a hierarchy cannot be read. Blocks briefly.
+    package func sweep() throws -> (held: Set<String>, left: Set<String>) {
+        var (held, left): (Set<String>, Set<String>) = ([], [])
         for hierarchy in self.hierarchies {
-            let names = (try? FileManager.default.contentsOfDirectory(atPath: hierarchy.parent)) ?? []
-            for name in names {
+            // A hierarchy that was removed holds nothing.
+            for name in try HostFiles.names(in: hierarchy.parent) ?? [] {
                 guard name.hasPrefix(ControlGroupNames.prefix),
                     let shim = Int32(name.dropFirst(ControlGroupNames.prefix.count)),
                     kill(shim, 0) != 0, errno == ESRCH
                 else { continue }
                 let path = "\(hierarchy.parent)/\(name)"
-                if !Self.members(path).isEmpty { held.append(name) }
-                // What dies takes a moment, and what forks is met again.
-                for _ in 0..<50 where unsafe access(path, F_OK) == 0 {
-                    Place.write("1", to: path + "/cgroup.kill")
-                    for member in Self.members(path) { kill(member, SIGKILL) }
-                    if unsafe rmdir(path) != 0, errno == EBUSY { usleep(10_000) }
-                }
+                let members = try Self.members(path)
+                if !members.isEmpty { held.insert(name) }
+                Place.write("1", to: path + "/cgroup.kill")
+                for member in members { kill(member, SIGKILL) }
+                if unsafe rmdir(path) != 0, errno != ENOENT { left.insert(name) }
             }
         }
-        return Array(Set(held)).sorted()
+        return (held, left)
     }
 
-    private static func members(_ path: String) -> [Int32] {
-        String(decoding: FileManager.default.contents(atPath: path + "/cgroup.procs") ?? Data(), as: UTF8.self)
+    private static func members(_ path: String) throws -> [Int32] {
+        // A group that was removed meanwhile has none.
+        String(decoding: try HostFiles.contents(of: path + "/cgroup.procs") ?? [], as: UTF8.self)
             .split(separator: "\n").compactMap { Int32($0) }.filter { $0 > 1 }
     }
 }

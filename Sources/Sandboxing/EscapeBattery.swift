@@ -7,7 +7,7 @@
 /// The scripts see these variables: `OUT`, a directory outside with the file `secret`; `WORDS`, that line, and what is
 /// sent to listeners; `MARK`, which processes carry; `TOOL`, the shim, for calls that a shell cannot make, by way of the
 /// function `tool`; `DECOY`, a process outside; `PORT`,
-/// a listener's on the host's loopback; `NAME`, that of its abstract socket; `SOCKET` and `PANE`, paths of a socket and
+/// a listener's on the host's loopback; `NAME`, that of its abstract socket; `SOCKET`, `TEMPORARY` and `PANE`, paths of sockets and
 /// of a tmux server outside; `CALL_…`, the numbers of system calls; `SHARED`, memory of System V; `KEY`, a key of the user's.
 package struct EscapeAttempt: Hashable, Sendable {
     package let name: String
@@ -126,6 +126,15 @@ package struct EscapeAttempt: Hashable, Sendable {
         [
             ("a socket by its path", #"tool unix "$SOCKET" "$WORDS""#),
             ("an abstract socket", #"tool abstract "$NAME" "$WORDS""#),
+            (
+                "a socket of the host's in the workspace",
+                #"tool unix "${TOOL%/*}/.host-socket" "$WORDS"; ln -s .host-socket l; tool unix l "$WORDS"; (cd "${TOOL%/*}" && tool unix .host-socket "$WORDS")"#
+            ),
+            (
+                "a socket of the host's that others may read",
+                #"chmod 777 "${TOOL%/*}/.open-socket"; tool unix "${TOOL%/*}/.open-socket" "$WORDS"; ln "${TOOL%/*}/.open-socket" h; tool unix h "$WORDS""#
+            ),
+            ("a socket in the host's /tmp", #"tool unix "$TEMPORARY" "$WORDS""#),
             ("a datagram out of a pair", #"tool pair "$SOCKET" "$WORDS""#),
             ("TCP on loopback", #"tool tcp "$PORT" "$WORDS"; echo "$WORDS" > "/dev/tcp/127.0.0.1/$PORT""#),
             (
@@ -141,7 +150,7 @@ package struct EscapeAttempt: Hashable, Sendable {
             ("a name of the outside", "getent hosts example.com && echo \"$WORDS\""),
             (
                 "every family",
-                #"for f in $(seq 0 45); do for k in 1 2 3 5; do tool call "$CALL_socket" "$f" "$k" 0 | grep -qv 'answer -' && case $f in 2|10) ;; *) echo "$WORDS";; esac; done; done"#
+                #"for f in $(seq 0 45); do for k in 1 2 3 5; do tool call "$CALL_socket" "$f" "$k" 0 | grep -qv 'answer -' && case $f/$k in 2/*|10/*|1/1) ;; *) echo "$WORDS";; esac; done; done"#
             ),
             ("events of all processes", #"tool call "$CALL_socket" 16 2 11 | grep -qv 'answer -' && echo "$WORDS""#),
             ("sockets that lie about", #"find / -type s | while read -r s; do tool unix "$s" "$WORDS"; done"#),

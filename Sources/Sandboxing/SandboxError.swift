@@ -4,14 +4,17 @@ package import Domain
 package typealias SandboxError = CodedError<SandboxErrorCode>
 
 package enum SandboxErrorCode: Hashable, Sendable {
-    /// The profile or the launch asks for a higher tier than this host gives.
-    case tierTooLow
-    /// A program, range of users or control group that the tier needs is missing on this host.
-    case missingPrerequisite
-    /// The file of assigned users cannot be read, written or locked.
-    case unusableFile
-    /// All users that this one may give away are taken.
-    case exhausted
-    /// A path or argument cannot be used.
+    /// This node lacks something that another one may have, or that it may have again later: a program, a range of users,
+    /// a control group, a file that can be used.
+    case hostUnavailable
+    /// A profile, a path or an argument cannot be used on any node.
     case invalidArgument
+}
+
+extension CodedError where ErrorCode == SandboxErrorCode {
+    package init(message: String, isHostFault: Bool = false) {
+        self.init(code: isHostFault ? .hostUnavailable : .invalidArgument, message: message)
+    }
+
+    package var isHostFault: Bool { self.code == .hostUnavailable }
 }

@@ -11,9 +11,10 @@ package struct SandboxProfile: Hashable, Sendable {
     package let processLimit: Int
     package let openFileLimit: Int
     package let fileSizeLimit: Int
-    /// Bytes of memory that each process may have for itself.
+    /// Bytes of memory that each process may have for itself, where no control group limits the memory of all together.
+    /// A limit of each process counts reserved memory too, which breaks sanitizers, Java and Go.
     package let memoryLimit: Int
-    /// Bytes of memory that all processes may have together, where the host gave control groups (tier 4).
+    /// Bytes of memory that all processes may have together, where the host gave control groups.
     package let treeMemoryLimit: Int
     /// The processors' time that all processes may take together, in hundredths of one; as above.
     package let processorPercent: Int?
@@ -23,12 +24,16 @@ package struct SandboxProfile: Hashable, Sendable {
     package let environment: [String: String]
     /// Directories of the host shown read-only at their own path, such as a toolchain's.
     package let readOnlyPaths: [String]
+    /// Whether programs may use Unix stream sockets, where the sandbox has a user of its own (tier 3).
+    package let allowsUnixSockets: Bool
 
     package init(
         name: DefinitionName, summary: String, lowestTier: SandboxTier, processLimit: Int, openFileLimit: Int,
         fileSizeLimit: Int, memoryLimit: Int, treeMemoryLimit: Int, processorPercent: Int? = nil,
-        temporarySize: Int, homeSize: Int, environment: [String: String], readOnlyPaths: [String]
+        temporarySize: Int, homeSize: Int, environment: [String: String], readOnlyPaths: [String],
+        allowsUnixSockets: Bool = true
     ) {
+        self.allowsUnixSockets = allowsUnixSockets
         self.name = name
         self.summary = summary
         self.lowestTier = lowestTier

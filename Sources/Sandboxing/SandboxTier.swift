@@ -6,7 +6,7 @@ package enum SandboxTier: Int, Hashable, Sendable, Comparable, CaseIterable {
     case landlock = 1
     /// Namespaces of every kind, a root of its own, the filter, and Landlock as a second lock.
     case namespaces = 2
-    /// The same, as a user of the host's that is nobody else's.
+    /// The same, as a user of the host that no other workspace of this user's nodes has.
     case ownUser = 3
     /// The same, with limits of memory and processes for the whole tree by control groups.
     case limited = 4

@@ -15,15 +15,17 @@ package struct SeccompFilter: Sendable {
     /// `struct sock_filter` instructions of eight bytes, in the machine's byte order.
     package let program: [UInt8]
 
-    /// Nil on an architecture whose calls are not listed.
-    package init?(_ strictness: Strictness) {
+    /// Nil on an architecture whose calls are not listed. `allowsUnixSockets` counts only in own namespaces, and lets stream
+    /// sockets through: datagrams could be sent to any path without a connection.
+    package init?(_ strictness: Strictness, allowsUnixSockets: Bool = false) {
         guard let architecture = SyscallTable.Architecture.current else { return nil }
-        self.init(strictness, architecture: architecture)
+        self.init(strictness, allowsUnixSockets: allowsUnixSockets, architecture: architecture)
     }
 
-    init(_ strictness: Strictness, architecture: SyscallTable.Architecture) {
+    init(_ strictness: Strictness, allowsUnixSockets: Bool = false, architecture: SyscallTable.Architecture) {
         var builder = Builder(architecture: architecture)
-        for rule in Self.common + (strictness == .shared ? Self.sharedOnly : Self.namespacedOnly) { builder.add(rule) }
+        let more = strictness == .shared ? Self.sharedOnly : Self.namespacedOnly(allowsUnixSockets)
+        for rule in Self.common + more { builder.add(rule) }
         self.program = builder.finished()
     }
 
@@ -72,6 +74,11 @@ package struct SeccompFilter: Sendable {
 
     /// A family or a protocol that is the host's even in a network namespace of one's own, or none of a program's.
     private static let internet: (four: UInt32, six: UInt32) = (2, 10)
+    private static let unixFamily: UInt32 = 1
+    /// SOCK_STREAM and SOCK_SEQPACKET, and the bits of a type that are not flags.
+    private static let stream: UInt32 = 1
+    private static let sequencedPackets: UInt32 = 5
+    private static let kindMask: UInt32 = 0xF
     /// The family's own choice, ICMP, TCP, UDP, ICMP of version 6.
     private static let protocols: [UInt32] = [0, 1, 6, 17, 58]
 
@@ -114,25 +121,29 @@ package struct SeccompFilter: Sendable {
             }
         }
         // A pair of datagram sockets can send to any path; streams are tied to each other.
-        let kind: UInt32 = 0xF
         rules.append(
             Rule(
                 name: "socketpair",
                 conditions: [
-                    Condition(argument: 1, mask: kind, value: 1, equals: false),
-                    Condition(argument: 1, mask: kind, value: 5, equals: false),
+                    Condition(argument: 1, mask: self.kindMask, value: self.stream, equals: false),
+                    Condition(argument: 1, mask: self.kindMask, value: self.sequencedPackets, equals: false),
                 ]))
-        rules.append(Rule(name: "socketpair", conditions: [Condition(argument: 0, value: 1, equals: false)]))
+        rules.append(
+            Rule(name: "socketpair", conditions: [Condition(argument: 0, value: self.unixFamily, equals: false)]))
         return rules
     }
 
-    private static var namespacedOnly: [Rule] {
-        [
+    private static func namespacedOnly(_ allowsUnixSockets: Bool) -> [Rule] {
+        let families = [self.internet.four, self.internet.six] + (allowsUnixSockets ? [self.unixFamily] : [])
+        return [
+            Rule(
+                name: "socket",
+                conditions: families.map { Condition(argument: 0, value: $0, equals: false) }),
             Rule(
                 name: "socket",
                 conditions: [
-                    Condition(argument: 0, value: self.internet.four, equals: false),
-                    Condition(argument: 0, value: self.internet.six, equals: false),
+                    Condition(argument: 0, value: self.unixFamily),
+                    Condition(argument: 1, mask: self.kindMask, value: self.stream, equals: false),
                 ]),
             // Anything but ICMP, TCP and UDP would load modules of the kernel; multipath TCP leaves namespaces.
             Rule(
@@ -183,7 +194,7 @@ package struct SeccompFilter: Sendable {
         private static let numberOffset: UInt32 = 0
         private static let architectureOffset: UInt32 = 4
         private static let argumentsOffset: UInt32 = 16
-        /// Calls of the x32 interface, another door to the same rooms.
+        /// Calls of the x32 interface, other numbers for the same calls.
         private static let x32: UInt32 = 0x4000_0000
 
         init(architecture: SyscallTable.Architecture) {

@@ -12,25 +12,26 @@ struct CommandSession {
     private var program: ProgramRun
     private var input: ArraySlice<UInt8>
     private var inputPipe: Int32
-    private var outputs: [(fd: Int32, kept: [UInt8], isCut: Bool)]
+    private var outputs: [(fd: Int32, kept: KeptOutput)]
     private var progress = ProgressRelay()
     private var treeGoneAt: UInt64?
 
     /// How long outputs are awaited after the tree's end, should a descriptor of one stay open.
     private static let drainMilliseconds: UInt64 = 2000
     private static let progressIndex = 3
+    private static let resultIndex = 2
 
     /// Reads the launch file from standard input and runs it; the exit status says only whether the shim
     /// itself could do its work.
     static func run() -> Int32 {
         guard let bytes = POSIX.untilEnd(of: STDIN_FILENO, limit: 16 * 1024 * 1024),
-            let spec = try? LaunchSpec(decoding: bytes), spec.mode == .command
+            let spec = Self.decoded(bytes), spec.mode == .command
         else {
             report("standard input is not a launch file for a command")
             return 64
         }
         func fail(_ reason: String) -> Int32 {
-            let record = ExitRecord(endedBy: .launchFailed, code: -1, signal: 0, errorOutput: Array(reason.utf8))
+            let record = ExitRecord(endedBy: .hostFailed, code: -1, signal: 0, errorOutput: Array(reason.utf8))
             return POSIX.writeAll(STDOUT_FILENO, record.encoded) ? 0 : 70
         }
         // The descriptor of the owner's process is taken before the check that it still is the parent.
@@ -51,11 +52,15 @@ struct CommandSession {
             }
             var session = CommandSession(
                 spec: spec, signals: signals, owner: owner,
-                program: ProgramRun(tree: launcher, isTerminal: false, stopGrace: spec.stopGrace),
+                program: ProgramRun(tree: launcher, stopGrace: spec.stopGrace),
                 inputPipe: input.writer,
                 outputs: [output.reader, errors.reader, result.reader, progress.reader])
             return POSIX.writeAll(STDOUT_FILENO, session.loop().encoded) ? 0 : 70
         }
+    }
+
+    private static func decoded(_ bytes: [UInt8]) -> LaunchSpec? {
+        do { return try LaunchSpec(decoding: bytes) } catch { return nil }
     }
 
     private init(
@@ -67,7 +72,11 @@ struct CommandSession {
         self.program = program
         self.input = spec.input[...]
         self.inputPipe = inputPipe
-        self.outputs = outputs.map { ($0, [], false) }
+        // A result is JSON, which has no use of its end alone; it is kept whole, or what is missing is noticed.
+        let shared = Self.outputLimit(spec)
+        self.outputs = outputs.enumerated().map { index, fd in
+            (fd, KeptOutput(limit: index == Self.resultIndex ? 2 * Int(spec.outputLimit) : shared))
+        }
     }
 
     private mutating func loop() -> ExitRecord {
@@ -90,13 +99,17 @@ struct CommandSession {
             self.program.killIfOverdue(at: now)
             self.forwardProgress(at: now)
         }
-        var record = self.program.record(firstWords: self.outputs[1].kept)
+        var record = self.program.record()
         guard self.program.hasExited else { return record }
-        record.output = self.outputs[0].kept
-        record.errorOutput = self.outputs[1].kept
-        record.result = self.outputs[2].kept
+        (record.output, record.outputLeftOut) = (self.outputs[0].kept.bytes, self.outputs[0].kept.leftOut)
+        (record.errorOutput, record.errorOutputLeftOut) = (self.outputs[1].kept.bytes, self.outputs[1].kept.leftOut)
+        record.result = Array(self.outputs[Self.resultIndex].kept.bytes.prefix(Int(self.spec.outputLimit)))
         return record
     }
+
+    /// Bytes kept of standard output and of standard error: together, with the lines that say what is left out, they fit
+    /// into one limit.
+    private static func outputLimit(_ spec: LaunchSpec) -> Int { max(2, Int(spec.outputLimit) / 2 - 192) }
 
     private mutating func isOver() -> Bool {
         guard self.program.hasExited else { return false }
@@ -129,14 +142,11 @@ struct CommandSession {
         self.inputPipe = -1
     }
 
-    /// Keeps the first bytes up to the limit and reads on, so that the program never blocks on it.
+    /// Keeps what the limit allows and reads on, so that the program is never blocked by us.
     private mutating func collect(_ index: Int) {
         switch POSIX.read(self.outputs[index].fd) {
         case .bytes(let bytes) where index == Self.progressIndex: self.progress.take(bytes)
-        case .bytes(let bytes):
-            let room = Int(self.spec.outputLimit) - self.outputs[index].kept.count
-            self.outputs[index].kept += bytes.prefix(max(0, room))
-            if bytes.count > room { self.outputs[index].isCut = true }
+        case .bytes(let bytes): self.outputs[index].kept.append(bytes)
         case .wouldBlock: break
         case .end:
             close(self.outputs[index].fd)

@@ -9,6 +9,7 @@ struct ControlGroup {
     private struct Leaf {
         let path: String
         let isUnified: Bool
+        let limitsMemory: Bool
     }
 
     private var leaves: [Leaf] = []
@@ -30,7 +31,8 @@ struct ControlGroup {
 
     private mutating func add(_ group: LaunchSpec.ControlGroup) -> String? {
         let leaf = Leaf(
-            path: "\(group.parent)/\(ControlGroupNames.prefix)\(getpid())", isUnified: group.isUnified)
+            path: "\(group.parent)/\(ControlGroupNames.prefix)\(getpid())", isUnified: group.isUnified,
+            limitsMemory: group.limits.contains { $0.file.hasPrefix("memory.") })
         var tries = 0
         while unsafe mkdir(leaf.path, 0o755) != 0 {
             tries += 1
@@ -70,7 +72,7 @@ struct ControlGroup {
         self.entries = []
     }
 
-    /// Ends everything in the groups; to be asked again until they are empty where only processes can be ended one by one.
+    /// Ends everything in the groups; to be called again until they are empty where only processes can be ended one by one.
     func kill() { for leaf in self.leaves { Self.kill(leaf) } }
 
     private static func kill(_ leaf: Leaf) {
@@ -81,6 +83,19 @@ struct ControlGroup {
     private static func members(_ leaf: Leaf) -> [Int32] {
         let listed = POSIX.wholeFile(leaf.path + "/cgroup.procs") ?? []
         return String(decoding: listed, as: UTF8.self).split(separator: "\n").compactMap { Int32($0) }.filter { $0 > 1 }
+    }
+
+    /// How many processes the kernel ended because the memory limit was reached; nil where no group limits memory, or the
+    /// kernel does not count (version 1 before Linux 4.13).
+    var memoryKills: UInt32? {
+        for leaf in self.leaves where leaf.limitsMemory {
+            let file = leaf.path + (leaf.isUnified ? "/memory.events" : "/memory.oom_control")
+            let text = String(decoding: POSIX.wholeFile(file, limit: 4096) ?? [], as: UTF8.self)
+            for line in text.split(separator: "\n") where line.hasPrefix("oom_kill ") {
+                return UInt32(line.dropFirst("oom_kill ".count))
+            }
+        }
+        return nil
     }
 
     /// True when no process is left in any of them.

@@ -56,7 +56,7 @@ struct DirectSession {
         case .success(let launcher):
             var session = DirectSession(
                 signals: signals, master: master,
-                program: ProgramRun(tree: launcher, isTerminal: isTerminal, stopGrace: spec.stopGrace))
+                program: ProgramRun(tree: launcher, stopGrace: spec.stopGrace))
             let before = isTerminal ? POSIX.terminalSettings(STDIN_FILENO) : nil
             if isTerminal { _ = orc_make_raw(STDIN_FILENO) }
             defer { if let before { POSIX.setTerminal(STDIN_FILENO, before) } }
@@ -88,11 +88,11 @@ struct DirectSession {
             if events[2] & (POSIX.readable | POSIX.ended) != 0 { self.showOutput() }
             if events[3] != 0 { self.readInput() }
             self.program.reap(at: orc_monotonic_milliseconds())
-            if let exit = self.program.exit, self.isOver { return exit.signal == 0 ? exit.code : 128 + exit.signal }
+            if let exit = self.program.exit, self.isOver() { return exit.signal == 0 ? exit.code : 128 + exit.signal }
         }
     }
 
-    private var isOver: Bool {
+    private mutating func isOver() -> Bool {
         // The tree first: what is left of it holds the terminal open.
         guard self.program.tree.isTreeGone() else { return false }
         return !self.isTerminalOpen || orc_monotonic_milliseconds() - self.program.exitSeenAt > Self.drainMilliseconds

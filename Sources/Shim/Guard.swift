@@ -3,8 +3,9 @@ internal import Domain
 internal import Glibc
 internal import ShimProtocol
 
-/// The first program inside a sandbox: puts on the layers that can only be put on from inside, looks at each one
-/// that is demanded, and becomes the program only when all hold.
+/// The first program inside a sandbox: applies the layers that can only be applied from inside, checks each one that is
+/// demanded, and starts the program only when all hold. It stays as the program's parent, reports how that ended, and ends
+/// with the same status.
 struct Guard {
     private var spec: GuardSpec
     private var setUp: [Layer] = []
@@ -20,26 +21,34 @@ struct Guard {
         }
     }
 
-    /// Reads its file from the descriptor with this number. Returns the status to end with.
-    static func run(descriptor: String) -> Int32 {
-        guard let number = Int32(descriptor), let bytes = POSIX.untilEnd(of: number, limit: 1024 * 1024),
-            let spec = try? GuardSpec(decoding: bytes)
+    /// Reads its file from the descriptor with the first number and reports on the second. Returns the status to end with.
+    static func run(descriptor: String, report: String) -> Int32 {
+        guard let number = Int32(descriptor), let reportNumber = Int32(report),
+            let bytes = POSIX.untilEnd(of: number, limit: 1024 * 1024), let spec = decoded(bytes)
         else {
-            complain("its file cannot be read")
+            complain("its file is malformed")
             return GuardWords.refusal
         }
         var sandbox = Guard(spec: spec)
-        return sandbox.run()
+        return sandbox.run(report: reportNumber)
+    }
+
+    private static func decoded(_ bytes: [UInt8]) -> GuardSpec? {
+        do { return try GuardSpec(decoding: bytes) } catch { return nil }
     }
 
     private init(spec: GuardSpec) { self.spec = spec }
 
-    private mutating func run() -> Int32 {
-        // When the host runs out of memory, what nobody has to trust goes first. It may not be taken back: Landlock keeps
-        // programs from writing in /proc.
+    /// The descriptor of the report, right behind those of the program.
+    private var report: Int32 { Int32(self.spec.lastDescriptor) + 1 }
+
+    private mutating func run(report: Int32) -> Int32 {
+        // When the host runs out of memory, sandboxed programs go first. That cannot be undone: Landlock keeps programs from
+        // writing in /proc.
         self.apply("out-of-memory", orc_prefer_oom_kill())
-        // Nothing of the launcher's or the shim's stays open, be it forgotten there or not.
-        self.apply("descriptors", orc_close_from(UInt32(self.spec.lastDescriptor) + 1))
+        // Nothing of the launcher's or the shim's stays open, whether it was forgotten there or not.
+        self.apply("descriptors", orc_place_descriptor(report, self.report))
+        self.apply("descriptors", orc_close_from(UInt32(self.report) + 1))
         if let user = self.spec.ownUser { self.becomeOwnUser(user) }
         self.apply("no-new-privileges", orc_no_new_privileges())
         self.setLimits()
@@ -55,6 +64,7 @@ struct Guard {
         let layers = self.setUp + GuardChecks(spec: self.spec).layers()
         switch self.spec.task {
         case .report:
+            self.tell(GuardReport.startedMessage)
             for layer in layers {
                 let line = "\(layer.name)\t\(layer.problem == nil ? "ok" : "no")\t\(layer.problem ?? "holds")\n"
                 _ = POSIX.writeAll(STDOUT_FILENO, Array(line.utf8))
@@ -65,24 +75,36 @@ struct Guard {
             guard missing.isEmpty else {
                 let words = missing.map { "\($0.name) (\($0.problem ?? ""))" }.joined(separator: ", ")
                 complain("these layers do not hold: \(words)")
+                if missing.allSatisfy({ Self.launchLayers.contains($0.name) }) { self.tell(GuardReport.refusedMessage) }
                 return GuardWords.refusal
             }
             return self.runProgram()
         }
     }
 
+    /// Layers that a workspace or a launch can break; all others are the host's.
+    private static let launchLayers: Set<String> = ["directory", "workspace"]
+
+    private func tell(_ message: [UInt8]) { _ = POSIX.writeAll(self.report, message) }
+
     private mutating func apply(_ name: String, _ result: Int32) {
-        if result < 0 { self.setUp.append(Layer(name, "it could not be put on: errno \(-result)")) }
+        if result < 0 { self.setUp.append(Layer(name, "it could not be applied: errno \(-result)")) }
     }
 
-    // MARK: - Putting layers on
+    // MARK: - Applying layers
 
     private mutating func becomeOwnUser(_ user: GuardSpec.OwnUser) {
         for path in self.spec.handedOver {
             self.apply("own-user", unsafe orc_chown(path, user.inside, user.inside))
         }
+        // What is opened again by its name, as /dev/stderr or the terminal, is checked against its owner.
+        if self.spec.ownsDescriptors {
+            for descriptor in 0...Int32(self.spec.lastDescriptor) {
+                self.apply("own-user", orc_chown_stream(descriptor, user.inside, user.inside))
+            }
+        }
         if !SharedTree.share(self.spec.sharedTree, with: user.inside) {
-            self.setUp.append(Layer("own-user", "\(self.spec.sharedTree) could not be shared: errno \(errno)"))
+            self.setUp.append(Layer("workspace", "\(self.spec.sharedTree) could not be shared: errno \(errno)"))
         }
         self.apply("own-user", orc_become_user(user.inside, user.inside))
     }
@@ -105,6 +127,11 @@ struct Guard {
             let result = unsafe orc_landlock_allow(rules, rule.path, rights.rights(for: rule.access))
             guard result >= 0 || result == -ENOENT else { return result }
         }
+        if self.spec.isTerminal {
+            // The terminal is the host's: no path inside leads to it.
+            let result = orc_landlock_allow_descriptor(rules, 0, rights.terminal)
+            guard result >= 0 else { return result }
+        }
         return orc_landlock_restrict(rules)
     }
 
@@ -113,36 +140,45 @@ struct Guard {
     private func runProgram() -> Int32 {
         guard let path = self.spec.argv.first else { return GuardWords.refusal }
         let environment = self.spec.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        guard self.spec.isTerminal else {
-            let result = unsafe withCStrings(self.spec.argv) { argv in
-                unsafe withCStrings(environment) { unsafe orc_exec(path, argv, $0) }
-            }
-            return Self.notStarted(path, result)
-        }
         let program = unsafe withCStrings(self.spec.argv) { argv in
-            unsafe withCStrings(environment) { unsafe orc_start_program(path, argv, $0, 1) }
+            unsafe withCStrings(environment) { unsafe orc_start_program(path, argv, $0, self.spec.isTerminal ? 1 : 0) }
         }
-        guard program > 0 else { return Self.notStarted(path, program) }
-        return Self.attend(program)
+        guard program > 0 else { return self.notStarted(path, program) }
+        self.tell(GuardReport.startedMessage)
+        // Its end of the program's pipes would keep them open; a terminal is needed for its foreground group.
+        if !self.spec.isTerminal { for descriptor in 0...Int32(self.spec.lastDescriptor) { close(descriptor) } }
+        return self.attend(program)
     }
 
-    /// As a shell's words and statuses for a program that cannot be run.
-    private static func notStarted(_ path: String, _ result: Int32) -> Int32 {
+    /// Says as a shell does, in words and by its status, that a program cannot be run. What the host lacks is left to the
+    /// shim to report: then nothing has started.
+    private func notStarted(_ path: String, _ result: Int32) -> Int32 {
         let isMissing = result == -ENOENT
         complain("\(path): \(isMissing ? "no such program" : "it cannot be run (errno \(-result))")")
-        return isMissing ? 127 : 126
+        switch -result {
+        case ENOMEM, ENFILE, EMFILE: return GuardWords.refusal
+        // Also the sandbox's own limit of processes answers so.
+        case EAGAIN:
+            self.tell(GuardReport.refusedMessage)
+            return GuardWords.refusal
+        default:
+            self.tell(GuardReport.startedMessage)
+            return isMissing ? 127 : 126
+        }
     }
 
-    /// Waits for the program's end; its status, or 128 and its signal.
-    private static func attend(_ program: Int32) -> Int32 {
+    /// Waits for the program's end and reports it. Returns its status, or 128 and its signal.
+    private func attend(_ program: Int32) -> Int32 {
         var status: Int32 = 0
         while unsafe orc_wait_change(program, &status) == 1 {
             if status & 0xFF == 0x7F {
-                // Nobody is here who could type `fg`: a program that stops itself goes on.
+                // No shell is there to type `fg` at: in a terminal, a program that stops itself is continued.
+                guard self.spec.isTerminal else { continue }
                 _ = orc_set_foreground(program)
                 _ = kill(-program, SIGCONT)
                 continue
             }
+            self.tell(GuardReport.endedMessage(status))
             let signal = status & 0x7F
             return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
         }
@@ -150,7 +186,7 @@ struct Guard {
     }
 }
 
-/// Complaints of the guard begin so; the shim tells by it that no program ran.
+/// For people: the shim learns from the report that no program ran.
 private func complain(_ text: String) {
     _ = POSIX.writeAll(STDERR_FILENO, Array("\(GuardWords.prefix)\(text)\n".utf8))
 }
@@ -160,46 +196,7 @@ extension GuardSpec {
     var limits: [(name: String, resource: Int32, value: UInt64)] {
         [
             ("core", 4, 0), ("processes", 6, self.processLimit), ("open-files", 7, self.openFileLimit),
-            ("file-size", 1, self.fileSizeLimit), ("memory", 2, self.memoryLimit),
-        ]
-    }
-}
-
-/// Landlock's rights, by the version that the kernel offers (`linux/landlock.h`).
-struct LandlockRights {
-    /// All rights on files that this version knows.
-    let all: UInt64
-    let network: UInt64
-    let scoped: UInt64
-
-    private static let execute: UInt64 = 1 << 0
-    private static let writeFile: UInt64 = 1 << 1
-    private static let readFile: UInt64 = 1 << 2
-    private static let readDirectory: UInt64 = 1 << 3
-    private static let makeCharacter: UInt64 = 1 << 6
-    private static let makeBlock: UInt64 = 1 << 11
-    private static let truncate: UInt64 = 1 << 14
-    private static let deviceControl: UInt64 = 1 << 15
-
-    init(version: Int32) {
-        var count: UInt64 = 13
-        if version >= 2 { count += 1 }  // linking and renaming between directories
-        if version >= 3 { count += 1 }  // truncation
-        if version >= 5 { count += 1 }  // requests to devices
-        self.all = (1 << count) - 1
-        self.network = version >= 4 ? 0b11 : 0  // binding and connecting TCP
-        self.scoped = version >= 6 ? 0b11 : 0  // abstract sockets, signals
-    }
-
-    func rights(for access: GuardSpec.Access) -> UInt64 {
-        let wanted =
-            switch access {
-            case .read: Self.execute | Self.readFile | Self.readDirectory
-            case .write: self.all & ~(Self.makeCharacter | Self.makeBlock)
-            case .device:
-                Self.readFile | Self.readDirectory | Self.writeFile | Self.truncate | Self.deviceControl
-            case .file: Self.readFile
-            }
-        return wanted & self.all
+            ("file-size", 1, self.fileSizeLimit),
+        ] + (self.memoryLimit == Self.unlimited ? [] : [("memory", 2, self.memoryLimit)])
     }
 }

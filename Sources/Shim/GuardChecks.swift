@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import ShimProtocol
 
-/// Looks from inside whether each layer holds. What the kernel answers counts, not what was asked for.
+/// Checks from inside whether each layer holds. What the kernel answers counts, not what was asked for.
 struct GuardChecks {
     let spec: GuardSpec
 
@@ -14,7 +14,7 @@ struct GuardChecks {
         if self.spec.isNamespaced {
             layers += [
                 self.namespaces(), self.network(), self.firstProcess(), self.mounts(), self.readOnlyRoot(),
-                self.sizes(),
+                self.sizes(), self.writableDirectories(),
             ]
         }
         if self.spec.ownUser != nil { layers.append(self.ownUser()) }
@@ -43,7 +43,11 @@ struct GuardChecks {
 
     private func descriptors() -> Guard.Layer {
         let first = Int32(self.spec.lastDescriptor) + 1
-        let open = (first..<1024).filter { fcntl($0, F_GETFD) >= 0 }
+        let open = (first..<1024).filter { descriptor in
+            let flags = fcntl(descriptor, F_GETFD)
+            // That of the report ends with the guard.
+            return flags >= 0 && !(descriptor == first && flags & FD_CLOEXEC != 0)
+        }
         return Guard.Layer("descriptors", open.isEmpty ? nil : "\(open) are open")
     }
 
@@ -80,7 +84,7 @@ struct GuardChecks {
     private func refusedCalls() -> Guard.Layer {
         let newUser = 0x1000_0000
         var attempts: [(name: String, answer: Int)] = [
-            ("unix sockets", orc_syscall(Self.socketCall, Int(AF_UNIX), 1, 0, 0, 0, 0)),
+            ("unix datagram sockets", orc_syscall(Self.socketCall, Int(AF_UNIX), 2, 0, 0, 0, 0)),
             ("vsock", orc_syscall(Self.socketCall, 40, 1, 0, 0, 0, 0)),
             ("netlink", orc_syscall(Self.socketCall, 16, 3, 0, 0, 0, 0)),
             ("SCTP", orc_syscall(Self.socketCall, 2, 1, 132, 0, 0, 0)),
@@ -96,13 +100,16 @@ struct GuardChecks {
             ("new mounts", orc_syscall(428, -1, 0, 0, 0, 0, 0)),
             ("nested namespaces", orc_syscall(Self.unshareCall, newUser, 0, 0, 0, 0, 0)),
         ]
+        if !self.spec.allowsUnixSockets {
+            attempts.append(("unix sockets", orc_syscall(Self.socketCall, Int(AF_UNIX), 1, 0, 0, 0, 0)))
+        }
         if !self.spec.isNamespaced {
             attempts.append(("internet sockets", orc_syscall(Self.socketCall, 2, 1, 0, 0, 0, 0)))
         }
-        let let_through = attempts.filter { $0.answer != -Int(EPERM) }
+        let allowed = attempts.filter { $0.answer != -Int(EPERM) }
         return Guard.Layer(
             "refused-calls",
-            let_through.isEmpty ? nil : let_through.map { "\($0.name) (\($0.answer))" }.joined(separator: ", "))
+            allowed.isEmpty ? nil : allowed.map { "\($0.name) (\($0.answer))" }.joined(separator: ", "))
     }
 
     private func terminal() -> Guard.Layer {
@@ -123,7 +130,7 @@ struct GuardChecks {
 
     private func network() -> Guard.Layer {
         let text = String(decoding: POSIX.wholeFile("/proc/self/net/dev") ?? [], as: UTF8.self)
-        let devices = text.split(separator: "\n").dropFirst(2).map { $0.prefix { $0 != ":" }.trimmed }
+        let devices = GuardTables.devices(text)
         return Guard.Layer("network", devices == ["lo"] ? nil : "found \(devices.joined(separator: ", "))")
     }
 
@@ -137,14 +144,9 @@ struct GuardChecks {
 
     private func mounts() -> Guard.Layer {
         let text = String(decoding: POSIX.wholeFile("/proc/self/mountinfo") ?? [], as: UTF8.self)
-        let found = text.split(separator: "\n").compactMap { line in
-            line.split(separator: " ").dropFirst(4).first.map(String.init)
+        guard let extra = GuardTables.unexpectedMounts(text, expected: Set(self.spec.mounts)) else {
+            return Guard.Layer("mounts", "none can be seen")
         }
-        let expected = Set(self.spec.mounts)
-        let extra = found.filter { path in
-            !expected.contains(path) && !path.hasPrefix("/dev/") && !path.hasPrefix("/proc/")
-        }
-        if found.isEmpty { return Guard.Layer("mounts", "none can be seen") }
         return Guard.Layer("mounts", extra.isEmpty ? nil : "something is mounted at \(extra.joined(separator: ", "))")
     }
 
@@ -168,6 +170,14 @@ struct GuardChecks {
             "sizes", unbounded.isEmpty ? nil : "\(unbounded.map(\.path).joined(separator: ", ")) are not bounded")
     }
 
+    /// Directories that any program may write must be that for the program's user, not for the launcher's.
+    private func writableDirectories() -> Guard.Layer {
+        let closed = self.spec.sizes.map(\.path).filter { path in
+            unsafe access(path, W_OK | X_OK) != 0 && path != "/run"
+        }
+        return Guard.Layer("writable", closed.isEmpty ? nil : "\(closed.joined(separator: ", ")) cannot be written")
+    }
+
     private func workspace() -> Guard.Layer {
         let isWritable = unsafe access(self.spec.sharedTree, W_OK | X_OK) == 0
         return Guard.Layer("workspace", isWritable ? nil : "\(self.spec.sharedTree) cannot be written: errno \(errno)")
@@ -179,9 +189,7 @@ struct GuardChecks {
             return Guard.Layer("own-user", "it runs as \(getuid())")
         }
         let text = String(decoding: POSIX.wholeFile("/proc/self/uid_map") ?? [], as: UTF8.self)
-        let isMapped = text.split(separator: "\n").contains { line in
-            line.split(separator: " ").map(String.init) == [String(user.inside), String(user.outside), "1"]
-        }
+        let isMapped = GuardTables.isMapped(text, inside: user.inside, outside: user.outside)
         return Guard.Layer("own-user", isMapped ? nil : "it is not the host's user \(user.outside)")
     }
 
@@ -210,12 +218,5 @@ extension POSIX {
             initialized = max(0, count)
         }
         return count > 0 ? String(decoding: bytes, as: UTF8.self) : nil
-    }
-}
-
-extension Substring {
-    fileprivate var trimmed: String {
-        let isSpace: (Character) -> Bool = { $0 == " " || $0 == "\t" }
-        return String(self.drop(while: isSpace).reversed().drop(while: isSpace).reversed())
     }
 }

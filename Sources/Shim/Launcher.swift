@@ -16,19 +16,27 @@ struct Launcher: ProcessTree {
     /// True once the launcher reported the sandbox's first process; without that nothing ever ran.
     private(set) var hasReadInit: Bool
     private var isStatusOpen = true
-    private let group: ControlGroup
+    private let reportDescriptor: Int32
+    /// False for a program that is run without a guard: then the launcher's end is all that is known.
+    private let hasGuard: Bool
+    /// What the guard reported up to now.
+    private(set) var guardReport = GuardReport()
+    let group: ControlGroup
+    /// What the tree's control groups counted, once the tree is gone.
+    private(set) var memoryKills: UInt32?
 
-    /// What to poll for reports: -1 after the end, where a poll would return at once for ever.
+    /// What to poll for reports: -1 after the end, where every poll would return at once.
     var pollDescriptor: Int32 { self.isStatusOpen ? self.statusDescriptor : -1 }
 
     /// Starts the launcher, or the command itself where there is none. `pty` is a terminal's master or -1; `stdio` are
     /// the descriptors for 0, 1, 2 (unused with a terminal) and any more that the program keeps.
     static func start(_ spec: LaunchSpec, pty: Int32, stdio: [Int32]) -> Result<Launcher, DomainError> {
-        guard let status = POSIX.pipe(), let mapping = POSIX.pipe() else {
+        guard let status = POSIX.pipe(), let mapping = POSIX.pipe(), let report = POSIX.pipe() else {
             return .failure(DomainError.invalidValue("no pipe can be had: errno \(errno)"))
         }
         var handed = HandedDescriptors(
-            keeping: stdio, status: status.writer, mapping: mapping.reader, secrets: spec.secrets)
+            keeping: stdio, status: status.writer, mapping: mapping.reader, report: report.writer,
+            secrets: spec.secrets)
         defer { handed.closeOwn() }
         let name = spec.executable.split(separator: "/").last.map(String.init) ?? spec.executable
         var argv = [name]
@@ -56,12 +64,16 @@ struct Launcher: ProcessTree {
         guard pid > 0 else {
             close(status.reader)
             close(mapping.writer)
+            close(report.reader)
             group.remove()
             return .failure(DomainError.invalidValue("the launcher could not be started: errno \(-pid)"))
         }
         _ = orc_set_nonblocking(status.reader)
+        _ = orc_set_nonblocking(report.reader)
         var launcher = Launcher(
-            pid: pid, statusDescriptor: status.reader, isDirect: spec.arguments.isEmpty, group: group)
+            pid: pid, statusDescriptor: status.reader, reportDescriptor: report.reader,
+            isDirect: spec.arguments.isEmpty,
+            hasGuard: spec.command.contains(.reportDescriptor), group: group)
         defer { close(mapping.writer) }
         guard let map = spec.userMap else { return .success(launcher) }
         if let problem = launcher.mapUsers(map) {
@@ -133,9 +145,14 @@ struct Launcher: ProcessTree {
         return nil
     }
 
-    private init(pid: Int32, statusDescriptor: Int32, isDirect: Bool, group: ControlGroup) {
+    private init(
+        pid: Int32, statusDescriptor: Int32, reportDescriptor: Int32, isDirect: Bool, hasGuard: Bool,
+        group: ControlGroup
+    ) {
         self.pid = pid
         self.statusDescriptor = statusDescriptor
+        self.reportDescriptor = reportDescriptor
+        self.hasGuard = hasGuard
         self.isDirect = isDirect
         self.hasReadInit = isDirect
         self.group = group
@@ -160,6 +177,11 @@ struct Launcher: ProcessTree {
         }
     }
 
+    /// Reads what the guard has reported up to now.
+    private mutating func readGuardReport() {
+        while case .bytes(let bytes) = POSIX.read(self.reportDescriptor, limit: 64) { self.guardReport.take(bytes) }
+    }
+
     private mutating func readStatus() -> POSIX.ReadResult {
         let result = POSIX.read(self.statusDescriptor)
         if case .end = result { self.isStatusOpen = false }
@@ -181,12 +203,12 @@ struct Launcher: ProcessTree {
         _ = kill(self.pid, SIGKILL)
     }
 
-    /// Asks the program and all below it to end: by SIGTERM, or by SIGHUP what pays no heed to that, such as a shell that
-    /// somebody types at. False when there is nobody to be asked. What the sandbox is made of is left out: launcher,
-    /// first process, and with a terminal the guard.
-    func askToEnd(isTerminal: Bool) -> Bool {
+    /// Asks the program and all below it to end: by SIGTERM, or by SIGHUP what ignores that, such as an interactive shell.
+    /// False when there is no process to ask. What the sandbox is made of is left out: launcher,
+    /// first process, and the guard.
+    func askToEnd() -> Bool {
         var layer = [getpid()]
-        for _ in 0..<((self.isDirect ? 0 : 2) + (isTerminal ? 1 : 0)) { layer = layer.flatMap(Self.children(of:)) }
+        for _ in 0..<(self.isDirect ? 1 : 3) { layer = layer.flatMap(Self.children(of:)) }
         var asked: [Int32] = []
         layer = layer.flatMap(Self.children(of:))
         while !layer.isEmpty, asked.count < Self.mostAsked {
@@ -217,7 +239,7 @@ struct Launcher: ProcessTree {
     /// signal leaves that process waiting for ever. The shim is the reaper of such orphans and ends them.
     ///
     /// Its control groups go with it.
-    func isTreeGone() -> Bool {
+    mutating func isTreeGone() -> Bool {
         guard Self.endOrphans() else { return false }
         guard
             self.initDescriptor < 0
@@ -227,154 +249,35 @@ struct Launcher: ProcessTree {
             self.group.kill()
             return false
         }
+        // Counted as long as the group exists.
+        self.memoryKills = self.memoryKills ?? self.group.memoryKills
         self.group.remove()
         return true
     }
-}
 
-extension Launcher {
-    /// True when the launcher or the guard ended without a program: each says so by its status and first words. A program
-    /// that forges them forges its own end.
-    static func hasRefused(_ code: Int32, words: [UInt8]) -> Bool {
-        code == 1 && words.starts(with: "bwrap: ".utf8)
-            || code == GuardWords.refusal && words.starts(with: GuardWords.prefix.utf8)
-    }
-
-    /// Makes this process the parent of what its descendants leave behind; once, before the first launch.
-    static func becomeReaper() -> Bool { orc_become_subreaper() == 0 }
-
-    /// Stops every descendant that there is and kills it, a few times over: one that forks faster is met again by the
-    /// next call. Only what is a descendant now is killed, never a number from before.
-    private static func endDescendants() {
-        for _ in 0..<20 {
-            let all = self.descendants()
-            if all.isEmpty { return }
-            for process in all { _ = kill(process, SIGSTOP) }
-            for process in all { _ = kill(process, SIGKILL) }
+    /// The record of an end whose tree is gone: the guard's word where there is one, else the launcher's. `endedBy` is what
+    /// the shim itself did.
+    mutating func record(of exit: orc_exit, endedBy: ExitRecord.EndedBy) -> ExitRecord {
+        self.readReports()
+        self.readGuardReport()
+        var record = ExitRecord(
+            endedBy: endedBy, code: exit.code, signal: exit.signal, userMicroseconds: exit.user_microseconds,
+            systemMicroseconds: exit.system_microseconds, maxRSSKiB: exit.max_rss_kib)
+        if let code = self.guardReport.code, let signal = self.guardReport.signal {
+            (record.code, record.signal) = (code, signal)
+        } else if self.guardReport.hasStarted, exit.code > 128 {
+            // The guard itself was ended: it never ends so by itself.
+            record.signal = exit.code - 128
         }
-    }
-
-    /// All processes below this one, parents before their children.
-    private static func descendants() -> [Int32] {
-        var found = self.children(of: getpid())
-        var next = 0
-        while next < found.count {
-            found += self.children(of: found[next])
-            next += 1
+        if self.hasGuard, !self.guardReport.hasStarted, endedBy == .itself {
+            record.endedBy = self.guardReport.isLaunchAtFault ? .launchFailed : .hostFailed
         }
-        return found
-    }
-
-    /// Stops the whole tree where it stands, from the top, and again until all of it is seen to stand: one that still runs
-    /// could let others go on. How many processes there are; nil when some would not stand still.
-    func freeze() -> Int? {
-        if let count = self.group.freeze(milliseconds: Self.freezeMilliseconds) { return count }
-        let deadline = orc_monotonic_milliseconds() + Self.freezeMilliseconds
-        var isFirst = true
-        while orc_monotonic_milliseconds() < deadline {
-            let all = Self.descendants()
-            let running = all.filter { !Self.isStopped($0) }
-            if running.isEmpty { return all.count }
-            for process in running {
-                _ = kill(process, SIGSTOP)
-                // One by one at first, so that a shell does not learn that its child was stopped.
-                if isFirst, orc_monotonic_milliseconds() < deadline { Self.waitUntilStopped(process) }
-            }
-            isFirst = false
+        if let memoryKills = self.memoryKills {
+            record.memoryWatch = .counted
+            record.memoryKills = memoryKills
         }
-        // All or nothing: what did stop goes on.
-        _ = self.thaw()
-        return nil
+        return record
     }
-
-    private static let freezeMilliseconds: UInt64 = 1000
-
-    private static func isStopped(_ process: Int32) -> Bool {
-        let fields = POSIX.wholeFile("/proc/\(process)/stat").map { String(decoding: $0, as: UTF8.self) } ?? ""
-        // The name in parentheses may hold anything.
-        let state = fields.split(separator: ")").last?.split(separator: " ").first
-        return state == nil || state == "T" || state == "t" || state == "Z"
-    }
-
-    /// A parent that waits in the kernel would still learn that its child was stopped, and a shell print so.
-    private static func waitUntilStopped(_ process: Int32) {
-        for _ in 0..<20 where !self.isStopped(process) { _ = POSIX.poll([], milliseconds: 1) }
-    }
-
-    /// Lets all go on.
-    func thaw() -> Int {
-        let count = self.group.thaw()
-        // Also where the group was not frozen in time, and signals did it.
-        let all = Self.descendants()
-        for process in all.reversed() { _ = kill(process, SIGCONT) }
-        return count ?? all.count
-    }
-
-    /// The children of all threads of a process.
-    private static func children(of process: Int32) -> [Int32] {
-        POSIX.names(in: "/proc/\(process)/task").flatMap { thread in
-            let listed = POSIX.wholeFile("/proc/\(process)/task/\(thread)/children") ?? []
-            return String(decoding: listed, as: UTF8.self).split(separator: " ").compactMap { Int32($0) }
-        }
-    }
-
-    /// Kills and reaps every child that there is; true when there is none any more.
-    private static func endOrphans() -> Bool {
-        var areGone = true
-        for child in self.children(of: getpid()) {
-            if !self.children(of: child).isEmpty { self.endDescendants() }
-            _ = kill(child, SIGKILL)
-            var ended = orc_exit()
-            if unsafe orc_reap(child, &ended) == 0 { areGone = false }
-        }
-        return areGone
-    }
-}
-
-/// The descriptors that a launch hands on, each at the number of its place.
-private struct HandedDescriptors {
-    private(set) var descriptors: [Int32]
-    private let kept: Int
-    private let statusNumber: Int
-    private let mappingNumber: Int
-    private let secrets: [LaunchSpec.Secret]
-
-    init(keeping stdio: [Int32], status: Int32, mapping: Int32, secrets: [LaunchSpec.Secret]) {
-        self.secrets = secrets
-        self.descriptors = stdio + [status, mapping]
-        self.kept = stdio.count
-        self.statusNumber = stdio.count
-        self.mappingNumber = stdio.count + 1
-    }
-
-    /// Adds a file in memory; its number.
-    mutating func add(_ bytes: [UInt8]) throws(DomainError) -> Int {
-        let file = unsafe orc_memfd_with(bytes, bytes.count)
-        guard file >= 0 else { throw DomainError.invalidValue("no memory file: errno \(-file)") }
-        self.descriptors.append(file)
-        return self.descriptors.count - 1
-    }
-
-    mutating func texts(of arguments: [LaunchSpec.Argument]) throws(DomainError) -> [String] {
-        var texts: [String] = []
-        for argument in arguments {
-            switch argument {
-            case .text(let text): texts.append(text)
-            case .data(let bytes): texts.append(String(try self.add(bytes)))
-            case .secret(let name):
-                guard let secret = self.secrets.first(where: { $0.name == name }) else {
-                    throw DomainError.invalidValue("the secret '\(name)' was not handed over")
-                }
-                texts.append(String(try self.add(secret.bytes)))
-            case .statusDescriptor: texts.append(String(self.statusNumber))
-            case .mappingDescriptor: texts.append(String(self.mappingNumber))
-            }
-        }
-        return texts
-    }
-
-    /// Closes what is the child's alone.
-    func closeOwn() { for descriptor in self.descriptors[self.kept...] { close(descriptor) } }
 }
 
 /// Gives C a NULL-terminated array of strings for the time of the call.

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import ShimProtocol
 
 /// The processes of one sandboxed program, as a session sees them.
 protocol ProcessTree {
@@ -6,9 +7,6 @@ protocol ProcessTree {
     var pid: Int32 { get }
     /// What to poll for the launcher's reports; -1 when there are none any more.
     var pollDescriptor: Int32 { get }
-    /// True once the launcher reported the sandbox's first process; before that nothing ran.
-    var hasReadInit: Bool { get }
-
     /// Reads the launcher's reports without waiting.
     mutating func readReports()
     /// Reaps the launcher; nil while it runs.
@@ -16,9 +14,11 @@ protocol ProcessTree {
     /// Kills every process of the tree.
     mutating func killTree()
     /// Sends the program's processes a signal to end; false when there is none.
-    func askToEnd(isTerminal: Bool) -> Bool
+    func askToEnd() -> Bool
     /// True once nothing of the tree is left. Only after the launcher's own end.
-    func isTreeGone() -> Bool
+    mutating func isTreeGone() -> Bool
+    /// The record of an end whose tree is gone; `endedBy` is what the shim itself did.
+    mutating func record(of exit: orc_exit, endedBy: ExitRecord.EndedBy) -> ExitRecord
     /// Stops every process; how many, nil when some do not stop.
     func freeze() -> Int?
     /// Lets every process continue; how many.

@@ -5,7 +5,6 @@ internal import ShimProtocol
 /// One program from its launch to its exit record: what every kind of session does about its end.
 struct ProgramRun {
     var tree: any ProcessTree
-    private let isTerminal: Bool
     /// Milliseconds that a program has to end after it was asked to.
     private let stopGrace: UInt64
     private(set) var exit: orc_exit?
@@ -14,9 +13,8 @@ struct ProgramRun {
     /// When a program that was asked to end is killed.
     private(set) var killAt: UInt64?
 
-    init(tree: any ProcessTree, isTerminal: Bool, stopGrace: UInt32) {
+    init(tree: any ProcessTree, stopGrace: UInt32) {
         self.tree = tree
-        self.isTerminal = isTerminal
         self.stopGrace = UInt64(stopGrace)
     }
 
@@ -40,7 +38,7 @@ struct ProgramRun {
     /// Asks the program to end, and kills it after the grace period; a frozen one, which could not react, at once.
     mutating func stop(at now: UInt64, isFrozen: Bool = false) {
         guard self.exit == nil, self.endedBy == .itself else { return }
-        guard !isFrozen, self.tree.askToEnd(isTerminal: self.isTerminal) else { return self.end(.stop) }
+        guard !isFrozen, self.tree.askToEnd() else { return self.end(.stop) }
         self.endedBy = .stop
         self.killAt = now + self.stopGrace
     }
@@ -50,18 +48,9 @@ struct ProgramRun {
         if let killAt = self.killAt, now >= killAt { self.end(.stop) }
     }
 
-    /// The record of the program's end; `firstWords` is the beginning of what it wrote. Only when it has exited and its tree
-    /// is gone: the record is the proof of both.
-    mutating func record(firstWords: [UInt8]) -> ExitRecord {
-        self.tree.readReports()
-        guard let exit = self.exit else { return ExitRecord(endedBy: .launchFailed, code: -1, signal: 0) }
-        // The launcher prints why it failed as its only output; a program that forges that forges its own end.
-        let hasFailed =
-            self.endedBy == .itself
-            && (!self.tree.hasReadInit || Launcher.hasRefused(exit.code, words: firstWords))
-        return ExitRecord(
-            endedBy: hasFailed ? .launchFailed : self.endedBy, code: exit.code, signal: exit.signal,
-            userMicroseconds: exit.user_microseconds, systemMicroseconds: exit.system_microseconds,
-            maxRSSKiB: exit.max_rss_kib)
+    /// The record of the program's end. Only when it has exited and its tree is gone: the record is the proof of both.
+    mutating func record() -> ExitRecord {
+        guard let exit = self.exit else { return ExitRecord(endedBy: .hostFailed, code: -1, signal: 0) }
+        return self.tree.record(of: exit, endedBy: self.endedBy)
     }
 }

@@ -4,8 +4,8 @@ internal import Glibc
 /// The verbs of the shim's executable.
 ///
 /// `agent DIR`: the root process of an agent's pane. `command`: runs one command described on standard input. `view DIR`:
-/// shows a running agent. `direct FD`: runs one program with the shim's own input and output. `guard FD`: inside a
-/// sandbox, sets up its inner layers and becomes the program. With ATTEMPT in the environment: makes a call that must be
+/// shows a running agent. `direct FD`: runs one program with the shim's own input and output. `guard FD REPORT`: inside a
+/// sandbox, sets up its inner layers and is the parent of the program. With ATTEMPT in the environment: makes a call that must be
 /// refused inside a sandbox.
 package enum ShimCommand {
     /// Runs the verb of the command line to its end; returns the process's exit status.
@@ -23,11 +23,11 @@ package enum ShimCommand {
             return 0
         case ("command", 2): return CommandSession.run()
         case ("direct", 3): return DirectSession.run(descriptor: arguments[2])
-        case ("guard", 3): return Guard.run(descriptor: arguments[2])
+        case ("guard", 4): return Guard.run(descriptor: arguments[2], report: arguments[3])
         case ("view", 3): return Viewer.run(directory: arguments[2])
         default:
             report(
-                "usage: orchestra-shim agent DIRECTORY | command | view DIRECTORY | direct FD | guard FD; orchestra starts it"
+                "usage: orchestra-shim agent DIRECTORY | command | view DIRECTORY | direct FD | guard FD REPORT; orchestra starts it"
             )
             return 64
         }

@@ -28,8 +28,13 @@ extension TerminalSession {
     }
 
     private mutating func finish() {
-        var record = self.program.record(firstWords: self.recorder.read(from: 0, limit: 64).bytes)
+        var record = self.program.record()
         record.logLength = self.recorder.length
+        switch record.endedBy {
+        // What was shown is what the launcher or the guard complained of.
+        case .hostFailed, .launchFailed: record.errorOutput = self.recorder.read(from: 0, limit: 1024).bytes
+        case .itself, .stop, .orphaned, .logQuota, .logFailed: break
+        }
         self.readEvents()
         self.recorder.finish()
         let path = "\(self.directory)/\(ShimFiles.exit)"

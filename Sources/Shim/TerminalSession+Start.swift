@@ -21,7 +21,7 @@ extension TerminalSession {
         case .failure(let error):
             report(error.message)
             let record = ExitRecord(
-                endedBy: .launchFailed, code: -1, signal: 0, errorOutput: Array(error.message.utf8))
+                endedBy: .hostFailed, code: -1, signal: 0, errorOutput: Array(error.message.utf8))
             if !POSIX.replaceFile("\(directory)/\(ShimFiles.exit)", with: record.encoded) {
                 report("the exit record cannot be written: errno \(errno)")
             }
@@ -68,7 +68,7 @@ extension TerminalSession {
                         master: master, listener: listener, signals: signals, eventPipe: events.reader,
                         eventFile: eventFile, paneInput: STDIN_FILENO, paneOutput: STDOUT_FILENO),
                     recorder: recorder,
-                    program: ProgramRun(tree: launcher, isTerminal: true, stopGrace: spec.stopGrace)))
+                    program: ProgramRun(tree: launcher, stopGrace: spec.stopGrace)))
         }
     }
 

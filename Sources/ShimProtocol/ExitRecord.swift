@@ -10,25 +10,43 @@ package struct ExitRecord: Hashable, Sendable {
         case orphaned = 2
         /// The log's quota was used up.
         case logQuota = 3
-        /// The sandbox could not be set up; the program never ran.
+        /// The sandbox could not be set up for a reason that lies in the launch or the workspace; the program never ran.
         case launchFailed = 4
-        /// The log could not be written, so the program was not let go on.
+        /// The log could not be written, so the program was ended.
         case logFailed = 5
+        /// The host could not set up the sandbox; the program never ran.
+        case hostFailed = 6
+    }
+
+    /// What is known about who ended processes for want of memory.
+    package enum MemoryWatch: UInt8, Hashable, Sendable {
+        /// No control group limited the tree's memory, so a kill for want of memory cannot be told from any other.
+        case none = 0
+        /// A control group counted such kills: `memoryKills`.
+        case counted = 1
     }
 
     package var endedBy: EndedBy
-    /// The exit status, -1 when a signal ended it. The launcher reports a signal inside as 128 + signal.
+    /// The exit status. For a program that a signal ended 128 and its number, as shells report it; -1 when the launcher
+    /// itself was ended by a signal.
     package var code: Int32
+    /// The signal that ended the program, or the launcher when `code` is -1; 0 when none did.
     package var signal: Int32
     package var userMicroseconds: UInt64
     package var systemMicroseconds: UInt64
     package var maxRSSKiB: UInt64
     /// Bytes of the terminal's log, complete.
     package var logLength: UInt64
-    /// In command mode the kept output; in terminal mode empty.
+    /// In command mode the kept output, the beginning and the end of it; in terminal mode empty.
     package var output: [UInt8]
     package var errorOutput: [UInt8]
     package var result: [UInt8]
+    /// How many bytes are left out between the beginning and the end of each output.
+    package var outputLeftOut: UInt64 = 0
+    package var errorOutputLeftOut: UInt64 = 0
+    package var memoryWatch = MemoryWatch.none
+    /// Processes of the tree that the kernel ended because the tree's memory limit was reached.
+    package var memoryKills: UInt32 = 0
 
     package init(
         endedBy: EndedBy, code: Int32, signal: Int32, userMicroseconds: UInt64 = 0, systemMicroseconds: UInt64 = 0,
@@ -49,17 +67,14 @@ package struct ExitRecord: Hashable, Sendable {
 
     package var isSuccess: Bool { self.endedBy == .itself && self.code == 0 }
 
-    /// True when the program had begun and did not end of its own accord: how far it had come nobody knows.
+    /// True when the program had begun and did not end of its own accord: how much it had done is unknown.
     package var isCutOff: Bool {
         switch self.endedBy {
-        case .itself: self.signal != 0 || Self.signalStatuses.contains(self.code)
+        case .itself: self.signal != 0
         case .stop, .orphaned, .logQuota, .logFailed: true
-        case .launchFailed: false
+        case .launchFailed, .hostFailed: false
         }
     }
-
-    /// 128 and a signal's number, as launchers and shells say it.
-    private static let signalStatuses: ClosedRange<Int32> = 129...192
 
     /// One sentence for people.
     package var summary: String {
@@ -69,13 +84,27 @@ package struct ExitRecord: Hashable, Sendable {
         case .logQuota: "it was ended because its output passed the log's quota"
         case .launchFailed: "its sandbox could not be set up"
         case .logFailed: "it was ended because its output could not be recorded; is the disk full?"
-        case .itself where self.signal != 0: "its launcher was ended by signal \(self.signal)"
-        case .itself where self.code > 128: "it was ended by signal \(self.code - 128)"
-        case .itself: "it ended with status \(self.code)"
+        case .hostFailed: "this node could not set up its sandbox"
+        case .itself where self.signal != 0 && self.code < 0: "its launcher was ended by signal \(self.signal)"
+        case .itself where self.signal == Self.kill && self.memoryKills > 0:
+            "it was ended because its sandbox reached its memory limit"
+        case .itself where self.signal == Self.kill && self.memoryWatch == .none:
+            "it was ended by signal 9; without a control group it is not known whether memory was the reason"
+        case .itself where self.signal != 0: "it was ended by signal \(self.signal)\(self.otherKills)"
+        case .itself: "it ended with status \(self.code)\(self.otherKills)"
         }
     }
 
-    private static let version: UInt8 = 1
+    private static let kill: Int32 = 9
+
+    /// What a status does not say: that processes next to or below the program were ended.
+    private var otherKills: String {
+        guard self.memoryKills > 0 else { return "" }
+        return "; its sandbox reached its memory limit, which ended \(self.memoryKills) of its processes"
+    }
+
+    /// Version 1 had none of what follows the result. Records of it lie on disks, so it is still read.
+    private static let version: UInt8 = 2
 
     package var encoded: [UInt8] {
         var writer = ByteWriter()
@@ -90,12 +119,18 @@ package struct ExitRecord: Hashable, Sendable {
         writer.write(block: self.output)
         writer.write(block: self.errorOutput)
         writer.write(block: self.result)
+        writer.write(self.outputLeftOut)
+        writer.write(self.errorOutputLeftOut)
+        writer.write(self.memoryWatch.rawValue)
+        writer.write(self.memoryKills)
         return writer.bytes
     }
 
+    /// Reads what `encoded` wrote, in this version or the one before; throws `DomainError` for anything else.
     package init(decoding bytes: [UInt8]) throws(DomainError) {
         var reader = ByteReader(bytes[...])
-        guard try reader.number(UInt8.self) == Self.version else {
+        let version = try reader.number(UInt8.self)
+        guard (1...Self.version).contains(version) else {
             throw DomainError.invalidValue("the exit record has an unknown version")
         }
         guard let endedBy = EndedBy(rawValue: try reader.number()) else {
@@ -107,6 +142,15 @@ package struct ExitRecord: Hashable, Sendable {
             userMicroseconds: try reader.number(), systemMicroseconds: try reader.number(),
             maxRSSKiB: try reader.number(), logLength: try reader.number(), output: try reader.block(),
             errorOutput: try reader.block(), result: try reader.block())
+        if version > 1 {
+            self.outputLeftOut = try reader.number()
+            self.errorOutputLeftOut = try reader.number()
+            guard let watch = MemoryWatch(rawValue: try reader.number()) else {
+                throw DomainError.invalidValue("the exit record names an unknown count of kills")
+            }
+            self.memoryWatch = watch
+            self.memoryKills = try reader.number()
+        }
         guard reader.isAtEnd else { throw DomainError.invalidValue("the exit record is longer than expected") }
     }
 }

@@ -84,6 +84,11 @@ package struct GuardSpec: Hashable, Sendable {
     package var ownUser: OwnUser?
     /// What the guard gives to the own user before it becomes that one.
     package var handedOver: [String]
+    /// The descriptors are pipes or a terminal of this launch alone: the guard gives them to the own user, so that the
+    /// program may open them again by their names.
+    package var ownsDescriptors: Bool
+    /// Unix stream sockets are let through; the guard checks that they are not, otherwise.
+    package var allowsUnixSockets: Bool
     /// The workspace's path inside. The own user is let into its tree by access lists.
     package var sharedTree: String
     /// Directories that the guard makes where they are missing.
@@ -96,13 +101,18 @@ package struct GuardSpec: Hashable, Sendable {
     package var processLimit: UInt64
     package var openFileLimit: UInt64
     package var fileSizeLimit: UInt64
-    /// Bytes of memory that one process may have for itself (RLIMIT_DATA: private and writable).
+    /// Bytes of memory that one process may have for itself (RLIMIT_DATA: private and writable), or `unlimited` where a
+    /// control group limits the memory of the whole tree.
     package var memoryLimit: UInt64
+
+    /// No limit of a process's own.
+    package static let unlimited = UInt64.max
 
     package init(
         task: Task, isTerminal: Bool, lastDescriptor: UInt8, directory: String, environment: [String: String],
         argv: [String], isNamespaced: Bool, namespaces: [Namespace], mounts: [String], sizes: [SizedDirectory],
-        ownUser: OwnUser?, handedOver: [String], sharedTree: String,
+        ownUser: OwnUser?, handedOver: [String], ownsDescriptors: Bool = false, allowsUnixSockets: Bool = false,
+        sharedTree: String,
         madeDirectories: [String], isLandlocked: Bool, rules: [Rule],
         filter: [UInt8], processLimit: UInt64, openFileLimit: UInt64, fileSizeLimit: UInt64,
         memoryLimit: UInt64
@@ -119,6 +129,8 @@ package struct GuardSpec: Hashable, Sendable {
         self.sizes = sizes
         self.ownUser = ownUser
         self.handedOver = handedOver
+        self.ownsDescriptors = ownsDescriptors
+        self.allowsUnixSockets = allowsUnixSockets
         self.sharedTree = sharedTree
         self.madeDirectories = madeDirectories
         self.isLandlocked = isLandlocked
@@ -130,7 +142,7 @@ package struct GuardSpec: Hashable, Sendable {
         self.memoryLimit = memoryLimit
     }
 
-    private static let version: UInt8 = 1
+    private static let version: UInt8 = 2
 
     package var encoded: [UInt8] {
         var writer = ByteWriter()
@@ -159,6 +171,8 @@ package struct GuardSpec: Hashable, Sendable {
             writer.write(user.outside)
         }
         writer.write(self.handedOver) { $0.write(text: $1) }
+        writer.write(UInt8(self.ownsDescriptors ? 1 : 0))
+        writer.write(UInt8(self.allowsUnixSockets ? 1 : 0))
         writer.write(text: self.sharedTree)
         writer.write(self.madeDirectories) { $0.write(text: $1) }
         writer.write(UInt8(self.isLandlocked ? 1 : 0))
@@ -202,6 +216,8 @@ package struct GuardSpec: Hashable, Sendable {
                 OwnUser(inside: try reader.number(), outside: try reader.number())
             }.first,
             handedOver: try reader.list { reader throws(DomainError) in try reader.text() },
+            ownsDescriptors: try reader.number(UInt8.self) == 1,
+            allowsUnixSockets: try reader.number(UInt8.self) == 1,
             sharedTree: try reader.text(),
             madeDirectories: try reader.list { reader throws(DomainError) in try reader.text() },
             isLandlocked: try reader.number(UInt8.self) == 1,
@@ -235,12 +251,4 @@ extension ByteReader {
         for _ in 0..<count { list.append(try body(&self)) }
         return list
     }
-}
-
-/// What guard, shim and node agree on in words.
-package enum GuardWords {
-    /// Every complaint of the guard begins so.
-    package static let prefix = "orchestra-guard: "
-    /// The status of a launch that was refused for want of a layer.
-    package static let refusal: Int32 = 125
 }

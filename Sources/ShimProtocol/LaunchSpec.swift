@@ -23,6 +23,8 @@ package struct LaunchSpec: Hashable, Sendable {
         case secret(String)
         /// The number of the descriptor on which the launcher waits until its users are mapped.
         case mappingDescriptor
+        /// The number of the descriptor on which the guard reports; see `GuardReport`.
+        case reportDescriptor
     }
 
     /// What only the program is to know. Never in a file of the node's.
@@ -279,6 +281,7 @@ package struct LaunchSpec: Hashable, Sendable {
             case .secret(let name):
                 writer.write(UInt8(5))
                 writer.write(text: name)
+            case .reportDescriptor: writer.write(UInt8(6))
             }
         }
     }
@@ -292,6 +295,7 @@ package struct LaunchSpec: Hashable, Sendable {
             case 3: arguments.append(.statusDescriptor)
             case 4: arguments.append(.mappingDescriptor)
             case 5: arguments.append(.secret(try reader.text()))
+            case 6: arguments.append(.reportDescriptor)
             default: throw DomainError.invalidValue("the launch file holds an unknown argument")
             }
         }

@@ -1,4 +1,5 @@
 import CLinux
+import ShimProtocol
 
 @testable import Shim
 
@@ -6,22 +7,27 @@ import CLinux
 final class FakeTree: ProcessTree {
     let pid: Int32 = 42
     let pollDescriptor: Int32 = -1
-    var hasReadInit = true
     var exit: orc_exit?
     var isGone = true
     /// Whether there is a process to ask.
     var hasProcesses = true
     var processCount: Int? = 3
     private(set) var kills = 0
-    private(set) var asks: [Bool] = []
+    private(set) var asks = 0
 
     func readReports() {}
     func reap() -> orc_exit? { self.exit }
     func killTree() { self.kills += 1 }
 
-    func askToEnd(isTerminal: Bool) -> Bool {
-        self.asks.append(isTerminal)
+    func askToEnd() -> Bool {
+        self.asks += 1
         return self.hasProcesses
+    }
+
+    func record(of exit: orc_exit, endedBy: ExitRecord.EndedBy) -> ExitRecord {
+        ExitRecord(
+            endedBy: endedBy, code: exit.code, signal: exit.signal, userMicroseconds: exit.user_microseconds,
+            systemMicroseconds: exit.system_microseconds, maxRSSKiB: exit.max_rss_kib)
     }
 
     func isTreeGone() -> Bool { self.isGone }

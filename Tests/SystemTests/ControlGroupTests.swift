@@ -57,6 +57,8 @@ struct ControlGroupTests {
             #expect(String(decoding: enough.output, as: UTF8.self).split(separator: "\n").count == 5)
             let little = try await Self.run(script, Self.profile(memory: 128 << 20), in: directory)
             #expect(String(decoding: little.output, as: UTF8.self).split(separator: "\n").count < 5)
+            #expect(enough.memoryKills == 0 && little.memoryKills > 0 && little.memoryWatch == .counted)
+            #expect(little.summary.contains("memory limit"), "\(little.summary)")
         }
     }
 
@@ -101,7 +103,7 @@ struct ControlGroupTests {
             await shim.kill9()
             // Nodes of other tests that start meanwhile may be first.
             try await eventually("what it left is gone, with its groups") {
-                _ = TestSandbox.groups.sweep()
+                _ = try TestSandbox.groups.sweep()
                 return ProcessTable().matching(marker).isEmpty && made.isDisjoint(with: Self.leaves())
             }
         }

@@ -114,7 +114,7 @@ struct SandboxTests {
             try FileManager.default.copyItem(atPath: packageRoot + "/Policies", toPath: policies)
             // Without namespaces the limit of processes counts all of this user's, other tests' among them.
             let weak =
-                #"{"name": "weak", "summary": "any tier", "lowest_tier": 1, "process_memory_mib": 64, "processes": 8192}"#
+                #"{"name": "weak", "summary": "any tier", "lowest_tier": 1, "process_memory_mib": 64, "tree_memory_mib": 64, "processes": 8192}"#
             try Data(weak.utf8).write(to: URL(fileURLWithPath: policies + "/sandbox/weak.json"))
             func run(_ script: String, profile: String = "weak", tty: Bool = false) async throws -> (
                 code: Int32, output: String, errors: String
@@ -264,7 +264,8 @@ struct SandboxTests {
                 let record = try await runner.run(spec)
                 Issue.record("it ran: \(record)")
             } catch let error as AgentError {
-                #expect(error.code == .launchFailed)
+                // The host does not give what is demanded; another node may.
+                #expect(error.code == .hostUnavailable)
                 #expect(error.message.contains(mutation.missed), "\(error.message)")
             }
             #expect(!FileManager.default.fileExists(atPath: directory + "/w/ran"))

@@ -24,7 +24,7 @@ struct AgentAccess: Sendable {
             throw Self.noSuchAgent
         }
         let directory = AgentDirectory(root: services.agentsRoot, id: id)
-        guard let generation = directory.generations.last else {
+        guard let generation = try directory.generations.last else {
             if !job.node.isEmpty, job.node != services.node {
                 throw Problem(
                     .misdirected,
@@ -43,15 +43,17 @@ struct AgentAccess: Sendable {
 
     /// The agent's state, and how it is known.
     var view: JSONValue {
-        let condition = self.directory.condition
-        let record = self.directory.exitRecord(self.generation)
-        return [
-            "agent_id": .string(self.job.id.description), "state": .string(condition.state.rawValue),
-            "evidence": .string(Printable.text(condition.evidence, limit: 300)),
-            "job_state": .string(self.job.state.rawValue),
-            "launches": .integer(Int64(self.generation)), "submitted_at": JobView.time(self.job.submittedAt),
-            "exit_status": record.map { .integer(Int64($0.code)) } ?? .null,
-        ]
+        get throws {
+            let condition = try self.directory.condition
+            let record = try self.directory.exitRecord(self.generation)
+            return [
+                "agent_id": .string(self.job.id.description), "state": .string(condition.state.rawValue),
+                "evidence": .string(Printable.text(condition.evidence, limit: 300)),
+                "job_state": .string(self.job.state.rawValue),
+                "launches": .integer(Int64(self.generation)), "submitted_at": JobView.time(self.job.submittedAt),
+                "exit_status": record.map { .integer(Int64($0.code)) } ?? .null,
+            ]
+        }
     }
 
     /// Types a message after its audit row was written; its last receipt. `event` makes the row from the message's

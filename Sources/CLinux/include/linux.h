@@ -76,7 +76,7 @@ struct orc_process {
     char name[17];
     uint64_t start;     // clock ticks after boot
 };
-// All processes that /proc shows, at most `most`; how many there are in `list`.
+// All processes that /proc shows, at most `most`; how many there are in `list`. -errno when they cannot be read.
 int orc_processes(struct orc_process *list, int most);
 // Milliseconds of the monotonic clock.
 uint64_t orc_monotonic_milliseconds(void);

@@ -19,6 +19,8 @@ int orc_landlock_version(void);
 int orc_landlock_make(uint64_t files, uint64_t network, uint64_t scoped);
 // Grants rights below a path; -ENOENT when there is none.
 int orc_landlock_allow(int rules, const char *path, uint64_t files);
+// Grants rights to what an open descriptor names, such as a terminal whose path is outside of every mount.
+int orc_landlock_allow_descriptor(int rules, int descriptor, uint64_t files);
 // Applies the rule set to this process and all that it starts; it cannot be undone.
 int orc_landlock_restrict(int rules);
 
@@ -38,6 +40,10 @@ int orc_become_user(uid_t user, gid_t group);
 int orc_has_capabilities(void);
 // Gives `path` to the user; symbolic links are not followed.
 int orc_chown(const char *path, uid_t user, gid_t group);
+// Gives what a descriptor names to the user when it is a pipe or a terminal; 0 also for anything else, which is left.
+int orc_chown_stream(int descriptor, uid_t user, gid_t group);
+// Places `from` at the number `to`, close-on-exec.
+int orc_place_descriptor(int from, int to);
 
 // The entry of a directory itself, be it a link, a pipe or a device; nothing can be read from it.
 int orc_open_path(int directory, const char *name);

@@ -38,6 +38,8 @@ package actor SecurityWatch {
     /// Told, but not in the audit trail yet, because Redis was away.
     private var unwritten: [SecurityScan.Incident] = []
 
+    /// The last look could not be done.
+    private var isBlind = false
     /// Looks since an agent lived last.
     private var idleScans = 0
 
@@ -88,7 +90,16 @@ package actor SecurityWatch {
         // Long after the last program there is little to find, and an idle node is to be idle.
         self.idleScans = living.isEmpty ? self.idleScans + 1 : 0
         let scansOutside = self.idleScans < Self.idleScanInterval || self.idleScans % Self.idleScanInterval == 0
-        let incidents = Set(await self.scan.look(at: living, scansOutside: scansOutside))
+        let incidents: Set<SecurityScan.Incident>
+        do {
+            incidents = Set(try await self.scan.look(at: living, scansOutside: scansOutside))
+            self.isBlind = false
+        } catch {
+            // Nothing is known now, which ends no incident and begins none.
+            if !self.isBlind { self.logger.error("the security scan could not be done", error: error) }
+            self.isBlind = true
+            return
+        }
         // A process whose shim has just died is on its way out: it counts at the second sight.
         let certain = incidents.filter { $0.kind != .processOutside || self.seen.contains($0) }
         self.seen = incidents
@@ -118,10 +129,17 @@ package actor SecurityWatch {
     /// Now and then: what is kept of agents that ended long ago goes.
     private func tidy() async {
         guard self.looks % Self.tidyLooks == 1 else { return }
-        let count = self.scan.removeEnded(except: await self.census.living)
-        if count > 0 {
-            self.logger.notice(
-                "the directories of agents that ended long ago were removed", metadata: ["count": "\(count)"])
+        do {
+            let (removed, problems) = try await self.scan.removeEnded(except: await self.census.living)
+            if removed > 0 {
+                self.logger.notice(
+                    "the directories of agents that ended long ago were removed", metadata: ["count": "\(removed)"])
+            }
+            for problem in problems {
+                self.logger.error("an agent's directory could not be removed", metadata: ["reason": "\(problem)"])
+            }
+        } catch {
+            self.logger.error("the agents' directories could not be tidied up", error: error)
         }
     }
 

@@ -31,7 +31,7 @@ package struct ActionHandlers: Sendable {
     }
 
     /// True when a run of this job that an earlier life of the node began may still be taken back.
-    package func canResume(_ job: JobID) -> Bool { self.agents.canTakeBack(job) }
+    package func canResume(_ job: JobID) async -> Bool { await self.agents.canTakeBack(job) }
 
     /// Runs the action; never throws, a failure is an outcome. Ends soon after its task is cancelled.
     package func run(
@@ -45,6 +45,10 @@ package struct ActionHandlers: Sendable {
                 return try await self.agent(job, action, agent, prompt, params, isRecovered)
             }
         } catch is CancellationError {
+            return .cancelled(.drain)
+        } catch is CommandInterruption {
+            return .cancelled(.drain)
+        } catch is AgentInterruption {
             return .cancelled(.drain)
         } catch let error as AgentFailure {
             let detail = JSONValue.object([JSONMember("terminal", .string(String(decoding: error.tail, as: UTF8.self)))]
@@ -108,7 +112,7 @@ package struct ActionHandlers: Sendable {
             return .refused(reason: "there is no sandbox profile '\(definition.sandbox)'")
         }
         let result = try await self.agents.run(
-            Agent.Task(
+            Agent.Assignment(
                 directory: AgentDirectory(root: self.agents.configuration.root, id: job.id), definition: definition,
                 profile: profile, workspacePath: try self.workspacePath(job.workspace), workspace: job.workspace,
                 prompt: params[promptParam]?.string ?? "", isRecovered: isRecovered, epoch: self.epoch,
@@ -142,15 +146,22 @@ package struct ActionHandlers: Sendable {
         {
             return record.result
         }
-        // Each output may take half of the result's limit.
-        let half = self.resultLimit / 2 - 128
         var members = [
             JSONMember("exit_status", .integer(Int64(record.code))),
-            JSONMember("stdout", .string(String(decoding: record.output.prefix(half), as: UTF8.self))),
-            JSONMember("stderr", .string(String(decoding: record.errorOutput.prefix(half), as: UTF8.self))),
+            JSONMember("stdout", .string(String(decoding: record.output, as: UTF8.self))),
+            JSONMember("stderr", .string(String(decoding: record.errorOutput, as: UTF8.self))),
         ]
-        // Whoever reads it must know that it is not all.
-        if max(record.output.count, record.errorOutput.count) > half { members.append(JSONMember("truncated", true)) }
+        // The shim keeps the beginning and the end of each, and says between them how much is left out.
+        if record.outputLeftOut > 0 || record.errorOutputLeftOut > 0 {
+            members.append(JSONMember("truncated", true))
+            members.append(JSONMember("stdout_left_out", .integer(Int64(clamping: record.outputLeftOut))))
+            members.append(JSONMember("stderr_left_out", .integer(Int64(clamping: record.errorOutputLeftOut))))
+        }
+        if record.endedBy != .itself { members.append(JSONMember("ended_by", .string("\(record.endedBy)"))) }
+        if record.signal != 0 { members.append(JSONMember("signal", .integer(Int64(record.signal)))) }
+        if record.memoryKills > 0 {
+            members.append(JSONMember("memory_limit_kills", .integer(Int64(record.memoryKills))))
+        }
         if !record.result.isEmpty { members.append(JSONMember("result_refused", .string(Self.refusal(record.result)))) }
         return JSONValue.object(members).bytes
     }

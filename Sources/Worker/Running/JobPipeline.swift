@@ -85,7 +85,7 @@ package struct JobPipeline: Sendable {
         _ delivery: Delivery, _ job: Job, _ action: ActionDefinition, _ params: JSONValue, _ report: inout RunReport
     ) async -> Outcome {
         report.maxAttempts = action.maxAttempts
-        let isResumed = delivery.isRecovered && self.handlers.canResume(job.id)
+        let isResumed = if delivery.isRecovered { await self.handlers.canResume(job.id) } else { false }
         guard isResumed || delivery.crashes < self.retries.crashLimit else {
             return .refused(reason: "its node died under it \(delivery.crashes) times; it is kept for a person")
         }

@@ -69,7 +69,7 @@ extension AgentsCommand {
         func run() async throws {
             try await reporting {
                 let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: nil)
-                let value = AgentText.json(agent, generation)
+                let value = try AgentText.json(agent, generation)
                 guard !self.output.json else { return show(value.text) }
                 guard case .object(let members) = value else { return }
                 for member in members { show("\(member.name): \(member.value.string ?? member.value.text)") }
@@ -139,7 +139,7 @@ extension AgentsCommand {
         func run() async throws {
             try await reporting {
                 let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: nil)
-                let wait = agent.exitRecord(generation) == nil ? Duration.seconds(self.wait) : .zero
+                let wait = try agent.exitRecord(generation) == nil ? Duration.seconds(self.wait) : .zero
                 let events = try await AgentOperator(directory: agent, generation: generation, group: .singleton)
                     .events(after: self.after, wait: wait)
                 for event in events { show(event.text) }
@@ -171,10 +171,10 @@ extension AgentsCommand {
                     throw CommandError(.usage, "--speed \(self.speed): expected more than 0")
                 }
                 let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: self.launch)
-                guard let log = agent.wholeLog(generation) else {
+                guard let log = try agent.wholeLog(generation) else {
                     throw CommandError(.data, "launch \(generation) of agent \(agent.id) has no log")
                 }
-                var recording = Recording(log: log.bytes, timing: agent.timing(generation))
+                var recording = Recording(log: log.bytes, timing: try agent.timing(generation))
                 if self.cast {
                     for line in recording.asciicast(columns: 220, rows: 50) { show(line) }
                     return
@@ -271,9 +271,9 @@ extension QueueSession {
 }
 
 enum AgentText {
-    static func json(_ agent: AgentDirectory, _ generation: Int) -> JSONValue {
-        let record = agent.exitRecord(generation)
-        let condition = agent.condition
+    static func json(_ agent: AgentDirectory, _ generation: Int) throws -> JSONValue {
+        let record = try agent.exitRecord(generation)
+        let condition = try agent.condition
         return [
             "agent_id": .string(agent.id.description), "state": .string(condition.state.rawValue),
             "evidence": .string(condition.evidence), "launches": .integer(Int64(generation)),

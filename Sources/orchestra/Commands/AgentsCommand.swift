@@ -24,13 +24,13 @@ struct AgentsCommand: AsyncParsableCommand {
         func run() async throws {
             try await reporting {
                 let context = try self.common.context()
-                let agents = AgentDirectory.all(root: context.stateDirectory + "/agents")
+                let agents = try AgentDirectory.all(root: context.stateDirectory + "/agents")
                 if agents.isEmpty, !self.output.json { show("no agents under \(context.stateDirectory)/agents") }
                 for agent in agents {
-                    guard let generation = agent.generations.last else { continue }
-                    let condition = agent.condition
+                    guard let generation = try agent.generations.last else { continue }
+                    let condition = try agent.condition
                     if self.output.json {
-                        show(AgentText.json(agent, generation).text)
+                        show(try AgentText.json(agent, generation).text)
                     } else {
                         show("\(agent.id)  \(condition.state.rawValue)  launch \(generation)  (\(condition.evidence))")
                     }
@@ -58,7 +58,7 @@ struct AgentsCommand: AsyncParsableCommand {
         func run() async throws {
             try await reporting {
                 let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: self.launch)
-                guard let log = agent.wholeLog(generation) else {
+                guard let log = try agent.wholeLog(generation) else {
                     throw CommandError(.data, "launch \(generation) of agent \(agent.id) has no log")
                 }
                 if log.start > 0 {
@@ -87,7 +87,7 @@ struct AgentsCommand: AsyncParsableCommand {
         func run() async throws {
             try await reporting {
                 let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: self.launch)
-                guard let lines = agent.screen(generation) else {
+                guard let lines = try agent.screen(generation) else {
                     throw CommandError(.data, "launch \(generation) of agent \(agent.id) has no log")
                 }
                 for line in lines { show(TerminalText.plain(line)) }
@@ -108,7 +108,8 @@ struct AgentsCommand: AsyncParsableCommand {
         func run() async throws {
             try await reporting {
                 let (agent, generation) = try findAgent(self.id, in: try self.common.context(), launch: nil)
-                guard agent.exitRecord(generation) == nil, let arguments = agent.attachArguments(generation) else {
+                guard try agent.exitRecord(generation) == nil, let arguments = try agent.attachArguments(generation)
+                else {
                     throw CommandError(
                         .unavailable,
                         "the agent \(agent.id) does not run any more; see: orchestra agents logs \(agent.id)")
@@ -127,13 +128,13 @@ struct AgentsCommand: AsyncParsableCommand {
 func findAgent(_ text: String, in context: Context, launch: Int?) throws -> (AgentDirectory, Int) {
     let id = try JobID(text)
     let agent = AgentDirectory(root: try context.agentsRoot(), id: id)
-    guard let last = agent.generations.last else {
+    guard let last = try agent.generations.last else {
         throw CommandError(
             .data, "there is no agent \(id) on this machine (looked in \(context.stateDirectory)/agents)")
     }
     guard let launch else { return (agent, last) }
-    guard agent.generations.contains(launch) else {
-        throw CommandError(.data, "agent \(id) has no launch \(launch); expected one of \(agent.generations)")
+    guard try agent.generations.contains(launch) else {
+        throw CommandError(.data, "agent \(id) has no launch \(launch); expected one of \(try agent.generations)")
     }
     return (agent, launch)
 }

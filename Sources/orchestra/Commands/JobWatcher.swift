@@ -32,9 +32,9 @@ struct JobWatcher: Sendable {
                 throw CommandError(.data, "the job \(id) has no record any more")
             }
             printer.show(job)
-            terminal.pump()
+            try terminal.pump()
             if state.isFinal, job.state.isFinal {
-                terminal.pump()
+                try terminal.pump()
                 terminal.finish()
                 let result = try await JobText.result(of: job, in: self.workspace, keys: self.session.keys)
                 let shown: Set<String> = terminal.hasShown ? ["terminal"] : []

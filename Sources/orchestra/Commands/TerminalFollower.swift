@@ -17,16 +17,16 @@ struct TerminalFollower {
         self.print = print
     }
 
-    /// Prints the lines that were completed since the last call.
-    mutating func pump() {
-        guard let directory = self.directory, let latest = directory.generations.last else { return }
+    /// Prints the lines that were completed since the last call. Throws when the log cannot be read.
+    mutating func pump() throws {
+        guard let directory = self.directory, let latest = try directory.generations.last else { return }
         if latest != self.generation {
             self.finish()
             self.generation = latest
             self.offset = 0
         }
         while true {
-            let part = directory.log(latest, from: self.offset, limit: 1024 * 1024)
+            let part = try directory.log(latest, from: self.offset, limit: 1024 * 1024)
             if part.bytes.isEmpty { break }
             self.offset = part.place + UInt64(part.bytes.count)
             for line in self.lines.add(part.bytes) { self.show(line) }

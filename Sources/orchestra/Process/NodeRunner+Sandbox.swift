@@ -15,7 +15,7 @@ extension NodeRunner {
         let settings = self.context.settings
         var (agents, measure) = try await self.context.measuredAgents()
         try self.checkTier(measure)
-        let swept = agents.plan.host.controlGroups.sweep()
+        let swept = try await ControlGroupSweep(configuration: agents).run()
         if !swept.isEmpty {
             self.logger.warning("processes whose shim is gone were ended", metadata: ["groups": "\(swept)"])
         }
@@ -23,63 +23,32 @@ extension NodeRunner {
         self.report(measure)
         return NodeConfiguration(
             node: try self.context.node(), owner: try self.owner(), redis: try self.context.redis(),
-
             slots: try settings.integer("worker.slots"),
             workspaceConcurrency: try settings.integer("worker.workspace-concurrency"),
             grace: try settings.seconds("worker.grace"), agents: agents,
             response: SecurityWatch.Response(rawValue: try settings.required("watch.response")) ?? .report)
     }
 
-    /// Runs the escape test and opens the gate for programs when no attempt works; tries again while the test itself
-    /// cannot be run. Returns when that is decided, or when the task is cancelled.
-    func testEscapes(_ agents: AgentConfiguration) async {
+    /// Opens the gate for programs once the escape test has been passed, or at once where the test is off. `settled` is
+    /// called each time the gate was opened or closed. Returns when the task is cancelled, or when nothing is left to test.
+    func testEscapes(_ agents: AgentConfiguration, settled: @Sendable () async -> Void) async {
         guard let gate = agents.gate else { return }
-        while true {
-            do {
-                return try await self.testEscapesOnce(agents, gate)
-            } catch {
-                guard !Task.isCancelled else { break }
-                // Nothing is known of the sandbox, so nothing is run; the reason may pass.
-                self.logger.error("the escape test could not be run", error: error)
-                gate.wait(
-                    for:
-                        "the escape test could not be run: \(Printable.text("\(error)", limit: 300)); it is tried again"
-                )
-                do { try await ContinuousClock().sleep(for: .seconds(10)) } catch { break }
+        do {
+            guard try self.context.settings.required("sandbox.selftest") == "start" else {
+                self.logger.warning("the escape test is off", metadata: ["setting": "sandbox.selftest"])
+                gate.open("tier \(agents.plan.tier.rawValue), not tested: sandbox.selftest is never")
+                return await settled()
             }
+            let directory = try Host.privateDirectory(self.context.stateDirectory + "/selftest/node")
+            await SandboxSelftest(
+                configuration: agents, gate: gate, profiles: Array(self.policy.bundle.profiles.values),
+                directory: directory, processID: getpid(), metrics: self.metrics, logger: self.logger
+            ).run(settled: settled)
+        } catch {
+            self.logger.error("the escape test could not be run", error: error)
+            gate.close("the escape test could not be run: \(Printable.text("\(error)", limit: 300))")
+            await settled()
         }
-        gate.close("the node is stopping")
-    }
-
-    private func testEscapesOnce(_ agents: AgentConfiguration, _ gate: SandboxGate) async throws {
-        let tier = agents.plan.tier.rawValue
-        guard try self.context.settings.required("sandbox.selftest") == "start" else {
-            self.logger.warning("the escape test is off", metadata: ["setting": "sandbox.selftest"])
-            return gate.open("tier \(tier), not tested: sandbox.selftest is never")
-        }
-        let results = try await EscapeTest(
-            configuration: agents, profile: .measured,
-            directory: try Host.privateDirectory(self.context.stateDirectory + "/selftest/node"), processID: getpid()
-        ).run()
-        let escapes = results.filter { !$0.holds }
-        self.record("orchestra_escape_attempts", [("result", "held")], results.count - escapes.count)
-        self.record("orchestra_escape_attempts", [("result", "escaped")], escapes.count)
-        for escape in escapes {
-            self.logger.critical(
-                "an escape attempt succeeded",
-                metadata: [
-                    "attempt": "\(escape.attempt.name)", "evidence": "\(Printable.text(escape.evidence ?? ""))",
-                ])
-        }
-        guard let first = escapes.first else {
-            self.logger.notice(
-                "no escape attempt succeeded",
-                metadata: ["attempts": "\(results.count)", "sandbox.tier": "\(tier)"])
-            return gate.open("tier \(tier), \(results.count) escape attempts failed")
-        }
-        gate.close(
-            "\(escapes.count) of \(results.count) escape attempts succeeded, such as '\(first.attempt.name)'; no program is run (see: orchestra selftest escape)"
-        )
     }
 
     private func checkTier(_ measure: SandboxMeasure) throws {

@@ -52,8 +52,7 @@ struct NodeRunner: Sendable {
                 await withDiscardingTaskGroup { announcing in
                     announcing.addTask { await self.announce(node, port, api) }
                     announcing.addTask {
-                        await self.testEscapes(configuration.agents)
-                        await node.gateOpened()
+                        await self.testEscapes(configuration.agents) { await node.gateOpened() }
                     }
                     await port.finished()
                     announcing.cancelAll()

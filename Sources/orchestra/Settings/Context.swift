@@ -186,7 +186,9 @@ struct Context: Sendable {
             }
             tier = set
         }
-        return SandboxPlan(host: host, tier: tier, slots: UserSlots(path: self.stateDirectory + "/users"))
+        return SandboxPlan(
+            host: host, tier: tier,
+            slots: UserSlots(path: self.stateDirectory + "/users", shared: try UserSlots.sharedPath()))
     }
 
     func logger(write: @escaping @Sendable ([UInt8]) -> Void) throws -> Logger {

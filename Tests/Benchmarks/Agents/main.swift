@@ -78,7 +78,7 @@ final class Runner: Sendable {
         self.directory = AgentDirectory(root: bench.configuration.root, id: id)
         let ready = self.ready
         self.agent = Agent(
-            Agent.Task(
+            Agent.Assignment(
                 directory: self.directory, definition: definition, profile: .measured,
                 workspacePath: bench.workspace, prompt: "", isRecovered: isRecovered, epoch: epoch),
             configuration: bench.configuration, group: .singleton, logger: bench.logger,
@@ -208,7 +208,7 @@ struct Bench: Sendable {
                         }
                     }
                     _ = try? await runner.end()
-                    let record = runner.directory.exitRecord(1)
+                    let record = try runner.directory.exitRecord(1)
                     let log = FileManager.default.contents(atPath: runner.directory.logPath(1))
                     return record?.code == Int32(number % 100) && log == Data(expected.utf8)
                 }

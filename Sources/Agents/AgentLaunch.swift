@@ -1,0 +1,107 @@
+internal import CLinux
+internal import Domain
+internal import Foundation
+internal import Sandboxing
+internal import ShimProtocol
+internal import Terminals
+
+/// The start of one launch of an agent: its directory, its launch file, its terminal, its secrets.
+struct AgentLaunch: Sendable {
+    let assignment: Agent.Assignment
+    let configuration: AgentConfiguration
+    let generation: Int
+    let terminal: AgentTerminal
+    let clock: any Clock<Duration>
+    /// Makes 32 random bytes.
+    let token: @Sendable () throws -> [UInt8]
+
+    private var directory: AgentDirectory { self.assignment.directory }
+
+    /// Starts the shim in its terminal; whether the program runs is said by the shim. Throws `AgentError`, or
+    /// `CancellationError`; the caller must stop what may have been started.
+    func start() async throws {
+        try await self.configuration.gate?.pass()
+        let (directory, generation) = (self.directory, self.generation)
+        do {
+            let secrets = try await self.prepare()
+            try await self.terminal.open("agent")
+            if !secrets.isEmpty { try await self.handOver(secrets) }
+        } catch {
+            try Task.checkCancellation()
+            // What the shim left is more precise than that its pane is gone.
+            let record = try await self.configuration.files.run { try directory.exitRecord(generation) }
+            if let record { throw Agent.failure(record, of: self.assignment) }
+            switch error {
+            case let error as AgentError: throw error
+            case let error as HostFileError: throw AgentError(error)
+            default:
+                throw AgentError(
+                    code: .hostUnavailable, message: "the agent's terminal could not be started: \(error)")
+            }
+        }
+    }
+
+    /// Makes the generation's directory with all that the shim reads; the secrets that it will ask for.
+    private func prepare() async throws -> [LaunchSpec.Secret] {
+        let token = try self.token()
+        return try await self.configuration.files.run {
+            let directory = self.directory
+            let secrets = try self.secrets()
+            var spec = try self.spec(token: token, secrets: secrets)
+            spec.secrets = []
+            spec.logQuota = UInt64(self.assignment.definition.logQuota)
+            spec.keepsNewestLog = self.assignment.definition.keepsNewestLog
+            try directory.make(generation: self.generation)
+            try directory.write(ShimFiles.launch, spec.encoded, generation: self.generation)
+            if !secrets.isEmpty { try directory.makePipe(ShimFiles.secrets, generation: self.generation) }
+            try directory.write("tmux.conf", Array(TmuxServer.configurationText.utf8), generation: self.generation)
+            return secrets
+        }
+    }
+
+    private func spec(token: [UInt8], secrets: [LaunchSpec.Secret]) throws -> LaunchSpec {
+        let (assignment, configuration) = (self.assignment, self.configuration)
+        do throws(SandboxError) {
+            return try configuration.plan.launch(
+                assignment.definition.argv, environment: assignment.definition.environment, secrets: secrets,
+                profile: assignment.profile, workspace: assignment.workspacePath,
+                directory: WorkingDirectory.path(assignment.definition.directory, of: assignment.directory.id),
+                connection: .terminal(token: token, orphanGrace: configuration.orphanGrace))
+        } catch {
+            throw AgentError(error)
+        }
+    }
+
+    private func secrets() throws -> [LaunchSpec.Secret] {
+        let names = self.assignment.definition.secrets
+        guard !names.isEmpty else { return [] }
+        guard let workspace = self.assignment.workspace else {
+            throw AgentError(code: .launchFailed, message: "the agent asks for secrets and belongs to no workspace")
+        }
+        return try self.configuration.secrets.secrets(names, of: workspace)
+    }
+
+    /// Gives the shim the secrets by a pipe that is removed afterwards: no file ever holds them. Nothing here blocks.
+    private func handOver(_ secrets: [LaunchSpec.Secret]) async throws {
+        let path = "\(self.directory.generationPath(self.generation))/\(ShimFiles.secrets)"
+        defer { _ = unsafe unlink(path) }
+        let deadline = ContinuousClock.now + self.configuration.launchTimeout
+        while ContinuousClock.now < deadline {
+            let pipe = unsafe open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
+            if pipe >= 0 {
+                defer { close(pipe) }
+                let bytes = LaunchSpec.Secret.encoded(secrets)
+                guard unsafe write(pipe, bytes, bytes.count) == bytes.count else {
+                    throw AgentError(
+                        code: .launchFailed, message: "the secrets are longer than a pipe: expected 64 KiB in all")
+                }
+                return
+            }
+            let code = errno
+            // Without a reader yet it is refused.
+            guard code == ENXIO else { throw HostFileError("opened", path, code: code) }
+            try await self.clock.sleep(for: .milliseconds(2))
+        }
+        throw AgentError(code: .launchFailed, message: "the agent's shim did not ask for its secrets")
+    }
+}

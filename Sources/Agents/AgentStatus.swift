@@ -1,0 +1,10 @@
+/// What an agent does, and how that is known.
+package struct AgentStatus: Hashable, Sendable {
+    package let state: AgentState
+    package let evidence: String
+
+    package init(state: AgentState, evidence: String) {
+        self.state = state
+        self.evidence = evidence
+    }
+}
