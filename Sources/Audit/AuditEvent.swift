@@ -3,7 +3,7 @@ internal import Redaction
 
 /// One row of the audit trail, as the JSON line that is stored.
 ///
-/// Full params are never in it: only their keyed digest, which whoever holds the key can check.
+/// It never contains the full params, only their keyed digest, which the holder of the key can check.
 package struct AuditEvent: Hashable, Sendable {
     package enum Kind: String, Hashable, Sendable {
         /// A request was accepted into the queue.
@@ -12,41 +12,41 @@ package struct AuditEvent: Hashable, Sendable {
         case denied = "job.denied"
         /// A job ended; each job has exactly one.
         case outcome = "job.outcome"
-        /// A run failed and will be tried again.
+        /// A run failed and will be retried.
         case attempt = "job.attempt"
-        /// Somebody asked for a job's end.
+        /// A cancellation of a job was requested.
         case cancelRequested = "job.cancel"
-        /// Somebody put a dead letter back in line.
+        /// A dead letter was put back in line.
         case requeued = "job.requeued"
-        /// Somebody let go of a dead letter.
+        /// A dead letter was dropped.
         case dropped = "job.dropped"
-        /// Somebody said what became of a job whose outcome was unknown.
+        /// The unknown outcome of a job was resolved.
         case resolved = "job.resolved"
-        /// Somebody typed into an agent's terminal.
+        /// Input was typed into an agent's terminal.
         case typed = "agent.input"
         /// A caller changed the size of an agent's terminal.
         case resized = "agent.resized"
-        /// Somebody stopped an agent's processes where they stood.
+        /// An agent's processes were frozen.
         case frozen = "agent.frozen"
-        /// Somebody let them go on.
+        /// An agent's processes were thawed.
         case thawed = "agent.thawed"
-        /// Somebody, or the node's own watch, put a workspace into quarantine, or let it go on.
+        /// A person or the node's security watch put a workspace into quarantine, or released it.
         case quarantined = "workspace.quarantined"
         case released = "workspace.released"
-        /// The node saw what must not be: a process outside, a stranger at a terminal, changed permissions.
+        /// The security watch found a process outside its sandbox, an unknown client at a terminal, or changed permissions.
         case incident = "security.incident"
-        /// Somebody changed a workspace's weight or limits.
+        /// A workspace's weight or limits were changed.
         case limitsSet = "workspace.limits"
-        /// A request to the API was decided; there is one for each, whatever became of it.
+        /// A request to the API was decided; each request has one, whatever its result.
         case request = "api.request"
         case keyCreated = "key.created"
         case keyRevoked = "key.revoked"
-        /// Tokens were denied although their signatures hold.
+        /// Tokens with valid signatures were revoked.
         case tokensRevoked = "tokens.revoked"
     }
 
     package var kind: Kind
-    /// Nil where nobody's credential held.
+    /// Nil when the request had no valid credential.
     package var workspace: WorkspaceID?
     package var actor: String
     package var action: String
@@ -62,9 +62,9 @@ package struct AuditEvent: Hashable, Sendable {
     package var time: UInt64
     /// The beginning of the params with their values masked.
     package var paramsPrefix = ""
-    /// What the request is called in logs and answers.
+    /// The request's id in logs and responses.
     package var requestID = ""
-    /// Where the request came from.
+    /// The network address of the request.
     package var address = ""
     /// How many events of this kind the row stands for.
     package var count = 1

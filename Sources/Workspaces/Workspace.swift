@@ -1,24 +1,23 @@
 package import Domain
 
-/// The actor of one workspace: takes deliveries in batches and runs as many at once as it may.
+/// The actor of one workspace: takes deliveries in batches and runs a bounded number of them at once.
 ///
-/// `run()` owns the tasks of the runs, so that cancelling the workspace cancels them and its end means
-/// that none is left.
+/// `run()` owns the tasks of the runs: cancelling the workspace cancels them, and none is left when `run()` returns.
 package actor Workspace {
     package nonisolated let id: WorkspaceID
     private var machine: WorkspaceMachine<Delivery>
     private let work: @Sendable (Delivery) async -> Void
     private let release: @Sendable ([Delivery]) async -> Void
-    /// Where `run` takes its work from; nil while it does not run, and what is admitted then waits here.
+    /// The source of work of `run`; nil while `run` is not active. What is admitted meanwhile is kept in `admitted`.
     private var start: AsyncStream<Delivery>.Continuation?
     private var admitted: [Delivery] = []
-    /// It takes nothing more: another one is made when there is work again.
+    /// It takes nothing more; the next delivery creates a new workspace.
     private var isRetired = false
-    /// Batches since it was last asked whether it may go.
+    /// Batches since the last call of `retireIfIdle`.
     private var batches = 0
 
-    /// `work` runs one delivery to its completion and never throws: a failure is an outcome. `release`
-    /// hands deliveries back to the queue, not counted. `capacity` bounds what waits here.
+    /// `work` runs one delivery to its completion and never throws: a failure is an outcome. `release` returns
+    /// deliveries to the queue, not counted. `capacity` bounds the deliveries that wait.
     package init(
         id: WorkspaceID, concurrency: Int, capacity: Int, work: @escaping @Sendable (Delivery) async -> Void,
         release: @escaping @Sendable ([Delivery]) async -> Void
@@ -29,10 +28,11 @@ package actor Workspace {
         self.release = release
     }
 
-    /// Runs what `take` admits until the task is cancelled; the runs have ended by then. It may run again.
+    /// Runs what `take` admits until the task is cancelled or the workspace retires, and returns after the last run has
+    /// ended. It may be called again.
     package func run() async {
         guard !self.isRetired else { return }
-        // Bounded by the machine: it lets through no more than `concurrency` at once.
+        // Bounded by the machine, which admits at most `concurrency` at once.
         let (starts, start) = AsyncStream<Delivery>.makeStream(bufferingPolicy: .unbounded)
         self.start = start
         for delivery in self.admitted { start.yield(delivery) }
@@ -45,7 +45,7 @@ package actor Workspace {
         self.start = nil
     }
 
-    /// Takes a batch in one hop; false, and nothing is taken, when it has retired.
+    /// Takes a batch in one hop. Returns false, and takes nothing, when the workspace has retired.
     package func take(_ deliveries: [Delivery]) async -> Bool {
         guard !self.isRetired else { return false }
         self.batches += 1
@@ -58,7 +58,7 @@ package actor Workspace {
         return true
     }
 
-    /// Retires when it had nothing to do since it was last asked; true when it has. `run` ends then.
+    /// Retires the workspace when it had no work since the last call; `run` returns then. Returns whether it has retired.
     package func retireIfIdle() -> Bool {
         defer { self.batches = 0 }
         guard self.batches == 0, self.machine.running == 0, self.machine.waiting == 0, self.admitted.isEmpty else {
@@ -71,7 +71,7 @@ package actor Workspace {
 
     private func begin(_ items: [Delivery]) {
         for item in items {
-            // A stream whose iteration was cancelled takes nothing more.
+            // A stream whose iteration was cancelled accepts nothing more.
             guard let start = self.start, case .enqueued = start.yield(item) else {
                 self.admitted.append(item)
                 continue
@@ -79,16 +79,17 @@ package actor Workspace {
         }
     }
 
-    /// Starts nothing more and gives back what waits; runs go on.
+    /// Starts nothing more and releases what waits; active runs continue.
     package func drain() async {
         let waiting = self.machine.drained()
         if !waiting.isEmpty { await self.release(waiting) }
     }
 
+    /// The deliveries that run and that wait.
     package var load: (running: Int, waiting: Int) { (self.machine.running, self.machine.waiting) }
 
-    /// Runs one delivery, then those that waited behind it, in the same task. Off the actor: the runs of a workspace
-    /// share nothing but its machine.
+    /// Runs one delivery and then those that waited for its place, in one task. It runs off the actor, since the runs of
+    /// a workspace share only its machine.
     @concurrent
     private nonisolated func perform(_ first: Delivery) async {
         var next: Delivery? = first

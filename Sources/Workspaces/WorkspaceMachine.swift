@@ -1,10 +1,10 @@
-/// Which of a workspace's deliveries may run: a bounded number at once, the rest in order of arrival in a
-/// bounded mailbox. Pure; the actor around it runs what it says.
+/// Decides which of a workspace's deliveries run: a bounded number at once; the rest waits in order of arrival in a
+/// bounded mailbox. Pure; `Workspace` carries out its decisions.
 struct WorkspaceMachine<Item> {
     enum Admission {
         /// Run these now.
         case run([Item])
-        /// The mailbox has no room for all; these must go back.
+        /// The mailbox is full: run these, and release the refused ones.
         case runAndReturn(run: [Item], refused: [Item])
     }
 
@@ -21,7 +21,7 @@ struct WorkspaceMachine<Item> {
 
     var waiting: Int { self.mailbox.count }
 
-    /// Takes a batch: what fits runs, what does not waits, and what the mailbox cannot hold goes back.
+    /// Admits a batch: as many run as may, the rest waits, and what the mailbox cannot hold is refused.
     mutating func received(_ items: [Item]) -> Admission {
         guard !self.isDraining else { return .runAndReturn(run: [], refused: items) }
         let startable = max(0, min(items.count, self.concurrency - self.running))
@@ -34,7 +34,7 @@ struct WorkspaceMachine<Item> {
         return refused.isEmpty ? .run(run) : .runAndReturn(run: run, refused: refused)
     }
 
-    /// A run ended; the item to run in its place, if one waits.
+    /// A run ended. Returns the item that runs in its place, nil when none waits.
     mutating func finished() -> Item? {
         guard !self.mailbox.isEmpty, !self.isDraining else {
             self.running -= 1
@@ -43,7 +43,7 @@ struct WorkspaceMachine<Item> {
         return self.mailbox.removeFirst()
     }
 
-    /// No more is started; what waited must go back.
+    /// Starts nothing more. Returns the items that waited, to be released.
     mutating func drained() -> [Item] {
         self.isDraining = true
         defer { self.mailbox = [] }
