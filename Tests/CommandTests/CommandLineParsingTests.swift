@@ -62,7 +62,8 @@ struct CommandLineParsingTests {
 
     @Test("an argument that is not UTF-8 is found by its position")
     func notUTF8() {
-        #expect(unsafe withCStrings(["a", "ü"]) { unsafe Main.malformedArgument(2, $0) } == nil)
+        let none: Int? = unsafe withCStrings(["a", "ü"]) { unsafe Main.malformedArgument(2, $0) }
+        #expect(none == nil)
         let position: Int? = unsafe withCStrings(["a", "xx"]) { arguments in
             unsafe arguments[1]?[0] = -1
             return unsafe Main.malformedArgument(2, arguments)
