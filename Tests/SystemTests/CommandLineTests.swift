@@ -67,9 +67,11 @@ struct CommandLineTests {
                 arguments: ["worker"], environment: ["ORCHESTRA_POLICIES_DIRECTORY": "/nonexistent"], code: 78,
                 words: "policy directory"),
             Refusal(
-                arguments: ["worker"],
-                environment: ["ORCHESTRA_STATE_DIRECTORY": "/tmp/" + String(repeating: "long", count: 20)], code: 78,
-                words: "too long"),
+                arguments: ["worker"], environment: ["ORCHESTRA_STATE_DIRECTORY": ""], code: 78,
+                words: "expected a path"),
+            Refusal(
+                arguments: ["worker"], environment: ["ENV": "production", "ORCHESTRA_PROBE_HOST": "0.0.0.0"], code: 78,
+                words: "--insecure-public-probe"),
             Refusal(arguments: ["config", "--config", "/nonexistent.json"], code: 78, words: "cannot be read"),
             Refusal(arguments: ["nonsense"], code: 64, words: "nonsense"),
         ])
