@@ -17,19 +17,23 @@ struct CommandLineParsingTests {
         return paths
     }()
 
-    @Test("every command has a help page", arguments: Self.commands)
-    func help(command: [String]) {
-        let error = #expect(throws: (any Error).self) { try Orchestra.parseAsRoot(command + ["--help"]) }
-        guard let error else { return }
-        #expect(Orchestra.exitCode(for: error) == .success)
-        #expect(Orchestra.fullMessage(for: error).contains("USAGE"))
+    private func page(_ command: [String]) -> String {
+        do {
+            var parsed = try Orchestra.parseAsRoot(command + ["--help"])
+            try parsed.run()
+            return ""
+        } catch {
+            return Orchestra.fullMessage(for: error)
+        }
     }
+
+    @Test("every command has a help page", arguments: Self.commands)
+    func help(command: [String]) { #expect(self.page(command).contains("USAGE: orchestra \(command[0])")) }
 
     @Test("every command without subcommands has an example", arguments: Self.commands)
     func examples(command: [String]) {
-        let error = #expect(throws: (any Error).self) { try Orchestra.parseAsRoot(command + ["--help"]) }
-        let text = error.map { Orchestra.fullMessage(for: $0) } ?? ""
-        #expect(text.contains("SUBCOMMANDS") || text.contains("EXAMPLE"))
+        let page = self.page(command)
+        #expect(page.contains("SUBCOMMANDS") || page.contains("EXAMPLE"))
     }
 
     @Test("every exit status is on the help page of the root")
@@ -62,7 +66,8 @@ struct CommandLineParsingTests {
 
     @Test("an argument that is not UTF-8 is found by its position")
     func notUTF8() {
-        #expect(unsafe withCStrings(["a", "ü"]) { unsafe Main.malformedArgument(2, $0) } == nil)
+        let none: Int? = unsafe withCStrings(["a", "ü"]) { unsafe Main.malformedArgument(2, $0) }
+        #expect(none == nil)
         let position: Int? = unsafe withCStrings(["a", "xx"]) { arguments in
             unsafe arguments[1]?[0] = -1
             return unsafe Main.malformedArgument(2, arguments)

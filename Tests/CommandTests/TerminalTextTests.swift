@@ -5,61 +5,41 @@ import Testing
 
 @Suite("TerminalLines")
 struct TerminalLinesTests {
-    @Test("complete lines come out, the rest waits")
-    func lines() {
-        var lines = TerminalLines()
-        #expect(lines.add(Array("a\r\nb\nc".utf8)) == ["a", "b"])
-        #expect(lines.add(Array("d\n".utf8)) == ["cd"])
-        #expect(lines.finish() == nil)
+    /// All that is shown for output that arrives in these parts, and the rest at the end.
+    private func shown(limit: Int = 65_536, _ parts: [[UInt8]]) -> [String] {
+        var lines = TerminalLines(limit: limit)
+        var shown: [String] = []
+        for part in parts { shown += lines.add(part) }
+        if let rest = lines.finish() { shown.append("rest: " + rest) }
+        return shown
     }
+
+    @Test("complete lines come out, the rest waits for its end")
+    func lines() { #expect(self.shown([Array("a\r\nb\nc".utf8), Array("d\n".utf8)]) == ["a", "b", "cd"]) }
 
     @Test("a character that arrives in two parts stays whole")
-    func splitCharacter() {
-        var lines = TerminalLines()
-        let bytes = Array("über €\n".utf8)
-        for byte in bytes.dropLast() { #expect(lines.add([byte]).isEmpty) }
-        #expect(lines.add([0x0a]) == ["über €"])
-    }
+    func splitCharacter() { #expect(self.shown("über €\n".utf8.map { [$0] }) == ["über €"]) }
 
     @Test("the last line needs no end")
-    func finish() {
-        var lines = TerminalLines()
-        _ = lines.add(Array("rest".utf8))
-        #expect(lines.finish() == "rest")
-        #expect(lines.finish() == nil)
-    }
+    func finish() { #expect(self.shown([Array("rest".utf8)]) == ["rest: rest"]) }
 
     @Test("empty lines are lines")
-    func emptyLines() {
-        var lines = TerminalLines()
-        #expect(lines.add(Array("\n\n".utf8)) == ["", ""])
-    }
+    func emptyLines() { #expect(self.shown([Array("\n\n".utf8)]) == ["", ""]) }
 
     @Test("a line without an end is shown in parts of the limit")
-    func longLine() {
-        var lines = TerminalLines(limit: 4)
-        #expect(lines.add(Array("abcdefghi".utf8)) == ["abcd", "efgh"])
-        #expect(lines.finish() == "i")
-    }
+    func longLine() { #expect(self.shown(limit: 4, [Array("abcdefghi".utf8)]) == ["abcd", "efgh", "rest: i"]) }
 
     @Test("a long line is not cut inside a character")
     func longLineOfCharacters() {
-        var lines = TerminalLines(limit: 4)
-        #expect(lines.add(Array("aa€€€".utf8)) == ["aa", "€"])
-        #expect(lines.finish() == "€€")
+        #expect(self.shown(limit: 4, [Array("aa€€€".utf8)]) == ["aa", "€", "€", "rest: €"])
     }
 
-    @Test("bytes that are not UTF-8 are replaced and end")
-    func garbage() {
-        var lines = TerminalLines(limit: 4)
-        let shown = lines.add([UInt8](repeating: 0x80, count: 9))
-        #expect(shown.count >= 2)
-    }
+    @Test("bytes that are not UTF-8 are shown as replacements, and end")
+    func garbage() { #expect(self.shown(limit: 4, [[UInt8](repeating: 0x80, count: 9)]).count >= 2) }
 
     @Test("twenty thousand lines at once are all shown")
     func many() {
-        var lines = TerminalLines()
-        #expect(lines.add(Array(String(repeating: "line\n", count: 20_000).utf8)).count == 20_000)
+        #expect(self.shown([Array(String(repeating: "line\n", count: 20_000).utf8)]).count == 20_000)
     }
 }
 
