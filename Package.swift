@@ -179,8 +179,10 @@ let package = Package(
         tests("DomainTests", ["Domain"]),
         tests("CryptographyTests", ["Cryptography", "Credentials", "Domain"]),
         tests(
-            "CredentialsTests", ["Credentials", "Cryptography", "Domain", "Redis", "TestSupport", nioPosix, logging],
+            "CredentialsTests", ["Credentials", "Cryptography", "Domain", "TestSupport", nioPosix, logging],
             exclude: ["Vectors"]),
+        tests(
+            "CredentialsIntegrationTests", ["Credentials", "Domain", "Redis", "TestSupport", nioPosix, logging]),
         tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
@@ -190,6 +192,9 @@ let package = Package(
             ["Domain", "Redis", "TestSupport", "TransportSecurity", nioCore, nioEmbedded, nioPosix, logging]),
         tests(
             "RedisIntegrationTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioPosix]),
+        tests(
+            "TransportSecurityTests",
+            ["COpenSSL", "Domain", "TestSupport", "TransportSecurity", nioCore, nioEmbedded]),
         tests(
             "TransportSecurityIntegrationTests",
             ["Domain", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
