@@ -194,7 +194,7 @@ let package = Package(
             "RedisIntegrationTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioPosix]),
         tests(
             "TransportSecurityTests",
-            ["COpenSSL", "Domain", "TestSupport", "TransportSecurity", nioCore, nioEmbedded]),
+            ["COpenSSL", "Domain", "TransportSecurity", nioCore, nioEmbedded]),
         tests(
             "TransportSecurityIntegrationTests",
             ["Domain", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
