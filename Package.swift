@@ -183,8 +183,10 @@ let package = Package(
         tests("DomainTests", ["Domain"]),
         tests("CryptographyTests", ["Cryptography", "Credentials", "Domain"]),
         tests(
-            "CredentialsTests", ["Credentials", "Cryptography", "Domain", "Redis", "TestSupport", nioPosix, logging],
+            "CredentialsTests", ["Credentials", "Cryptography", "Domain", "TestSupport", nioPosix, logging],
             exclude: ["Vectors"]),
+        tests(
+            "CredentialsIntegrationTests", ["Credentials", "Domain", "Redis", "TestSupport", nioPosix, logging]),
         tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
@@ -194,6 +196,9 @@ let package = Package(
             ["Domain", "Redis", "TestSupport", "TransportSecurity", nioCore, nioEmbedded, nioPosix, logging]),
         tests(
             "RedisIntegrationTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioPosix]),
+        tests(
+            "TransportSecurityTests",
+            ["COpenSSL", "Domain", "TransportSecurity", nioCore, nioEmbedded]),
         tests(
             "TransportSecurityIntegrationTests",
             ["Domain", "TestSupport", "TransportSecurity", nioCore, nioPosix]),

@@ -4,35 +4,27 @@ package import Domain
 package import Logging
 internal import Synchronization
 
-/// What a credential turned out to be.
-package enum Authentication: Sendable, Hashable {
-    case accepted(Principal)
-    /// The one answer for all that are refused is made of this; the reason is for the audit trail alone.
-    case refused(reason: String)
-    /// Too many credentials are being checked.
-    case busy
-    /// Whether it still holds cannot be known now.
-    case unavailable(reason: String)
-}
-
-/// Tells who a request is from.
+/// Checks API keys and tokens.
 ///
 /// A key is hashed once; then a keyed digest of it is remembered for minutes. What is remembered holds only while the
-/// store is asked each second whether something was revoked: seconds after that stops nothing is accepted.
+/// store is polled for revocations each second: seconds after the polls fail nothing is accepted.
+///
+/// A key whose id is unknown, or whose checksum differs from the record's, is refused without a hash, so a flood of wrong
+/// keys costs look-ups and delays no good key. Both cost the same time.
 package final class Authenticator: Sendable {
     package struct Configuration: Sendable {
         package var parameters = Argon2id.Parameters()
-        /// How long a key that was proved is believed.
+        /// How long a proved key is accepted without another hash.
         package var memory: Duration = .seconds(300)
-        /// How long a wrong one is refused without another look.
+        /// How long a wrong key is refused without another look-up.
         package var wrongMemory: Duration = .seconds(10)
-        /// How long what is known of revocations counts as fresh.
+        /// How long the last poll for revocations counts as current.
         package var freshness: Duration = .seconds(3)
         package var pollInterval: Duration = .seconds(1)
-        /// Wrong keys that one address may try at once, and then each second: half of what one thread can check.
+        /// Wrong keys of one address that are answered with a refusal at once, and then each second; more are `.busy`.
         package var wrongKeys = 60.0
         package var wrongKeysPerSecond = 10.0
-        /// Credentials remembered at most, of each sort.
+        /// Credentials and addresses remembered at most, of each kind.
         package var capacity = 10_000
 
         package init() {}
@@ -45,17 +37,11 @@ package final class Authenticator: Sendable {
         let generation: UInt64
     }
 
-    /// Wrong keys that an address may still try before its next are not even looked at.
-    private struct Budget {
-        var left: Double
-        var at: ContinuousClock.Instant
-    }
-
     private struct State {
         var known: [[UInt8]: Known] = [:]
         var wrong: [[UInt8]: ContinuousClock.Instant] = [:]
         var checks: [[UInt8]: Task<Authentication, Never>] = [:]
-        var budgets: [String: Budget] = [:]
+        var budget: WrongKeyBudget
         var uses: [String: UInt64] = [:]
         var epoch: UInt64?
         /// Rises with every change that was noticed.
@@ -70,9 +56,7 @@ package final class Authenticator: Sendable {
     private let tokens: TokenVerifier?
     private let pool: HashingPool
     private let digestKey: [UInt8]
-    /// Of nobody's secret, so that unknown ids cost what known ones do.
-    private let decoy: String
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let clock: @Sendable () -> ContinuousClock.Instant
     /// Milliseconds since the epoch.
     private let now: @Sendable () -> UInt64
@@ -92,7 +76,11 @@ package final class Authenticator: Sendable {
         self.tokens = tokens
         self.pool = pool
         self.digestKey = try Digests.randomBytes(count: 32)
-        self.decoy = try Argon2id.hash(try Digests.randomBytes(count: 52), parameters: configuration.parameters)
+        self.state = Mutex(
+            State(
+                budget: WrongKeyBudget(
+                    burst: configuration.wrongKeys, perSecond: configuration.wrongKeysPerSecond,
+                    capacity: configuration.capacity)))
         self.now = now
         self.clock = clock
         self.logger = logger
@@ -107,9 +95,9 @@ package final class Authenticator: Sendable {
         self.results = results
     }
 
-    // MARK: - Following the store
+    // MARK: - Revocations
 
-    /// Asks the store for changes until it is cancelled.
+    /// Polls the store for revocations until it is cancelled; throws `CancellationError` then.
     package func run(clock: any Clock<Duration>, heartbeat: @Sendable () -> Void) async throws {
         while true {
             if await !self.synchronize() { self.logger.debug("revocations cannot be read now") }
@@ -118,11 +106,11 @@ package final class Authenticator: Sendable {
         }
     }
 
-    /// One question at a time, whoever asks; false when it was not answered.
+    /// Polls the store; concurrent callers share one poll. False when the store did not answer.
     private func synchronize() async -> Bool {
         let task = self.state.withLock { state in
             if let task = state.sync { return task }
-            let task = Task {  // awaited by everyone who asks meanwhile
+            let task = Task {  // awaited by all callers that come meanwhile
                 let isDone: Bool
                 do {
                     try await self.readChanges()
@@ -140,7 +128,7 @@ package final class Authenticator: Sendable {
     }
 
     private func readChanges() async throws {
-        // What is read is as old as the question.
+        // The answer is as old as the request.
         let time = self.clock()
         let epoch = try await self.store.epoch()
         if self.state.withLock({ $0.epoch }) != epoch {
@@ -156,7 +144,7 @@ package final class Authenticator: Sendable {
         self.state.withLock { $0.syncedAt = time }
     }
 
-    /// False when neither the poll nor a question now tells what was revoked.
+    /// False when neither the last poll nor one now gives the current revocations.
     private func isFresh() async -> Bool {
         let time = self.clock()
         let synced = self.state.withLock { $0.syncedAt }
@@ -164,12 +152,12 @@ package final class Authenticator: Sendable {
         return await self.synchronize()
     }
 
-    // MARK: - Judging
+    // MARK: - Checking
 
     /// Counts a request that came without a usable credential.
     package func countMissingCredential() { self.results["none refused"]?.increment() }
 
-    /// Judges the credential of an `Authorization: Bearer` header that came from `address`.
+    /// Checks the credential of an `Authorization: Bearer` header of a request from `address`.
     package func authenticate(_ credential: Substring, from address: String) async -> Authentication {
         let isKey = credential.hasPrefix(APIKey.prefix)
         let method = credential.isEmpty ? "none" : isKey ? "key" : "token"
@@ -191,16 +179,18 @@ package final class Authenticator: Sendable {
         return answer
     }
 
-    /// Whether one that was accepted still is, for connections that outlive their request.
+    /// Whether an accepted credential is still good, for connections that outlive their request.
     package enum CredentialStatus: Sendable, Equatable {
-        /// As of a generation, to be given back with the next question.
+        /// It was good at this generation; pass it with the next call.
         case good(generation: UInt64)
+        /// It expired or was revoked.
         case over
-        /// It cannot be known now.
+        /// The store did not answer.
         case unknown
     }
 
-    /// `generation` is that of the last answer: while nothing was changed since, nothing is read.
+    /// The status of a principal's credential. `generation` is that of the last answer: without a change since then
+    /// nothing is read.
     package func standing(of principal: Principal, since generation: UInt64?) async -> CredentialStatus {
         if let expires = principal.expiresAt, self.now() / 1000 >= expires { return .over }
         guard await self.isFresh() else { return .unknown }
@@ -208,11 +198,13 @@ package final class Authenticator: Sendable {
         if generation == current { return .good(generation: current) }
         switch principal.credential {
         case .key(let id):
-            guard let found = try? await self.store.record(id) else {
-                return await self.synchronize() ? .over : .unknown
+            do {
+                guard let found = try await self.store.record(id) else { return .over }
+                let isGood = found.isGood(at: self.now()) && found.principal == principal
+                return isGood ? .good(generation: current) : .over
+            } catch {
+                return .unknown
             }
-            let isGood = found.isGood(at: self.now()) && found.principal == principal
-            return isGood ? .good(generation: current) : .over
         case .token(let id, let issuedAt):
             let isDenied = self.state.withLock {
                 $0.denials.denies(id: id, subject: principal.subject, issuedAt: issuedAt)
@@ -237,66 +229,38 @@ package final class Authenticator: Sendable {
     }
 
     private func judgeKey(_ text: Substring, _ address: String) async -> Authentication {
-        guard let key = APIKey(text), let digest = try? Digests.hmacSHA256(key: self.digestKey, Array(text.utf8)) else {
-            return .refused(reason: "it begins like a key and is none")
+        guard let key = APIKey(text) else { return .refused(reason: "it has the prefix of a key and is malformed") }
+        let digest: [UInt8]
+        do { digest = try Digests.hmacSHA256(key: self.digestKey, Array(text.utf8)) } catch {
+            return .unavailable(reason: "the key cannot be digested: \(error)")
         }
         let time = self.clock()
-        let (record, isWrong, isProved) = self.state.withLock { state -> (KeyRecord?, Bool, Bool) in
+        let (record, isWrong) = self.state.withLock { state -> (KeyRecord?, Bool) in
             let known = state.known[digest].flatMap { $0.until > time ? $0 : nil }
             let current = known.flatMap { $0.generation == state.generation ? $0.record : nil }
-            return (current, state.wrong[digest].map { $0 > time } ?? false, known != nil)
+            return (current, state.wrong[digest].map { $0 > time } ?? false)
         }
         if let record { return self.accept(record) }
         if isWrong { return .refused(reason: Self.refusal) }
-        let isOverBudget = !isProved && !self.mayTry(address, at: time)
-        if isOverBudget {
-            // Wrong keys must not lock out a good one of the same address. One that exists is checked nevertheless,
-            // within a budget of its own; its ID cannot be guessed.
-            do {
-                guard self.mayTry("\(address) \(key.id)", at: time), try await self.store.record(key.id) != nil else {
-                    return .busy
-                }
-            } catch {
-                return .unavailable(reason: "keys cannot be read: the store does not answer")
-            }
-        }
-        // Many requests with one key that is not known yet wait for one check.
+        // Concurrent requests with one key that is not known yet share one check.
         let check = self.state.withLock { state in
             if let check = state.checks[digest] { return check }
-            let check = Task {  // awaited below by whoever asked, and ends with its check
-                let answer = await self.check(key, digest)
-                self.state.withLock { state in
-                    state.checks[digest] = nil
-                    if case .refused = answer {
-                        self.charge(isOverBudget ? "\(address) \(key.id)" : address, at: time, &state)
-                    }
-                }
+            let check = Task {  // awaited below by all that share it
+                let answer = await self.check(key, digest, address)
+                self.state.withLock { $0.checks[digest] = nil }
                 return answer
             }
             state.checks[digest] = check
             return check
         }
-        return await check.value
+        let answer = await check.value
+        guard case .refused = answer else { return answer }
+        return self.refuse(address, at: time)
     }
 
-    private func mayTry(_ address: String, at time: ContinuousClock.Instant) -> Bool {
-        self.state.withLock { self.budget(address, at: time, $0).left >= 1 }
-    }
-
-    private func budget(_ address: String, at time: ContinuousClock.Instant, _ state: State) -> Budget {
-        let limit = self.configuration.wrongKeys
-        guard let budget = state.budgets[address] else { return Budget(left: limit, at: time) }
-        let passed = Double((time - budget.at).components.seconds)
-        return Budget(
-            left: min(limit, budget.left + passed * self.configuration.wrongKeysPerSecond),
-            at: passed > 0 ? time : budget.at)
-    }
-
-    private func charge(_ address: String, at time: ContinuousClock.Instant, _ state: inout State) {
-        var budget = self.budget(address, at: time, state)
-        budget.left -= 1
-        if state.budgets.count >= self.configuration.capacity { state.budgets = [:] }
-        state.budgets[address] = budget
+    /// The answer to a wrong key; it counts against the address.
+    private func refuse(_ address: String, at time: ContinuousClock.Instant) -> Authentication {
+        self.state.withLock { $0.budget.charge(address, at: time) } ? .refused(reason: Self.refusal) : .busy
     }
 
     private func accept(_ record: KeyRecord) -> Authentication {
@@ -305,9 +269,9 @@ package final class Authenticator: Sendable {
         return .accepted(record.principal)
     }
 
-    /// Reads and hashes; the same work for keys that are unknown, wrong, expired and revoked. One that was proved before
-    /// only has its record read again.
-    private func check(_ key: APIKey, _ digest: [UInt8]) async -> Authentication {
+    /// Reads the record and hashes a key that fits its checksum. A key that was proved before only has its record read
+    /// again.
+    private func check(_ key: APIKey, _ digest: [UInt8], _ address: String) async -> Authentication {
         let time = self.clock()
         let proof = self.state.withLock { $0.known[digest].flatMap { $0.until > time ? $0 : nil } }
         do {
@@ -316,17 +280,22 @@ package final class Authenticator: Sendable {
             if let proof, let record, proof.record.hash == record.hash {
                 return self.remember(record, digest, until: proof.until, generation)
             }
-            let (hash, secret) = (record?.hash ?? self.decoy, key.secret)
-            // Keys that do not exist take half of the places at most.
-            let check = await self.pool.run(isReserved: record != nil) { Argon2id.check(secret, against: hash) }
-            guard let verdict = check, let isRight = verdict else { return .busy }
-            guard isRight, record != nil else { return self.refuse(digest) }
-            // It waited for its turn: it may have been revoked meanwhile.
+            let checksum = try key.checksum()
+            guard let record, record.checksum ?? checksum == checksum else { return self.rememberWrong(digest) }
+            // Records of before checksums: only the hash can tell, and an address has a budget of those.
+            guard record.checksum != nil || self.state.withLock({ $0.budget.hasLeft(address, at: time) }) else {
+                return .busy
+            }
+            let (hash, secret) = (record.hash, key.secret)
+            guard let verdict = await self.pool.run({ Argon2id.check(secret, against: hash) }), let isRight = verdict
+            else { return .busy }
+            guard isRight else { return self.rememberWrong(digest) }
+            // It may have been revoked while it waited for the hash.
             let later = self.state.withLock { $0.generation }
             guard let record = try await self.store.record(key.id), record.hash == hash else {
-                return self.refuse(digest)
+                return self.rememberWrong(digest)
             }
-            self.rehash(record, secret)
+            self.rehash(record, key, checksum)
             // Spread, so that keys which were proved together are not proved together again.
             let memory = self.configuration.memory * Double.random(in: 0.8...1)
             return self.remember(record, digest, until: self.clock() + memory, later)
@@ -335,7 +304,7 @@ package final class Authenticator: Sendable {
         }
     }
 
-    private func refuse(_ digest: [UInt8]) -> Authentication {
+    private func rememberWrong(_ digest: [UInt8]) -> Authentication {
         let end = self.clock() + self.configuration.wrongMemory
         self.state.withLock { state in
             if state.wrong.count >= self.configuration.capacity { state.wrong = [:] }
@@ -347,7 +316,7 @@ package final class Authenticator: Sendable {
     private func remember(
         _ record: KeyRecord, _ digest: [UInt8], until: ContinuousClock.Instant, _ generation: UInt64
     ) -> Authentication {
-        guard record.isGood(at: self.now()) else { return self.refuse(digest) }
+        guard record.isGood(at: self.now()) else { return self.rememberWrong(digest) }
         self.state.withLock { state in
             if state.known.count >= self.configuration.capacity, let any = state.known.keys.first {
                 state.known[any] = nil
@@ -357,21 +326,26 @@ package final class Authenticator: Sendable {
         return self.accept(record)
     }
 
-    private func rehash(_ record: KeyRecord, _ secret: [UInt8]) {
+    /// Replaces a hash that was made under other parameters, and adds a checksum that is missing.
+    private func rehash(_ record: KeyRecord, _ key: APIKey, _ checksum: String) {
         let (parameters, pool, store, logger) = (
             self.configuration.parameters, self.pool, self.store, self.logger
         )
-        guard !Argon2id.isCurrent(record.hash, parameters) else { return }
-        Task {  // nobody waits for it; once for each key and change of parameters
-            guard let made = await pool.run({ try? Argon2id.hash(secret, parameters: parameters) }), let hash = made
-            else { return }
-            do { try await store.replaceHash(of: record, with: hash) } catch {
-                logger.warning("a key could not be hashed anew", error: error, metadata: ["key.id": "\(record.id)"])
+        guard !Argon2id.isCurrent(record.hash, parameters) || record.checksum == nil else { return }
+        Task {  // not awaited: the request does not depend on it; once for each key and change of parameters
+            do {
+                let secret = key.secret
+                let made = await pool.run { Result { try Argon2id.hash(secret, parameters: parameters) } }
+                guard let made else { return }  // the pool is full; the next use tries again
+                try await store.replaceHash(of: record, with: try made.get(), checksum: checksum)
+            } catch {
+                logger.warning(
+                    "a key could not be hashed anew", error: error, metadata: ["credential.id": "\(record.id)"])
             }
         }
     }
 
-    /// Once a minute for each key; of no importance when it fails.
+    /// Stores the time of use, once a minute for each key; a failure is only logged.
     private func noteUse(of record: KeyRecord) {
         let now = self.now()
         let isDue = self.state.withLock { state in
@@ -382,7 +356,7 @@ package final class Authenticator: Sendable {
         }
         guard isDue else { return }
         let (store, logger) = (self.store, self.logger)
-        Task {  // nobody waits for it; bounded by one a minute and key
+        Task {  // not awaited: the request does not depend on it; at most one a minute and key
             do { try await store.noteUse(record.id, at: now) } catch {
                 logger.debug("the use of a key could not be noted", error: error)
             }

@@ -5,19 +5,19 @@ package import Redis
 
 /// API keys and denials in Redis, where all nodes see them.
 ///
-/// An epoch rises with every change: nodes ask for it each second and let go of what they remember when it rose.
+/// An epoch rises with every change: nodes poll it each second and forget what they remember when it rose.
 package struct CredentialStore: Sendable {
     private let client: RedisClient
     private let prefix: String
     private let proofKey: [UInt8]
 
-    /// Beside the first lane of the queue, so that one connection reaches both.
+    /// In the slot of the first lane of the queue, so that one connection reaches both.
     package static let standardPrefix = "orc:{l0}:auth:"
-    /// For what the proof key is derived from the master key.
+    /// The purpose for which the proof key is derived from the master key.
     package static let proofPurpose = "orchestra/key-record/1"
 
-    /// `prefix` begins the names of all keys; under `proofKey` each record proves that it was made by who holds the
-    /// master key. Who can only write to Redis cannot make or widen one; they could put back what a record was before.
+    /// `prefix` begins the names of all keys. An HMAC under `proofKey` proves that a record was made by a holder of the
+    /// master key: write access to Redis alone cannot make or widen a record, only restore an earlier one.
     package init(client: RedisClient, prefix: String, proofKey: [UInt8]) {
         self.client = client
         self.prefix = prefix
@@ -29,7 +29,8 @@ package struct CredentialStore: Sendable {
     private var denials: String { self.prefix + "denied" }
     private func key(_ id: String) -> String { self.prefix + "key:" + id }
 
-    /// The record of a key, nil when there is none that can be read and believed.
+    /// The record of a key; nil when there is none, or one that is malformed or has a wrong proof. Throws when Redis does
+    /// not answer.
     package func record(_ id: String) async throws -> KeyRecord? {
         let fields = try await self.hash(self.key(id))
         guard let record = KeyRecord(id: id, fields: fields), let proof = fields["proof"],
@@ -55,10 +56,10 @@ package struct CredentialStore: Sendable {
         return records
     }
 
-    /// Stores a new key, and lets the nodes know.
+    /// Stores a new key and raises the epoch.
     package func add(_ record: KeyRecord) async throws { try await self.put(record) }
 
-    /// Closes a key for good.
+    /// Revokes a key for good and raises the epoch.
     package func revoke(_ record: KeyRecord, at time: UInt64) async throws {
         var record = record
         record.revokedAt = time
@@ -78,19 +79,23 @@ package struct CredentialStore: Sendable {
         try await self.call(call)
     }
 
-    /// The same secret under other parameters.
-    func replaceHash(of record: KeyRecord, with hash: String) async throws {
+    /// Stores the same secret under other parameters, with its checksum.
+    func replaceHash(of record: KeyRecord, with hash: String, checksum: String) async throws {
         var record = record
         record.hash = hash
+        record.checksum = checksum
         let proof = try self.proof(of: record)
-        try await self.send([RedisCommand("HSET", self.key(record.id), "hash", hash, "proof", proof)])
+        try await self.send([
+            RedisCommand("HSET", self.key(record.id), "hash", hash, "check", checksum, "proof", proof)
+        ])
     }
 
+    /// Stores the time of use, in milliseconds since the epoch.
     func noteUse(_ id: String, at time: UInt64) async throws {
         try await self.send([RedisCommand("HSET", self.key(id), "used", String(time))])
     }
 
-    /// Stores a denial, and lets go of those that concern no token any more. `now` is in seconds since the epoch.
+    /// Stores a denial and deletes those that are over. `now` is in seconds since the epoch.
     package func deny(_ denial: TokenDenial, now: UInt64) async throws {
         var call = RedisCommand.functionCall("orcauth_1_deny", key: self.denials)
         call.append(self.epochKey)
@@ -100,11 +105,12 @@ package struct CredentialStore: Sendable {
         try await self.call(call)
     }
 
+    /// All denials, those that are over included.
     package func allDenials() async throws -> [TokenDenial] {
         try await self.hash(self.denials).compactMap { TokenDenial(field: $0.key, value: $0.value) }
     }
 
-    /// How often something was changed.
+    /// How often something was changed; 0 before the first change.
     func epoch() async throws -> UInt64 {
         let reply = try await self.client.send(RedisCommand("GET", self.epochKey), timeout: .seconds(2))
         return reply.isNull ? 0 : UInt64(String(decoding: reply.bytes, as: UTF8.self)) ?? 0
@@ -114,7 +120,7 @@ package struct CredentialStore: Sendable {
         for reply in try await Self.library.call([call], on: self.client) { _ = try reply.checked() }
     }
 
-    /// What must not be half done.
+    /// Changes of several keys at once.
     private static let library = RedisFunctionLibrary(
         name: "orchestra_auth_1",
         source: #"""

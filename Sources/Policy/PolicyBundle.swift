@@ -58,7 +58,7 @@ package struct PolicyBundle: Sendable {
             do throws(DomainError) {
                 document = try JSONParser.document(file.bytes)
             } catch {
-                throw .invalid(file.path, "it is not JSON: \(error.message)")
+                throw .invalid(file.path, "it is not JSON", underlying: error)
             }
             var reader = try DefinitionReader(document.value, file: file.path)
             let stem = file.name.dropLast(".json".count)

@@ -1,8 +1,9 @@
 internal import Cryptography
+internal import Domain
 
-/// An API key as its holder has it: `relay_sk_<id>_<secret>`. The id finds its record, the secret proves it.
+/// An API key as its holder has it: `relay_sk_<id>_<secret>`. The id finds the record, the secret proves the holder.
 package struct APIKey: Sendable {
-    /// Public: it stands in lists, logs and the audit trail.
+    /// Not a secret: it is shown in lists, logs and the audit trail.
     package let id: String
     let secret: [UInt8]
 
@@ -11,7 +12,7 @@ package struct APIKey: Sendable {
     /// 256 bits of base 32.
     private static let secretLength = 52
 
-    /// Reads what a request carries; nil for what no key looks like.
+    /// Reads the key of a request; nil when it is malformed.
     package init?(_ text: Substring) {
         guard text.hasPrefix(Self.prefix) else { return nil }
         let rest = Array(text.utf8.dropFirst(Self.prefix.utf8.count))
@@ -22,7 +23,7 @@ package struct APIKey: Sendable {
         self.secret = Array(rest[(Self.idLength + 1)...])
     }
 
-    /// A fresh one: 80 bits of id, 256 of secret.
+    /// A new key: 80 bits of id, 256 of secret. Throws `CryptographyError` when there are no random bytes.
     package static func random() throws -> APIKey {
         APIKey(
             id: Base32.text(of: try Digests.randomBytes(count: 10)),
@@ -34,29 +35,12 @@ package struct APIKey: Sendable {
         self.secret = secret
     }
 
+    /// 16 bits of a digest of id and secret: enough to refuse 65,535 of 65,536 wrong keys without a hash, and of no use
+    /// for finding a secret of 256 bits.
+    func checksum() throws -> String {
+        Hexadecimal.text(of: Array(try Digests.sha256(Array("orchestra/key/1 \(self.text)".utf8)).prefix(2)))
+    }
+
     /// The whole key, to be shown once.
     package var text: String { "\(Self.prefix)\(self.id)_\(String(decoding: self.secret, as: UTF8.self))" }
-}
-
-/// Lower-case base 32 without padding (the alphabet of RFC 4648 §6).
-private enum Base32 {
-    static func isDigit(_ byte: UInt8) -> Bool {
-        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "2")...UInt8(ascii: "7")).contains(byte)
-    }
-
-    static func text(of bytes: [UInt8]) -> String {
-        let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)
-        var result: [UInt8] = []
-        var (buffer, bits) = (UInt32(0), 0)
-        for byte in bytes {
-            buffer = (buffer << 8 | UInt32(byte)) & 0xfff
-            bits += 8
-            while bits >= 5 {
-                bits -= 5
-                result.append(alphabet[Int(buffer >> UInt32(bits) & 31)])
-            }
-        }
-        if bits > 0 { result.append(alphabet[Int(buffer << UInt32(5 - bits) & 31)]) }
-        return String(decoding: result, as: UTF8.self)
-    }
 }

@@ -2,12 +2,12 @@ internal import CArgon2
 internal import Cryptography
 internal import Domain
 
-/// Argon2id hashes of secrets, by Debian's libargon2, as PHC strings.
+/// Argon2id hashes of secrets, by the system's libargon2, as PHC strings.
 ///
 /// A verification costs tens of milliseconds and 19 MiB, so callers run it in a bounded pool of their
 /// own and never on an actor.
 package enum Argon2id {
-    /// OWASP's choice m = 19 MiB, t = 2, p = 1 (Password Storage Cheat Sheet).
+    /// The recommendation of OWASP m = 19 MiB, t = 2, p = 1 (Password Storage Cheat Sheet).
     package struct Parameters: Hashable, Sendable {
         package var memoryKiB: UInt32
         package var iterations: UInt32
@@ -20,7 +20,7 @@ package enum Argon2id {
         }
     }
 
-    /// The PHC string of `secret` under a fresh salt; throws `CredentialsError` when memory is out.
+    /// The PHC string of `secret` under a fresh salt; throws `CredentialsError` when no memory is left.
     package static func hash(_ secret: [UInt8], parameters: Parameters = Parameters()) throws -> String {
         let salt = try Digests.randomBytes(count: 16)
         let length = argon2_encodedlen(
@@ -48,13 +48,13 @@ package enum Argon2id {
             "$argon2id$v=19$m=\(parameters.memoryKiB),t=\(parameters.iterations),p=\(parameters.lanes)$")
     }
 
-    /// True when `secret` is the one that was hashed; false for a wrong secret and for a string that is no
-    /// Argon2id hash. Compares in constant time.
+    /// True when `secret` is the one that was hashed; false for a wrong secret and for a string that is not an Argon2id
+    /// hash. Compares in constant time.
     package static func verify(_ secret: [UInt8], against encoded: String) -> Bool {
         self.check(secret, against: encoded) == true
     }
 
-    /// As `verify`; nil when it could not be told, for want of memory above all.
+    /// As `verify`; nil when libargon2 could not run, for lack of memory above all.
     static func check(_ secret: [UInt8], against encoded: String) -> Bool? {
         guard encoded.hasPrefix("$argon2id$") else { return false }
         let status = unsafe secret.withUnsafeBytes { secret in

@@ -1,19 +1,21 @@
 package import Domain
 
-/// What is stored of an API key: everything but the key.
+/// The stored record of an API key, without the key itself.
 package struct KeyRecord: Hashable, Sendable {
     package let id: String
     package let workspace: WorkspaceID
     package let roles: [DefinitionName]
-    /// What people call it.
+    /// The name that its creator gave it.
     package let label: String
     /// Argon2id of the secret, as a PHC string.
     package var hash: String
+    /// `APIKey.checksum` of the key; nil in records that were made before there were checksums.
+    package var checksum: String?
     /// Milliseconds since the epoch.
     package let createdAt: UInt64
     /// Milliseconds since the epoch; 0 for never.
     package let expiresAt: UInt64
-    /// Milliseconds since the epoch; 0 while it stands.
+    /// Milliseconds since the epoch; 0 while it is not revoked.
     package var revokedAt: UInt64
     /// Milliseconds since the epoch, to the minute; 0 before its first use.
     package var usedAt: UInt64
@@ -21,22 +23,23 @@ package struct KeyRecord: Hashable, Sendable {
     package static let labelLimit = 64
 
     package init(
-        id: String, workspace: WorkspaceID, roles: [DefinitionName], label: String, hash: String, createdAt: UInt64,
-        expiresAt: UInt64, revokedAt: UInt64 = 0, usedAt: UInt64 = 0
+        id: String, workspace: WorkspaceID, roles: [DefinitionName], label: String, hash: String,
+        checksum: String? = nil, createdAt: UInt64, expiresAt: UInt64, revokedAt: UInt64 = 0, usedAt: UInt64 = 0
     ) {
         self.id = id
         self.workspace = workspace
         self.roles = roles
         self.label = Printable.text(label, limit: Self.labelLimit)
         self.hash = hash
+        self.checksum = checksum
         self.createdAt = createdAt
         self.expiresAt = expiresAt
         self.revokedAt = revokedAt
         self.usedAt = usedAt
     }
 
-    /// A key and its record, at a time in milliseconds since the epoch; without a lifetime it is good for ever. Hashes,
-    /// which takes tens of milliseconds.
+    /// A new key and its record, at a time in milliseconds since the epoch; without a lifetime it never expires. Hashing
+    /// takes tens of milliseconds. Throws when no random bytes or no memory are left.
     package static func fresh(
         in workspace: WorkspaceID, roles: [DefinitionName], label: String, lifetime: Duration?, at now: UInt64,
         parameters: Argon2id.Parameters = Argon2id.Parameters()
@@ -45,11 +48,12 @@ package struct KeyRecord: Hashable, Sendable {
         let end = lifetime.map { now + UInt64(clamping: $0.components.seconds) * 1000 } ?? 0
         let record = KeyRecord(
             id: key.id, workspace: workspace, roles: roles, label: label,
-            hash: try Argon2id.hash(key.secret, parameters: parameters), createdAt: now, expiresAt: end)
+            hash: try Argon2id.hash(key.secret, parameters: parameters), checksum: try key.checksum(),
+            createdAt: now, expiresAt: end)
         return (key, record)
     }
 
-    /// Whether it opens anything at a time in milliseconds since the epoch.
+    /// Whether the key is accepted at a time in milliseconds since the epoch.
     package func isGood(at now: UInt64) -> Bool {
         self.revokedAt == 0 && (self.expiresAt == 0 || now < self.expiresAt)
     }
@@ -60,12 +64,14 @@ package struct KeyRecord: Hashable, Sendable {
             credential: .key(self.id), expiresAt: self.expiresAt == 0 ? nil : self.expiresAt / 1000)
     }
 
-    /// What must not be changed by who can only write to the store: all but when it was used, and what people call it.
+    /// What the record's proof covers: all but the last use and the label.
     var proven: [UInt8] {
-        let parts = [
+        var parts = [
             self.id, self.workspace.name, self.roles.map(\.name).joined(separator: ","), self.hash,
             String(self.createdAt), String(self.expiresAt), String(self.revokedAt),
         ]
+        // Records of before checksums keep their proof.
+        if let checksum = self.checksum { parts.append(checksum) }
         return Array(parts.joined(separator: "\n").utf8)
     }
 
@@ -76,10 +82,10 @@ package struct KeyRecord: Hashable, Sendable {
             ("workspace", self.workspace.name), ("roles", self.roles.map(\.name).joined(separator: ",")),
             ("label", self.label), ("hash", self.hash), ("created", String(self.createdAt)),
             ("expires", String(self.expiresAt)), ("revoked", String(self.revokedAt)), ("used", String(self.usedAt)),
-        ]
+        ] + (self.checksum.map { [("check", $0)] } ?? [])
     }
 
-    /// Nil when a field is missing or is not what it should be: then the key opens nothing.
+    /// Nil when a field is missing or malformed: the key is not accepted then.
     init?(id: String, fields: [String: String]) {
         func number(_ name: String) -> UInt64? { fields[name].flatMap { UInt64($0) } }
         guard let workspace = fields["workspace"].flatMap({ try? WorkspaceID($0) }), let roles = fields["roles"],
@@ -90,6 +96,6 @@ package struct KeyRecord: Hashable, Sendable {
         guard names.allSatisfy({ $0 != nil }) else { return nil }
         self.init(
             id: id, workspace: workspace, roles: names.compactMap { $0 }, label: fields["label"] ?? "", hash: hash,
-            createdAt: created, expiresAt: expires, revokedAt: revoked, usedAt: used)
+            checksum: fields["check"], createdAt: created, expiresAt: expires, revokedAt: revoked, usedAt: used)
     }
 }

@@ -5,15 +5,17 @@ internal import NIOHTTP1
 internal import NIOPosix
 internal import TransportSecurity
 
-/// Gets one small document: no redirect, no proxy, no cookie, bounded in time and size.
+/// Fetches one small document: no redirect, no proxy, no cookie, bounded in time and size.
 enum HTTPFetch {
     private static let timeout = TimeAmount.seconds(5)
 
+    /// The body at a URL, of at most `limit` bytes. Throws `CredentialsError` or what the connection throws; nothing stays
+    /// open.
     static func get(
         _ text: String, limit: Int, authorityFile: String?, group: MultiThreadedEventLoopGroup
     ) async throws -> [UInt8] {
         guard let url = URLComponents(string: text), let host = url.host, !host.isEmpty, url.user == nil else {
-            // Not shown: what stands in it may be a password.
+            // Not shown: it may contain a password.
             throw CredentialsError(
                 code: .refusedURL,
                 message: "the issuer's URL cannot be fetched: expected https://host/path, without a user")
@@ -48,11 +50,10 @@ enum HTTPFetch {
                 .connect(host: name, port: url.port ?? (isSecure ? 443 : 80)).get()
         } catch {
             promise.fail(error)
-            _ = try? await promise.futureResult.get()
             throw error
         }
         let deadline = channel.eventLoop.scheduleTask(in: Self.timeout) {
-            promise.fail(CredentialsError(code: .unreachable, message: "'\(text)' was not answered in time"))
+            promise.fail(CredentialsError(code: .unreachable, message: "'\(text)' did not answer in time"))
         }
         let port = url.port.map { ":\($0)" } ?? ""
         let head = HTTPRequestHead(
@@ -67,47 +68,5 @@ enum HTTPFetch {
             channel.close(promise: nil)
         }
         return try await promise.futureResult.get()
-    }
-}
-
-/// Collects the body of a 200.
-private final class DocumentHandler: ChannelInboundHandler {
-    typealias InboundIn = HTTPClientResponsePart
-
-    private let limit: Int
-    private let promise: EventLoopPromise<[UInt8]>
-    private var bytes: [UInt8] = []
-
-    init(limit: Int, promise: EventLoopPromise<[UInt8]>) {
-        self.limit = limit
-        self.promise = promise
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch self.unwrapInboundIn(data) {
-        case .head(let head):
-            guard head.status == .ok else { return self.fail(context, "it was answered with \(head.status.code)") }
-        case .body(let part):
-            guard self.bytes.count + part.readableBytes <= self.limit else {
-                return self.fail(context, "it has more than \(self.limit) bytes")
-            }
-            self.bytes.append(contentsOf: part.readableBytesView)
-        case .end: self.promise.succeed(self.bytes)
-        }
-    }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        self.promise.fail(
-            CredentialsError(code: .unreachable, message: "the connection was closed before the document's end"))
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        self.promise.fail(error)
-        context.close(promise: nil)
-    }
-
-    private func fail(_ context: ChannelHandlerContext, _ reason: String) {
-        self.promise.fail(CredentialsError(code: .malformedDocument, message: "the document is refused: \(reason)"))
-        context.close(promise: nil)
     }
 }

@@ -1,9 +1,9 @@
 internal import Cryptography
 internal import Domain
 
-/// The keys that an issuer publishes (RFC 7517), as far as they may check signatures here.
+/// The keys of an issuer (RFC 7517) that may check signatures here.
 package struct KeySet: Sendable {
-    /// By the bytes of their ids: two texts that only look alike are two ids.
+    /// By the bytes of their ids: canonically equivalent texts are different ids.
     private let keys: [[UInt8]: [SignatureKey]]
 
     /// Bytes and keys that a set may have: a few keys are a few kilobytes.
@@ -14,8 +14,8 @@ package struct KeySet: Sendable {
 
     private init(keys: [[UInt8]: [SignatureKey]]) { self.keys = keys }
 
-    /// Reads a set. Keys that are for something else, too weak, of an unknown kind or private are passed over, as the
-    /// standard asks (§5); throws `CredentialsError` for what is no set.
+    /// Reads a set. Keys for another use, of an unknown kind, too weak or private are skipped, as the standard asks (§5).
+    /// Throws `CredentialsError` for a malformed set.
     package init(_ bytes: [UInt8]) throws(CredentialsError) {
         guard bytes.count <= Self.sizeLimit else {
             throw CredentialsError(
@@ -24,7 +24,7 @@ package struct KeySet: Sendable {
         }
         let value: JSONValue
         do throws(DomainError) { value = try JSONParser.parse(bytes, depthLimit: 8) } catch {
-            throw CredentialsError(code: .malformedDocument, message: "the key set is not JSON: \(error.message)")
+            throw CredentialsError(code: .malformedDocument, message: "the key set is not JSON", underlying: error)
         }
         try self.init(value)
     }
@@ -47,19 +47,20 @@ package struct KeySet: Sendable {
         self.keys = keys
     }
 
-    /// The one key of this id for this algorithm; nil when there is none, and when there are several, of which nobody
-    /// could say which is meant.
+    /// The one key of this id for this algorithm; nil when there is none, and when there are several.
     func key(_ id: String, for algorithm: SignatureKey.Algorithm) -> SignatureKey? {
         let fitting = self.keys[Array(id.utf8)]?.filter { $0.algorithm == algorithm } ?? []
         return fitting.count == 1 ? fitting[0] : nil
     }
 
+    /// Whether a key of this id is in the set.
     func knows(_ id: String) -> Bool { self.keys[Array(id.utf8)] != nil }
 
+    /// The number of usable keys.
     package var count: Int { self.keys.values.reduce(0) { $0 + $1.count } }
 
     private static func key(_ item: JSONValue) -> SignatureKey? {
-        // A set with a private part was published by mistake: whoever read it can sign.
+        // A key with a private part was published by mistake: every reader can sign with it.
         guard item["d"] == nil, item["k"] == nil, item["p"] == nil, item["q"] == nil else { return nil }
         if let use = item["use"], use != "sig" { return nil }
         if let operations = item["key_ops"] {

@@ -4,21 +4,21 @@ internal import NIOCore
 package import NIOPosix
 internal import TransportSecurity
 
-/// The keys of an issuer as it publishes them: found by OpenID Connect Discovery, kept, and asked for again when they are
-/// old, and when a token names one that is not among them, each at most once a minute.
+/// The keys that an issuer publishes, found by OpenID Connect Discovery. They are fetched again when they are old and when
+/// a token names an unknown one, each at most once a minute.
 ///
-/// While the issuer is away the last keys go on for a day.
+/// While the issuer does not answer, the last keys stay in use for a day.
 package actor PublishedKeys: KeySource {
     package struct Configuration: Sendable {
         package var issuer: String
-        /// Where the keys are, when they are not to be discovered.
+        /// The URL of the keys; nil to discover it.
         package var keysURL: String?
         package var authorityFile: String?
         package var refreshInterval: Duration = .seconds(600)
         package var shortestPause: Duration = .seconds(60)
-        /// As long as there are none at all.
+        /// The shortest pause while there are no keys at all.
         package var firstPause: Duration = .seconds(5)
-        /// Keys older than this are no longer believed.
+        /// Keys older than this are not used.
         package var longestAge: Duration = .seconds(86_400)
 
         package init(issuer: String, keysURL: String? = nil, authorityFile: String? = nil) {
@@ -39,14 +39,14 @@ package actor PublishedKeys: KeySource {
     }
 
     private var known: (set: KeySet, at: ContinuousClock.Instant)?
-    /// When it was last asked for which reason; apart, so that the first token under a new key is not refused.
-    private var askedAt: [Reason: ContinuousClock.Instant] = [:]
+    /// The last fetch for each reason; separate, so that the first token under a new key is not refused.
+    private var fetchedAt: [Reason: ContinuousClock.Instant] = [:]
     private var lastProblem: String?
     private var pending: Task<Void, Never>?
 
     private static let discoveryLimit = 64 * 1024
 
-    /// `fetch` gets a URL and the most bytes that it may return; nil for the product's own.
+    /// `fetch` takes a URL and the limit of bytes; nil for the HTTP client of this module.
     package init(
         configuration: Configuration, group: MultiThreadedEventLoopGroup, logger: Logger,
         clock: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
@@ -66,7 +66,7 @@ package actor PublishedKeys: KeySource {
         let now = self.clock()
         if let known = self.known, now - known.at < self.configuration.longestAge {
             if known.set.knows(id) {
-                // Good ones are at hand: newer ones are asked for beside the request.
+                // The request does not wait: newer keys are fetched in the background.
                 if now - known.at >= self.configuration.refreshInterval { _ = self.refresh(at: now, for: .age) }
                 return .success(known.set)
             }
@@ -78,18 +78,19 @@ package actor PublishedKeys: KeySource {
             return .failure(
                 CredentialsError(
                     code: .noKeys,
-                    message: "the issuer's keys cannot be had: \(self.lastProblem ?? "they were not asked for yet")"))
+                    message:
+                        "the keys of the issuer are not available: \(self.lastProblem ?? "they were not fetched yet")"))
         }
         return .success(known.set)
     }
 
-    /// The answer that is being waited for, or a new one unless the same reason had one just now; nil then.
+    /// The fetch in progress, or a new one; nil when the last one for this reason is too recent.
     private func refresh(at now: ContinuousClock.Instant, for reason: Reason) -> Task<Void, Never>? {
         if let pending = self.pending { return pending }
         let pause = self.known == nil ? self.configuration.firstPause : self.configuration.shortestPause
-        if let time = self.askedAt[reason], now - time < pause { return nil }
-        self.askedAt[reason] = now
-        let task = Task {  // awaited by all who need what it brings
+        if let time = self.fetchedAt[reason], now - time < pause { return nil }
+        self.fetchedAt[reason] = now
+        let task = Task {  // awaited by all callers that need its result
             await self.load()
             self.pending = nil
         }
@@ -105,14 +106,15 @@ package actor PublishedKeys: KeySource {
                 throw CredentialsError(
                     code: .malformedDocument, message: "the key set at \(url) holds no key that can check signatures")
             }
-            if self.lastProblem != nil { self.logger.notice("the issuer's keys were read again") }
+            if self.lastProblem != nil { self.logger.notice("the keys of the issuer were fetched again") }
             self.known = (set, self.clock())
             self.lastProblem = nil
         } catch {
             let problem = Printable.text("\(error)", limit: 300)
             if self.lastProblem != problem {
                 self.logger.warning(
-                    "the issuer's keys cannot be read; the last ones go on", metadata: ["reason": "\(problem)"])
+                    "the keys of the issuer cannot be fetched; the last ones stay in use",
+                    metadata: ["reason": "\(problem)"])
             }
             self.lastProblem = problem
         }

@@ -1,7 +1,7 @@
 internal import Cryptography
 internal import Domain
 
-/// A token in compact form (RFC 7515 §7.1), read strictly and not yet believed.
+/// A token in compact form (RFC 7515 §7.1), read strictly; its signature is not checked yet.
 struct SignedToken {
     let algorithm: SignatureKey.Algorithm
     let keyID: String
@@ -13,8 +13,8 @@ struct SignedToken {
     private static let sizeLimit = 16 * 1024
     private static let depthLimit = 8
 
-    /// Headers that name keys or say that the rest is to be read in another way. None is needed by an issuer whose keys
-    /// are known, and each has been an attack (RFC 8725 §2, §3.10).
+    /// Headers that name keys or change how the rest is read. An issuer whose keys are known needs none of them, and each
+    /// has been used in attacks (RFC 8725 §2, §3.10).
     private static let refusedHeaders: Set<String> = [
         "crit", "b64", "zip", "enc", "jwk", "jku", "x5u", "x5c", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c",
     ]
@@ -24,7 +24,7 @@ struct SignedToken {
         let bytes = Array(text.utf8)
         guard bytes.count <= Self.sizeLimit else { throw TokenRefusal("size", "it has more than 16 KiB") }
         let parts = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        guard parts.count == 3 else { throw TokenRefusal("form", "it has not three parts") }
+        guard parts.count == 3 else { throw TokenRefusal("form", "it does not have three parts") }
         guard let header = Base64URL.bytes(of: parts[0]), let payload = Base64URL.bytes(of: parts[1]),
             let signature = Base64URL.bytes(of: parts[2])
         else { throw TokenRefusal("form", "its parts are not base 64") }
@@ -47,7 +47,7 @@ struct SignedToken {
             throw TokenRefusal("alg", "its algorithm is not supported")
         }
         for member in header.members ?? [] where self.refusedHeaders.contains(member.name) {
-            throw TokenRefusal("header", "its header says what is not accepted here")
+            throw TokenRefusal("header", "its header has a parameter that is not accepted")
         }
         if let type = header["typ"] {
             guard let text = type.string, self.kinds.contains(text.lowercased()) else {
@@ -62,9 +62,12 @@ struct SignedToken {
     }
 
     private static func object(_ bytes: [UInt8]) throws(TokenRefusal) -> JSONValue {
-        guard let value = try? JSONParser.parse(bytes, depthLimit: self.depthLimit), value.members != nil else {
-            throw TokenRefusal("json", "a part of it is not a strict JSON object")
+        let refusal = TokenRefusal("json", "a part of it is not a strict JSON object")
+        let value: JSONValue
+        do throws(DomainError) { value = try JSONParser.parse(bytes, depthLimit: self.depthLimit) } catch {
+            throw refusal
         }
+        guard value.members != nil else { throw refusal }
         return value
     }
 }

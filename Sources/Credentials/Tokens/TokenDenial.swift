@@ -1,18 +1,18 @@
-/// Tokens that are refused although their signatures hold.
+/// Tokens that are refused although their signatures are valid.
 package struct TokenDenial: Hashable, Sendable {
     package enum Target: Hashable, Sendable {
         /// One token, by its `jti`.
         case token(String)
-        /// Everything of a subject that was issued before.
+        /// All tokens of a subject that were issued before `issuedBefore`.
         case subject(String)
-        /// Everything that was issued before.
+        /// All tokens that were issued before `issuedBefore`.
         case everything
     }
 
     package let target: Target
-    /// Seconds since the epoch: tokens issued before it are refused. Of no meaning for one token.
+    /// Seconds since the epoch; tokens issued before it are refused. Unused for one token.
     package let issuedBefore: UInt64
-    /// Seconds since the epoch: no token that it concerns lives longer.
+    /// Seconds since the epoch, after the expiry of every token that it refuses.
     package let until: UInt64
 
     package init(target: Target, issuedBefore: UInt64, until: UInt64) {
@@ -45,28 +45,5 @@ package struct TokenDenial: Hashable, Sendable {
             return nil
         }
         self.init(target: target, issuedBefore: numbers[0], until: numbers[1])
-    }
-}
-
-/// All denials at one moment, arranged for looking up.
-struct DenyList: Sendable {
-    private var tokens: Set<String> = []
-    private var subjects: [String: UInt64] = [:]
-    private var everything: UInt64 = 0
-
-    /// Those that still concern some token at `now`, in seconds since the epoch.
-    init(_ denials: [TokenDenial] = [], now: UInt64 = 0) {
-        for denial in denials where denial.until > now {
-            switch denial.target {
-            case .token(let id): self.tokens.insert(id)
-            case .subject(let name): self.subjects[name] = max(self.subjects[name] ?? 0, denial.issuedBefore)
-            case .everything: self.everything = max(self.everything, denial.issuedBefore)
-            }
-        }
-    }
-
-    func denies(id: String?, subject: String, issuedAt: UInt64) -> Bool {
-        if let id, self.tokens.contains(id) { return true }
-        return issuedAt < self.everything || issuedAt < self.subjects[subject] ?? 0
     }
 }

@@ -1,7 +1,7 @@
 package import Cryptography
 internal import Domain
 
-/// What a token must say to be believed (RFC 7519, RFC 8725, RFC 9068).
+/// The claims that a token must have (RFC 7519, RFC 8725, RFC 9068).
 package struct TokenRules: Sendable {
     package var issuer: String
     package var audience: String
@@ -10,9 +10,9 @@ package struct TokenRules: Sendable {
     package var workspaceClaim: String
     /// The claim that lists roles, where the issuer gives them.
     package var rolesClaim: String?
-    /// Clients that may present tokens (`azp` or `client_id`); empty for all of the issuer's.
+    /// Clients that may present tokens (`azp` or `client_id`); empty for all clients of the issuer.
     package var authorizedParties: Set<String>
-    /// Seconds that a token may be valid for in all.
+    /// Seconds between issue and expiry, at most.
     package var longestLifetime: UInt64
     /// Seconds by which clocks may differ.
     package var leeway: UInt64
@@ -34,7 +34,7 @@ package struct TokenRules: Sendable {
         self.leeway = leeway
     }
 
-    /// Judges the claims of a token whose signature holds, at `now` in seconds since the epoch.
+    /// Checks the claims of a token whose signature is valid, at `now` in seconds since the epoch.
     func principal(of claims: JSONValue, now: UInt64) throws(TokenRefusal) -> Principal {
         guard claims["iss"]?.string.map({ Self.isSame($0, self.issuer) }) == true else {
             throw TokenRefusal("issuer", "it is from another issuer")
@@ -77,13 +77,13 @@ package struct TokenRules: Sendable {
         }
     }
 
-    /// Other tokens of the same issuer, with the same keys: of a log-in, a log-out, a refresh, or bound to a key that
-    /// nobody proves to hold here.
+    /// Refuses other kinds of tokens that the issuer signs with the same keys: for a log-in, a log-out or a refresh, and
+    /// those that are bound to a key of their holder.
     private static func checkKind(_ claims: JSONValue) throws(TokenRefusal) {
         for name in ["nonce", "at_hash", "c_hash", "s_hash"] where claims[name] != nil {
             throw TokenRefusal("kind", "it is an ID token")
         }
-        guard claims["events"] == nil else { throw TokenRefusal("kind", "it tells of events and grants nothing") }
+        guard claims["events"] == nil else { throw TokenRefusal("kind", "it reports events and grants nothing") }
         guard claims["cnf"] == nil else { throw TokenRefusal("kind", "it is bound to a key of its holder") }
         for name in ["typ", "token_use"] {
             guard let kind = claims[name] else { continue }
@@ -93,7 +93,7 @@ package struct TokenRules: Sendable {
         }
     }
 
-    /// Byte by byte: `==` takes texts for equal that only look alike.
+    /// Compares bytes: `==` also accepts texts that are only canonically equivalent.
     private static func isSame(_ left: String, _ right: String) -> Bool { left.utf8.elementsEqual(right.utf8) }
 
     /// Returns when it was issued; without that neither its whole lifetime is known nor whether it was revoked.
@@ -113,8 +113,7 @@ package struct TokenRules: Sendable {
         return UInt64(issuedAt)
     }
 
-    /// A NumericDate (RFC 7519 §2), which may have a fraction, of a time that can be meant: not negative, and before the
-    /// year 10000.
+    /// A NumericDate (RFC 7519 §2), which may have a fraction; nil when it is negative or after the year 9999.
     private static func seconds(_ value: JSONValue?) -> Double? {
         let number: Double
         switch value {
@@ -143,7 +142,7 @@ package struct TokenRules: Sendable {
             guard let text = item.string else {
                 throw TokenRefusal("roles", "its roles are unusable: expected a list of names")
             }
-            // Roles of other applications mean nothing here, as unknown scopes do.
+            // A name that no role can have belongs to another application, as unknown scopes do.
             if let role = try? DefinitionName(text) { roles.append(role) }
         }
         return roles
@@ -165,16 +164,5 @@ package struct TokenRules: Sendable {
             }
         }
         return Set(names.compactMap(Scope.init(rawValue:)))
-    }
-}
-
-/// Why a token is refused. The rule is one of a closed list; neither holds anything of the token.
-package struct TokenRefusal: Error, Hashable {
-    package let rule: String
-    package let reason: String
-
-    init(_ rule: String, _ reason: String) {
-        self.rule = rule
-        self.reason = reason
     }
 }

@@ -1,7 +1,7 @@
 internal import Cryptography
 internal import Domain
 
-/// Judges the tokens of one issuer.
+/// Checks the tokens of one issuer.
 package struct TokenVerifier: Sendable {
     package let rules: TokenRules
     private let keys: any KeySource
@@ -11,7 +11,7 @@ package struct TokenVerifier: Sendable {
         self.keys = keys
     }
 
-    /// Judges a token at `now` in seconds since the epoch; revocation is not its business.
+    /// Checks a token at `now` in seconds since the epoch; revocation is checked by the caller.
     package func verify(_ text: Substring, now: UInt64) async -> Authentication {
         let token: SignedToken
         do throws(TokenRefusal) {
@@ -25,13 +25,13 @@ package struct TokenVerifier: Sendable {
         let keys: KeySet
         switch await self.keys.keys(knowing: token.keyID) {
         case .success(let set): keys = set
-        case .failure(let error): return .unavailable(reason: error.message)
+        case .failure(let error): return .unavailable(reason: error.description)
         }
         do throws(TokenRefusal) {
             guard let key = keys.key(token.keyID, for: token.algorithm) else {
                 throw TokenRefusal("kid", "the issuer has no such key for this algorithm")
             }
-            guard token.isSigned(by: key) else { throw TokenRefusal("signature", "its signature does not hold") }
+            guard token.isSigned(by: key) else { throw TokenRefusal("signature", "its signature is not valid") }
             return .accepted(try self.rules.principal(of: token.claims, now: now))
         } catch {
             return Self.refused(error)
@@ -41,19 +41,4 @@ package struct TokenVerifier: Sendable {
     private static func refused(_ refusal: TokenRefusal) -> Authentication {
         .refused(reason: "token, \(refusal.rule): \(refusal.reason)")
     }
-}
-
-/// Where the keys of an issuer come from.
-package protocol KeySource: Sendable {
-    /// The newest keys that are at hand; asks for newer ones when the id is not among them. Fails when there are none.
-    func keys(knowing id: String) async -> Result<KeySet, CredentialsError>
-}
-
-/// Keys that were given once.
-package struct FixedKeys: KeySource {
-    private let set: KeySet
-
-    package init(_ set: KeySet) { self.set = set }
-
-    package func keys(knowing id: String) -> Result<KeySet, CredentialsError> { .success(self.set) }
 }

@@ -23,8 +23,9 @@ struct TokensCommand: AsyncParsableCommand {
 
         @OptionGroup var scope: WorkspaceScope
         @Option(help: "The token's id, its jti.") var id: String?
-        @Option(help: "Whose tokens, those issued so far.") var subject: String?
-        @Flag(help: "All tokens issued so far.") var everything = false
+        @Option(help: "The subject whose tokens are refused: those issued up to 60 seconds from now.") var subject:
+            String?
+        @Flag(help: "Refuses all tokens issued up to 60 seconds from now.") var everything = false
 
         func run() async throws {
             try await reporting {
@@ -37,7 +38,7 @@ struct TokensCommand: AsyncParsableCommand {
                 try await self.scope.withSession { session, workspace in
                     let now = try await session.queue.time()
                     // No token lives longer than a day; its denial needs no more than two.
-                    // The issuer's clock may be ahead by what tokens are allowed; those of the next minute are hit, too.
+                    // The issuer's clock may be ahead by the leeway, so a token of now may carry a time of the next minute.
                     let denial = TokenDenial(
                         target: target, issuedBefore: now / 1000 + TokenRules.standardLeeway + 1,
                         until: now / 1000 + 2 * 86_400)

@@ -163,25 +163,51 @@ struct AuthenticatorTests {
         }
     }
 
-    @Test("an address that tries many wrong keys has no more of them checked for a while, a good one is served")
+    @Test("wrong keys spend the budget of their address, and a good key is served next to them")
     func budget() async throws {
-        try await AuthenticatorBench.with(threads: 2, limit: 200) { bench in
+        try await AuthenticatorBench.with { bench in
             let (key, _) = try await bench.key()
             var busy = 0
             for _ in 0..<80 {
                 let wrong = try APIKey.random().text
                 if await bench.authenticator.authenticate(wrong[...], from: "a") == .busy { busy += 1 }
             }
-            #expect(busy >= 15 && busy <= 25)
+            #expect(busy == 20)
+            let guess = String(key.text.dropLast(4)) + (key.text.hasSuffix("2222") ? "3333" : "2222")
+            #expect(await bench.authenticator.authenticate(guess[...], from: "a") == .busy, "a wrong secret")
             guard case .accepted = await bench.authenticator.authenticate(key.text[...], from: "a") else {
-                Issue.record("wrong keys lock out a good one")
-                return
+                return #expect(Bool(false), "a good key is kept out by wrong ones")
             }
-            guard case .accepted = await bench.authenticator.authenticate(key.text[...], from: "b") else {
-                return #expect(Bool(false), "another address is kept out, too")
+        }
+    }
+
+    @Test("wrong keys and unknown ids are refused without a hash")
+    func noHash() async throws {
+        try await AuthenticatorBench.with { bench in
+            let (key, _) = try await bench.key()
+            bench.pool.stop()
+            let guess = String(key.text.dropLast(4)) + (key.text.hasSuffix("2222") ? "3333" : "2222")
+            for text in [guess, try APIKey.random().text] {
+                guard case .refused = await bench.authenticator.authenticate(text[...], from: "a") else {
+                    return #expect(Bool(false), "it was hashed")
+                }
             }
-            // It is known now, and known keys are never kept out.
+        }
+    }
+
+    @Test("a record without a checksum is proved by its hash, and gets one")
+    func oldRecord() async throws {
+        try await AuthenticatorBench.with { bench in
+            let (key, record) = try await bench.key()
+            var old = record
+            old.checksum = nil
+            _ = try await bench.client.send(RedisCommand("DEL", "orc:{l0}:auth:key:\(record.id)"))
+            try await bench.store.add(old)
+            #expect(try await bench.store.record(record.id)?.checksum == nil)
             #expect(await bench.principal(key.text) != nil)
+            try await eventually("it has a checksum") {
+                try await bench.store.record(record.id)?.checksum == record.checksum
+            }
         }
     }
 
@@ -258,20 +284,19 @@ struct AuthenticatorTests {
         }
     }
 
-    @Test("a flood of wrong keys is refused by a bound, and a key that is known does not notice")
+    @Test("a flood of wrong keys does not delay a new key")
     func flood() async throws {
-        try await AuthenticatorBench.with(limit: 4, parameters: Argon2id.Parameters()) { bench in
+        try await AuthenticatorBench.with(limit: 1, parameters: Argon2id.Parameters()) { bench in
             let (key, _) = try await bench.key(parameters: Argon2id.Parameters())
-            #expect(await bench.principal(key.text) != nil)
             let answers = await withTaskGroup(of: Authentication.self) { group in
                 for _ in 0..<100 {
-                    guard let wrong = try? APIKey.random().text else { continue }
+                    guard let wrong = try? APIKey.random().text else { continue }  // fewer wrong keys then
                     group.addTask { await bench.authenticator.authenticate(wrong[...], from: "a") }
                 }
-                for _ in 0..<100 { #expect(await bench.principal(key.text) != nil) }
+                #expect(await bench.principal(key.text) != nil, "the pool has room for one")
                 return await group.reduce(into: []) { $0.append($1) }
             }
-            #expect(answers.filter { $0 == .busy }.count >= 90)
+            #expect(answers.filter { $0 == .busy }.count == 40)
             #expect(!answers.contains { if case .accepted = $0 { true } else { false } })
         }
     }
@@ -323,18 +348,6 @@ struct AuthenticatorTests {
             try await eventually("it is noted again") {
                 try await bench.store.record(record.id)?.usedAt == bench.now.milliseconds
             }
-        }
-    }
-
-    @Test("a key's text is read strictly")
-    func texts() throws {
-        let key = try APIKey.random()
-        #expect(key.text.hasPrefix("relay_sk_\(key.id)_"))
-        #expect(APIKey(key.text[...])?.text == key.text)
-        for change in [
-            "relay_sk_", "Relay_sk_\(key.text.dropFirst(9))", key.text + " ", key.text.replacing("_", with: "-"),
-        ] {
-            #expect(APIKey(change[...]) == nil)
         }
     }
 }
