@@ -149,7 +149,7 @@ struct CommandSession {
     /// Asks the program to end, and ends it when it takes too long.
     private mutating func stop() {
         guard self.exit == nil, self.endedBy == .itself else { return }
-        guard self.launcher.askToEnd() else { return self.end(.stop) }
+        guard self.launcher.askToEnd(isTerminal: false) else { return self.end(.stop) }
         self.endedBy = .stop
         self.killAt = orc_monotonic_milliseconds() + UInt64(self.spec.stopGrace)
     }

@@ -230,7 +230,7 @@ struct TerminalSession {
     /// Asks the program to end, and ends it when it takes too long; what stands still, at once.
     mutating func stop() {
         guard self.exit == nil, self.endedBy == .itself else { return }
-        guard !self.isFrozen, self.launcher.askToEnd() else { return self.end(.stop) }
+        guard !self.isFrozen, self.launcher.askToEnd(isTerminal: true) else { return self.end(.stop) }
         self.endedBy = .stop
         self.killAt = orc_monotonic_milliseconds() + UInt64(self.spec.stopGrace)
     }
