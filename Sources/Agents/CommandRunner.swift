@@ -1,4 +1,5 @@
 internal import Domain
+internal import Foundation
 package import Sandboxing
 package import ShimProtocol
 internal import Subprocess
@@ -109,14 +110,29 @@ package struct CommandRunner: Sendable {
         }
     }
 
-    /// Runs the shim to its end: its status, its standard output, and what it complained of.
+    /// Runs the shim to its end: its status, its standard output, and what it complained of. When the task is canceled the
+    /// shim is asked to end its program, and its record is still read; after the stop timeout it is killed.
     private func runShim(
         _ input: FileDescriptor, _ progress: @escaping @Sendable (Int, String) -> Void
+    ) async throws -> (TerminationStatus, [UInt8], String) {
+        let (stops, stop) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        // Not structured, because a canceled read loses the outputs; awaited here on every path.
+        let shim = Task { try await self.runShim(input, stops, progress) }
+        return try await withTaskCancellationHandler {
+            defer { stop.finish() }
+            return try await shim.value
+        } onCancel: {
+            stop.yield()
+        }
+    }
+
+    private func runShim(
+        _ input: FileDescriptor, _ stops: AsyncStream<Void>, _ progress: @escaping @Sendable (Int, String) -> Void
     ) async throws -> (TerminationStatus, [UInt8], String) {
         var options = PlatformOptions()
         // A session of its own: ^C at the node's terminal asks the node to drain, not the commands to end.
         options.createSession = true
-        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: self.configuration.stopTimeout)]
+        let stopTimeout = self.configuration.stopTimeout
         let result = try await Subprocess.run(
             .path(FilePath(self.configuration.shim)), arguments: ["command"],
             environment: .custom(["SWIFT_BACKTRACE": "enable=no"]), platformOptions: options,
@@ -124,20 +140,35 @@ package struct CommandRunner: Sendable {
             output: .bytes(limit: 4 * self.configuration.outputLimit + 4096),
             error: .sequence
         ) { execution in
-            var complaints = ""
-            do {
-                for try await line in execution.standardError.strings() {
-                    if let said = ShimProgress.parse(line) {
-                        progress(said.percent, said.text)
-                    } else if complaints.utf8.count < 4096 {
-                        complaints += line
+            let process = execution.processIdentifier.value
+            return await withTaskGroup(of: Void.self) { tasks in
+                tasks.addTask { await Self.end(process, when: stops, within: stopTimeout) }
+                defer { tasks.cancelAll() }
+                var complaints = ""
+                do {
+                    for try await line in execution.standardError.strings() {
+                        if let said = ShimProgress.parse(line) {
+                            progress(said.percent, said.text)
+                        } else if complaints.utf8.count < 4096 {
+                            complaints += line
+                        }
                     }
+                } catch {
+                    // It ends with its process, whose record holds the rest.
                 }
-            } catch {
-                // It ends with its process, whose record holds the rest.
+                return complaints
             }
-            return complaints
         }
         return (result.terminationStatus, Array(result.standardOutput), result.closureResult)
+    }
+
+    /// Asks the shim to end once there is a stop, and kills it after `timeout`. The process is a child that is not reaped
+    /// before this has ended.
+    private static func end(_ process: Int32, when stops: AsyncStream<Void>, within timeout: Duration) async {
+        for await _ in stops {
+            _ = kill(process, SIGTERM)
+            do { try await ContinuousClock().sleep(for: timeout) } catch { return }
+            _ = kill(process, SIGKILL)
+        }
     }
 }

@@ -52,7 +52,7 @@ struct CommandSession {
             }
             var session = CommandSession(
                 spec: spec, signals: signals, owner: owner,
-                program: ProgramRun(tree: launcher, stopGrace: spec.stopGrace),
+                program: ProgramRun(tree: launcher, isTerminal: false, stopGrace: spec.stopGrace),
                 inputPipe: input.writer,
                 outputs: [output.reader, errors.reader, result.reader, progress.reader])
             return POSIX.writeAll(STDOUT_FILENO, session.loop().encoded) ? 0 : 70

@@ -56,7 +56,7 @@ struct DirectSession {
         case .success(let launcher):
             var session = DirectSession(
                 signals: signals, master: master,
-                program: ProgramRun(tree: launcher, stopGrace: spec.stopGrace))
+                program: ProgramRun(tree: launcher, isTerminal: isTerminal, stopGrace: spec.stopGrace))
             let before = isTerminal ? POSIX.terminalSettings(STDIN_FILENO) : nil
             if isTerminal { _ = orc_make_raw(STDIN_FILENO) }
             defer { if let before { POSIX.setTerminal(STDIN_FILENO, before) } }

@@ -140,6 +140,7 @@ struct Guard {
     private func runProgram() -> Int32 {
         guard let path = self.spec.argv.first else { return GuardWords.refusal }
         let environment = self.spec.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        guard self.spec.isNamespaced || self.spec.isTerminal else { return self.becomeProgram(path, environment) }
         let program = unsafe withCStrings(self.spec.argv) { argv in
             unsafe withCStrings(environment) { unsafe orc_start_program(path, argv, $0, self.spec.isTerminal ? 1 : 0) }
         }
@@ -148,6 +149,16 @@ struct Guard {
         // Its end of the program's pipes would keep them open; a terminal is needed for its foreground group.
         if !self.spec.isTerminal { for descriptor in 0...Int32(self.spec.lastDescriptor) { close(descriptor) } }
         return self.attend(program)
+    }
+
+    /// Without namespaces the limit of processes counts all of the node's user, so that a fork may be refused here; and the
+    /// shim is the parent, which sees how the program ends.
+    private func becomeProgram(_ path: String, _ environment: [String]) -> Int32 {
+        self.tell(GuardReport.startedMessage)
+        let result = unsafe withCStrings(self.spec.argv) { argv in
+            unsafe withCStrings(environment) { unsafe orc_exec(path, argv, $0) }
+        }
+        return self.notStarted(path, result)
     }
 
     /// Says as a shell does, in words and by its status, that a program cannot be run. What the host lacks is left to the

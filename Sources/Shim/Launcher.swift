@@ -206,9 +206,10 @@ struct Launcher: ProcessTree {
     /// Asks the program and all below it to end: by SIGTERM, or by SIGHUP what ignores that, such as an interactive shell.
     /// False when there is no process to ask. What the sandbox is made of is left out: launcher,
     /// first process, and the guard.
-    func askToEnd() -> Bool {
+    func askToEnd(isTerminal: Bool) -> Bool {
         var layer = [getpid()]
-        for _ in 0..<(self.isDirect ? 1 : 3) { layer = layer.flatMap(Self.children(of:)) }
+        // At tier 1 a guard without a terminal has become the program.
+        for _ in 0..<(self.isDirect ? (isTerminal ? 1 : 0) : 3) { layer = layer.flatMap(Self.children(of:)) }
         var asked: [Int32] = []
         layer = layer.flatMap(Self.children(of:))
         while !layer.isEmpty, asked.count < Self.mostAsked {
@@ -265,7 +266,10 @@ struct Launcher: ProcessTree {
             systemMicroseconds: exit.system_microseconds, maxRSSKiB: exit.max_rss_kib)
         if let code = self.guardReport.code, let signal = self.guardReport.signal {
             (record.code, record.signal) = (code, signal)
-        } else if self.guardReport.hasStarted, exit.code > 128 {
+        } else if self.isDirect, exit.signal != 0 {
+            // The guard has become the program, whose end is the launcher's.
+            record.code = 128 + exit.signal
+        } else if !self.isDirect, self.guardReport.hasStarted, exit.code > 128 {
             // The guard itself was ended: it never ends so by itself.
             record.signal = exit.code - 128
         }

@@ -14,7 +14,7 @@ protocol ProcessTree {
     /// Kills every process of the tree.
     mutating func killTree()
     /// Sends the program's processes a signal to end; false when there is none.
-    func askToEnd() -> Bool
+    func askToEnd(isTerminal: Bool) -> Bool
     /// True once nothing of the tree is left. Only after the launcher's own end.
     mutating func isTreeGone() -> Bool
     /// The record of an end whose tree is gone; `endedBy` is what the shim itself did.

@@ -5,6 +5,7 @@ internal import ShimProtocol
 /// One program from its launch to its exit record: what every kind of session does about its end.
 struct ProgramRun {
     var tree: any ProcessTree
+    private let isTerminal: Bool
     /// Milliseconds that a program has to end after it was asked to.
     private let stopGrace: UInt64
     private(set) var exit: orc_exit?
@@ -13,8 +14,9 @@ struct ProgramRun {
     /// When a program that was asked to end is killed.
     private(set) var killAt: UInt64?
 
-    init(tree: any ProcessTree, stopGrace: UInt32) {
+    init(tree: any ProcessTree, isTerminal: Bool, stopGrace: UInt32) {
         self.tree = tree
+        self.isTerminal = isTerminal
         self.stopGrace = UInt64(stopGrace)
     }
 
@@ -38,7 +40,7 @@ struct ProgramRun {
     /// Asks the program to end, and kills it after the grace period; a frozen one, which could not react, at once.
     mutating func stop(at now: UInt64, isFrozen: Bool = false) {
         guard self.exit == nil, self.endedBy == .itself else { return }
-        guard !isFrozen, self.tree.askToEnd() else { return self.end(.stop) }
+        guard !isFrozen, self.tree.askToEnd(isTerminal: self.isTerminal) else { return self.end(.stop) }
         self.endedBy = .stop
         self.killAt = now + self.stopGrace
     }

@@ -19,7 +19,7 @@ final class FakeTree: ProcessTree {
     func reap() -> orc_exit? { self.exit }
     func killTree() { self.kills += 1 }
 
-    func askToEnd() -> Bool {
+    func askToEnd(isTerminal: Bool) -> Bool {
         self.asks += 1
         return self.hasProcesses
     }

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("ProgramRun")
 struct ProgramRunTests {
-    private static func run(_ tree: FakeTree) -> ProgramRun { ProgramRun(tree: tree, stopGrace: 500) }
+    private static func run(_ tree: FakeTree) -> ProgramRun { ProgramRun(tree: tree, isTerminal: true, stopGrace: 500) }
 
     @Test("a stop asks the program first and kills it after its grace period")
     func stop() {

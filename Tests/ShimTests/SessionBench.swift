@@ -44,7 +44,7 @@ final class SessionBench {
         let recorder = try #require(Recorder(directory: directory, start: clock.now, ringQuota: nil))
         self.session = TerminalSession(
             spec: spec, directory: directory, descriptors: TerminalSession.Descriptors(master: master),
-            recorder: recorder, program: ProgramRun(tree: self.tree, stopGrace: 100),
+            recorder: recorder, program: ProgramRun(tree: self.tree, isTerminal: true, stopGrace: 100),
             now: { clock.now })
     }
 

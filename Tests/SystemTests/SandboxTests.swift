@@ -188,11 +188,12 @@ struct SandboxTests {
             _ change: @escaping @Sendable (inout GuardSpec) -> Void
         ) -> Mutation {
             Mutation(name: name, tier: tier, missed: missed) { spec in
-                let last = try #require(spec.command.last)
-                guard case .data(let bytes) = last else { throw TestFailure("the guard is told nothing") }
+                let place = try #require(
+                    spec.command.firstIndex { if case .data = $0 { true } else { false } }, "the guard has no file")
+                guard case .data(let bytes) = spec.command[place] else { return }
                 var guarding = try GuardSpec(decoding: bytes)
                 change(&guarding)
-                spec.command[spec.command.count - 1] = .data(guarding.encoded)
+                spec.command[place] = .data(guarding.encoded)
             }
         }
     }
