@@ -1,5 +1,5 @@
-/// When a schedule is due: the five fields of crontab(5), minute hour day-of-month month day-of-week, in UTC, so that no
-/// change of a clock skips or doubles a tick.
+/// The times of a schedule: the five fields of crontab(5), which are minute, hour, day of month, month and day of week. The
+/// times are in UTC, so that daylight saving time does not skip or repeat a tick.
 package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
     package let text: String
     private let minutes: Set<Int>
@@ -8,7 +8,7 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
     private let months: Set<Int>
     /// 0 is Sunday.
     private let weekdays: Set<Int>
-    /// As in cron: when both the day of the month and of the week are given, either suffices.
+    /// As in cron: when both the day of the month and the day of the week are restricted, either one is sufficient.
     private let eitherDay: Bool
 
     private static let names: [String: String] = [
@@ -19,13 +19,14 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
     ]
     private static let weekdayNames = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 
-    /// Reads `*`, numbers, `a-b`, lists and steps (`*/5`, `8-18/2`), names of months and weekdays, and @hourly, @daily,
-    /// @weekly, @monthly. Throws `DomainError` for anything else, and for a day that never comes.
+    /// Parses `*`, numbers, ranges (`a-b`), lists and steps (`*/5`, `8-18/2`), names of months and weekdays, and @hourly,
+    /// @daily, @weekly, @monthly. Throws `DomainError.invalidValue` for anything else, and for a date that does not exist,
+    /// such as 30 February.
     package init(_ text: String) throws(DomainError) {
         let fields = (Self.names[text] ?? text).split(separator: " ").map { $0.lowercased() }
         guard fields.count == 5 else {
             throw .invalidValue(
-                "the schedule '\(Printable.text(text))' has not five fields: expected such as '30 3 * * 1'")
+                "the schedule '\(Printable.text(text))' is malformed: expected five fields, such as '30 3 * * 1'")
         }
         self.text = text
         self.minutes = try Self.values(fields[0], 0...59)
@@ -36,18 +37,19 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
             try Self.values(fields[4], 0...7, names: Self.weekdayNames, firstName: 0).map { $0 % 7 })
         self.eitherDay = fields[2] != "*" && fields[4] != "*"
         guard self.next(after: 0) != nil else {
-            throw .invalidValue("the schedule '\(Printable.text(text))' names a day that never comes")
+            throw .invalidValue("the schedule '\(Printable.text(text))' never runs: expected a date that exists")
         }
     }
 
     package var description: String { self.text }
 
+    /// The values that one field selects within `range`.
     private static func values(
         _ field: String, _ range: ClosedRange<Int>, names: [String] = [], firstName: Int = 0
     ) throws(DomainError) -> Set<Int> {
         func wrong() -> DomainError {
             .invalidValue(
-                "'\(Printable.text(field))' in a schedule: expected numbers from \(range.lowerBound) to \(range.upperBound), such as *, 5, 1-5, */10 or 1,15"
+                "the schedule field '\(Printable.text(field))' is malformed: expected values from \(range.lowerBound) to \(range.upperBound), such as *, 5, 1-5, */10 or 1,15"
             )
         }
         func number(_ text: Substring) -> Int? {
@@ -69,7 +71,7 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
                 let ends = pieces[0].split(separator: "-", omittingEmptySubsequences: false)
                 guard ends.count <= 2, let from = number(ends[0]) else { throw wrong() }
                 first = from
-                // `5/10` means from 5 on.
+                // `5/10` selects every tenth value from 5 on.
                 last = pieces.count == 2 && ends.count == 1 ? range.upperBound : from
                 if ends.count == 2 {
                     guard let to = number(ends[1]), to >= from else { throw wrong() }
@@ -81,7 +83,7 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
         return values
     }
 
-    /// The first tick later than `time`, in milliseconds since the epoch; nil when none comes within five years.
+    /// The first tick after `time`, both in milliseconds since the epoch; nil if there is none within five years.
     package func next(after time: UInt64) -> UInt64? {
         let minute = Int(clamping: time / 60_000) + 1
         var day = minute / 1440
@@ -96,6 +98,7 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
         return nil
     }
 
+    /// The first selected minute of a day at or after `first`; nil if there is none.
     private func minuteOfDay(from first: Int) -> Int? {
         for hour in self.hours.sorted() where hour * 60 + 59 >= first {
             if let minute = self.minutes.sorted().first(where: { hour * 60 + $0 >= first }) {
@@ -105,70 +108,12 @@ package struct CronExpression: Hashable, Sendable, CustomStringConvertible {
         return nil
     }
 
+    /// Whether the expression selects the day, counted from 1970-01-01.
     private func isDue(day: Int) -> Bool {
         let date = CivilDate(daysSinceEpoch: day)
         guard self.months.contains(date.month) else { return false }
         let isDay = self.days.contains(date.day)
         let isWeekday = self.weekdays.contains(date.weekday)
         return self.eitherDay ? isDay || isWeekday : isDay && isWeekday
-    }
-}
-
-/// What is asked again and again: one file under `Policies/schedules/`.
-package struct ScheduleDefinition: Hashable, Sendable {
-    /// What becomes of ticks that nobody was there for.
-    package enum MissedTicks: String, Hashable, Sendable, CaseIterable {
-        /// They are passed over; a tick of the last minute is not yet missed.
-        case skip
-        /// The last of them is made up for.
-        case latest
-        /// All of them, the oldest first, up to a hundred.
-        case all
-    }
-
-    package let name: DefinitionName
-    package let summary: String
-    package let workspace: WorkspaceID
-    package let action: ActionName
-    package let params: JSONValue
-    /// The params as the file has them.
-    package let source: [UInt8]
-    package let cron: CronExpression
-    package let missed: MissedTicks
-    package let priority: Priority
-
-    package init(
-        name: DefinitionName, summary: String, workspace: WorkspaceID, action: ActionName, params: JSONValue,
-        source: [UInt8]? = nil, cron: CronExpression, missed: MissedTicks, priority: Priority
-    ) {
-        self.name = name
-        self.summary = summary
-        self.workspace = workspace
-        self.action = action
-        self.params = params
-        self.source = source ?? params.bytes
-        self.cron = cron
-        self.missed = missed
-        self.priority = priority
-    }
-
-    private static let grace: UInt64 = 60_000
-    private static let most = 100
-
-    /// The ticks later than `last` that are to be acted on at `now`, the oldest first.
-    package func ticks(after last: UInt64, until now: UInt64) -> [UInt64] {
-        // What is missed for long is not counted up from its beginning: a hundred are never more than the newest.
-        var ticks: [UInt64] = []
-        var time = last
-        while let next = self.cron.next(after: time), next <= now {
-            ticks.append(next)
-            if ticks.count > Self.most { ticks.removeFirst() }
-            time = next
-        }
-        switch self.missed {
-        case .all: return ticks
-        case .latest: return Array(ticks.suffix(1))
-        case .skip: return ticks.suffix(1).filter { $0 + Self.grace > now }
-        }
     }
 }
