@@ -1,23 +1,24 @@
 package import Domain
 
-/// The actor of one workspace: takes deliveries in batches and runs a bounded number of them at once.
+/// The actor of one workspace on a node. It takes deliveries in batches and runs a bounded number at once.
 ///
-/// `run()` owns the tasks of the runs: cancelling the workspace cancels them, and none is left when `run()` returns.
+/// `run()` owns the tasks of the runs: its cancellation cancels them, and they have all ended when it returns.
 package actor Workspace {
     package nonisolated let id: WorkspaceID
     private var machine: WorkspaceMachine<Delivery>
     private let work: @Sendable (Delivery) async -> Void
     private let release: @Sendable ([Delivery]) async -> Void
-    /// The source of work of `run`; nil while `run` is not active. What is admitted meanwhile is kept in `admitted`.
+    /// Feeds `run`; nil while `run` is not active. Deliveries that are admitted then wait in `admitted`.
     private var start: AsyncStream<Delivery>.Continuation?
     private var admitted: [Delivery] = []
-    /// It takes nothing more; the next delivery creates a new workspace.
+    /// A retired workspace takes no more deliveries. The caller makes another one when there is work again.
     private var isRetired = false
-    /// Batches since the last call of `retireIfIdle`.
+    /// The number of batches since the last `retireIfIdle`.
     private var batches = 0
 
-    /// `work` runs one delivery to its completion and never throws: a failure is an outcome. `release` returns
-    /// deliveries to the queue, not counted. `capacity` bounds the deliveries that wait.
+    /// `work` runs one delivery to its completion; it does not throw, because a failure is an outcome. `release` hands
+    /// deliveries back to the queue without counting an attempt. `concurrency` is the maximum number of runs at once,
+    /// `capacity` the maximum number of waiting deliveries.
     package init(
         id: WorkspaceID, concurrency: Int, capacity: Int, work: @escaping @Sendable (Delivery) async -> Void,
         release: @escaping @Sendable ([Delivery]) async -> Void
@@ -28,11 +29,11 @@ package actor Workspace {
         self.release = release
     }
 
-    /// Runs what `take` admits until the task is cancelled or the workspace retires, and returns after the last run has
-    /// ended. It may be called again.
+    /// Runs admitted deliveries until the task is cancelled or the workspace retires, and returns when all runs have ended.
+    /// It can be called again.
     package func run() async {
         guard !self.isRetired else { return }
-        // Bounded by the machine, which admits at most `concurrency` at once.
+        // The machine is the bound: it admits at most `concurrency` deliveries at once.
         let (starts, start) = AsyncStream<Delivery>.makeStream(bufferingPolicy: .unbounded)
         self.start = start
         for delivery in self.admitted { start.yield(delivery) }
@@ -45,7 +46,8 @@ package actor Workspace {
         self.start = nil
     }
 
-    /// Takes a batch in one hop. Returns false, and takes nothing, when the workspace has retired.
+    /// Takes a batch in one call, and releases the part for which there is no space. Returns false, and takes nothing, when
+    /// the workspace has retired.
     package func take(_ deliveries: [Delivery]) async -> Bool {
         guard !self.isRetired else { return false }
         self.batches += 1
@@ -58,7 +60,7 @@ package actor Workspace {
         return true
     }
 
-    /// Retires the workspace when it had no work since the last call; `run` returns then. Returns whether it has retired.
+    /// Retires the workspace if it had no work since the previous call, and ends `run`. Returns whether it retired.
     package func retireIfIdle() -> Bool {
         defer { self.batches = 0 }
         guard self.batches == 0, self.machine.running == 0, self.machine.waiting == 0, self.admitted.isEmpty else {
@@ -71,7 +73,7 @@ package actor Workspace {
 
     private func begin(_ items: [Delivery]) {
         for item in items {
-            // A stream whose iteration was cancelled accepts nothing more.
+            // A stream whose iteration was cancelled accepts no more elements.
             guard let start = self.start, case .enqueued = start.yield(item) else {
                 self.admitted.append(item)
                 continue
@@ -79,17 +81,17 @@ package actor Workspace {
         }
     }
 
-    /// Starts nothing more and releases what waits; active runs continue.
+    /// Starts no more runs and releases the waiting deliveries. Active runs continue.
     package func drain() async {
         let waiting = self.machine.drained()
         if !waiting.isEmpty { await self.release(waiting) }
     }
 
-    /// The deliveries that run and that wait.
+    /// The number of active runs and of waiting deliveries.
     package var load: (running: Int, waiting: Int) { (self.machine.running, self.machine.waiting) }
 
-    /// Runs one delivery and then those that waited for its place, in one task. It runs off the actor, since the runs of
-    /// a workspace share only its machine.
+    /// Runs one delivery, then waiting ones, in the same task. Runs off the actor, because the runs of a workspace share
+    /// only its machine.
     @concurrent
     private nonisolated func perform(_ first: Delivery) async {
         var next: Delivery? = first

@@ -1,10 +1,11 @@
-/// Decides which of a workspace's deliveries run: a bounded number at once; the rest waits in order of arrival in a
-/// bounded mailbox. Pure; `Workspace` carries out its decisions.
+/// Decides which deliveries of a workspace run: a bounded number at once. The others wait in a bounded mailbox, in order
+/// of arrival. A pure state machine; `Workspace` carries out its decisions.
 struct WorkspaceMachine<Item> {
+    /// The decision about a batch.
     enum Admission {
-        /// Run these now.
+        /// Run these items now.
         case run([Item])
-        /// The mailbox is full: run these, and release the refused ones.
+        /// Run some items now; release the refused ones, for which the mailbox has no space.
         case runAndReturn(run: [Item], refused: [Item])
     }
 
@@ -21,20 +22,21 @@ struct WorkspaceMachine<Item> {
 
     var waiting: Int { self.mailbox.count }
 
-    /// Admits a batch: as many run as may, the rest waits, and what the mailbox cannot hold is refused.
+    /// Takes a batch: runs as many items as the limit permits, and stores the others while the mailbox has space. While
+    /// draining it refuses all.
     mutating func received(_ items: [Item]) -> Admission {
         guard !self.isDraining else { return .runAndReturn(run: [], refused: items) }
         let startable = max(0, min(items.count, self.concurrency - self.running))
         let run = Array(items.prefix(startable))
         self.running += run.count
-        let room = self.capacity - self.mailbox.count
+        let space = self.capacity - self.mailbox.count
         let rest = items.dropFirst(startable)
-        self.mailbox += rest.prefix(room)
-        let refused = Array(rest.dropFirst(room))
+        self.mailbox += rest.prefix(space)
+        let refused = Array(rest.dropFirst(space))
         return refused.isEmpty ? .run(run) : .runAndReturn(run: run, refused: refused)
     }
 
-    /// A run ended. Returns the item that runs in its place, nil when none waits.
+    /// A run ended. Returns the next item to run, if one waits.
     mutating func finished() -> Item? {
         guard !self.mailbox.isEmpty, !self.isDraining else {
             self.running -= 1
@@ -43,7 +45,7 @@ struct WorkspaceMachine<Item> {
         return self.mailbox.removeFirst()
     }
 
-    /// Starts nothing more. Returns the items that waited, to be released.
+    /// Starts no more items, and returns the waiting ones for release.
     mutating func drained() -> [Item] {
         self.isDraining = true
         defer { self.mailbox = [] }

@@ -166,7 +166,7 @@ struct InterventionTests {
             #expect(try await installation.record(late).startedAt >= installation.record(late).submittedAt + 3000)
             let refused = try await installation.ended(dead)
             #expect(refused.state == .discarded && refused.reason.contains("deadline"))
-            #expect(try await installation.ended(cut).reason == "its time was up")
+            #expect(try await installation.ended(cut).reason == "the time limit was reached")
         }
     }
 

@@ -53,7 +53,7 @@ struct LimitsTests {
             for id in [command, agent] {
                 let record = try await installation.ended(id)
                 #expect(record.state == .discarded && record.failures == 1, "\(record.reason)")
-                #expect(record.reason == "its time was up")
+                #expect(record.reason == "the time limit was reached")
             }
             #expect(ProcessTable().matching("sleep 7777").isEmpty)
             #expect(

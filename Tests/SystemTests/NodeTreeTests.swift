@@ -118,7 +118,7 @@ private struct LocalNode {
         var address = redis ?? installation.redis.configuration
         address.commandTimeout = min(address.commandTimeout, .seconds(3))
         let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        self.node = try Node(
+        self.node = Node(
             configuration: NodeConfiguration(
                 node: try NodeID("local"), owner: "test", redis: address,
                 slots: 16, workspaceConcurrency: 8, grace: .seconds(5),

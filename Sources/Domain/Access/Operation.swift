@@ -1,4 +1,4 @@
-/// Everything that can be asked of the API. Which scope each needs is data, under `Policies/operations`.
+/// The operations of the API. The scope that each requires is defined under `Policies/operations`.
 package enum Operation: String, Hashable, Sendable, CaseIterable {
     case listJobs = "jobs.list"
     case readJob = "jobs.read"

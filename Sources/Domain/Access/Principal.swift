@@ -1,21 +1,23 @@
-/// Who asks, as a verified credential says. The workspace is the credential's; no request can name another.
+/// The authenticated caller, from a verified credential. The credential determines the workspace; a request cannot
+/// name another one.
 package struct Principal: Hashable, Sendable {
+    /// The credential that the caller presented.
     package enum Credential: Hashable, Sendable {
-        /// An API key, by its public id.
+        /// An API key, by its public ID.
         case key(String)
-        /// A token of an issuer: its id where it has one, and when it was issued, in seconds since the epoch.
+        /// A token of an issuer: its ID if it has one, and its time of issue in seconds since the epoch.
         case token(id: String?, issuedAt: UInt64)
     }
 
-    /// What the audit trail calls them: `key:ID` or `user:SUBJECT`.
+    /// The name in the audit trail: `key:ID` or `user:SUBJECT`.
     package let actor: String
     package let subject: String
     package let workspace: WorkspaceID
     package let roles: [DefinitionName]
-    /// Scopes that the credential carries itself, beside those of its roles.
+    /// The scopes of the credential itself, in addition to those of its roles.
     package let scopes: Set<Scope>
     package let credential: Credential
-    /// Seconds since the epoch; nil for one that does not end by itself.
+    /// When the credential expires, in seconds since the epoch; nil if it does not expire.
     package let expiresAt: UInt64?
 
     package init(

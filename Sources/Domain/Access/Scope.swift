@@ -1,4 +1,4 @@
-/// What a credential may be good for. Roles bundle scopes under `Policies/roles`; operations ask for one each.
+/// A permission of a credential. Roles under `Policies/roles` combine scopes; each operation requires one scope.
 package enum Scope: String, Hashable, Sendable, CaseIterable {
     case preview = "actions:preview"
     case execute = "actions:execute"

@@ -1,7 +1,7 @@
-/// What a screen of a certain agent says about it: versioned data in the agent's file, because programs change their looks.
-/// All conditions that are given must hold.
+/// Derives the state of an agent from the content of its terminal screen. The rules are data in the agent's file, because
+/// the screens change between versions of a program. A rule matches when all of its conditions hold.
 package struct ScreenRule: Hashable, Sendable {
-    /// What can be told from a screen. That a program has ended cannot.
+    /// The states that a screen can show. The end of a program is not one of them.
     package enum State: String, Hashable, Sendable, CaseIterable {
         case ready
         case busy
@@ -10,14 +10,14 @@ package struct ScreenRule: Hashable, Sendable {
     }
 
     package let state: State
-    /// Each is in some of the lines that are looked at.
+    /// Each of these texts occurs in at least one of the examined lines.
     package let contains: [String]
-    /// None of them is in any of those lines.
+    /// None of these texts occurs in the examined lines.
     package let lacks: [String]
-    /// The cursor's line, up to the cursor and without blanks there, ends so.
+    /// The cursor's line, up to the cursor and without trailing blanks, ends with this text.
     package let cursorLineEnds: String?
     package let titleContains: String?
-    /// How many of the lowest lines that hold anything are looked at.
+    /// The number of examined lines: the lowest ones that are not empty.
     package let lines: Int
 
     package init(

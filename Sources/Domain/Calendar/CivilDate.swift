@@ -6,7 +6,7 @@ package struct CivilDate: Hashable, Sendable {
     /// 1 to 31.
     package let day: Int
 
-    /// Nil for a day that does not exist, such as 30 February.
+    /// Returns nil for a day that does not exist, such as 30 February.
     package init?(year: Int, month: Int, day: Int) {
         guard (1...12).contains(month), (1...Self.days(of: month, in: year)).contains(day) else { return nil }
         self.year = year
@@ -14,7 +14,7 @@ package struct CivilDate: Hashable, Sendable {
         self.day = day
     }
 
-    /// The day so many days after 1970-01-01 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+    /// Makes the date that is `days` days after 1970-01-01 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms",
     /// civil_from_days).
     package init(daysSinceEpoch days: Int) {
         let shifted = days + 719_468
@@ -41,10 +41,12 @@ package struct CivilDate: Hashable, Sendable {
     /// 0 for Sunday to 6 for Saturday; 1970-01-01 was a Thursday.
     package var weekday: Int { ((self.daysSinceEpoch + 4) % 7 + 7) % 7 }
 
+    /// Whether the year is a leap year of the Gregorian calendar.
     package static func isLeap(_ year: Int) -> Bool {
         year.isMultiple(of: 4) && (!year.isMultiple(of: 100) || year.isMultiple(of: 400))
     }
 
+    /// The number of days of a month, 1 to 12, in a year.
     package static func days(of month: Int, in year: Int) -> Int {
         switch month {
         case 2: self.isLeap(year) ? 29 : 28

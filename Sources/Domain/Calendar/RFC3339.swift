@@ -1,7 +1,7 @@
-/// Times as RFC 3339 writes them: the only reader and the only writer of times in the product.
+/// Parses and formats times in the RFC 3339 format. All times in the product are read and written here.
 package enum RFC3339 {
-    /// Milliseconds since the epoch of a time from 1970 to 9999; nil for anything else. Nothing may precede or follow it,
-    /// and the day must exist. Digits past the millisecond are cut off.
+    /// Parses a time from 1970 to 9999 and returns milliseconds since the epoch. Returns nil when the text is not a valid
+    /// time, names a day that does not exist, or has text before or after the time. Truncates to the millisecond.
     package static func milliseconds(of text: String) -> UInt64? {
         var reader = Reader(rest: Array(text.utf8)[...])
         guard let date = reader.date(), reader.take("Tt ") != nil, let time = reader.timeOfDay(),
@@ -11,12 +11,12 @@ package enum RFC3339 {
         return milliseconds < 0 ? nil : UInt64(milliseconds)
     }
 
-    /// The time in UTC with milliseconds, such as `2026-12-24T18:00:00.000Z`.
+    /// Formats a time in UTC with milliseconds, such as `2026-12-24T18:00:00.000Z`.
     package static func text(of milliseconds: UInt64) -> String {
         self.text(of: milliseconds, hasFraction: true)
     }
 
-    /// The time in UTC to the second, such as `2026-12-24T18:00:00Z`.
+    /// Formats a time in UTC to the second, such as `2026-12-24T18:00:00Z`.
     package static func secondsText(of milliseconds: UInt64) -> String {
         self.text(of: milliseconds, hasFraction: false)
     }
@@ -31,12 +31,13 @@ package enum RFC3339 {
             + "\(self.padded(time / 1000 % 60, 2))\(fraction)Z"
     }
 
-    /// A number with leading zeros.
+    /// Formats a number with leading zeros to at least `width` digits.
     package static func padded(_ number: Int, _ width: Int) -> String {
         let digits = String(number)
         return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
 
+    /// Reads the parts of a time in order. Each function returns nil when its part is malformed.
     private struct Reader {
         var rest: ArraySlice<UInt8>
 
@@ -75,7 +76,7 @@ package enum RFC3339 {
             return ((hour * 60 + minute) * 60 + second) * 1000 + fraction
         }
 
-        /// Seconds that the zone is ahead of UTC.
+        /// Seconds by which the zone is ahead of UTC.
         mutating func offset() -> Int? {
             guard let direction = self.take("+-") else { return self.take("Zz") == nil ? nil : 0 }
             guard let hours = self.digits(2), self.take(":") != nil, let minutes = self.digits(2), hours < 24,

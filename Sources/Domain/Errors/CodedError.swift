@@ -1,13 +1,13 @@
-/// The one error shape of all modules: a code from a closed list, a sentence for people, and the error below it.
+/// The error type of all modules: a code from a closed list, a message for people, and the underlying error.
 ///
-/// A module names its own: `typealias RedisError = CodedError<RedisErrorCode>`. The message says what happened, what
+/// Each module defines an alias: `typealias RedisError = CodedError<RedisErrorCode>`. The message says what happened, what
 /// was expected and what to do; it never contains a secret. Two errors are equal when code and message are.
 package struct CodedError<ErrorCode: Hashable & Sendable>: Error, CustomStringConvertible {
     package typealias Code = ErrorCode
 
     package let code: Code
     package let message: String
-    /// The error that caused this one, nil when this is the first.
+    /// The error that caused this one; nil if there is none.
     package let underlying: (any Error)?
 
     package init(code: Code, message: String, underlying: (any Error)? = nil) {
@@ -16,7 +16,7 @@ package struct CodedError<ErrorCode: Hashable & Sendable>: Error, CustomStringCo
         self.underlying = underlying
     }
 
-    /// The message, followed by the sentence of the underlying error.
+    /// The message, followed by the description of the underlying error.
     package var description: String {
         if let underlying = self.underlying { "\(self.message): \(underlying)" } else { self.message }
     }

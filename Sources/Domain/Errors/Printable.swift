@@ -1,6 +1,7 @@
-/// Makes text from outside fit to be shown: short, one line, no control characters.
+/// Makes untrusted text safe to show: short, one line, no control characters.
 package enum Printable {
-    /// At most `limit` scalars of `text`, control characters replaced, with an ellipsis where it was cut.
+    /// Returns at most `limit` Unicode scalars of `text`. Replaces control characters by U+FFFD and marks a truncation with
+    /// an ellipsis.
     package static func text(_ text: String, limit: Int = 80) -> String {
         var result = ""
         for scalar in text.unicodeScalars.prefix(limit) {

@@ -1,4 +1,4 @@
-/// Sixteen bytes with the text form of a UUID; the base of the job and request ids.
+/// The 16 bytes of a UUID and their text form, used by `JobID` and `RequestID`.
 package struct UUIDBytes: Hashable, Sendable {
     package let high: UInt64
     package let low: UInt64
@@ -8,7 +8,7 @@ package struct UUIDBytes: Hashable, Sendable {
         self.low = low
     }
 
-    /// Reads exactly 16 bytes, big endian; nil for any other count.
+    /// Reads 16 bytes in big-endian order; returns nil for any other count.
     package init?(bytes: ArraySlice<UInt8>) {
         guard bytes.count == 16 else { return nil }
         var high: UInt64 = 0
@@ -18,9 +18,10 @@ package struct UUIDBytes: Hashable, Sendable {
         self.init(high: high, low: low)
     }
 
+    /// Reads 16 bytes in big-endian order; returns nil for any other count.
     package init?(bytes: [UInt8]) { self.init(bytes: bytes[...]) }
 
-    /// Reads the 36-character form, either case; nil for anything else.
+    /// Parses the 36-character form, in upper or lower case; returns nil for anything else.
     package init?(text: String) {
         var digits: [UInt8] = []
         digits.reserveCapacity(32)
@@ -38,7 +39,7 @@ package struct UUIDBytes: Hashable, Sendable {
         self.init(bytes: bytes)
     }
 
-    /// Big endian, 16 of them.
+    /// The 16 bytes in big-endian order.
     package var bytes: [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(16)
@@ -50,7 +51,7 @@ package struct UUIDBytes: Hashable, Sendable {
         return result
     }
 
-    /// The canonical lower-case text.
+    /// The canonical text form in lower case.
     package var text: String {
         var result: [UInt8] = []
         result.reserveCapacity(36)
@@ -60,46 +61,5 @@ package struct UUIDBytes: Hashable, Sendable {
             result.append(Hexadecimal.digit(byte & 15))
         }
         return String(decoding: result, as: UTF8.self)
-    }
-}
-
-/// Lower-case hexadecimal.
-package enum Hexadecimal {
-    static func digit(_ value: UInt8) -> UInt8 {
-        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
-    }
-
-    package static func text(of bytes: ArraySlice<UInt8>) -> String { self.text(of: Array(bytes)) }
-
-    package static func text(of bytes: [UInt8]) -> String {
-        var result: [UInt8] = []
-        result.reserveCapacity(bytes.count * 2)
-        for byte in bytes {
-            result.append(self.digit(byte >> 4))
-            result.append(self.digit(byte & 15))
-        }
-        return String(decoding: result, as: UTF8.self)
-    }
-
-    /// The value of one digit of either case, nil for any other byte.
-    package static func value(of byte: UInt8) -> UInt8? {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-        default: nil
-        }
-    }
-
-    /// The bytes of an even number of digits, nil for anything else.
-    package static func bytes(of text: String) -> [UInt8]? {
-        let utf8 = Array(text.utf8)
-        guard utf8.count.isMultiple(of: 2) else { return nil }
-        var result: [UInt8] = []
-        for index in stride(from: 0, to: utf8.count, by: 2) {
-            guard let high = self.value(of: utf8[index]), let low = self.value(of: utf8[index + 1]) else { return nil }
-            result.append(high << 4 | low)
-        }
-        return result
     }
 }

@@ -1,10 +1,10 @@
-/// A strict reader of JSON (RFC 8259): valid UTF-8 only, no duplicate members, bounded depth, nothing
-/// after the document. Numbers that fit 64 bits and have no fraction stay integers.
+/// A strict parser of JSON (RFC 8259): valid UTF-8 only, no duplicate members, bounded depth, nothing after the document.
+/// Numbers without fraction and exponent that fit 64 bits are parsed as integers.
 package struct JSONParser {
     private let bytes: [UInt8]
     private var position = 0
     private let depthLimit: Int
-    /// Where the members or elements of the outermost container stand in the document.
+    /// The byte ranges of the members or elements of the outermost container.
     private var parts: [Range<Int>] = []
 
     private init(bytes: [UInt8], depthLimit: Int) {
@@ -12,13 +12,13 @@ package struct JSONParser {
         self.depthLimit = depthLimit
     }
 
-    /// Reads one document; throws `DomainError.invalidJSON` that names the problem and its offset.
+    /// Parses one document. Throws `DomainError.invalidJSON`, which names the problem and its byte offset.
     package static func parse(_ bytes: [UInt8], depthLimit: Int = 32) throws(DomainError) -> JSONValue {
         try self.document(bytes, depthLimit: depthLimit).value
     }
 
-    /// Reads one document and keeps where its members or elements stand, so that each can be handed on as it was
-    /// written. Throws as `parse`.
+    /// Parses one document and keeps the ranges of its members or elements, so that each can be passed on as it was
+    /// written. Throws the same errors as `parse`.
     package static func document(_ bytes: [UInt8], depthLimit: Int = 32) throws(DomainError) -> JSONDocument {
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw .invalidJSON("the document is not valid UTF-8", offset: 0)
@@ -64,7 +64,8 @@ package struct JSONParser {
         return value
     }
 
-    /// Looks through a few members, and keeps a set of the names of many.
+    /// Whether the object has no member of this name yet. Compares names directly for up to 8 members, and uses a set for
+    /// more.
     private static func isNew(_ name: String, among members: [JSONMember], _ names: inout Set<String>) -> Bool {
         guard members.count >= 8 else { return !members.contains { $0.name == name } }
         if names.isEmpty { names = Set(members.map(\.name)) }
@@ -128,7 +129,7 @@ package struct JSONParser {
         self.position += 1
         var result: [UInt8] = []
         while true {
-            // Plain text is taken a run at a time.
+            // Text without escapes is copied in one piece.
             let run = self.bytes[self.position...].prefix {
                 $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
             }

@@ -1,4 +1,4 @@
-/// A JSON document as a tree; members keep their order, integers stay exact.
+/// A JSON value. Members keep their order, and integers of 64 bits are exact.
 package indirect enum JSONValue: Hashable, Sendable {
     case null
     case bool(Bool)
@@ -8,20 +8,23 @@ package indirect enum JSONValue: Hashable, Sendable {
     case array([JSONValue])
     case object([JSONMember])
 
+    /// The value of a member; nil if this is not an object or has no such member.
     package subscript(_ name: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.first { $0.name == name }?.value
     }
 
+    /// The text; nil if this is not a string.
     package var string: String? {
         if case .string(let text) = self { text } else { nil }
     }
 
+    /// The number; nil if it was not written as an integer. See `wholeNumber`.
     package var integer: Int64? {
         if case .integer(let value) = self { value } else { nil }
     }
 
-    /// An integer in either notation: JSON Schema counts 5.0 as one, too.
+    /// The integer in any notation, as JSON Schema defines it: 5.0 is an integer; nil for anything else.
     package var wholeNumber: Int64? {
         switch self {
         case .integer(let value): value
@@ -30,19 +33,22 @@ package indirect enum JSONValue: Hashable, Sendable {
         }
     }
 
+    /// The flag; nil if this is not a Boolean.
     package var bool: Bool? {
         if case .bool(let value) = self { value } else { nil }
     }
 
+    /// The elements; nil if this is not an array.
     package var array: [JSONValue]? {
         if case .array(let values) = self { values } else { nil }
     }
 
+    /// The members; nil if this is not an object.
     package var members: [JSONMember]? {
         if case .object(let members) = self { members } else { nil }
     }
 
-    /// The name of the value's type as JSON Schema spells it.
+    /// The name of the value's type in JSON Schema.
     package var typeName: String {
         switch self {
         case .null: "null"
@@ -55,37 +61,13 @@ package indirect enum JSONValue: Hashable, Sendable {
         }
     }
 
-    /// Compact text, members in their order.
+    /// The document as compact text on one line.
     package var text: String { String(decoding: self.bytes, as: UTF8.self) }
 
-    /// UTF-8 of the compact text.
+    /// The compact text in UTF-8.
     package var bytes: [UInt8] {
         var writer = JSONWriter()
         writer.write(self)
         return writer.bytes
     }
-}
-
-/// One member of an object.
-package struct JSONMember: Hashable, Sendable {
-    package let name: String
-    package let value: JSONValue
-
-    package init(_ name: String, _ value: JSONValue) {
-        self.name = name
-        self.value = value
-    }
-}
-
-extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
-    ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral, ExpressibleByNilLiteral
-{
-    package init(stringLiteral value: String) { self = .string(value) }
-    package init(integerLiteral value: Int64) { self = .integer(value) }
-    package init(booleanLiteral value: Bool) { self = .bool(value) }
-    package init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
-    package init(dictionaryLiteral elements: (String, JSONValue)...) {
-        self = .object(elements.map { JSONMember($0.0, $0.1) })
-    }
-    package init(nilLiteral: ()) { self = .null }
 }

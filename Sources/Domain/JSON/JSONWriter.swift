@@ -1,10 +1,11 @@
-/// Writes compact JSON: control characters and the two line separators are escaped, so a document
-/// is always one line and safe in a log.
+/// Writes compact JSON on one line. Escapes control characters, so that a document is safe to print in a terminal and in a
+/// log.
 package struct JSONWriter {
     package private(set) var bytes: [UInt8] = []
 
     package init(capacity: Int = 256) { self.bytes.reserveCapacity(capacity) }
 
+    /// Appends a value. Numbers that JSON cannot represent (NaN, infinity) become `null`.
     package mutating func write(_ value: JSONValue) {
         switch value {
         case .null: self.raw("null")
@@ -31,19 +32,20 @@ package struct JSONWriter {
         }
     }
 
-    /// Copies text that is JSON already.
+    /// Appends text that is already JSON, without any check.
     package mutating func raw(_ text: String) { self.bytes.append(contentsOf: text.utf8) }
 
+    /// Appends a string in quotes, with escapes where they are necessary.
     package mutating func write(text: String) {
         self.bytes.append(UInt8(ascii: "\""))
         var text = text
         text.withUTF8 { utf8 in
-            // Plain text is written a run at a time.
+            // Text without escapes is copied in one piece.
             var start = 0
             for index in utf8.indices {
                 let byte = unsafe utf8[index]
                 guard byte < 0x20 || byte == 0x7f || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else {
-                    // U+0080 to U+009F, which terminals obey too.
+                    // U+0080 to U+009F are control characters for terminals, too.
                     if byte == 0xC2, index + 1 < utf8.count, unsafe utf8[index + 1] < 0xA0 {
                         unsafe self.bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[start..<index]))
                         start = index + 2

@@ -1,5 +1,5 @@
-/// The states of a job and the moves between them. The record in Redis holds the state; `running` is
-/// derived from the node's lease, so that a dead node's jobs are not "running" for ever.
+/// The states of a job and the transitions between them. The record in Redis stores the state. `running` is derived from
+/// the lease of the node, so that the jobs of a dead node do not stay in it.
 package enum JobState: String, Hashable, Sendable, CaseIterable {
     case scheduled
     case available
@@ -8,10 +8,10 @@ package enum JobState: String, Hashable, Sendable, CaseIterable {
     case completed
     case cancelled
     case discarded
-    /// It may have taken effect or not, and to try again might double that: it waits for a person's word.
+    /// The job may have taken effect, and another attempt could repeat the effect. It waits for a person to decide.
     case unresolved
 
-    /// True when the job ended and will never run again by itself.
+    /// True when the job has ended and does not run again without a decision by a person.
     package var isFinal: Bool {
         switch self {
         case .completed, .cancelled, .discarded, .unresolved: true
@@ -19,8 +19,8 @@ package enum JobState: String, Hashable, Sendable, CaseIterable {
         }
     }
 
-    /// The states that may follow this one by themselves; a person may put a discarded job back and say what became of
-    /// an unresolved one. `running` → `available` is a hand-back or a take-over.
+    /// The states that can follow without a decision by a person. (A person can requeue a discarded job and resolve an
+    /// unresolved one.) `running` → `available` is a release or a rescue.
     package var successors: Set<JobState> {
         switch self {
         case .scheduled: [.available, .cancelled]

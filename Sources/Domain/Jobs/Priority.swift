@@ -1,9 +1,9 @@
-/// Within a workspace the more urgent runs first; between workspaces it says nothing.
+/// The priority of a job within its workspace. It does not affect the order between workspaces.
 package enum Priority: Int, Hashable, Sendable, CaseIterable, Comparable {
     case high = 1
     case normal = 2
     case low = 3
 
-    /// The more urgent is the smaller.
+    /// A higher priority has the smaller raw value and sorts first.
     package static func < (left: Priority, right: Priority) -> Bool { left.rawValue < right.rawValue }
 }

@@ -3,17 +3,18 @@ package import Jobs
 package import Logging
 package import Supervision
 
-/// Fetches work whenever there is a free slot: claims, dispatches, and sleeps in a blocking read when
-/// there is nothing. A Redis that is away is waited for; it is never this child's failure.
+/// Fetches the work of one lane: claims entries while slots are free, dispatches them, and waits in a blocking read when
+/// there are none. Waits while Redis is unavailable; an outage is not a failure of this child.
 package actor Consumer {
     private let lease: NodeLease
     private let registry: RunRegistry
     private let dispatch: @Sendable ([Delivery]) async -> Void
-    /// Forgets what may have been another Redis' and checks that this process fits the queue.
+    /// Called before each join: drops cached state of an earlier Redis, and checks that the settings of this process match
+    /// the queue.
     private let rejoined: @Sendable () async throws -> Void
-    /// Jobs of one workspace that this node holds at most.
+    /// The maximum number of jobs of one workspace that this node holds.
     private let share: Int
-    /// Why nothing may be claimed now, though Redis is there; nil when it may.
+    /// Why the node must not claim now although Redis is available; nil if it may.
     private let pauseReason: @Sendable () -> String?
     private let metrics: JobMetrics
     private let clock: any Clock<Duration>
@@ -22,13 +23,17 @@ package actor Consumer {
 
     /// Why the node does not fetch now; nil when the last fetch went well.
     package private(set) var problem: String? = "the node has not joined the queue yet"
+    /// Whether the node has joined this lane.
     package var hasJoined: Bool { self.machine.hasJoined }
 
-    /// A blocking read never lasts longer, so that a deaf connection is noticed (its deadline is a second more).
+    /// The maximum time of a blocking read. Its deadline is one second later, so a dead connection is detected.
     private static let longestRead = Duration.seconds(2)
     private static let mostPerClaim = 128
+    /// The pause between attempts while Redis is unavailable.
     private static let outagePause = Duration.milliseconds(200)
 
+    /// `dispatch` hands deliveries to their workspaces and returns when they are accepted. For the other parameters see the
+    /// properties.
     package init(
         lease: NodeLease, registry: RunRegistry,
         rejoined: @escaping @Sendable () async throws -> Void, share: Int,
@@ -48,29 +53,29 @@ package actor Consumer {
         self.clock = clock
     }
 
-    /// Claims nothing more; what is claimed is not touched.
+    /// Stops claiming. Does not affect claimed jobs.
     package func drain() async {
         self.machine.drained()
         await self.registry.wake(lane: self.lease.lane.number)
     }
 
-    /// Fetches until the task is cancelled. Throws `ChildShutdown` when trying again cannot help: the node's
-    /// name is another's now, or the master key is not the one of this Redis; and `JobQueueError.failed` when
-    /// Redis answers what cannot be understood.
+    /// Fetches until the task is cancelled. Throws `ChildShutdown` when a retry cannot help: another process has the node's
+    /// name, or the master key or the number of lanes does not match this Redis. Throws `JobQueueError.failed` when the
+    /// response of Redis is malformed. Claimed jobs are kept; `run` can be called again.
     package func run(as child: ChildContext) async throws {
         self.machine.began()
         self.problem = "the consumer has not fetched yet"
         child.ready()
-        defer { if self.problem == nil { self.problem = "the consumer does not run" } }
+        defer { if self.problem == nil { self.problem = "the consumer is not running" } }
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.listen() }
-                group.addTask { try await self.fetchAlways(child) }
+                group.addTask { try await self.fetch(child) }
                 defer { group.cancelAll() }
                 try await group.next()
             }
         } catch {
-            // The lanes behind it do not wait for the next run, which may begin much later.
+            // Other lanes must not wait for the next run of this one, which may start much later.
             await self.registry.withdraw(lane: self.lease.lane.number)
             guard let error = error as? JobQueueError, error.isPermanent else { throw error }
             self.problem = error.message
@@ -78,33 +83,33 @@ package actor Consumer {
         }
     }
 
-    /// Hears the bell in blocking reads, from where it stood before the first claim, so that no ring is missed, and
-    /// cancels what it is told to, also what was said while Redis was away.
-    /// After each read, ring or not, the other loop looks: so it turns at least every few seconds.
+    /// Reads the bell and the cancellations with blocking reads. Reads from the position before the first claim, so that no
+    /// signal is missed, and continues after an outage from the last position. Wakes the fetch loop after each read, even
+    /// without a signal, so that it runs at least every few seconds.
     private func listen() async throws {
-        var heard: QueuePosition?
+        var lastPosition: QueuePosition?
         var isCurrent = false
         while !Task.isCancelled {
             do {
                 var position: QueuePosition
-                if let heard, isCurrent {
-                    position = heard
+                if let lastPosition, isCurrent {
+                    position = lastPosition
                 } else {
-                    position = try await self.lease.queue.position(after: heard)
-                    heard = position
+                    position = try await self.lease.queue.position(after: lastPosition)
+                    lastPosition = position
                     isCurrent = true
                     self.machine.rang()
                     await self.registry.wake(lane: self.lease.lane.number)
                 }
                 let cancelled = try await self.lease.queue.listen(from: &position, timeout: Self.longestRead)
-                heard = position
+                lastPosition = position
                 for job in cancelled { await self.registry.cancel(job, .user) }
                 self.machine.rang()
                 await self.registry.wake(lane: self.lease.lane.number)
             } catch let error as JobQueueError where error.isPassing {
                 isCurrent = false
-                // The other loop asks what is held when Redis is back, which may be another one then; until that it says
-                // why the node does not fetch.
+                // The fetch loop reports the outage, and queries the held entries when Redis is available again. It may be
+                // another server then.
                 self.machine.failed()
                 await self.registry.wake(lane: self.lease.lane.number)
                 try await self.clock.sleep(for: Self.outagePause)
@@ -113,16 +118,16 @@ package actor Consumer {
         try Task.checkCancellation()
     }
 
-    /// Claims whenever something may have changed: a ring of the bell, or a slot that became free.
-    private func fetchAlways(_ child: ChildContext) async throws {
+    /// Claims after each signal: the bell rang, or a slot became free.
+    private func fetch(_ child: ChildContext) async throws {
         var signals = await self.registry.listen(lane: self.lease.lane.number).makeAsyncIterator()
         while !Task.isCancelled {
             child.heartbeat()
             do {
-                if try await self.fetchNow() { continue }
+                if try await self.takeStep() { continue }
                 child.dependencyAway(nil)
                 await signals.next()
-                // Completions come in batches: the rest of this one frees its slots before the next claim.
+                // Completions come in batches. Let the rest of the batch free its slots before the next claim.
                 await Task.yield()
             } catch let error as JobQueueError where error.isPassing {
                 self.machine.failed()
@@ -131,18 +136,18 @@ package actor Consumer {
                 try await self.clock.sleep(for: Self.outagePause)
             } catch let error as JobQueueError where error.code == .unknownNode {
                 self.machine.forgotten()
-                self.logger.warning("Redis does not know this node any more; joining again")
+                self.logger.warning("Redis does not know this node; joining again")
             }
         }
         try Task.checkCancellation()
     }
 
-    /// Takes one step; false when there is nothing to do until something changes.
-    private func fetchNow() async throws -> Bool {
+    /// Takes one step. Returns false when there is nothing to do until the next signal.
+    private func takeStep() async throws -> Bool {
         let reason = self.pauseReason()
         if await self.registry.takeNeedsReconciliation(lane: self.lease.lane.number) { self.machine.failed() }
         let step = self.machine.next(isPaused: reason != nil)
-        // The lanes behind it do not wait for a call that may take its whole deadline.
+        // Other lanes must not wait for a call that may take its whole deadline.
         if !step.wantsSlot { await self.registry.withdraw(lane: self.lease.lane.number) }
         switch step {
         case .wait:
@@ -152,20 +157,21 @@ package actor Consumer {
             try await self.join()
             return true
         case .askHeld(let fence):
-            try await self.takeUnknown(fence: fence)
+            try await self.recoverDeliveries(fence: fence)
             return true
         case .claim(let number): return try await self.claim(number)
         }
     }
 
+    /// Joins the lane and dispatches the deliveries that an earlier incarnation held.
     private func join() async throws {
-        // After an outage the queue may be another one, with keys of its own.
+        // After an outage the queue may be another one, with other keys.
         try await self.rejoined()
         let (lease, registry) = (self.lease, self.registry)
         let fresh = try await registry.reconcile {
             let asked = await registry.entries { lease.serves($0) }
             let held = try await lease.join()
-            // What this node held before and the queue does not know of any more may run elsewhere by now.
+            // Entries that the queue does not list any more may run on another node.
             _ = await registry.dropLost(asked: asked, known: Set(held.map(\.entry)))
             return held
         }
@@ -178,8 +184,8 @@ package actor Consumer {
         await self.dispatch(fresh)
     }
 
-    /// A claim whose answer was lost may have given us entries that nobody runs.
-    private func takeUnknown(fence: UInt64) async throws {
+    /// Dispatches entries that the queue assigned to this node in an answer that was lost.
+    private func recoverDeliveries(fence: UInt64) async throws {
         let lease = self.lease
         let fresh = try await self.registry.reconcile { try await lease.held(fence: fence) }
         self.machine.heardHeld()
@@ -188,7 +194,7 @@ package actor Consumer {
         await self.dispatch(fresh)
     }
 
-    /// True when something came, or more may be there.
+    /// Claims entries for free slots and dispatches them. Returns whether to claim again at once.
     private func claim(_ number: UInt64) async throws -> Bool {
         let reserved = await self.registry.reserve(Self.mostPerClaim, for: self.lease.lane.number)
         guard reserved > 0 else { return false }
@@ -207,7 +213,7 @@ package actor Consumer {
         let fresh = await self.registry.admit(claim.deliveries, intoReserved: reserved)
         if claim.refused > 0 {
             self.logger.error(
-                "entries of jobs that have ended were found in the queue and removed",
+                "removed entries of ended jobs from the queue",
                 metadata: ["entries.count": "\(claim.refused)", "lane": "\(self.lease.lane.number)"])
         }
         guard !claim.deliveries.isEmpty else { return claim.dropped + claim.refused > 0 }

@@ -1,15 +1,17 @@
-/// What a consumer asks of the queue next. Pure; `Consumer` is its mailbox.
+/// Decides the next call of a consumer to the queue. A pure state machine; `Consumer` is the actor around it.
 struct FetchMachine: Hashable {
     enum Step: Hashable {
+        /// Join the queue under the node's name.
         case join
-        /// What was given in an answer that was lost is known to the queue alone.
-        /// Claims below the fence are not to be carried out any more.
+        /// Query the held entries: the answer to a claim was lost, and only the queue has its entries. The queue refuses
+        /// claims with a number below the fence from then on.
         case askHeld(fence: UInt64)
-        /// Into what slots can be had.
+        /// Claim entries for the slots that can be reserved.
         case claim(number: UInt64)
+        /// Wait for a signal.
         case wait
 
-        /// Whether the lane keeps its place among those that wait for a slot.
+        /// Whether the lane stays in the list of lanes that wait for a slot.
         var wantsSlot: Bool {
             switch self {
             case .claim: true
@@ -22,42 +24,45 @@ struct FetchMachine: Hashable {
     private var mayHoldUnknown = false
     private var isDraining = false
     private var claims: UInt64 = 0
-    /// Nobody stood in line when the last claim was answered, and the bell has not rung since it was sent.
-    private var isLineEmpty = false
-    private var hasRungSince = false
+    /// The last claim left no workspace with work, and the bell has not rung since it was sent.
+    private var isQueueEmpty = false
+    private var hasRungSinceClaim = false
 
-    /// A claim of the last run may have been cut off.
+    /// The consumer starts. A claim of its previous run may have been interrupted.
     mutating func began() { self.failed() }
+    /// The node drains: there are no more claims.
     mutating func drained() { self.isDraining = true }
+    /// The node has joined; the answer listed all held entries.
     mutating func joined() {
         self.hasJoined = true
-        self.isLineEmpty = false
+        self.isQueueEmpty = false
         self.mayHoldUnknown = false
     }
+    /// The query of the held entries was answered.
     mutating func heardHeld() { self.mayHoldUnknown = false }
-    /// A call got no answer.
+    /// A call failed, so its effect is unknown.
     mutating func failed() {
         self.mayHoldUnknown = self.hasJoined
-        self.isLineEmpty = false
+        self.isQueueEmpty = false
     }
-    /// Something may have come in line.
+    /// There may be new work.
     mutating func rang() {
-        self.isLineEmpty = false
-        self.hasRungSince = true
+        self.isQueueEmpty = false
+        self.hasRungSinceClaim = true
     }
-    /// A claim was answered.
-    mutating func claimed(hasMore: Bool) { self.isLineEmpty = !hasMore && !self.hasRungSince }
+    /// A claim was answered; `hasMore` when workspaces with work remain.
+    mutating func claimed(hasMore: Bool) { self.isQueueEmpty = !hasMore && !self.hasRungSinceClaim }
     /// The queue does not know the node.
     mutating func forgotten() { self.hasJoined = false }
 
-    /// A reluctant node claims nothing.
+    /// The next step. A paused node joins and queries, but claims nothing.
     mutating func next(isPaused: Bool) -> Step {
         if self.isDraining { return .wait }
         if !self.hasJoined { return .join }
         if self.mayHoldUnknown { return .askHeld(fence: self.claims + 1) }
-        guard !isPaused, !self.isLineEmpty else { return .wait }
+        guard !isPaused, !self.isQueueEmpty else { return .wait }
         self.claims += 1
-        self.hasRungSince = false
+        self.hasRungSinceClaim = false
         return .claim(number: self.claims)
     }
 }

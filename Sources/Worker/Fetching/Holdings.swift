@@ -1,14 +1,15 @@
 internal import Domain
 
-/// What a node holds: every delivery from its claim to its completion. Pure; `RunRegistry` is its mailbox.
+/// The deliveries that a node holds, each from its claim to its completion. A pure state machine; `RunRegistry` is the actor
+/// around it.
 struct Holdings {
     private struct Held {
         let job: JobID?
-        /// What its run is ended with as soon as there is one.
+        /// The reason with which its run is cancelled when it starts; nil while it may run.
         var cancellation: CancellationReason?
     }
 
-    /// A question about what the queue knows, under way.
+    /// A query of what the queue records for this node, while the answer is outstanding.
     struct Reconciliation: Hashable {
         fileprivate let number: Int
     }
@@ -16,24 +17,24 @@ struct Holdings {
     private let capacity: Int
     private var held: [EntryReference: Held] = [:]
     private(set) var countsByWorkspace: [WorkspaceID: Int] = [:]
-    /// What was released while a question was under way, by question.
+    /// The entries released during each reconciliation.
     private var releasedMeanwhile: [Reconciliation: Set<EntryReference>] = [:]
     private var nextReconciliation = 0
 
     init(capacity: Int) { self.capacity = capacity }
 
-    /// Slots that claims in progress may fill.
+    /// The slots reserved by claims in progress.
     private var reserved = 0
-    /// The lanes that want a slot and were refused one, the longest-waiting first.
+    /// The lanes that were refused a slot and wait for one, the longest waiting first.
     private var waitingLanes: [Int] = []
 
     var count: Int { self.held.count }
     var free: Int { max(0, self.capacity - self.held.count - self.reserved) }
 
-    /// Reserves free slots for a lane's claim: at least one when there is one for it, at most `most`, at most an equal
-    /// part of what is free among the lanes that wait. Lanes are served in the order in which they were refused, and one
-    /// slot is left for each lane that has waited longer. Zero means that the lane waits now. The caller returns what
-    /// it got with `unreserve` after its claim.
+    /// Reserves free slots for a claim of a lane and returns their number: at most `most`, and at most an equal share of
+    /// the free slots among the waiting lanes. Lanes are served in the order in which they were refused; one slot is left
+    /// for each lane that has waited longer. After a return of zero the lane is in the list of waiting lanes. The caller
+    /// returns the slots with `unreserve` after its claim.
     mutating func reserve(_ most: Int, for lane: Int) -> Int {
         let position = self.waitingLanes.firstIndex(of: lane) ?? self.waitingLanes.count
         if position == self.waitingLanes.count { self.waitingLanes.append(lane) }
@@ -45,21 +46,22 @@ struct Holdings {
         return count
     }
 
-    /// Returns the slots of a claim that has been answered.
+    /// Returns the reserved slots of a claim that has ended.
     mutating func unreserve(_ count: Int) { self.reserved -= count }
 
-    /// The lane wants no slot now: it has no work, or its Redis is away. Lanes behind it move up.
+    /// Removes the lane from the waiting lanes: it has no work, or its Redis is unavailable.
     mutating func withdraw(lane: Int) { self.waitingLanes.removeAll { $0 == lane } }
 
-    /// The lanes that find a slot if they ask now.
+    /// The waiting lanes for which a slot is free now.
     var servableLanes: ArraySlice<Int> { self.waitingLanes.prefix(self.free) }
 
+    /// The held entries of the workspaces that `belongs` selects.
     func entries(where belongs: (WorkspaceID) -> Bool) -> Set<EntryReference> {
         Set(self.held.keys.filter { belongs($0.workspace) })
     }
 
-    /// From now until the answer is admitted, what is released is remembered: the answer may be older than a
-    /// completion, and its deliveries must not be taken for new ones.
+    /// Starts a reconciliation. Until its answer is admitted or it is abandoned, released entries are recorded: the answer
+    /// may be older than a completion, and must not add its delivery again.
     mutating func beginReconciliation() -> Reconciliation {
         self.nextReconciliation += 1
         let reconciliation = Reconciliation(number: self.nextReconciliation)
@@ -67,11 +69,11 @@ struct Holdings {
         return reconciliation
     }
 
-    /// The question got no answer.
+    /// Ends a reconciliation that got no answer.
     mutating func abandon(_ reconciliation: Reconciliation) { self.releasedMeanwhile[reconciliation] = nil }
 
-    /// Notes deliveries as held; those that were held already, or released since the question, are left out of the
-    /// answer.
+    /// Adds deliveries to the held ones and returns those that are new: not held before, and not released since the start
+    /// of the reconciliation.
     mutating func admit(_ deliveries: [Delivery], answering reconciliation: Reconciliation? = nil) -> [Delivery] {
         let released = reconciliation.flatMap { self.releasedMeanwhile.removeValue(forKey: $0) } ?? []
         return deliveries.filter { delivery in
@@ -82,7 +84,7 @@ struct Holdings {
         }
     }
 
-    /// The deliveries are no longer held, one way or another.
+    /// Removes entries from the held ones, after their completion or their loss.
     mutating func release(_ entries: [EntryReference]) {
         for entry in entries where self.held.removeValue(forKey: entry) != nil {
             for key in self.releasedMeanwhile.keys { self.releasedMeanwhile[key]?.insert(entry) }
@@ -91,31 +93,31 @@ struct Holdings {
         }
     }
 
-    /// A reason when the entry's run must not begin: it was cancelled, or the lease was lost, before.
+    /// Why the entry must not run: it was cancelled, or its lease was lost. Nil if it may run.
     func refusal(of entry: EntryReference) -> CancellationReason? {
         guard let held = self.held[entry] else { return .leaseLost }
         return held.cancellation
     }
 
-    /// Marks what is held of the job; the entries whose runs are to be ended.
+    /// Marks the held entries of a job as cancelled. Returns those whose runs the caller must cancel.
     mutating func cancel(_ job: JobID, _ reason: CancellationReason) -> [EntryReference] {
         let entries = self.held.filter { $0.value.job == job && $0.value.cancellation == nil }.map(\.key)
         for entry in entries { self.held[entry]?.cancellation = reason }
         return entries
     }
 
-    /// The same for all that is held of a workspace.
+    /// Marks the held entries of a workspace as cancelled. Returns those whose runs the caller must cancel.
     mutating func cancel(_ workspace: WorkspaceID, _ reason: CancellationReason) -> [EntryReference] {
         let entries = self.held.filter { $0.key.workspace == workspace && $0.value.cancellation == nil }.map(\.key)
         for entry in entries { self.held[entry]?.cancellation = reason }
         return entries
     }
 
-    /// Marks those of `asked` that are not among the entries that the queue knew when it was asked: nothing of them may
-    /// be written. The entries whose runs are to be ended.
+    /// Marks the entries of `asked`, which were held before the query, that are not in `known`, its answer: their leases
+    /// are lost, and nothing of them may be written. Returns those whose runs the caller must cancel.
     mutating func dropLost(asked: Set<EntryReference>, known: Set<EntryReference>) -> [EntryReference] {
         let lost = asked.subtracting(known).filter { self.held[$0] != nil }
-        // Also over an earlier reason.
+        // A lost lease replaces an earlier reason.
         for entry in lost { self.held[entry]?.cancellation = .leaseLost }
         return Array(lost)
     }

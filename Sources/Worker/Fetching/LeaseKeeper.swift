@@ -2,8 +2,8 @@ internal import Domain
 package import Jobs
 package import Logging
 
-/// The node's maintenance of one lane: renews its lease, puts a dead node's jobs back in line, and jobs whose time
-/// has come. Each is one atomic call that any node may make, so no leader is needed.
+/// Maintains one lane: renews the node's lease, rescues the jobs of dead nodes, and makes due jobs available. Each is one
+/// atomic call that any node may make, so no leader is needed.
 package actor LeaseKeeper {
     private let lease: NodeLease
     private let registry: RunRegistry
@@ -15,12 +15,15 @@ package actor LeaseKeeper {
     private var machine: LeaseMachine
 
     private static let tick = Duration.milliseconds(500)
+    /// Jobs made available by one call.
     private static let mostDue = 500
+    /// Jobs rescued by one call.
     private static let mostRescued = 200
-    /// Calls for what is due between two looks at the lease: a flood of due jobs must not cost it.
+    /// The maximum number of calls for due jobs in one tick, so that many due jobs do not delay the renewal.
     private static let dueCalls = 8
 
-    /// `elapsed` tells monotonic time; a gap longer than the lease means that the node was paused.
+    /// `elapsed` returns monotonic time. A gap between renewals that is longer than the lease means that the node was paused
+    /// or could not reach Redis.
     package init(
         lease: NodeLease, registry: RunRegistry, metrics: JobMetrics, logger: Logger,
         clock: any Clock<Duration> = ContinuousClock(), elapsed: @escaping @Sendable () -> Duration,
@@ -36,12 +39,14 @@ package actor LeaseKeeper {
         self.machine = LeaseMachine(term: lease.queue.limits.lease)
     }
 
+    /// Runs until the task is cancelled; calls `heartbeat` in each tick. Waits while Redis is unavailable. Throws
+    /// `JobQueueError` for other failures; leases and jobs stay as they are, and `run` can be called again.
     package func run(heartbeat: @Sendable () -> Void = {}) async throws {
         self.machine.began(at: self.elapsed())
         while true {
             heartbeat()
             try await self.clock.sleep(for: Self.tick)
-            // Taken before the call: what is asked about must be older than the answer.
+            // Read before the call, because the compared entries must be older than the answer.
             let now = self.elapsed()
             let lease = self.lease
             let asked = await self.registry.entries { lease.serves($0) }
@@ -52,11 +57,12 @@ package actor LeaseKeeper {
                     heartbeat()
                 }
             } catch let error as JobQueueError where error.code == .unknownNode {
-                // Whoever removed this node took its jobs. The consumer joins again.
+                // The node that removed this one rescued its jobs. The consumer joins again.
                 self.machine.failed(at: now)
                 let lost = await self.registry.dropLost(asked: asked, known: [])
                 if lost > 0 {
-                    self.logger.warning("this node was given up by the others", metadata: ["jobs.lost": "\(lost)"])
+                    self.logger.warning(
+                        "other nodes declared this node dead and rescued its jobs", metadata: ["jobs.lost": "\(lost)"])
                 }
             } catch let error as JobQueueError where error.isPassing {
                 self.machine.failed(at: now)
@@ -75,7 +81,8 @@ package actor LeaseKeeper {
         for name in consequence.rescue { try await self.rescue(name) }
     }
 
-    /// After a pause longer than the lease others may have taken the jobs: what is not held ends unwritten.
+    /// After a gap longer than the lease, other nodes may have rescued the jobs. Cancels the runs whose leases are lost;
+    /// nothing of them is written.
     private func dropLostRuns(_ asked: Set<EntryReference>, gap: Duration) async throws {
         let known = Set(try await self.lease.held().map(\.entry))
         let lost = await self.registry.dropLost(asked: asked, known: known)
@@ -83,6 +90,7 @@ package actor LeaseKeeper {
             "the lease was not renewed in time", metadata: ["lease.gap": "\(gap)", "jobs.lost": "\(lost)"])
     }
 
+    /// Makes all jobs of a dead node available again.
     private func rescue(_ dead: String) async throws {
         var total = 0
         while true {
@@ -92,6 +100,6 @@ package actor LeaseKeeper {
         }
         self.metrics.rescued(total)
         self.logger.notice(
-            "a dead node's jobs were put back in line", metadata: ["node.id": "\(dead)", "jobs.count": "\(total)"])
+            "rescued the jobs of a dead node", metadata: ["node.id": "\(dead)", "jobs.count": "\(total)"])
     }
 }

@@ -1,30 +1,36 @@
 package import CoreMetrics
 package import Domain
 
-/// The mailbox in front of what this node holds, and the runs among it. Its count against the capacity is what a
-/// claim may ask for.
+/// The deliveries that this node holds and the runs of those that have started. The slots that are free determine how much
+/// a claim may request.
 package actor RunRegistry {
     private var holdings: Holdings
     private var runs: [EntryReference: JobRun] = [:]
     private var idleWaiter: CheckedContinuation<Void, Never>?
     private var hasStoppedWaiting = false
     private let inFlight: Gauge
-    private var doubts: Set<Int> = []
+    /// The lanes whose held entries must be compared with those of the queue.
+    private var lanesToReconcile: Set<Int> = []
+    /// The wake-up signal of each lane's consumer.
     private var listeners: [Int: AsyncStream<Void>.Continuation] = [:]
 
+    /// `capacity` is the number of slots of the node.
     package init(capacity: Int, metrics: any MetricsFactory) {
         self.holdings = Holdings(capacity: capacity)
         self.inFlight = Gauge(label: "orchestra_jobs_in_flight", factory: metrics)
         self.inFlight.record(0)
     }
 
+    /// The number of held deliveries.
     package var count: Int { self.holdings.count }
+    /// The number of held deliveries of each workspace that has some.
     package var countsByWorkspace: [WorkspaceID: Int] { self.holdings.countsByWorkspace }
 
     /// Reserves free slots for a claim, at most `most`; see `Holdings.reserve`.
     func reserve(_ most: Int, for lane: Int) -> Int { self.holdings.reserve(most, for: lane) }
 
-    /// Adds what a claim brought to what is held, and returns the slots that were reserved for it.
+    /// Adds the deliveries of a claim to the held ones, returns the slots reserved for it, and wakes waiting lanes. Returns
+    /// the deliveries that are new.
     func admit(_ deliveries: [Delivery], intoReserved count: Int) -> [Delivery] {
         let fresh = self.admit(deliveries)
         self.holdings.unreserve(count)
@@ -32,7 +38,7 @@ package actor RunRegistry {
         return fresh
     }
 
-    /// The lane wants no slot now; the lanes that wait behind it move up.
+    /// Removes the lane from the lanes that wait for a slot, and wakes those that can have one now.
     func withdraw(lane: Int) {
         self.holdings.withdraw(lane: lane)
         self.wakeServableLanes()
@@ -42,27 +48,30 @@ package actor RunRegistry {
         for lane in self.holdings.servableLanes { self.listeners[lane]?.yield() }
     }
 
+    /// The held entries of the workspaces that `belongs` selects.
     func entries(where belongs: @Sendable (WorkspaceID) -> Bool) -> Set<EntryReference> {
         self.holdings.entries(where: belongs)
     }
 
     // MARK: - Deliveries
 
-    /// Notes deliveries as held; those that were held already are left out of the answer.
+    /// Adds deliveries to the held ones and returns those that are new.
     package func admit(_ deliveries: [Delivery]) -> [Delivery] {
         defer { self.inFlight.record(self.holdings.count) }
         return self.holdings.admit(deliveries)
     }
 
-    /// The queue may know of more than is held here; the lane's consumer is to ask.
+    /// Requests that the lane's consumer queries its held entries, because the queue may have more of them.
     func requireReconciliation(lane: Int) {
-        self.doubts.insert(lane)
+        self.lanesToReconcile.insert(lane)
         self.wake(lane: lane)
     }
 
-    func takeNeedsReconciliation(lane: Int) -> Bool { self.doubts.remove(lane) != nil }
+    /// Whether a reconciliation of the lane was requested since the last call.
+    func takeNeedsReconciliation(lane: Int) -> Bool { self.lanesToReconcile.remove(lane) != nil }
 
-    /// Asks the queue what it knows as held, and notes of its answer what is new here.
+    /// Adds the deliveries that `ask` returns, which are the held entries of the queue, and returns those that are new.
+    /// Entries that are released during the call are not added again. Throws the errors of `ask`; nothing changes then.
     func reconcile(_ ask: @Sendable () async throws -> [Delivery]) async throws -> [Delivery] {
         let reconciliation = self.holdings.beginReconciliation()
         do {
@@ -75,7 +84,7 @@ package actor RunRegistry {
         }
     }
 
-    /// The deliveries are no longer held, one way or another.
+    /// Removes entries from the held ones, after their completion or their loss, and wakes all lanes.
     package func release(_ entries: [EntryReference]) {
         self.holdings.release(entries)
         for entry in entries { self.runs[entry] = nil }
@@ -87,8 +96,8 @@ package actor RunRegistry {
         }
     }
 
-    /// Rings when a slot becomes free and on `wake`, for one listener a lane at a time: a stream whose iteration was
-    /// cancelled is over, so each start of a consumer asks anew.
+    /// A signal for the lane's consumer when slots become free and on `wake`. Replaces and finishes the previous stream of
+    /// the lane: a stream whose iteration was cancelled has ended, so each start of a consumer needs a new one.
     package func listen(lane: Int) -> AsyncStream<Void> {
         self.listeners[lane]?.finish()
         let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -96,35 +105,35 @@ package actor RunRegistry {
         return stream
     }
 
-    /// Lets a lane's listener look again.
+    /// Signals the lane's consumer.
     func wake(lane: Int) { self.listeners[lane]?.yield() }
 
     // MARK: - Runs
 
-    /// A reason when the run must not begin: it was cancelled, or the lease was lost, before.
+    /// Registers a run before its start. Returns the reason if it must not start: it was cancelled, or the lease was lost.
     package func register(_ run: JobRun) -> CancellationReason? {
         if let reason = self.holdings.refusal(of: run.entry) { return reason }
         self.runs[run.entry] = run
         return nil
     }
 
-    /// Ends what this node holds of the job; nothing when it holds nothing of it.
+    /// Cancels the held entries of a job. Does nothing when there are none.
     package func cancel(_ job: JobID, _ reason: CancellationReason) async {
         for run in self.holdings.cancel(job, reason).compactMap({ self.runs[$0] }) { await run.cancel(reason) }
     }
 
-    /// Cancels every run.
+    /// Cancels all runs that have started.
     package func cancelAll(_ reason: CancellationReason) async {
         for run in Array(self.runs.values) { await run.cancel(reason) }
     }
 
-    /// Ends everything that this node holds of a workspace, also what has not begun.
+    /// Cancels all held entries of a workspace, including those that have not started.
     func cancelAll(of workspace: WorkspaceID, _ reason: CancellationReason) async {
         for run in self.holdings.cancel(workspace, reason).compactMap({ self.runs[$0] }) { await run.cancel(reason) }
     }
 
-    /// Ends those of `asked` that are not among the entries that the queue knew when it was asked; those that have not
-    /// begun will not. Returns how many.
+    /// Cancels the entries of `asked`, which were held before a query, that are not in `known`, its answer. Those that have
+    /// not started do not start. Returns their number.
     func dropLost(asked: Set<EntryReference>, known: Set<EntryReference>) async -> Int {
         let lost = self.holdings.dropLost(asked: asked, known: known)
         for run in lost.compactMap({ self.runs[$0] }) { await run.cancel(.leaseLost) }
@@ -133,7 +142,8 @@ package actor RunRegistry {
 
     // MARK: - The drain
 
-    /// Waits until nothing is held or `stopWaitingUntilIdle` was called; only the drain waits here.
+    /// Waits until no delivery is held, or `stopWaitingUntilIdle` is called. Does not end at a cancellation of the task. Only
+    /// the drain calls it, so there is one waiter.
     package func waitUntilIdle() async {
         defer { self.hasStoppedWaiting = false }
         guard self.holdings.count > 0, !self.hasStoppedWaiting else { return }
@@ -143,6 +153,7 @@ package actor RunRegistry {
         }
     }
 
+    /// Ends the current or the next `waitUntilIdle`.
     package func stopWaitingUntilIdle() {
         self.hasStoppedWaiting = true
         self.idleWaiter?.resume()

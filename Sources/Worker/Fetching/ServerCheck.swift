@@ -2,12 +2,12 @@ package import Jobs
 package import Logging
 package import Redis
 
-/// Looks now and then whether this Redis may hold jobs: its version, eviction, persistence.
+/// Checks once a minute whether the Redis server is suitable for storing jobs: its version, eviction policy and persistence.
 package actor ServerCheck {
     private let client: RedisClient
     private let queue: RedisStreamJobQueue
     private let logger: Logger
-    /// What is wrong with it; nothing as long as nobody could ask.
+    /// The problems found by the last check; empty until a check has succeeded.
     package private(set) var problems: [String] = []
 
     static let interval = Duration.seconds(60)
@@ -20,6 +20,7 @@ package actor ServerCheck {
         self.logger = logger
     }
 
+    /// Runs until the task is cancelled. While Redis is unavailable, keeps the last problems.
     package func run(clock: any Clock<Duration>, heartbeat: @Sendable () -> Void) async throws {
         var checks = 0
         while true {
@@ -31,11 +32,11 @@ package actor ServerCheck {
                 if facts.problems != self.problems {
                     self.problems = facts.problems
                     for problem in facts.problems {
-                        self.logger.error("Redis is not fit to hold jobs", metadata: ["reason": "\(problem)"])
+                        self.logger.error("Redis is not suitable for storing jobs", metadata: ["reason": "\(problem)"])
                     }
                 }
             } catch is RedisError {
-                // The link says that Redis is away; nothing more is known here.
+                // The link child reports the outage; there is nothing to add here.
             }
             try await clock.sleep(for: Self.interval)
         }

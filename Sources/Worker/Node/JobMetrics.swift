@@ -3,7 +3,7 @@ internal import Domain
 internal import Jobs
 internal import Synchronization
 
-/// The counters and histograms of jobs. Handles are kept: looking one up by label costs microseconds.
+/// The counters and histograms of jobs. Keeps the metric handles, because a lookup by label costs microseconds.
 package final class JobMetrics: Sendable {
     private struct Handles {
         var jobs: [String: Counter] = [:]
@@ -41,12 +41,15 @@ package final class JobMetrics: Sendable {
         self.rescued = claims("rescued")
     }
 
+    /// Counts claimed jobs; `isRecovered` for jobs of an earlier incarnation or of a lost answer.
     package func claimed(_ count: Int, isRecovered: Bool) {
         (isRecovered ? self.claimedRecovered : self.claimedNew).increment(by: count)
     }
 
+    /// Counts jobs that were rescued from dead nodes.
     package func rescued(_ count: Int) { self.rescued.increment(by: count) }
 
+    /// Records a written completion, at `now` in milliseconds since the epoch.
     func ended(_ report: RunReport, end: Completion.End, at now: UInt64) {
         let action = report.job?.action.name ?? "unknown"
         let outcome = end == .released ? "released" : end.state.rawValue

@@ -2,28 +2,29 @@ package import Agents
 package import Domain
 package import Redis
 
-/// What one node needs to know to run.
+/// The settings of one node.
 package struct NodeConfiguration: Sendable {
     package var node: NodeID
-    /// Tells two machines with one node name apart.
+    /// Identifies the machine, to detect two machines with the same node name.
     package var owner: String
     package var redis: RedisConfiguration
-    /// Jobs held at once, running or about to.
+    /// The maximum number of jobs that the node holds, running or waiting.
     package var slots: Int
-    /// Jobs of one workspace that run at once.
+    /// The maximum number of running jobs of one workspace on this node.
     package var workspaceConcurrency: Int
-    /// How long running jobs may take to finish when the node stops.
+    /// How long a drain waits for running jobs.
     package var grace: Duration
     package var agents: AgentConfiguration
-    /// Restarts within a minute, over all supervisors of the node, its agents' included, beyond which the node takes
-    /// no more work. A node that is well has none in a day, and five agents that crash as fast as their backoff lets
-    /// them stay below the default.
+    /// The number of restarts within a minute, over all supervisors of the node including those of agents, above which the
+    /// node claims no jobs. A healthy node has none in a day. Five agents that crash as fast as their backoff permits stay
+    /// below the default.
     package var stormLimit: Int
-    /// What the watch does about an incident.
+    /// The response to an incident.
     package var response: SecurityWatch.Response
 
     package init(
-        node: NodeID, owner: String, redis: RedisConfiguration, slots: Int, workspaceConcurrency: Int, grace: Duration, agents: AgentConfiguration, stormLimit: Int = 60,
+        node: NodeID, owner: String, redis: RedisConfiguration, slots: Int, workspaceConcurrency: Int, grace: Duration,
+        agents: AgentConfiguration, stormLimit: Int = 60,
         response: SecurityWatch.Response = .report
     ) {
         self.response = response

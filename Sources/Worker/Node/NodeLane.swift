@@ -1,13 +1,13 @@
 internal import CoreMetrics
 internal import Domain
-package import Jobs
+internal import Jobs
 internal import Logging
 internal import NIOPosix
 internal import Redis
 
-/// What a node has for one lane of the queue: its connections, its lease, who fetches and who writes.
+/// The parts of a node for one lane of the queue: connections, lease, completion writer and maintenance.
 struct NodeLane {
-    /// The end of the lane's children's ids; empty where there is one lane only.
+    /// The suffix of the IDs of the lane's children; empty if there is only one lane.
     let suffix: String
     let commands: RedisClient
     let blocking: RedisClient
@@ -31,18 +31,5 @@ struct NodeLane {
             lease: self.lease, registry: registry, metrics: jobMetrics, logger: logger, clock: clock, elapsed: elapsed,
             queueClock: access.clock)
         self.serverCheck = ServerCheck(client: self.commands, queue: lane.queue, logger: logger)
-    }
-}
-
-/// The writers of the lanes; each workspace's completions go to its lane's.
-package struct CompletionWriters: Sendable {
-    private let writers: [CompletionWriter]
-
-    package init(_ writers: [CompletionWriter]) { self.writers = writers }
-
-    /// Takes charge of a completion, as `CompletionWriter.write`.
-    package func write(_ completion: Completion, resolved: (@Sendable (_ isWritten: Bool) -> Void)? = nil) {
-        let lane = Lane.of(completion.delivery.workspace, among: self.writers.count)
-        self.writers[lane.number].write(completion, resolved: resolved)
     }
 }

@@ -4,10 +4,11 @@ internal import Jobs
 internal import Redis
 internal import Supervision
 
-/// Who restarts what on a node, and how often. The architecture page says why the numbers are what they are.
+/// The supervision tree of a node: its subsystems, restart strategies and budgets. The architecture page explains the
+/// numbers.
 ///
-/// The node is rest-for-one over its subsystems: each stands on those before it. Within a subsystem children are
-/// one-for-one, since they share no state that a restart of one could spoil for the others.
+/// The subsystems are rest-for-one, because each depends on those before it. The children of a subsystem are one-for-one,
+/// because they share no state that the restart of one could invalidate.
 struct NodeTree {
     let lanes: [NodeLane]
     let consumers: [Consumer]
@@ -17,20 +18,23 @@ struct NodeTree {
     let agents: AgentSupervisors
     let workspaces: WorkspaceSet
     let environment: SupervisionEnvironment
-    /// Lets tests make a child fail or hang.
+    /// Lets tests make children fail or hang.
     let adjust: @Sendable (ChildSpecification) -> ChildSpecification
 
-    /// A loop that has not turned for this long hangs: six of its longest waits, each five seconds at most.
+    /// The time without a heartbeat after which a child is considered hung. It is six times the longest wait of a loop, which
+    /// is five seconds.
     static let heartbeatLimit = Duration.seconds(30)
 
-    /// More than a connection attempt or a last write may take (five seconds each), so that neither looks leaked.
+    /// Longer than a connection attempt or a last write can take (five seconds each), so that neither counts as leaked.
     static let shutdownTimeout = ShutdownPolicy.timeout(.seconds(12))
 
+    /// The delays between restarts of a child.
     static let backoff = RestartBackoff(
         first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(120))
 
-    /// `telemetry` are the node's windows, `server` a Redis of its own, each with the backoff it brings.
-    /// `api` is whom others reach the node through.
+    /// Makes the root supervisor; starts nothing. `telemetry` are the children that export logs and metrics, `server` is a
+    /// Redis server that the node runs itself, `api` the listeners for clients. Their specifications include their own
+    /// backoff. Throws `SupervisionError` when a specification is invalid.
     func root(
         telemetry: [ChildSpecification], server: [ChildSpecification], api: [ChildSpecification]
     ) throws -> Supervisor {
@@ -47,7 +51,8 @@ struct NodeTree {
             ] + (api.isEmpty ? [] : [self.subsystem("api", intensity: 10, api)]), environment: self.environment)
     }
 
-    /// A significant subsystem ends the node when its significant child ends for good.
+    /// A supervisor of its own for some children. A significant subsystem ends the node when one of its significant children
+    /// ends permanently.
     private func subsystem(
         _ id: String, intensity: Int, _ children: [ChildSpecification], isSignificant: Bool = false
     ) -> ChildSpecification {
@@ -63,12 +68,14 @@ struct NodeTree {
             do {
                 try await Supervisor(configuration, children: children, environment: environment).run(as: child)
             } catch let error as SupervisionError where error.code == .gaveUp {
-                // A give-up, which OTP calls an orderly end, is a failure here: a transient subsystem starts again.
+                // In OTP a supervisor that gives up ends normally. Here it is a failure, so that a transient subsystem is
+                // restarted.
                 throw SubsystemFailure(description: error.message)
             }
         }
     }
 
+    /// Two connections for each lane: one for commands, one for blocking reads.
     private var links: [ChildSpecification] {
         self.lanes.flatMap { lane in
             [self.link("commands" + lane.suffix, lane.commands), self.link("blocking" + lane.suffix, lane.blocking)]
@@ -79,6 +86,7 @@ struct NodeTree {
         .redisLink(id, client, clock: self.environment.clock)
     }
 
+    /// The maintenance of all lanes, schedules, the watch and the gauges.
     private var queue: [ChildSpecification] {
         let (gauges, scheduler, clock) = (self.gauges, self.scheduler, self.environment.clock)
         let schedules = ChildSpecification(
@@ -100,6 +108,7 @@ struct NodeTree {
         ] + (scheduler.isNeeded ? [schedules] : [])
     }
 
+    /// The maintenance of one lane.
     private func queue(of lane: NodeLane) -> [ChildSpecification] {
         let (writer, keeper, check) = (lane.writer, lane.keeper, lane.serverCheck)
         let clock = self.environment.clock
@@ -126,7 +135,8 @@ struct NodeTree {
         ]
     }
 
-    /// Transient: one ends for good, and the node with it, when the node's name or key is not its own.
+    /// The consumers. They are transient: one ends permanently, and the node with it, when the node's name or its key is
+    /// refused.
     private var fetching: [ChildSpecification] {
         zip(self.lanes, self.consumers).map { lane, consumer in
             ChildSpecification(
@@ -135,9 +145,4 @@ struct NodeTree {
             ) { child in try await consumer.run(as: child) }
         }
     }
-}
-
-/// A subsystem spent its restart budget.
-private struct SubsystemFailure: Error, CustomStringConvertible {
-    let description: String
 }

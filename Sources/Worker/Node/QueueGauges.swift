@@ -1,7 +1,7 @@
 package import CoreMetrics
 package import Jobs
 
-/// Publishes the queue's depth and age every few seconds; a scaler can use them.
+/// Publishes the depth and the age of the queue as metrics every 5 seconds, for example for autoscaling.
 package struct QueueGauges: Sendable {
     private let queue: any JobStore
     private let lag: Gauge
@@ -27,6 +27,7 @@ package struct QueueGauges: Sendable {
         self.refusedEntries = Gauge(label: "orchestra_queue_entries_refused", factory: factory)
     }
 
+    /// Runs until the task is cancelled. Throws `JobQueueError` unless it is an outage.
     package func run(clock: any Clock<Duration> = ContinuousClock(), heartbeat: @Sendable () -> Void = {}) async throws
     {
         while true {
@@ -43,7 +44,7 @@ package struct QueueGauges: Sendable {
                 self.deadLettersEvicted.record(statistics.deadLettersEvicted)
                 self.refusedEntries.record(statistics.refusedEntries)
             } catch let error as JobQueueError where error.isPassing {
-                // The last values stay; orchestra_redis_up says that they are old.
+                // The last values stay; orchestra_redis_up shows that they are outdated.
             }
             try await clock.sleep(for: .seconds(5))
         }

@@ -5,22 +5,23 @@ internal import Domain
 package import Jobs
 package import Logging
 
-/// The node's own watch: looks once a second whether everything of the agents is where it belongs, writes down what is
-/// not, and does what the operator decided for that case.
+/// Scans once a second for agents' processes, terminals and directories that are outside their sandbox or have the wrong
+/// permissions. Records each incident and carries out the configured response.
 package actor SecurityWatch {
-    /// What is done about an incident whose workspace is known, beside writing it down.
+    /// The response to an incident of a known workspace, in addition to the log and the audit event.
     package enum Response: String, Sendable, CaseIterable {
+        /// Nothing else.
         case report
-        /// What of the workspace's agents runs here stands still until somebody lets it go on or ends it.
+        /// The workspace's agents on this node are frozen until a person thaws or ends them.
         case freeze
-        /// What of the workspace runs here is ended.
+        /// The workspace's jobs on this node are cancelled.
         case kill
-        /// The workspace takes and starts no jobs until it is released, and what of it runs here is ended.
+        /// The workspace is in quarantine until a person releases it, and its jobs on this node are cancelled.
         case quarantine
     }
 
     private let scan: SecurityScan
-    private let census: AgentRegistry
+    private let agents: AgentRegistry
     private let store: any JobStore
     private let registry: RunRegistry
     private let response: Response
@@ -28,36 +29,37 @@ package actor SecurityWatch {
     private let logger: Logger
     private let clock: any Clock<Duration>
     private let counters: [SecurityScan.Incident.Kind: Counter]
-    /// Seen at the last look.
-    private var seen: Set<SecurityScan.Incident> = []
-    /// Those that were told, and the look at which each was seen last.
+    /// The incidents of the last scan.
+    private var lastIncidents: Set<SecurityScan.Incident> = []
+    /// The reported incidents, each with the number of the scan that found it last.
     private var reported: [SecurityScan.Incident: Int] = [:]
-    private var looks = 0
-    /// Workspaces that are to be quarantined, and the incidents; Redis may be away.
+    private var scanCount = 0
+    /// The workspaces to put into quarantine, with their incidents; kept while Redis is unavailable.
     private var pending: [WorkspaceID: SecurityScan.Incident] = [:]
-    /// Told, but not in the audit trail yet, because Redis was away.
+    /// Reported incidents that are not in the audit trail yet, because Redis was unavailable.
     private var unwritten: [SecurityScan.Incident] = []
 
-    /// The last look could not be done.
-    private var isBlind = false
-    /// Looks since an agent lived last.
+    /// The last scan failed.
+    private var hasFailed = false
+    /// The number of scans since an agent last ran.
     private var idleScans = 0
 
-    /// Looks after which an idle node looks around only once in so many.
+    /// After this number of idle scans, only one scan in this number includes what is outside of agents.
     private static let idleScanInterval = 60
-    /// Looks between two times of tidying up.
-    private static let tidyLooks = 3600
-    /// Looks that may miss an incident before it counts as over: a busy machine may not answer one of them.
+    /// The number of scans between removals of old agent directories.
+    private static let removalInterval = 3600
+    /// The number of scans without an incident before it is considered over: a scan on a busy machine may miss it.
     private static let missedScansTolerated = 5
     private static let interval = Duration.seconds(1)
     private static let mostUnwritten = 1000
 
+    /// `node` is the name of the node in audit events.
     package init(
         scan: SecurityScan, census: AgentRegistry, store: any JobStore, registry: RunRegistry, response: Response,
         node: String, metrics: any MetricsFactory, logger: Logger, clock: any Clock<Duration>
     ) {
         self.scan = scan
-        self.census = census
+        self.agents = census
         self.store = store
         self.registry = registry
         self.response = response
@@ -74,37 +76,39 @@ package actor SecurityWatch {
             })
     }
 
+    /// Scans until the task is cancelled. Does not fail while Redis is unavailable.
     package func run(heartbeat: @Sendable () -> Void = {}) async throws {
         while true {
             heartbeat()
-            await self.look()
+            await self.scanOnce()
             await self.quarantine()
-            await self.writeDown()
-            await self.tidy()
+            await self.writeAudit()
+            await self.removeEndedAgents()
             try await self.clock.sleep(for: Self.interval)
         }
     }
 
-    private func look() async {
-        let living = await self.census.living
-        // Long after the last program there is little to find, and an idle node is to be idle.
-        self.idleScans = living.isEmpty ? self.idleScans + 1 : 0
+    /// Scans, and reports and responds to new incidents.
+    private func scanOnce() async {
+        let running = await self.agents.living
+        // Long after the last agent there is little to find, and the scan costs CPU time on an idle node.
+        self.idleScans = running.isEmpty ? self.idleScans + 1 : 0
         let scansOutside = self.idleScans < Self.idleScanInterval || self.idleScans % Self.idleScanInterval == 0
         let incidents: Set<SecurityScan.Incident>
         do {
-            incidents = Set(try await self.scan.look(at: living, scansOutside: scansOutside))
-            self.isBlind = false
+            incidents = Set(try await self.scan.look(at: running, scansOutside: scansOutside))
+            self.hasFailed = false
         } catch {
             // Nothing is known now, which ends no incident and begins none.
-            if !self.isBlind { self.logger.error("the security scan could not be done", error: error) }
-            self.isBlind = true
+            if !self.hasFailed { self.logger.error("the security scan failed", error: error) }
+            self.hasFailed = true
             return
         }
-        // A process whose shim has just died is on its way out: it counts at the second sight.
-        let certain = incidents.filter { $0.kind != .processOutside || self.seen.contains($0) }
-        self.seen = incidents
-        self.looks += 1
-        self.reported = self.reported.filter { self.looks - $0.value <= Self.missedScansTolerated }
+        // A process whose shim has just died is about to end, so it is an incident only when the next scan finds it too.
+        let certain = incidents.filter { $0.kind != .processOutside || self.lastIncidents.contains($0) }
+        self.lastIncidents = incidents
+        self.scanCount += 1
+        self.reported = self.reported.filter { self.scanCount - $0.value <= Self.missedScansTolerated }
         for incident in certain.filter({ self.reported[$0] == nil }).sorted(by: { $0.subject < $1.subject }) {
             self.counters[incident.kind]?.increment()
             self.logger.critical(
@@ -117,29 +121,29 @@ package actor SecurityWatch {
             guard let workspace = incident.workspace else { continue }
             switch self.response {
             case .report: break
-            case .freeze: await self.freeze(living.filter { $0.workspace == workspace })
+            case .freeze: await self.freeze(running.filter { $0.workspace == workspace })
             case .kill: await self.registry.cancelAll(of: workspace, .security)
             case .quarantine: self.pending[workspace] = self.pending[workspace] ?? incident
             }
         }
-        // What is over may come again, and is told again then; what was closed again is over at once.
-        for incident in certain where !incident.isOver { self.reported[incident] = self.looks }
+        // An incident that is over is reported again when it recurs. One that the scan corrected is over at once.
+        for incident in certain where !incident.isOver { self.reported[incident] = self.scanCount }
     }
 
-    /// Now and then: what is kept of agents that ended long ago goes.
-    private func tidy() async {
-        guard self.looks % Self.tidyLooks == 1 else { return }
+    /// Removes the directories of agents that ended long ago, once in `removalInterval` scans.
+    private func removeEndedAgents() async {
+        guard self.scanCount % Self.removalInterval == 1 else { return }
         do {
-            let (removed, problems) = try await self.scan.removeEnded(except: await self.census.living)
+            let (removed, problems) = try await self.scan.removeEnded(except: await self.agents.living)
             if removed > 0 {
                 self.logger.notice(
-                    "the directories of agents that ended long ago were removed", metadata: ["count": "\(removed)"])
+                    "removed the directories of agents that ended long ago", metadata: ["count": "\(removed)"])
             }
             for problem in problems {
                 self.logger.error("an agent's directory could not be removed", metadata: ["reason": "\(problem)"])
             }
         } catch {
-            self.logger.error("the agents' directories could not be tidied up", error: error)
+            self.logger.error("the directories of ended agents could not be removed", error: error)
         }
     }
 
@@ -155,32 +159,33 @@ package actor SecurityWatch {
         }
     }
 
-    /// Ends what runs here of such workspaces, and keeps them from getting more, until that is done.
+    /// Puts workspaces into quarantine and cancels their jobs on this node. What fails is retried after the next scan.
     private func quarantine() async {
         for (workspace, incident) in self.pending {
             await self.registry.cancelAll(of: workspace, .security)
             do {
                 let event = try await self.event(.quarantined, incident, of: workspace)
                 _ = try await self.store.quarantine(workspace, reason: incident.subject, auditEvent: event)
-                // What was claimed meanwhile.
+                // Also cancel what was claimed during the call.
                 await self.registry.cancelAll(of: workspace, .security)
                 self.pending[workspace] = nil
             } catch {
                 self.logger.error(
-                    "a workspace could not be put into quarantine yet", error: error,
+                    "a workspace could not be put into quarantine; it is retried", error: error,
                     metadata: ["workspace": "\(workspace)"])
                 return
             }
         }
     }
 
-    private func writeDown() async {
+    /// Writes audit events in order, until one fails.
+    private func writeAudit() async {
         while let incident = self.unwritten.first {
             do {
                 try await self.store.appendAudit(
                     try await self.event(.incident, incident, of: incident.workspace), of: incident.workspace)
             } catch {
-                return  // Redis is away: the log has it, and the trail gets it later
+                return  // Redis is unavailable: the log has the incident, and the next scan writes it again
             }
             self.unwritten.removeFirst()
         }

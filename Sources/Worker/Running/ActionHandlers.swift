@@ -5,7 +5,7 @@ internal import Foundation
 package import Policy
 internal import ShimProtocol
 
-/// Carries out what an action's handler says, and turns every way it can end into an outcome.
+/// Runs the handler of an action, and converts each possible end into an outcome.
 package struct ActionHandlers: Sendable {
     private let bundle: PolicyBundle
     private let commands: CommandRunner
@@ -14,10 +14,11 @@ package struct ActionHandlers: Sendable {
     private let epoch: UInt64
     private let report: @Sendable (JobProgress, Job) async -> Void
 
+    /// The maximum size of a result in bytes.
     private static let resultLimit = 64 * 1024
 
-    /// `workspaces` is the directory of the workspaces' directories; `epoch` is the node's incarnation; `report` notes
-    /// how far a job says it is.
+    /// `workspaces` is the parent directory of the workspaces' directories, `epoch` the incarnation of the node. `report`
+    /// records the progress that a job reports.
     package init(
         bundle: PolicyBundle, commands: CommandRunner, agents: AgentRunner, workspaces: String, epoch: UInt64,
         report: @escaping @Sendable (JobProgress, Job) async -> Void = { _, _ in }
@@ -30,10 +31,11 @@ package struct ActionHandlers: Sendable {
         self.epoch = epoch
     }
 
-    /// True when a run of this job that an earlier life of the node began may still be taken back.
+    /// Whether a run that an earlier incarnation of the node started can be resumed.
     package func canResume(_ job: JobID) async -> Bool { await self.agents.canTakeBack(job) }
 
-    /// Runs the action; never throws, a failure is an outcome. Ends soon after its task is cancelled.
+    /// Runs the action. Never throws; a failure is an outcome. Returns soon after its task is cancelled, when the program has
+    /// ended.
     package func run(
         _ job: Job, action: ActionDefinition, params: JSONValue, isRecovered: Bool
     ) async -> Outcome {
@@ -62,6 +64,7 @@ package struct ActionHandlers: Sendable {
         }
     }
 
+    /// Runs a command in its sandbox and reports its progress.
     private func command(
         _ job: Job, _ action: ActionDefinition, _ argv: [String], _ input: ActionDefinition.CommandInput,
         _ params: JSONValue
@@ -75,7 +78,7 @@ package struct ActionHandlers: Sendable {
             case .param(let name): Array((params[name]?.string ?? "").utf8)
             }
         let workspacePath = try self.workspacePath(job.workspace)
-        // The request id is what another service knows a repeated effect by.
+        // With the request ID another service can detect a repeated effect.
         let environment = [
             "ORCHESTRA_JOB_ID": job.id.description, "ORCHESTRA_REQUEST_ID": job.requestID.description,
         ]
@@ -99,12 +102,13 @@ package struct ActionHandlers: Sendable {
                 isCutOff: record.isCutOff))
     }
 
+    /// Runs an agent to its end, or resumes it.
     private func agent(
         _ job: Job, _ action: ActionDefinition, _ agentParam: String, _ promptParam: String, _ params: JSONValue,
         _ isRecovered: Bool
     ) async throws -> Outcome {
         let name = params[agentParam]?.string ?? ""
-        guard let definition = (try? DefinitionName(name)).flatMap({ self.bundle.agents[$0] }) else {
+        guard let definition = self.bundle.agents.values.first(where: { $0.name.name == name }) else {
             return .refused(
                 reason: "there is no agent '\(Printable.text(name))'; expected the name of a file in Policies/agents")
         }
@@ -131,7 +135,7 @@ package struct ActionHandlers: Sendable {
         return .completed(result: JSONValue.object(members).bytes)
     }
 
-    /// The workspace's directory, made 0700 when it is new.
+    /// The path of the workspace's directory. Makes it with mode 0700 if it does not exist; throws when that fails.
     private func workspacePath(_ workspace: WorkspaceID) throws -> String {
         let path = "\(self.workspaces)/\(workspace)"
         try FileManager.default.createDirectory(
@@ -139,13 +143,10 @@ package struct ActionHandlers: Sendable {
         return path
     }
 
-    /// What the command wrote to its result descriptor when that is JSON, else its outputs and status.
+    /// The JSON that the command wrote to its result descriptor; if that is missing or invalid, its outputs and exit status.
     private static func result(of record: ExitRecord) -> [UInt8] {
-        if !record.result.isEmpty, record.result.count <= self.resultLimit,
-            (try? JSONParser.parse(record.result)) != nil
-        {
-            return record.result
-        }
+        let problem = self.problem(of: record.result)
+        if problem == nil, !record.result.isEmpty { return record.result }
         var members = [
             JSONMember("exit_status", .integer(Int64(record.code))),
             JSONMember("stdout", .string(String(decoding: record.output, as: UTF8.self))),
@@ -162,13 +163,21 @@ package struct ActionHandlers: Sendable {
         if record.memoryKills > 0 {
             members.append(JSONMember("memory_limit_kills", .integer(Int64(record.memoryKills))))
         }
-        if !record.result.isEmpty { members.append(JSONMember("result_refused", .string(Self.refusal(record.result)))) }
+        if let problem { members.append(JSONMember("result_refused", .string(problem))) }
         return JSONValue.object(members).bytes
     }
 
-    /// Why what a command wrote as its result is not.
-    private static func refusal(_ result: [UInt8]) -> String {
-        // Its shim keeps no more than that.
-        result.count >= self.resultLimit ? "it is longer than \(self.resultLimit) bytes" : "it is not JSON"
+    /// Why the result that a command wrote is refused; nil if it is valid or missing.
+    private static func problem(of result: [UInt8]) -> String? {
+        guard !result.isEmpty else { return nil }
+        do {
+            _ = try JSONParser.parse(result)
+            return result.count > self.resultLimit ? Self.tooLong : nil
+        } catch {
+            // The shim keeps no more than the limit, so a malformed result of that size is the start of a longer one.
+            return result.count >= self.resultLimit ? Self.tooLong : "it is not JSON"
+        }
     }
+
+    private static let tooLong = "it is longer than \(resultLimit) bytes"
 }

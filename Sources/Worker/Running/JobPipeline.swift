@@ -3,9 +3,8 @@ package import Domain
 package import Jobs
 package import Logging
 package import Policy
-internal import Synchronization
 
-/// The whole flow of a job on a node: entry → job → decision → run → outcome → completion.
+/// Processes a job on a node, from the entry to the completion: entry → job → decision → run → outcome → completion.
 package struct JobPipeline: Sendable {
     package let node: NodeID
     package let policy: PolicyEngine
@@ -19,7 +18,7 @@ package struct JobPipeline: Sendable {
     private let queueClock: QueueClock
     package let metrics: JobMetrics
     package let logger: Logger
-    private let complaint = LogThrottle()
+    private let openFailureLog = LogThrottle()
     private let keyLookups = KeyLookupBackoff()
 
     package init(
@@ -41,26 +40,26 @@ package struct JobPipeline: Sendable {
         self.logger = logger
     }
 
-    /// Takes a delivery to its completion, which is in the writer's charge when this returns; the delivery's slot is
-    /// free again once it is written.
+    /// Processes a delivery to its completion, and returns when the writer has taken over the completion. The slot of the
+    /// delivery is released after the write. Never throws; each failure becomes an outcome.
     package func process(_ delivery: Delivery) async {
         var report = RunReport(delivery: delivery, startedAt: self.queueClock.now())
         do {
-            // Entry → job: authentic, of this workspace, decodable; else a dead letter.
+            // Entry → job: it must be authentic, belong to this workspace and be decodable. If not, it is a dead letter.
             let job = try await JobEnvelope.open(delivery, keys: self.keys)
             self.keyLookups.succeeded(delivery.workspace)
             report.job = job
             guard job.timeLeft(at: report.startedAt) > .zero else {
-                report.refuse("its deadline had passed before it could run", rule: "deadline")
+                report.refuse("the deadline passed before the job could run", rule: "deadline")
                 return await self.complete(report)
             }
-            // Decision: again, although the submitter decided too; an entry may have been forged or a rule changed.
+            // Decision: repeated after the one at submission, because an entry may be forged and rules may have changed.
             let (decision, action, params) = self.policy.decide(job.action, params: job.params)
             switch decision {
             case .deny(let denial): report.refuse(denial.reason, rule: denial.rule)
             case .allow(let rule):
                 report.rule = rule
-                // Intent: recorded by the claim itself, in the node's running hash with this lease's token.
+                // Intent: the claim itself recorded it in the node's running hash.
                 if let action, let params { report.outcome = await self.run(delivery, job, action, params, &report) }
             }
         } catch let error as JobQueueError where error.code == .unreadable {
@@ -69,32 +68,31 @@ package struct JobPipeline: Sendable {
             // The node stops: the job is released and another node runs it.
             report.outcome = .cancelled(.drain)
         } catch {
-            // The key is not available now: the job is retried, not counted. Logged once a minute, since every entry
-            // fails alike.
+            // The key is unavailable: another attempt that does not count. Logged once a minute, because it affects all jobs.
             report.postponement = self.keyLookups.failed(delivery.workspace, at: self.queueClock.now())
-            if self.complaint.isDue(at: self.queueClock.now()) {
+            if self.openFailureLog.isDue(at: self.queueClock.now()) {
                 self.logger.error(
-                    "jobs cannot be opened now and are tried again", error: error,
+                    "a job cannot be opened; it is retried later", error: error,
                     metadata: ["job.id": "\(report.idText)"])
             }
         }
         await self.complete(report)
     }
 
+    /// Runs the action, unless the crash limit or an effect that must not be repeated forbids it. Sets the attempts of the
+    /// report.
     private func run(
         _ delivery: Delivery, _ job: Job, _ action: ActionDefinition, _ params: JSONValue, _ report: inout RunReport
     ) async -> Outcome {
         report.maxAttempts = action.maxAttempts
         let isResumed = if delivery.isRecovered { await self.handlers.canResume(job.id) } else { false }
         guard isResumed || delivery.crashes < self.retries.crashLimit else {
-            return .refused(reason: "its node died under it \(delivery.crashes) times; it is kept for a person")
+            return .refused(
+                reason: "the node died \(delivery.crashes) times during the job; it is kept as a dead letter")
         }
         let mayRepeat = action.mayRepeat(job)
         guard mayRepeat || delivery.crashes == 0 || isResumed else {
-            return .unknown(
-                reason:
-                    "its node died while it ran (\(delivery.crashes) times): it may have taken effect; check, then decide with: orchestra jobs resolve"
-            )
+            return .mayHaveTakenEffect("the node died during the job (\(delivery.crashes) times)")
         }
         if case .none = action.handler {
             return await self.handlers.run(job, action: action, params: params, isRecovered: false)
@@ -109,7 +107,8 @@ package struct JobPipeline: Sendable {
         return outcome
     }
 
-    /// Writes outcome, audit event and acknowledgement in one step, if the lease is still ours.
+    /// Hands the completion to the writer, which writes outcome, audit event and acknowledgment in one step if the node
+    /// still has the lease. Releases the slot at once when the lease is lost.
     private func complete(_ report: RunReport) async {
         let end = self.retries.end(of: report)
         guard report.outcome != .cancelled(.leaseLost), let completion = await self.sealedCompletion(report, end) else {
@@ -120,23 +119,23 @@ package struct JobPipeline: Sendable {
         self.writers.write(completion) { isWritten in
             guard !isWritten else { return metrics.ended(report, end: end, at: queueClock.now()) }
             logger.warning(
-                "an outcome was not written: the job is another node's now",
+                "an outcome was not written: another node holds the job",
                 metadata: ["job.id": "\(report.idText)", "outcome": "\(report.outcome.name)"])
         }
     }
 
-    /// Tries until the result is sealed, since without its completion a job would stay held by nobody; nil only
-    /// when the node is ending.
+    /// Makes the completion; retries until the result is sealed, because without a completion the job would stay in the
+    /// node's running hash. Returns nil only when the task is cancelled.
     private func sealedCompletion(_ report: RunReport, _ end: Completion.End) async -> Completion? {
-        var hasComplained = false
+        var hasLogged = false
         while true {
             do {
                 return try await self.completion(report, end)
             } catch {
-                if !hasComplained {
-                    hasComplained = true
+                if !hasLogged {
+                    hasLogged = true
                     self.logger.error(
-                        "an outcome cannot be sealed now and is kept", error: error,
+                        "an outcome cannot be sealed and is kept for another attempt", error: error,
                         metadata: ["job.id": "\(report.idText)"])
                 }
                 do { try await self.clock.sleep(for: .milliseconds(200)) } catch { return nil }
@@ -158,6 +157,7 @@ package struct JobPipeline: Sendable {
             reason: report.reason, sealedResult: sealed, auditEvent: try self.auditEvent(report, end))
     }
 
+    /// The encoded audit event; empty for a release and for a job that could not be opened.
     private func auditEvent(_ report: RunReport, _ end: Completion.End) throws -> [UInt8] {
         let kind: AuditEvent.Kind
         switch end {
@@ -176,43 +176,14 @@ package struct JobPipeline: Sendable {
             time: now
         ).encoded
     }
-}
 
-extension Job {
-    /// How long it is still worth running; zero or less when its deadline has passed.
-    fileprivate func timeLeft(at now: UInt64) -> Duration {
-        guard let deadline = self.deadline else { return .seconds(366 * 86_400) }
-        return .milliseconds(Int64(clamping: deadline) - Int64(clamping: now))
-    }
-}
-
-extension Outcome {
-    /// What was cut off in the middle of an effect outside must not be tried again by itself.
-    fileprivate var ofExternalEffect: Outcome {
-        switch self {
-        case .cancelled(.timeout):
-            .unknown(
-                reason: "its time was up: it may have taken effect; check, then decide with: orchestra jobs resolve")
-        case .cancelled(.drain):
-            .unknown(
-                reason:
-                    "its node was stopped while it ran: it may have taken effect; check, then decide with: orchestra jobs resolve"
-            )
-        case .failed(let failure) where failure.isCutOff:
-            .unknown(
-                reason: "\(failure.reason): it may have taken effect; check, then decide with: orchestra jobs resolve")
-        case .completed, .failed, .refused, .unknown, .cancelled: self
+    /// Releases deliveries without a run and without counting an attempt. Does not wait for the write.
+    package func release(_ deliveries: [Delivery]) async {
+        for delivery in deliveries {
+            self.writers.write(
+                Completion(
+                    delivery: delivery, end: .released, action: "", failures: delivery.failures,
+                    crashes: delivery.crashes))
         }
-    }
-}
-
-/// What is said at most once a minute.
-private final class LogThrottle: Sendable {
-    private let last = Atomic<UInt64>(0)
-
-    func isDue(at now: UInt64) -> Bool {
-        let last = self.last.load(ordering: .relaxed)
-        guard last == 0 || now > last + 60_000 || now < last else { return false }
-        return self.last.compareExchange(expected: last, desired: max(1, now), ordering: .relaxed).exchanged
     }
 }

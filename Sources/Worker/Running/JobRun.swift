@@ -1,11 +1,18 @@
 package import Domain
 
-/// The actor of one running job: lets it be cancelled from outside, with the reason kept.
+/// One running job. It can be cancelled from outside, and keeps the reason.
 package actor JobRun {
+    private enum Event {
+        case handlerEnded(Outcome)
+        case timerEnded
+        case cancelled
+    }
+
     package nonisolated let entry: EntryReference
     private var machine = JobRunMachine()
-    private var handler: Task<Outcome, Never>?
-    /// The handler was called: the job may have taken effect.
+    /// Finished to cancel the handler; nil while no handler runs.
+    private var cancellation: AsyncStream<Void>.Continuation?
+    /// True after the handler was called: the job may have taken effect.
     package private(set) var hasStarted = false
     private let clock: any Clock<Duration>
 
@@ -14,29 +21,45 @@ package actor JobRun {
         self.clock = clock
     }
 
-    /// Runs `body` with a time limit; the outcome is the body's, or the cancellation that came first.
+    /// Runs `body` with a time limit and returns when it has ended. The outcome is that of `body`, unless a cancellation
+    /// came first. Does not call `body` when the run was cancelled before. Can be called once.
     package func run(timeout: Duration, _ body: @escaping @Sendable () async -> Outcome) async -> Outcome {
         guard self.machine.started() else { return self.machine.ended(.cancelled(.drain)) }
         self.hasStarted = true
-        // Not structured, so that this one run can be cancelled; awaited below on every path.
-        let handler = Task { await body() }
-        self.handler = handler
+        let (cancellations, cancellation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        self.cancellation = cancellation
         let clock = self.clock
-        let timer = Task {
-            try await clock.sleep(for: timeout)
-            self.cancel(.timeout)
+        let outcome = await withTaskGroup(of: Event.self) { group in
+            group.addTask { .handlerEnded(await body()) }
+            group.addTask {
+                // An interrupted sleep means that the handler ended first.
+                do { try await clock.sleep(for: timeout) } catch { return .timerEnded }
+                await self.cancel(.timeout)
+                return .timerEnded
+            }
+            group.addTask {
+                for await _ in cancellations {}
+                return .cancelled
+            }
+            // Always replaced: the group waits for the handler.
+            var outcome = Outcome.cancelled(.drain)
+            for await event in group {
+                switch event {
+                case .handlerEnded(let result):
+                    outcome = result
+                    group.cancelAll()
+                case .cancelled: group.cancelAll()
+                case .timerEnded: break
+                }
+            }
+            return outcome
         }
-        let outcome = await withTaskCancellationHandler {
-            await handler.value
-        } onCancel: {
-            handler.cancel()
-        }
-        timer.cancel()
-        self.handler = nil
+        self.cancellation = nil
         return self.machine.ended(outcome)
     }
 
+    /// Cancels the handler if it runs, and otherwise prevents its start. Does not wait for its end.
     package func cancel(_ reason: CancellationReason) {
-        if self.machine.cancelled(reason) == .cancelHandler { self.handler?.cancel() }
+        if self.machine.cancelled(reason) == .cancelHandler { self.cancellation?.finish() }
     }
 }

@@ -1,19 +1,22 @@
 package import Domain
 
-/// The life of one run of a job on this node. A run ends once: whatever came first decides.
+/// The state of one run of a job on this node. A run ends once; the first event decides how.
 package struct JobRunMachine: Sendable {
     package enum State: Hashable, Sendable {
+        /// Not started.
         case waiting
         case running
+        /// Cancelled, but not ended yet.
         case cancelling(CancellationReason)
         case ended
     }
 
+    /// What follows from a cancellation.
     package enum Action: Hashable, Sendable {
         case none
         /// Cancel the running handler.
         case cancelHandler
-        /// The handler was never started: end at once.
+        /// The handler has not started and must not start.
         case endUnstarted(CancellationReason)
     }
 
@@ -21,14 +24,14 @@ package struct JobRunMachine: Sendable {
 
     package init() {}
 
-    /// False when the run was cancelled before it began.
+    /// The run starts. Returns false when it was cancelled before, or has started already.
     package mutating func started() -> Bool {
         guard self.state == .waiting else { return false }
         self.state = .running
         return true
     }
 
-    /// The first reason stays, but a lost lease outranks all others: then nothing may be written.
+    /// The run is cancelled. The first reason stays, except that a lost lease replaces any other: nothing may be written then.
     package mutating func cancelled(_ reason: CancellationReason) -> Action {
         switch self.state {
         case .waiting:
@@ -44,11 +47,12 @@ package struct JobRunMachine: Sendable {
         }
     }
 
-    /// The outcome that counts: the handler's own, unless a cancellation came first.
+    /// The run ends with the outcome of the handler. Returns the effective outcome: that one, unless a cancellation came
+    /// first.
     package mutating func ended(_ outcome: Outcome) -> Outcome {
         defer { self.state = .ended }
         if case .cancelling(let reason) = self.state {
-            // A handler that had finished before it noticed keeps its result, except without a lease.
+            // A handler that completed before it saw the cancellation keeps its result, unless the lease is lost.
             if case .completed = outcome, reason != .leaseLost { return outcome }
             return .cancelled(reason)
         }

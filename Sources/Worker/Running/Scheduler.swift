@@ -4,19 +4,21 @@ package import Intake
 package import Jobs
 package import Logging
 
-/// Asks for what is due by the policy's schedules. Every node has one, and none leads: a tick is one job, whoever asks
-/// first, because the queue remembers each schedule's last tick in the step that stores the job.
+/// Submits the jobs of the policy's schedules when they are due. Each node has a scheduler, and there is no leader: the queue
+/// records the last tick of each schedule in the step that stores its job, so each tick is one job, whichever node submits it
+/// first.
 package actor Scheduler {
     private let schedules: [ScheduleDefinition]
     private let queue: any JobStore
     private let intake: Intake
     private let clock: any Clock<Duration>
     private let logger: Logger
-    /// The last tick that is known to be done, by schedule.
+    /// The last submitted tick of each schedule, as far as this node has read or written it.
     private var last: [String: UInt64] = [:]
-    /// The last tick that was refused, by schedule.
+    /// The last refused tick of each schedule.
     private var refused: [String: UInt64] = [:]
 
+    /// In milliseconds.
     private static let longestPause: UInt64 = 5000
 
     package init(
@@ -30,8 +32,11 @@ package actor Scheduler {
         self.logger = logger
     }
 
+    /// Whether the policy has schedules.
     nonisolated var isNeeded: Bool { !self.schedules.isEmpty }
 
+    /// Runs until the task is cancelled. Waits while Redis is unavailable; throws other errors of the queue. Submitted ticks
+    /// are not repeated by another call.
     package func run(heartbeat: @Sendable () -> Void) async throws {
         while true {
             heartbeat()
@@ -39,13 +44,13 @@ package actor Scheduler {
             do {
                 pause = try await self.askForWhatIsDue()
             } catch let error as JobQueueError where error.isPassing {
-                // What is missed meanwhile its schedule's policy decides about.
+                // After the outage, the schedule's setting for missed ticks applies.
             }
             try await self.clock.sleep(for: .milliseconds(Int64(pause)))
         }
     }
 
-    /// Milliseconds until something may be due.
+    /// Submits the jobs that are due. Returns the milliseconds until the next call, 10 to 5000.
     func askForWhatIsDue() async throws -> UInt64 {
         let now = try await self.queue.time()
         var pause = Self.longestPause
@@ -58,8 +63,8 @@ package actor Scheduler {
                 last = try await self.queue.lastTick(of: name)
             }
             for tick in schedule.ticks(after: last, until: now) {
-                // Where there is no room it is asked again, as long as the schedule's policy says.
-                guard try await self.ask(schedule, tick) else { break }
+                // When the queue is full, the tick is retried as long as the setting for missed ticks permits.
+                guard try await self.submit(schedule, tick) else { break }
                 last = tick
             }
             self.last[name.name] = last
@@ -68,8 +73,8 @@ package actor Scheduler {
         return max(pause, 10)
     }
 
-    /// False when there was no room for the job: the tick is not done.
-    private func ask(_ schedule: ScheduleDefinition, _ time: UInt64) async throws -> Bool {
+    /// Submits the job of one tick. Returns false when the queue is full, so that the tick must be retried.
+    private func submit(_ schedule: ScheduleDefinition, _ time: UInt64) async throws -> Bool {
         let tick = ScheduleTick(schedule: schedule.name, workspace: schedule.workspace, time: time)
         let digest = try Digests.sha256(Array("\(tick.name)/\(time)".utf8)).prefix(16)
         guard let id = UUIDBytes(bytes: digest) else { return true }
@@ -82,10 +87,10 @@ package actor Scheduler {
         switch answers.first {
         case .accepted(let job, isDuplicate: false, state: _)?:
             self.logger.info(
-                "a scheduled job was asked for",
+                "a scheduled job was submitted",
                 metadata: ["schedule": "\(schedule.name)", "job.id": "\(job)", "tick": "\(time)"])
         case .refused(let refusal)?:
-            // Said once, and not each time that it is asked again.
+            // Logged once for each tick, not at each retry.
             if self.refused[tick.name] != time {
                 self.refused[tick.name] = time
                 self.logger.warning(
@@ -93,7 +98,7 @@ package actor Scheduler {
                     metadata: ["schedule": "\(schedule.name)", "reason": "\(refusal.message)", "tick": "\(time)"])
             }
             return refusal.kind != .full
-        case .accepted?, nil: break  // another node was first
+        case .accepted?, nil: break  // another node submitted it first
         }
         return true
     }

@@ -1,10 +1,9 @@
 package import Domain
-internal import Jobs
 internal import Logging
 package import Supervision
 internal import Workspaces
 
-/// The workspaces of this node: one actor each, made at its first delivery, under a supervisor.
+/// The workspaces that have work on this node. Each is an actor under a supervisor, made at its first delivery.
 package actor WorkspaceSet {
     private let environment: SupervisionEnvironment
     private let adjust: @Sendable (ChildSpecification) -> ChildSpecification
@@ -14,10 +13,11 @@ package actor WorkspaceSet {
     private let pipeline: JobPipeline
     private var members: [WorkspaceID: Workspace] = [:]
 
-    /// A workspace without work for this long, or twice it, is let go of.
+    /// A workspace is removed after one to two times this period without work.
     private static let idleTime = Duration.seconds(300)
 
-    /// `concurrency` is how many jobs of one workspace run at once here; `capacity` how many more may wait.
+    /// `concurrency` is the maximum number of running jobs of one workspace on this node, `capacity` the maximum number of
+    /// its waiting deliveries. `adjust` lets tests make children fail or hang.
     package init(
         pipeline: JobPipeline, concurrency: Int, capacity: Int, environment: SupervisionEnvironment,
         adjust: @escaping @Sendable (ChildSpecification) -> ChildSpecification = { $0 }
@@ -29,11 +29,11 @@ package actor WorkspaceSet {
         self.capacity = capacity
     }
 
-    /// The node's child. Simple-one-for-one, so that all workspaces are told to stop at once: each waits for its
-    /// runs to end. They have no failure of their own; the budget is for what nobody thought of.
+    /// The subsystem of the node. It is simple-one-for-one, so that all workspaces stop at the same time; each waits for its
+    /// runs to end. A workspace does not fail by itself; the restart budget covers unexpected failures.
     package nonisolated var child: ChildSpecification {
         ChildSpecification(id: "workspaces", shutdown: .infinity, type: .supervisor, backoff: .subsystem) { child in
-            let (supervisor, members) = try await self.make()
+            let (supervisor, members) = try await self.makeSupervisor()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { for member in members { await self.start(member, under: supervisor) } }
                 group.addTask {
@@ -48,9 +48,9 @@ package actor WorkspaceSet {
         }
     }
 
-    /// A new supervisor, and those that an earlier one had: taken in one step, so that whoever comes later starts
-    /// itself and nobody is started twice.
-    private func make() throws -> (Supervisor, [Workspace]) {
+    /// Makes a new supervisor and returns it with the existing workspaces. Both happen without suspension: later workspaces
+    /// start themselves, so none is started twice.
+    private func makeSupervisor() throws -> (Supervisor, [Workspace]) {
         let template = ChildSpecification(
             id: "workspace", restart: .transient, shutdown: .timeout(.seconds(15)),
             backoff: RestartBackoff(first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(120)),
@@ -73,42 +73,44 @@ package actor WorkspaceSet {
         do {
             try await supervisor.startInstance(named: specification.id, run: specification.run)
         } catch {
-            // The supervisor ends; the next one starts all members, and they keep their work until then.
+            // The supervisor is ending. The next one starts all members; they keep their deliveries until then.
             self.environment.logger.debug(
-                "a workspace waits for its supervisor", error: error, metadata: ["workspace": "\(workspace.id)"])
+                "a workspace waits for a restart of its supervisor", error: error,
+                metadata: ["workspace": "\(workspace.id)"])
         }
     }
 
-    /// Hands deliveries to their workspaces, a batch each.
+    /// Passes deliveries to their workspaces, in one batch each. Returns when they are accepted or released.
     package func dispatch(_ deliveries: [Delivery]) async {
         var batches: [WorkspaceID: [Delivery]] = [:]
         for delivery in deliveries { batches[delivery.workspace, default: []].append(delivery) }
         for (id, batch) in batches {
-            // One that retires just now takes nothing; the next one is new.
+            // A workspace that has just retired takes nothing; a new one replaces it.
             while true {
                 let member = await self.member(id)
                 if await member.take(batch) { break }
-                self.forget(member)
+                self.remove(member)
             }
         }
     }
 
-    /// Lets go of the workspaces that had nothing to do since this was asked before; how many there are still.
+    /// Removes the workspaces without work since the previous call. Returns the number of remaining ones.
     @discardableResult
     package func retireIdle() async -> Int {
-        for member in Array(self.members.values) where await member.retireIfIdle() { self.forget(member) }
+        for member in Array(self.members.values) where await member.retireIfIdle() { self.remove(member) }
         return self.members.count
     }
 
-    private func forget(_ member: Workspace) {
+    private func remove(_ member: Workspace) {
         if self.members[member.id] === member { self.members[member.id] = nil }
     }
 
-    /// Starts nothing more; what waits goes back.
+    /// Starts no more jobs and releases the waiting deliveries. Running jobs continue.
     package func drain() async {
         for member in self.members.values { await member.drain() }
     }
 
+    /// The workspace of this ID; made and started if necessary.
     private func member(_ id: WorkspaceID) async -> Workspace {
         if let member = self.members[id] { return member }
         let pipeline = self.pipeline
@@ -118,17 +120,5 @@ package actor WorkspaceSet {
         self.members[id] = workspace
         if let supervisor = self.supervisor { await self.start(workspace, under: supervisor) }
         return workspace
-    }
-}
-
-extension JobPipeline {
-    /// Hands deliveries back to the queue unrun, not counted as attempts; does not wait until that is written.
-    package func release(_ deliveries: [Delivery]) async {
-        for delivery in deliveries {
-            self.writers.write(
-                Completion(
-                    delivery: delivery, end: .released, action: "", failures: delivery.failures,
-                    crashes: delivery.crashes))
-        }
     }
 }

@@ -3,13 +3,13 @@ package import Jobs
 package import Logging
 internal import Synchronization
 
-/// Writes completions in batches: whatever is queued when the last write returned goes in the next. Under
-/// load batches fill by themselves, and a lone completion leaves at once.
+/// Writes completions in batches. Each batch contains what was queued during the previous write, so batches grow under load
+/// and a single completion is written at once.
 package actor CompletionWriter {
     private struct Item {
         let completion: Completion
         let resolved: (@Sendable (_ isWritten: Bool) -> Void)?
-        /// The answer to a write of it was lost.
+        /// True when the answer to an earlier write was lost.
         var mayHaveBeenWritten = false
     }
 
@@ -22,16 +22,16 @@ package actor CompletionWriter {
     private let registry: RunRegistry
     private let clock: any Clock<Duration>
     private let logger: Logger
-    /// Beside the actor, because each job puts one thing in and a hop costs more than that.
+    /// Outside the actor, because a hop for each job costs more than the lock.
     private nonisolated let inbox = Mutex(Inbox())
     private var queue: [Item] = []
 
-    /// Redis gains nothing from larger batches (measured: 32 to 100 give all there is).
+    /// Larger batches do not increase the throughput of Redis (measured: it is highest from 32 to 100).
     private static let batchLimit = 128
     private static let longestPause = Duration.seconds(1)
     private static let heartbeatInterval = Duration.seconds(5)
 
-    /// `registry` is told of each delivery whose completion was written or refused.
+    /// Releases each delivery in `registry` after its completion was written or refused.
     package init(
         lease: NodeLease, registry: RunRegistry, logger: Logger, clock: any Clock<Duration> = ContinuousClock()
     ) {
@@ -41,9 +41,9 @@ package actor CompletionWriter {
         self.clock = clock
     }
 
-    /// Takes charge of a completion: it is kept until it is written, or refused because the lease is another's, and
-    /// its delivery's slot is freed then and `resolved` called. While Redis is away what is kept is bounded by the
-    /// node's slots.
+    /// Takes over a completion and returns at once. Keeps it until it is written, or refused because the node no longer has
+    /// the lease; then releases the delivery's slot and calls `resolved`. While Redis is unavailable, the number of kept
+    /// completions is bounded by the node's slots.
     package nonisolated func write(
         _ completion: Completion, resolved: (@Sendable (_ isWritten: Bool) -> Void)? = nil
     ) {
@@ -53,23 +53,23 @@ package actor CompletionWriter {
         }
     }
 
-    /// Moves what has come to the queue's end.
-    private func takeIn() {
+    /// Moves the completions from the inbox to the queue.
+    private func emptyInbox() {
         self.queue += self.inbox.withLock { inbox in
             defer { inbox.items.removeAll(keepingCapacity: true) }
             return inbox.items
         }
     }
 
-    /// Writes what is queued until cancelled, and tries once more then; what is left stays queued for the next run.
-    /// One run at a time.
+    /// Writes completions until the task is cancelled, and tries to write one last batch then. The rest stays queued for
+    /// the next call. Only one call may be active.
     package func run(heartbeat: @Sendable () -> Void = {}) async {
         let (signals, signal) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         self.inbox.withLock { $0.signal = signal }
         signal.yield()
         let clock = self.clock
         await withTaskGroup { group in
-            // Wakes the loop, so that its heartbeat says that it still turns.
+            // Wakes the loop regularly, so that it sends its heartbeat while there is nothing to write.
             group.addTask {
                 do {
                     while true {
@@ -80,31 +80,32 @@ package actor CompletionWriter {
             }
             for await _ in signals {
                 heartbeat()
-                self.takeIn()
+                self.emptyInbox()
                 while !self.queue.isEmpty, !Task.isCancelled {
                     heartbeat()
                     await self.writeBatch(heartbeat)
-                    self.takeIn()
+                    self.emptyInbox()
                 }
             }
             group.cancelAll()
         }
-        self.takeIn()
-        // A shield, awaited here: those who handed something over as they ended count on one try.
+        self.emptyInbox()
+        // A task of its own, because this one is cancelled and its calls would end at once; awaited here. Jobs that ended
+        // because of the shutdown rely on this attempt.
         if !self.queue.isEmpty { _ = await Task { await self.tryBatch() }.value }
     }
 
     private func writeBatch(_ heartbeat: @Sendable () -> Void) async {
-        // They stay in the queue until they are written or refused: to let go of an outcome would leave the job
-        // held by nobody and run it again one day.
+        // Completions stay in the queue until they are written or refused. A lost completion would leave the job in this
+        // node's running hash, and it would run again later.
         var pause = Duration.milliseconds(20)
-        var hasComplained = false
+        var hasLogged = false
         while !Task.isCancelled {
             guard let error = await self.tryBatch() else { return }
-            if !hasComplained, (error as? JobQueueError)?.isPassing != true, !(error is CancellationError) {
-                hasComplained = true
+            if !hasLogged, (error as? JobQueueError)?.isPassing != true, !(error is CancellationError) {
+                hasLogged = true
                 self.logger.error(
-                    "outcomes cannot be written now and are kept", error: error,
+                    "completions cannot be written and are kept for another attempt", error: error,
                     metadata: ["jobs.count": "\(self.queue.count)"])
             }
             heartbeat()
@@ -113,7 +114,7 @@ package actor CompletionWriter {
         }
     }
 
-    /// Writes what stands first in the queue; nil when that went well.
+    /// Writes the first batch of the queue. Returns the error, or nil on success; after an error the batch stays queued.
     @discardableResult
     private func tryBatch() async -> (any Error)? {
         let count = min(self.queue.count, Self.batchLimit)
@@ -128,12 +129,13 @@ package actor CompletionWriter {
         }
     }
 
+    /// Removes the written completions from the queue, and releases their deliveries.
     private func resolve(_ written: [Bool]) async {
         let items = self.queue.prefix(written.count)
         self.queue.removeFirst(items.count)
         await self.registry.release(items.map(\.completion.delivery.entry))
         for (item, isWritten) in zip(items, written) {
-            // After a lost answer "not held any more" is what the first write itself left behind.
+            // After a lost answer, a refusal can be the effect of the first write.
             item.resolved?(isWritten || item.mayHaveBeenWritten)
         }
     }

@@ -1,15 +1,17 @@
 package import Domain
-package import Jobs
 
-/// What is known of a delivery while it passes through the pipeline.
+/// The state of a delivery in the pipeline, from which its completion is made.
 package struct RunReport: Sendable {
     package let delivery: Delivery
+    /// Milliseconds since the epoch by the clock of Redis.
     package let startedAt: UInt64
+    /// The opened job; nil until then, and if the entry cannot be opened.
     package var job: Job?
+    /// The policy rule that decided, or the name of the check that refused the job.
     package var rule = "none"
     package var maxAttempts = 1
-    package var outcome = Outcome.refused(reason: "it was not decided")
-    /// It could not even be opened, and is tried again so much later.
+    package var outcome = Outcome.refused(reason: "there was no policy decision")
+    /// The delay of another attempt when the job could not be opened, which does not count; nil otherwise.
     package var postponement: Duration?
 
     init(delivery: Delivery, startedAt: UInt64) {
@@ -17,16 +19,20 @@ package struct RunReport: Sendable {
         self.startedAt = startedAt
     }
 
+    /// Ends the job without a run.
     mutating func refuse(_ reason: String, rule: String) {
         self.outcome = .refused(reason: reason)
         self.rule = rule
     }
 
     var idText: String { self.delivery.jobID?.description ?? "unknown" }
+    /// Milliseconds since the epoch; 0 if unknown.
     var submittedAt: UInt64 { self.job?.submittedAt ?? self.delivery.jobID?.milliseconds ?? 0 }
 
+    /// The time since the start, at `now` in milliseconds since the epoch.
     func runTime(until now: UInt64) -> Duration { .milliseconds(now - min(now, self.startedAt)) }
 
+    /// Whether the run counts as a failed attempt.
     var isFailure: Bool {
         switch self.outcome {
         case .failed, .cancelled(.timeout): true
@@ -34,61 +40,24 @@ package struct RunReport: Sendable {
         }
     }
 
-    /// The sentence that the record and the audit row carry; at most 500 characters.
+    /// The reason in the record and the audit event, at most 500 characters; empty after a success.
     var reason: String {
-        if self.postponement != nil { return "it could not be opened" }
+        if self.postponement != nil { return "the job could not be opened" }
         return switch self.outcome {
         case .completed: ""
         case .failed(let failure): Printable.text(failure.reason, limit: 500)
         case .refused(let reason), .unknown(let reason): Printable.text(reason, limit: 500)
-        case .cancelled(.timeout): "its time was up"
+        case .cancelled(.timeout): "the time limit was reached"
         case .cancelled(let reason): "cancelled: \(reason.rawValue)"
         }
     }
 
-    /// What is sealed as the job's result.
+    /// The JSON that is sealed as the result; nil if there is none.
     var detail: [UInt8]? {
         switch self.outcome {
         case .completed(let result): result
         case .failed(let failure): failure.detail
         case .refused, .unknown, .cancelled: nil
-        }
-    }
-}
-
-/// What follows from an outcome: written, tried again, or given up.
-package struct RetryPolicy: Sendable {
-    package var firstDelay: Duration
-    package var longestDelay: Duration
-    /// Deaths of a node under a job after which it is not run again.
-    package var crashLimit: Int
-    /// A factor from 0 to 1: full jitter.
-    package var jitter: @Sendable () -> Double
-
-    package init(
-        firstDelay: Duration = .seconds(1), longestDelay: Duration = .seconds(600), crashLimit: Int = 3,
-        jitter: @escaping @Sendable () -> Double = { Double.random(in: 0...1) }
-    ) {
-        self.firstDelay = firstDelay
-        self.longestDelay = longestDelay
-        self.crashLimit = crashLimit
-        self.jitter = jitter
-    }
-
-    package func end(of report: RunReport) -> Completion.End {
-        if let postponement = report.postponement { return .retry(after: postponement) }
-        let attempt = report.delivery.failures + 1
-        switch report.outcome {
-        case .completed: return .completed
-        case .refused: return .discarded
-        case .unknown: return .unresolved
-        case .cancelled(.user), .cancelled(.security): return .cancelled
-        case .cancelled(.drain), .cancelled(.leaseLost): return .released
-        case .failed(let failure) where !failure.isRetryable: return .discarded
-        case .failed, .cancelled(.timeout):
-            guard attempt < report.maxAttempts else { return .discarded }
-            let longest = min(self.longestDelay, self.firstDelay * (1 << min(attempt - 1, 20)))
-            return .retry(after: longest * self.jitter())
         }
     }
 }

@@ -34,7 +34,7 @@ struct NodeRunner: Sendable {
         let incarnation = try IncarnationFile(path: self.context.stateDirectory + "/incarnation").next(
             milliseconds: Host.wallMilliseconds(), logger: self.logger)
         let access = try self.context.queueAccess(.node, metrics: self.metrics, logger: self.logger)
-        let node = try Node(
+        let node = Node(
             configuration: configuration, policy: self.policy, access: access, incarnation: incarnation,
             processID: getpid(), group: .singleton, metrics: self.metrics, logger: self.logger)
         let port = PortBox()

@@ -2,7 +2,7 @@ package import Redis
 package import Supervision
 
 extension ChildSpecification {
-    /// A connection to Redis as a supervised child: while Redis is away it is away, too, and not restarted for it.
+    /// A connection to Redis as a supervised child. While Redis is unavailable the child reports that, and is not restarted.
     package static func redisLink(
         _ id: String, _ client: RedisClient, clock: any Clock<Duration>
     ) -> ChildSpecification {
@@ -13,8 +13,8 @@ extension ChildSpecification {
             child.ready()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await client.run() }
-                // The client's loop waits for as long as the connection lasts; that its actor answers is its sign
-                // of life. Calls have deadlines of their own.
+                // The loop of the client waits as long as the connection lasts, so the heartbeat is a response of its
+                // actor. Calls have their own deadlines.
                 group.addTask {
                     while true {
                         child.dependencyAway(await client.outage)
@@ -30,7 +30,7 @@ extension ChildSpecification {
 }
 
 extension RedisClient {
-    /// Why Redis is away; nil while it is not.
+    /// Why Redis is unavailable; nil while the client is connected.
     fileprivate var outage: String? {
         switch self.state {
         case .connected: nil

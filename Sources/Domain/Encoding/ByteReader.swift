@@ -1,30 +1,4 @@
-/// Writes numbers big endian and blocks with their length; what `ByteReader` reads.
-package struct ByteWriter {
-    @usableFromInline package internal(set) var bytes: [UInt8] = []
-
-    package init() { self.bytes.reserveCapacity(256) }
-
-    @inlinable package mutating func write<Number: FixedWidthInteger>(_ number: Number) {
-        self.append(UInt64(truncatingIfNeeded: number), bytes: Number.bitWidth / 8)
-    }
-
-    @usableFromInline mutating func append(_ number: UInt64, bytes count: Int) {
-        var shift = 8 * count
-        while shift > 0 {
-            shift -= 8
-            self.bytes.append(UInt8(truncatingIfNeeded: number >> UInt64(shift)))
-        }
-    }
-
-    package mutating func write(block: [UInt8]) {
-        self.write(UInt32(truncatingIfNeeded: block.count))
-        self.bytes.append(contentsOf: block)
-    }
-
-    package mutating func write(text: String) { self.write(block: Array(text.utf8)) }
-}
-
-/// Reads what `ByteWriter` wrote; every length is checked before it is used.
+/// Reads the format of `ByteWriter`. Checks every length before use.
 package struct ByteReader {
     private let bytes: ArraySlice<UInt8>
     private var position: Int
@@ -36,31 +10,35 @@ package struct ByteReader {
 
     package var isAtEnd: Bool { self.position == self.bytes.endIndex }
 
+    /// Reads a number in big-endian order. Throws `DomainError.invalidValue` when there are not enough bytes.
     @inlinable package mutating func number<Number: FixedWidthInteger>(
         _ type: Number.Type = Number.self
     ) throws(DomainError) -> Number {
         Number(truncatingIfNeeded: try self.unsigned(Number.bitWidth / 8))
     }
 
-    /// Not generic, since what is crosses a module's edge unspecialised and costs metadata look-ups each time.
+    /// Not generic: a generic function called from another module is not specialized, which costs metadata lookups.
     @usableFromInline mutating func unsigned(_ count: Int) throws(DomainError) -> UInt64 {
         var result: UInt64 = 0
         for byte in try self.take(count) { result = result << 8 | UInt64(byte) }
         return result
     }
 
+    /// Reads a block. Throws `DomainError.invalidValue` when there are not enough bytes.
     package mutating func block() throws(DomainError) -> [UInt8] {
         let count = try self.number(UInt32.self)
         return Array(try self.take(Int(count)))
     }
 
+    /// Reads a text. Throws `DomainError.invalidValue` when there are not enough bytes or they are not UTF-8.
     package mutating func text() throws(DomainError) -> String {
         guard let text = String(validating: try self.block(), as: UTF8.self) else {
-            throw DomainError.invalidValue("a text is not UTF-8")
+            throw DomainError.invalidValue("a text is not valid UTF-8")
         }
         return text
     }
 
+    /// Reads all remaining bytes.
     package mutating func rest() -> [UInt8] {
         defer { self.position = self.bytes.endIndex }
         return Array(self.bytes[self.position...])

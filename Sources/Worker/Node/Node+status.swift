@@ -3,7 +3,7 @@ internal import Jobs
 internal import Supervision
 
 extension Node {
-    /// What `orchestra status` shows: checks, restarts and the supervision tree, as one JSON object.
+    /// The data of `orchestra status`: checks, restarts and the supervision tree, as one JSON object.
     package var status: JSONValue {
         get async {
             let checks = await self.readiness()

@@ -1,0 +1,54 @@
+/// The definition of an agent, a program that runs in a terminal: one file under `Policies/agents/`.
+package struct AgentDefinition: Hashable, Sendable {
+    package let name: DefinitionName
+    package let summary: String
+    package let argv: [String]
+    package let environment: [String: String]
+    package let sandbox: DefinitionName
+    /// The workspace's secrets that are provided to the program as files under `/run/secrets`.
+    package let secrets: [DefinitionName]
+    /// Lines that are typed after the prompt, each followed by Enter, to end the program.
+    package let closing: [String]
+    /// The maximum number of restarts after crashes within `restartPeriod`.
+    package let restartIntensity: Int
+    package let restartPeriod: Duration
+    /// The rules that derive the state from the screen; the first match applies. A state that the program reports itself
+    /// takes precedence.
+    package let screen: [ScreenRule]
+    /// The maximum size of the kept terminal output in bytes.
+    package let logQuota: Int
+    /// When the output exceeds `logQuota`: if true, the oldest output is removed; if false, the program is ended.
+    package let keepsNewestLog: Bool
+    package let directory: Directory
+
+    /// The working directory of an agent in its workspace.
+    package enum Directory: Hashable, Sendable {
+        /// The workspace's directory, shared with other programs.
+        case shared
+        /// A separate directory.
+        case own
+        /// A separate git worktree of the repository at this path below the workspace.
+        case worktree(repository: String)
+    }
+
+    package init(
+        name: DefinitionName, summary: String, argv: [String], environment: [String: String], sandbox: DefinitionName,
+        secrets: [DefinitionName] = [], closing: [String], restartIntensity: Int, restartPeriod: Duration,
+        screen: [ScreenRule] = [], logQuota: Int = 256 * 1024 * 1024, keepsNewestLog: Bool = false,
+        directory: Directory = .shared
+    ) {
+        self.directory = directory
+        self.logQuota = logQuota
+        self.keepsNewestLog = keepsNewestLog
+        self.screen = screen
+        self.name = name
+        self.summary = summary
+        self.argv = argv
+        self.environment = environment
+        self.sandbox = sandbox
+        self.secrets = secrets
+        self.closing = closing
+        self.restartIntensity = restartIntensity
+        self.restartPeriod = restartPeriod
+    }
+}

@@ -1,0 +1,10 @@
+/// One member of a JSON object.
+package struct JSONMember: Hashable, Sendable {
+    package let name: String
+    package let value: JSONValue
+
+    package init(_ name: String, _ value: JSONValue) {
+        self.name = name
+        self.value = value
+    }
+}
