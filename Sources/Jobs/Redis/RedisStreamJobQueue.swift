@@ -207,13 +207,13 @@ package struct RedisStreamJobQueue: JobQueue {
     }
 
     package func deadLetters(in workspace: WorkspaceID, limit: Int) async throws -> [DeadLetter] {
-        var call = self.call("dead", workspace)
+        var call = self.call("dead_letters", workspace)
         call.append(limit)
         return try await self.send(call).elements.compactMap(Self.deadLetter)
     }
 
     package func deadLetter(_ id: JobID, in workspace: WorkspaceID) async throws -> DeadLetter? {
-        Self.deadLetter(try await self.send(self.call("letter", workspace, id)))
+        Self.deadLetter(try await self.send(self.call("dead_letter", workspace, id)))
     }
 
     package func requeue(
