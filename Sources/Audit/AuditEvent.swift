@@ -1,9 +1,10 @@
 package import Domain
 
-/// One row of the audit trail, as the JSON line that is stored.
+/// One row of the audit trail, stored as a line of JSON.
 ///
-/// Full params are never in it: only their keyed digest, which whoever holds the key can check.
+/// A row never contains full params, only their keyed digest, which can be verified with the key.
 package struct AuditEvent: Hashable, Sendable {
+    /// What a row records.
     package enum Kind: String, Hashable, Sendable {
         /// A request was accepted into the queue.
         case submitted = "job.submitted"
@@ -11,39 +12,40 @@ package struct AuditEvent: Hashable, Sendable {
         case denied = "job.denied"
         /// A job ended; each job has exactly one.
         case outcome = "job.outcome"
-        /// A run failed and will be tried again.
+        /// A run failed and the job will be retried.
         case attempt = "job.attempt"
-        /// Somebody asked for a job's end.
+        /// A principal requested the cancellation of a job.
         case cancelRequested = "job.cancel"
-        /// Somebody put a dead letter back in line.
+        /// A principal requeued a dead letter.
         case requeued = "job.requeued"
-        /// Somebody let go of a dead letter.
+        /// A principal removed a dead letter.
         case dropped = "job.dropped"
-        /// Somebody said what became of a job whose outcome was unknown.
+        /// A principal decided on an unresolved job.
         case resolved = "job.resolved"
-        /// Somebody typed into an agent's terminal.
+        /// A principal typed into an agent's terminal.
         case typed = "agent.input"
-        /// Somebody stopped an agent's processes where they stood.
+        /// A principal froze an agent's processes.
         case frozen = "agent.frozen"
-        /// Somebody let them go on.
+        /// A principal thawed them.
         case thawed = "agent.thawed"
-        /// Somebody, or the node's own watch, put a workspace into quarantine, or let it go on.
+        /// A principal, or the node's watch, put a workspace into quarantine.
         case quarantined = "workspace.quarantined"
+        /// A principal released a workspace from quarantine.
         case released = "workspace.released"
-        /// The node saw what must not be: a process outside, a stranger at a terminal, changed permissions.
+        /// The watch found an incident: a process outside its sandbox, an unknown terminal client, changed permissions.
         case incident = "security.incident"
-        /// Somebody changed a workspace's weight or limits.
+        /// A principal changed a workspace's weight or limits.
         case limitsSet = "workspace.limits"
-        /// A request to the API was decided; there is one for each, whatever became of it.
+        /// The API decided on a request; each request has exactly one.
         case request = "api.request"
         case keyCreated = "key.created"
         case keyRevoked = "key.revoked"
-        /// Tokens were denied although their signatures hold.
+        /// Tokens were revoked although their signatures are valid.
         case tokensRevoked = "tokens.revoked"
     }
 
     package var kind: Kind
-    /// Nil where nobody's credential held.
+    /// Nil when no credential was valid.
     package var workspace: WorkspaceID?
     package var actor: String
     package var action: String
@@ -51,17 +53,19 @@ package struct AuditEvent: Hashable, Sendable {
     package var status: String
     /// The rule that allowed or denied.
     package var rule: String
+    /// How long the run or the request took.
     package var duration: Duration
     package var errorReason: String
+    /// See `ParamsDigester`; empty when there are no params.
     package var paramsDigest: [UInt8]
     package var node: String
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the epoch, by the queue's clock.
     package var time: UInt64
-    /// The beginning of the params with their values masked.
+    /// The first part of the params, with masked values.
     package var paramsPrefix = ""
-    /// What the request is called in logs and answers.
+    /// The ID of the request in logs and responses.
     package var requestID = ""
-    /// Where the request came from.
+    /// The address of the client.
     package var address = ""
 
     package init(

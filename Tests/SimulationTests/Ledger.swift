@@ -220,7 +220,7 @@ struct Ledger {
             try self.checkRate(workspace, limits)
         }
         for workspace in queue.levels.keys {
-            guard queue.line.contains(workspace) || queue.parked[workspace] != nil else {
+            guard queue.readyQueue.contains(workspace) || queue.parked[workspace] != nil else {
                 throw violation("'\(workspace)' has work and is in no line")
             }
         }
@@ -261,7 +261,7 @@ struct Ledger {
         }
         // Nothing is left but records, dead letters and what cancelled entries are passed by with.
         guard queue.active.isEmpty, queue.progress.isEmpty, queue.tries.isEmpty, queue.cancelling.isEmpty,
-            queue.nodes.values.allSatisfy({ $0.held.isEmpty }), queue.credit.isEmpty || !queue.line.isEmpty
+            queue.nodes.values.allSatisfy({ $0.held.isEmpty }), queue.credit.isEmpty || !queue.readyQueue.isEmpty
         else {
             throw Simulation.Violation(description: "something of ended jobs is left behind")
         }

@@ -281,8 +281,8 @@ final class Simulation {
 
     /// What is heard without a call: the bell and wishes reach each node that listens, or its next look does.
     private func spread() throws {
-        if self.queue.bell != self.lastBell {
-            self.lastBell = self.queue.bell
+        if self.queue.wakeUps != self.lastBell {
+            self.lastBell = self.queue.wakeUps
             for node in self.nodes { node.ring(in: self.delay) }
         }
         while self.controlHeard < self.queue.control.count {

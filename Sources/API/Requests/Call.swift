@@ -201,7 +201,7 @@ extension Error {
     /// Redis is away, slow or full: the same request may be sent again.
     var isOutage: Bool {
         switch self {
-        case let error as JobQueueError: error.isPassing
+        case let error as JobQueueError: error.isTransient
         case is RedisError: true
         default: false
         }

@@ -100,7 +100,7 @@ package actor Consumer {
                 for job in cancelled { await self.registry.cancel(job, .user) }
                 self.machine.rang()
                 await self.registry.wake(lane: self.lease.lane.number)
-            } catch let error as JobQueueError where error.isPassing {
+            } catch let error as JobQueueError where error.isTransient {
                 isCurrent = false
                 // The other loop asks what is held when Redis is back, which may be another one then; until that it says
                 // why the node does not fetch.
@@ -123,7 +123,7 @@ package actor Consumer {
                 await signals.next()
                 // Completions come in batches: the rest of this one frees its slots before the next claim.
                 await Task.yield()
-            } catch let error as JobQueueError where error.isPassing {
+            } catch let error as JobQueueError where error.isTransient {
                 self.machine.failed()
                 self.problem = error.message
                 await self.registry.withdraw(lane: self.lease.lane.number)

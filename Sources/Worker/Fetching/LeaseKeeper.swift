@@ -58,7 +58,7 @@ package actor LeaseKeeper {
                 if lost > 0 {
                     self.logger.warning("this node was given up by the others", metadata: ["jobs.lost": "\(lost)"])
                 }
-            } catch let error as JobQueueError where error.isPassing {
+            } catch let error as JobQueueError where error.isTransient {
                 self.machine.failed(at: now)
             }
         }

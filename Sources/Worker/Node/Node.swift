@@ -76,7 +76,7 @@ package actor Node {
         let gate = configuration.agents.gate
         self.consumers = self.lanes.map { lane in
             Consumer(
-                lease: lane.lease, registry: registry, rejoined: { try await access.rejoined() },
+                lease: lane.lease, registry: registry, rejoined: { try await access.refresh() },
                 share: configuration.workspaceConcurrency,
                 pauseReason: { stormGuard.isStorm ? Self.stormText(stormGuard) : gate?.pauseReason },
                 dispatch: { await workspaces.dispatch($0) }, metrics: jobMetrics, logger: logger, clock: clock)

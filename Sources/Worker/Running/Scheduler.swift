@@ -38,7 +38,7 @@ package actor Scheduler {
             var pause = Self.longestPause
             do {
                 pause = try await self.askForWhatIsDue()
-            } catch let error as JobQueueError where error.isPassing {
+            } catch let error as JobQueueError where error.isTransient {
                 // What is missed meanwhile its schedule's policy decides about.
             }
             try await self.clock.sleep(for: .milliseconds(Int64(pause)))

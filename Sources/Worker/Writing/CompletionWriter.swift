@@ -101,7 +101,7 @@ package actor CompletionWriter {
         var hasComplained = false
         while !Task.isCancelled {
             guard let error = await self.tryBatch() else { return }
-            if !hasComplained, (error as? JobQueueError)?.isPassing != true, !(error is CancellationError) {
+            if !hasComplained, (error as? JobQueueError)?.isTransient != true, !(error is CancellationError) {
                 hasComplained = true
                 self.logger.error(
                     "outcomes cannot be written now and are kept", error: error,
