@@ -139,6 +139,36 @@ extension QueueTests {
         }
     }
 
+    @Test("a malformed dead letter is unreadable, not absent, and does not hide the others in a list")
+    func malformedDeadLetter() async throws {
+        try await Self.withBench { bench in
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let good = try await bench.submission()
+            _ = try await bench.submit(good)
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+            #expect(try await lease.finish([bench.completion(delivery, .discarded)]) == [true])
+
+            let damaged = try await bench.submission().job.id
+            var add = RedisCommand("XADD", "orc:{l0}:w:acme:dead", "*", "k", "d", "s", "2", "x", "?", "v")
+            add.append(damaged.uuid.bytes)
+            let entry = try #require(try await bench.client.send(add).string)
+            var index = RedisCommand("HSET", "orc:{l0}:w:acme:d")
+            index.append(damaged.uuid.bytes)
+            index.append(entry)
+            _ = try await bench.client.send(index)
+
+            let workspace = good.job.workspace
+            let error = await #expect(throws: JobQueueError.self) {
+                try await bench.queue.deadLetter(damaged, in: workspace)
+            }
+            #expect(error?.code == .unreadable)
+            let absent = JobID(milliseconds: 1, randomHigh: 1, randomLow: 1)
+            #expect(try await bench.queue.deadLetter(absent, in: workspace) == nil)
+            #expect(try await bench.queue.deadLetters(in: workspace, limit: 9).map(\.job) == [good.job.id])
+        }
+    }
+
     @Test("a scheduled job waits by the clock of Redis, keeps its record meanwhile, and is available then")
     func scheduled() async throws {
         try await Self.withBench { bench in
