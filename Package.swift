@@ -95,8 +95,9 @@ let package = Package(
             "Jobs", ["Domain", "Cryptography", "Redis", nioPosix, logging, coreMetrics],
             resources: [
                 .embedInCode("Redis/Functions/common.lua"), .embedInCode("Redis/Functions/submission.lua"),
-                .embedInCode("Redis/Functions/delivery.lua"), .embedInCode("Redis/Functions/completion.lua"),
-                .embedInCode("Redis/Functions/intervention.lua"), .embedInCode("Redis/Functions/inspection.lua"),
+                .embedInCode("Redis/Functions/delivery.lua"), .embedInCode("Redis/Functions/leases.lua"),
+                .embedInCode("Redis/Functions/completion.lua"), .embedInCode("Redis/Functions/intervention.lua"),
+                .embedInCode("Redis/Functions/inspection.lua"), .embedInCode("Redis/Functions/maintenance.lua"),
             ]),
         module("Workspaces", ["Domain"]),
         module(

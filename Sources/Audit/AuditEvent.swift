@@ -1,10 +1,11 @@
 package import Domain
 internal import Redaction
 
-/// One row of the audit trail, as the JSON line that is stored.
+/// One row of the audit trail, stored as a line of JSON.
 ///
 /// It never contains the full params, only their keyed digest, which the holder of the key can check.
 package struct AuditEvent: Hashable, Sendable {
+    /// What a row records.
     package enum Kind: String, Hashable, Sendable {
         /// A request was accepted into the queue.
         case submitted = "job.submitted"
@@ -32,6 +33,7 @@ package struct AuditEvent: Hashable, Sendable {
         case thawed = "agent.thawed"
         /// A person or the node's security watch put a workspace into quarantine, or released it.
         case quarantined = "workspace.quarantined"
+        /// A principal released a workspace from quarantine.
         case released = "workspace.released"
         /// The security watch found a process outside its sandbox, an unknown client at a terminal, or changed permissions.
         case incident = "security.incident"
@@ -54,13 +56,15 @@ package struct AuditEvent: Hashable, Sendable {
     package var status: String
     /// The rule that allowed or denied.
     package var rule: String
+    /// How long the run or the request took.
     package var duration: Duration
     package var errorReason: String
+    /// See `ParamsDigester`; empty when there are no params.
     package var paramsDigest: [UInt8]
     package var node: String
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the epoch, by the queue's clock.
     package var time: UInt64
-    /// The beginning of the params with their values masked.
+    /// The first part of the params, with masked values.
     package var paramsPrefix = ""
     /// The request's id in logs and responses.
     package var requestID = ""

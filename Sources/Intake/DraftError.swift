@@ -1,12 +1,12 @@
-/// Why a draft is not a request. Nothing was decided, audited or stored.
+/// A draft cannot become a request. Nothing was decided, audited or stored.
 package struct DraftError: Error, Hashable, Sendable {
     package let field: RequestDraft.Field
-    /// The request contradicts what is so already, such as a deadline that has passed.
+    /// True when the request conflicts with the current state, such as a deadline that has passed.
     package let isConflict: Bool
     private let problem: String
     private let isSentence: Bool
 
-    /// `problem` continues the field's name: "must be …".
+    /// Creates an error whose message is the field's name and `problem`, such as "must be …".
     package init(_ field: RequestDraft.Field, _ problem: String, isConflict: Bool = false) {
         self.field = field
         self.problem = problem
@@ -14,7 +14,7 @@ package struct DraftError: Error, Hashable, Sendable {
         self.isSentence = false
     }
 
-    /// `sentence` names the value itself.
+    /// Creates an error whose message is `sentence`, which names the value itself.
     package init(_ field: RequestDraft.Field, sentence: String) {
         self.field = field
         self.problem = sentence
@@ -22,7 +22,7 @@ package struct DraftError: Error, Hashable, Sendable {
         self.isSentence = true
     }
 
-    /// The problem as a sentence, with the names that the way in has for the fields.
+    /// Returns the message. `names` maps fields to their names in the interface that the draft came from.
     package func message(naming names: (RequestDraft.Field) -> String) -> String {
         guard !self.isSentence else { return self.problem }
         var text = "\(names(self.field)) \(self.problem)"
@@ -32,6 +32,6 @@ package struct DraftError: Error, Hashable, Sendable {
         return text
     }
 
-    /// Stands for another field's name within a problem.
+    /// A placeholder for the name of another field within a problem.
     static func other(_ field: RequestDraft.Field) -> String { "\u{0}\(field)\u{0}" }
 }

@@ -4,14 +4,15 @@ internal import Domain
 package import Jobs
 package import Policy
 
-/// The only way into the queue: decides, audits and stores requests, for the API, the command line, batches and schedules
-/// alike.
+/// The only way into the queue: decides on requests, audits and stores them. The API, the command line, batches and
+/// schedules use it.
 package struct Intake: Sendable {
     private let queue: any JobStore
     private let keys: WorkspaceKeyring
     private let digester: ParamsDigester
     private let policy: PolicyEngine
 
+    /// Creates an intake on a store, with the keys that seal its jobs.
     package init(queue: any JobStore, keys: WorkspaceKeyring, digester: ParamsDigester, policy: PolicyEngine) {
         self.queue = queue
         self.keys = keys
@@ -19,12 +20,15 @@ package struct Intake: Sendable {
         self.policy = policy
     }
 
+    /// Creates an intake on a process's access to the queue.
     package init(_ access: QueueAccess, policy: PolicyEngine) {
         self.init(queue: access.store, keys: access.keys, digester: access.digester, policy: policy)
     }
 
-    /// Stores the requests that the policy allows in one step, with their audit events; an answer for each, in order.
-    /// Throws `JobQueueError` when the queue cannot be asked: the same requests may be sent again then.
+    /// Stores the requests that the policy allows, with their audit events. Returns one answer per request, in order.
+    ///
+    /// Throws `JobQueueError` when the queue cannot be reached. Denials may be in the audit trail and jobs may be stored
+    /// then; the same requests may be submitted again, and return stored jobs as duplicates.
     package func submit(_ requests: [JobRequest]) async throws -> [IntakeAnswer] {
         let now = try await self.queue.time()
         var answers: [IntakeAnswer?] = []
@@ -48,7 +52,7 @@ package struct Intake: Sendable {
                 continue
             }
             guard let result = results.popFirst() else {
-                throw JobQueueError(code: .failed, message: "the queue did not answer for every request")
+                throw JobQueueError(code: .failed, message: "the queue did not return a result for every request")
             }
             let answer = try Self.answer(request, result)
             if case .refused(let refusal) = answer, refusal.kind == .quarantined {
@@ -61,7 +65,7 @@ package struct Intake: Sendable {
 
     private func submission(of request: JobRequest, rule: String, at now: UInt64) throws -> Submission {
         guard let bits = UUIDBytes(bytes: try Digests.randomBytes(count: 16)) else {
-            throw JobQueueError(code: .failed, message: "the system gave no random bytes")
+            throw JobQueueError(code: .failed, message: "the system returned no random bytes")
         }
         let id = JobID(milliseconds: now, randomHigh: bits.high, randomLow: bits.low)
         let job = Job(
@@ -102,11 +106,11 @@ package struct Intake: Sendable {
         case .conflict(let first):
             return refused(
                 .inUse,
-                "the request id \(request.requestID) was used for job \(first) with other params; expected a new one")
+                "the request ID \(request.requestID) was used for job \(first) with other params; use a new request ID")
         case .notUnique(let id, let state):
             let shown = state.map { " (\($0.rawValue))" } ?? ""
             return refused(
-                .inUse, "job \(id) with the same unique key has not ended\(shown); expected one at a time")
+                .inUse, "job \(id) with the same unique key has not ended\(shown); submit again when it has ended")
         case .quarantined:
             return refused(
                 .quarantined,
@@ -115,9 +119,10 @@ package struct Intake: Sendable {
         case .full:
             return refused(
                 .full,
-                "the workspace '\(request.workspace)' has as many waiting jobs as it may; try again later")
+                "the workspace '\(request.workspace)' has reached its limit of waiting jobs; try again later")
         case .staleKey:
-            throw JobQueueError(code: .failed, message: "the queue refused a key that was just read from it")
+            throw JobQueueError(
+                code: .failed, message: "the queue refused a key that was read from it during the same call")
         }
     }
 }

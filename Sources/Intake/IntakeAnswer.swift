@@ -1,8 +1,9 @@
 package import Domain
 
-/// What became of a request.
+/// The result of one request.
 package enum IntakeAnswer: Sendable, Hashable {
-    /// For a duplicate: the first job's id and state; the state is nil when its record is gone.
+    /// For a duplicate these are the ID and the state of the first job. The state is nil for a new job, and when the record
+    /// of the first job has expired.
     case accepted(JobID, isDuplicate: Bool, state: JobState?)
     case refused(IntakeRefusal)
 

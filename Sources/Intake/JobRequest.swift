@@ -1,12 +1,15 @@
 package import Domain
 package import Jobs
 
-/// A checked request for a job; `RequestDraft` makes one of what somebody wrote.
+/// A validated request for a job. `RequestDraft.request` creates one.
 package struct JobRequest: Sendable {
-    /// What the request that brought it is called in the audit trail, and where that came from; empty where unknown.
+    /// Where the request came from, for the audit trail; empty when unknown.
     package struct Origin: Sendable, Hashable {
+        /// The ID of the API request in logs and responses; not the idempotency key.
         package var requestID = ""
+        /// The address of the client.
         package var address = ""
+        /// The node that received it.
         package var node = ""
 
         package init(requestID: String = "", address: String = "", node: String = "") {
@@ -19,18 +22,19 @@ package struct JobRequest: Sendable {
     package let workspace: WorkspaceID
     package let action: ActionName
     package let requestID: RequestID
-    /// The bytes of a JSON object, as they were written.
+    /// The bytes of a JSON object, as the submitter sent them.
     package let params: [UInt8]
     package let actor: String
     package var priority: Priority
     package var start: JobStart
     /// Milliseconds since the epoch.
     package var deadline: UInt64?
+    /// While a job with this key has not ended, no other job with it is accepted.
     package var uniqueKey: String?
     package var tags: [JobTag]
-    /// The submitter states that the job's effect may be repeated; nil leaves that to the action.
+    /// Whether the submitter allows the effect to be repeated; nil leaves that to the action's definition.
     package var isRepeatable: Bool?
-    /// The tick of a schedule that it is for.
+    /// The tick of a schedule that this request is for.
     package var tick: ScheduleTick?
     package var origin = Origin()
 

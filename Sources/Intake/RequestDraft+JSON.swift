@@ -1,41 +1,12 @@
 package import Domain
 
 extension RequestDraft {
-    /// The names of a draft's members in one kind of JSON document.
-    package struct Members: Sendable {
-        fileprivate let names: [Field: String]
-        /// Members that may be left out although a draft needs them, with what stands for them then.
-        fileprivate let defaultParams: [UInt8]?
-        fileprivate let freshRequestID: (@Sendable () -> String)?
-
-        /// Bodies of the API.
-        package static let api = Members(
-            names: Self.common.merging([
-                .requestID: "client_request_id", .delay: "delay_seconds", .uniqueKey: "unique_key",
-            ]) { $1 }, defaultParams: nil, freshRequestID: nil)
-
-        /// Lines of a batch. A line without a request id gets one of `freshRequestID`, and no params are none.
-        package static func batch(freshRequestID: @escaping @Sendable () -> String) -> Members {
-            Members(
-                names: Self.common.merging([.requestID: "request_id", .delay: "delay", .uniqueKey: "unique"]) { $1 },
-                defaultParams: Array("{}".utf8), freshRequestID: freshRequestID)
-        }
-
-        private static let common: [Field: String] = [
-            .action: "action", .params: "params", .priority: "priority", .runAt: "run_at", .deadline: "deadline",
-            .tags: "tags", .isRepeatable: "repeatable",
-        ]
-
-        /// The member's name in quotes, for messages.
-        package func quoted(_ field: Field) -> String { "'\(self.names[field] ?? "\(field)")'" }
-    }
-
-    /// Reads a draft from a JSON object; the params keep the bytes that they were written with. Throws `DraftError` for a
-    /// member of the wrong type, a missing one, and `UnknownMember` for one that has no meaning.
+    /// Reads a draft from a JSON object. The params keep their original bytes. Throws `DraftError` for a member that is
+    /// missing or has the wrong type, `UnknownMember` for a member that a draft does not have.
     package init(reading document: JSONDocument, members: Members) throws {
         let reader = Reader(document: document, members: members)
         try reader.refuseUnknown()
-        guard let requestID = try reader.text(.requestID) ?? members.freshRequestID?() else {
+        guard let requestID = try reader.text(.requestID) ?? members.makeRequestID?() else {
             throw DraftError(.requestID, "is missing: expected a string")
         }
         guard let action = try reader.text(.action) else { throw DraftError(.action, "is missing: expected a string") }
@@ -44,11 +15,6 @@ extension RequestDraft {
             delay: try reader.integer(.delay), runAt: try reader.text(.runAt), deadline: try reader.text(.deadline),
             uniqueKey: try reader.text(.uniqueKey), tags: try reader.texts(.tags),
             isRepeatable: try reader.bool(.isRepeatable))
-    }
-
-    /// A member that a draft does not have.
-    package struct UnknownMember: Error, Hashable, CustomStringConvertible {
-        package let description: String
     }
 
     private struct Reader {
@@ -64,7 +30,7 @@ extension RequestDraft {
             guard let unknown = self.document.value.members?.first(where: { !known.contains($0.name) }) else { return }
             throw UnknownMember(
                 description:
-                    "'\(Printable.text(unknown.name, limit: 40))' is not a known member; expected one of \(known.sorted().joined(separator: ", "))"
+                    "'\(Printable.text(unknown.name, limit: 40))' is not a member; expected one of \(known.sorted().joined(separator: ", "))"
             )
         }
 

@@ -2,26 +2,27 @@ package import Domain
 internal import Jobs
 internal import Redaction
 
-/// A request as somebody wrote it, on the command line, in a file or in a body: nothing of it is checked yet.
+/// A request before it is validated: command-line flags, a JSON body, a line of a batch, a tick of a schedule.
 package struct RequestDraft: Sendable {
-    /// What a draft consists of. Each way in has names of its own for them.
+    /// The fields of a draft. Each interface has its own names for them, such as the members of a JSON body.
     package enum Field: Hashable, Sendable, CaseIterable {
         case action, params, requestID, priority, delay, runAt, deadline, uniqueKey, tags, isRepeatable
     }
 
     package var action: String
-    /// The bytes of one JSON object, as they were written.
+    /// The bytes of one JSON object, as the submitter sent them.
     package var params: [UInt8]
     package var requestID: String
     package var priority: String?
     /// Seconds.
     package var delay: Int64?
-    /// RFC 3339, as the deadline.
+    /// A time in RFC 3339.
     package var runAt: String?
+    /// A time in RFC 3339.
     package var deadline: String?
     package var uniqueKey: String?
     package var tags: [String]
-    /// The submitter states that the job's effect may be repeated.
+    /// Whether the submitter allows the effect to be repeated; nil leaves that to the action's definition.
     package var isRepeatable: Bool?
 
     package init(
@@ -41,11 +42,11 @@ package struct RequestDraft: Sendable {
         self.isRepeatable = isRepeatable
     }
 
-    /// The characters of a unique key.
+    /// The allowed number of characters of a unique key.
     package static let uniqueKeyLength = 1...256
 
-    /// The request that the draft asks for. `now` is the queue's time in milliseconds since the epoch. Throws
-    /// `DraftError` for the first field that cannot be used.
+    /// Validates the draft. `now` is the queue's time in milliseconds since the epoch. Throws `DraftError` for the first
+    /// invalid field.
     package func request(
         in workspace: WorkspaceID, actor: String, now: UInt64
     ) throws(DraftError) -> JobRequest {
@@ -58,12 +59,13 @@ package struct RequestDraft: Sendable {
             tags: try self.checkedTags(), isRepeatable: self.isRepeatable)
     }
 
-    /// Reads a name or an id; a credential that stands in its place would be kept in rows and lists.
+    /// Reads a name or an ID. Throws `DraftError` when it is invalid, or contains a credential: audit rows and lists would
+    /// show it.
     package static func name<Value>(
         _ text: String, _ field: Field, _ read: (String) throws(DomainError) -> Value
     ) throws(DraftError) -> Value {
         guard CredentialMask.masked(text) == text else {
-            throw DraftError(field, "contains a credential; expected a name or an id")
+            throw DraftError(field, "contains a credential; expected a name or an ID")
         }
         do throws(DomainError) { return try read(text) } catch { throw DraftError(field, sentence: error.message) }
     }
@@ -98,7 +100,7 @@ package struct RequestDraft: Sendable {
     private func checkedDeadline(_ now: UInt64) throws(DraftError) -> UInt64? {
         guard let deadline else { return nil }
         let time = try Self.time(deadline, .deadline)
-        guard time > now else { throw DraftError(.deadline, "has passed already", isConflict: true) }
+        guard time > now else { throw DraftError(.deadline, "has already passed", isConflict: true) }
         return time
     }
 
@@ -112,7 +114,7 @@ package struct RequestDraft: Sendable {
     private func checkedUniqueKey() throws(DraftError) -> String? {
         guard let uniqueKey else { return nil }
         guard Self.uniqueKeyLength.contains(uniqueKey.unicodeScalars.count) else {
-            throw DraftError(.uniqueKey, "must have 1 to 256 characters")
+            throw DraftError(.uniqueKey, "must have from 1 to 256 characters")
         }
         guard CredentialMask.masked(uniqueKey) == uniqueKey else {
             throw DraftError(.uniqueKey, "contains a credential; expected a name")
@@ -121,8 +123,8 @@ package struct RequestDraft: Sendable {
     }
 
     private func checkedTags() throws(DraftError) -> [JobTag] {
-        guard self.tags.count <= JobTag.limit else { throw DraftError(.tags, "may be at most \(JobTag.limit)") }
-        guard Set(self.tags).count == self.tags.count else { throw DraftError(.tags, "must name each tag once") }
+        guard self.tags.count <= JobTag.limit else { throw DraftError(.tags, "must have at most \(JobTag.limit) tags") }
+        guard Set(self.tags).count == self.tags.count else { throw DraftError(.tags, "must not contain a tag twice") }
         var tags: [JobTag] = []
         for tag in self.tags {
             tags.append(try Self.name(tag, .tags) { text throws(DomainError) in try JobTag(text) })

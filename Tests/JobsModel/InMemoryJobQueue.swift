@@ -1,8 +1,8 @@
 package import Domain
 @testable package import Jobs
 
-/// The job queue within one process: `QueueMachine` with a mailbox. It keeps nothing when the process ends, so it is for
-/// tests and tools, not for jobs that must not be lost.
+/// A job queue within one process: an actor around `QueueMachine`. It loses all jobs when the process ends, so it is for
+/// tests only.
 package actor InMemoryJobQueue: JobQueue {
     package nonisolated let limits: QueueLimits
     private var machine: QueueMachine
@@ -10,13 +10,13 @@ package actor InMemoryJobQueue: JobQueue {
     private let clock: any Clock<Duration>
     private var keys: [String: [UInt8]] = [:]
     private var fingerprint: [UInt8]?
-    /// Those who wait for something to change.
+    /// Calls that wait for a change.
     private var waiters: [Int: AsyncStream<Void>.Continuation] = [:]
     private var nextWaiter = 0
     private var faults: [Call: [Fault]] = [:]
     private var counts: [Call: Int] = [:]
 
-    /// `now` tells milliseconds since the epoch; `clock` measures how long calls wait.
+    /// Creates an empty queue. `now` returns milliseconds since the epoch; `clock` measures how long calls wait.
     package init(
         limits: QueueLimits, now: @escaping @Sendable () -> UInt64, clock: any Clock<Duration> = ContinuousClock()
     ) {
@@ -26,7 +26,7 @@ package actor InMemoryJobQueue: JobQueue {
         self.clock = clock
     }
 
-    /// Forgets everything, as a Redis that was emptied.
+    /// Removes everything, as when Redis is emptied.
     package func empty() {
         self.machine = QueueMachine(limits: self.limits)
         self.keys = [:]
@@ -69,16 +69,16 @@ package actor InMemoryJobQueue: JobQueue {
     // MARK: - Submitting
 
     package func submit(_ submissions: [SealedSubmission]) throws -> [SubmissionResult] {
-        defer { self.ring() }
+        defer { self.notifyWaiters() }
         return try self.perform(.submit) {
-            let fitting = submissions.filter(self.fits)
-            var results = self.machine.submit(fitting, at: self.now())[...]
-            guard fitting.count < submissions.count else { return Array(results) }
-            return submissions.map { self.fits($0) ? results.popFirst() ?? .full : .staleKey }
+            let current = submissions.filter(self.hasSealingKey)
+            var results = self.machine.submit(current, at: self.now())[...]
+            guard current.count < submissions.count else { return Array(results) }
+            return submissions.map { self.hasSealingKey($0) ? results.popFirst() ?? .full : .staleKey }
         }
     }
 
-    private func fits(_ submission: SealedSubmission) -> Bool {
+    private func hasSealingKey(_ submission: SealedSubmission) -> Bool {
         let stored = self.keys["\(submission.workspace)/\(submission.keyID)"] ?? []
         return submission.keyStamp.isEmpty || stored.starts(with: submission.keyStamp)
     }
@@ -141,7 +141,7 @@ package actor InMemoryJobQueue: JobQueue {
     package func cancel(
         _ id: JobID, in workspace: WorkspaceID, request: [UInt8], outcome: [UInt8]
     ) -> JobState? {
-        defer { self.ring() }
+        defer { self.notifyWaiters() }
         return self.machine.cancel(id, in: workspace, request: request, outcome: outcome, at: self.now())
     }
 
@@ -154,7 +154,7 @@ package actor InMemoryJobQueue: JobQueue {
     }
 
     package func requeue(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) -> DeadLetterResult {
-        defer { self.ring() }
+        defer { self.notifyWaiters() }
         return self.machine.requeue(id, in: workspace, auditEvent: auditEvent, at: self.now())
     }
 
@@ -165,18 +165,18 @@ package actor InMemoryJobQueue: JobQueue {
     package func resolve(
         _ id: JobID, in workspace: WorkspaceID, as resolution: Resolution, reason: String, auditEvent: [UInt8]
     ) -> Bool {
-        defer { self.ring() }
+        defer { self.notifyWaiters() }
         return self.machine.resolve(
             id, in: workspace, as: resolution, reason: reason, auditEvent: auditEvent, at: self.now())
     }
 
     package func setLimits(_ limits: WorkspaceLimits?, of workspace: WorkspaceID, auditEvent: [UInt8]) {
-        defer { self.ring() }
+        defer { self.notifyWaiters() }
         self.machine.setLimits(limits, of: workspace, auditEvent: auditEvent)
     }
 
     package func quarantine(_ workspace: WorkspaceID, reason: String?, auditEvent: [UInt8]) throws -> Bool {
-        defer { self.ring() }
+        defer { self.notifyWaiters() }
         return try self.perform(.quarantine) {
             self.machine.quarantine(workspace, reason: reason, auditEvent: auditEvent)
         }
@@ -186,7 +186,7 @@ package actor InMemoryJobQueue: JobQueue {
 
     package func workspaceLimits() -> [WorkspaceLoad] { self.machine.loads }
 
-    // MARK: - The node's side
+    // MARK: - Nodes
 
     package func join(as node: NodeIdentity) throws -> [Delivery] { try self.machine.join(as: node, at: self.now()) }
 
@@ -203,17 +203,17 @@ package actor InMemoryJobQueue: JobQueue {
     }
 
     package func rescue(_ dead: String, most: Int) -> Int {
-        defer { self.ring() }
+        defer { self.notifyWaiters() }
         return self.machine.rescue(dead, most: most, at: self.now())
     }
 
     package func moveDue(most: Int) throws -> Int {
-        defer { self.ring() }
+        defer { self.notifyWaiters() }
         return try self.perform(.moveDue) { self.machine.moveDue(most: most, at: self.now()) }
     }
 
     package func finish(_ completions: [Completion], as node: NodeIdentity) throws -> [Bool] {
-        defer { self.ring() }
+        defer { self.notifyWaiters() }
         return try self.perform(.finish) { self.machine.finish(completions, as: node, at: self.now()) }
     }
 
@@ -225,19 +225,19 @@ package actor InMemoryJobQueue: JobQueue {
 
     package func position(after before: QueuePosition?) -> QueuePosition {
         QueuePosition(
-            bell: EntryID(milliseconds: self.machine.bell, sequence: 0),
+            wakeUp: EntryID(milliseconds: self.machine.wakeUps, sequence: 0),
             control: before?.control ?? EntryID(milliseconds: UInt64(self.machine.control.count), sequence: 0))
     }
 
     package func listen(from position: inout QueuePosition, timeout: Duration) async throws -> [JobID] {
         let deadline = self.now() + UInt64(clamping: timeout.milliseconds)
         while true {
-            let said = self.machine.control.dropFirst(Int(clamping: position.control.milliseconds))
+            let requests = self.machine.control.dropFirst(Int(clamping: position.control.milliseconds))
             let now = self.now()
-            guard said.isEmpty, self.machine.bell == position.bell.milliseconds, now < deadline else {
-                position.bell = EntryID(milliseconds: self.machine.bell, sequence: 0)
+            guard requests.isEmpty, self.machine.wakeUps == position.wakeUp.milliseconds, now < deadline else {
+                position.wakeUp = EntryID(milliseconds: self.machine.wakeUps, sequence: 0)
                 position.control = EntryID(milliseconds: UInt64(self.machine.control.count), sequence: 0)
-                return Array(said)
+                return Array(requests)
             }
             try await self.waitForChange(atMost: .milliseconds(deadline - now))
         }
@@ -245,7 +245,8 @@ package actor InMemoryJobQueue: JobQueue {
 
     // MARK: - Waiting
 
-    private func ring() { for waiter in self.waiters.values { waiter.yield() } }
+    /// Wakes the calls that wait for a change.
+    private func notifyWaiters() { for waiter in self.waiters.values { waiter.yield() } }
 
     private func waitForChange(atMost limit: Duration) async throws {
         let (changes, waiter) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))

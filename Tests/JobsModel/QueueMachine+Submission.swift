@@ -1,8 +1,9 @@
 internal import Domain
 @testable package import Jobs
 
-/// Into the queue.
+/// Submitting.
 extension QueueMachine {
+    /// Stores jobs. Returns one result per job, in order.
     package mutating func submit(_ submissions: [SealedSubmission], at now: UInt64) -> [SubmissionResult] {
         self.purge(at: now)
         return submissions.map { self.submit($0, at: now) }
@@ -34,7 +35,7 @@ extension QueueMachine {
             self.refused += 1
             return .full
         }
-        self.requests[workspace, default: [:]][submission.requestDigest] = RequestMemory(
+        self.requests[workspace, default: [:]][submission.requestDigest] = KnownRequest(
             job: submission.id, paramsDigest: submission.paramsDigest)
         self.setRecord(submission.id, in: workspace, StoredRecord(submission, state: state), at: now)
         if state == .scheduled {
@@ -51,28 +52,31 @@ extension QueueMachine {
             self.uniqueOfJob[submission.id] = (workspace, digest)
         }
         if let tick = submission.tick { self.ticks[tick.name] = tick.time }
-        Self.note(submission.id, in: &self.newest[workspace, default: []])
+        Self.append(submission.id, to: &self.newest[workspace, default: []])
         for tag in submission.tags {
-            Self.note(submission.id, in: &self.tagged[workspace, default: [:]][tag, default: []])
+            Self.append(submission.id, to: &self.tagged[workspace, default: [:]][tag, default: []])
         }
         self.audit.append(submission.auditEvent)
         return .accepted(submission.id)
     }
 
-    private static func note(_ job: JobID, in list: inout [JobID]) {
+    /// Adds a job to a bounded list.
+    private static func append(_ job: JobID, to list: inout [JobID]) {
         list.append(job)
         if list.count > Self.newestLimit * 11 / 10 { list.removeFirst(list.count - Self.newestLimit) }
     }
 
+    /// Returns the time of a schedule's last tick, which is now for a new schedule.
     package mutating func lastTick(of schedule: ScheduleTick, at now: UInt64) -> UInt64 {
         let last = self.ticks[schedule.name] ?? now
         self.ticks[schedule.name] = last
         return last
     }
 
+    /// Stores an audit event that belongs to no job.
     package mutating func appendAudit(_ event: [UInt8]) { self.audit.append(event) }
 
-    /// The events so far; they are gone from here then.
+    /// Returns the audit trail and empties it.
     package mutating func takeAudit() -> [[UInt8]] {
         defer { self.audit = [] }
         return self.audit

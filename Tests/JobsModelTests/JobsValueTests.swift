@@ -129,7 +129,7 @@ struct JobQueueErrorTests {
 
     @Test("only an outage and a full Redis pass by themselves", arguments: codes)
     func passing(code: JobQueueError.Code) {
-        #expect(JobQueueError(code: code, message: "").isPassing == [.unavailable, .full].contains(code))
+        #expect(JobQueueError(code: code, message: "").isTransient == [.unavailable, .full].contains(code))
     }
 
     @Test("a name, a key and lanes that are not this process' never become its own", arguments: codes)

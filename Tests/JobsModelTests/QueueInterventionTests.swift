@@ -450,12 +450,12 @@ struct QueueInterventionTests {
     @Test("the bell rings when a workspace gets work, and not for its next job")
     func bell() throws {
         let world = try self.world()
-        let before = world.machine.bell
+        let before = world.machine.wakeUps
         try world.accept()
-        let first = world.machine.bell
+        let first = world.machine.wakeUps
         try world.accept()
-        #expect(first == before + 1 && world.machine.bell == first)
+        #expect(first == before + 1 && world.machine.wakeUps == first)
         try world.accept("other")
-        #expect(world.machine.bell == first + 1)
+        #expect(world.machine.wakeUps == first + 1)
     }
 }

@@ -47,11 +47,11 @@ struct StoredRecordTests {
             (.cancelled, "x"), (.discarded, "d"), (.unresolved, "u"),
         ])
     func letters(state: JobState, letter: String) {
-        #expect(state.letter == letter.utf8.first && JobState(letter: state.letter) == state)
+        #expect(state.code == letter.utf8.first && JobState(code: state.code) == state)
     }
 
     @Test("another letter is no state", arguments: [UInt8(0), UInt8(ascii: "C"), UInt8(ascii: "z"), 255])
-    func unknownLetter(letter: UInt8) { #expect(JobState(letter: letter) == nil) }
+    func unknownLetter(code: UInt8) { #expect(JobState(code: code) == nil) }
 
     @Test("a record that is cut anywhere before its result is not read")
     func cut() {
@@ -150,7 +150,7 @@ struct StoredRecordTests {
     func shown() {
         let id = JobID(milliseconds: 1, randomHigh: 0, randomLow: 0)
         let record = StoredRecord(state: .available, failures: 1, crashes: 4)
-        let shown = record.shown(id: id, runner: "n2", failures: 3, crashes: 2, progress: nil)
+        let shown = record.jobRecord(id: id, runner: "n2", failures: 3, crashes: 2, progress: nil)
         #expect(shown.state == .running && shown.node == "n2" && shown.failures == 3 && shown.crashes == 4)
     }
 
@@ -158,7 +158,7 @@ struct StoredRecordTests {
     func startedAt() {
         let id = JobID(milliseconds: 1, randomHigh: 0, randomLow: 0)
         func start(_ record: StoredRecord) -> UInt64 {
-            record.shown(id: id, runner: "", failures: 0, crashes: 0, progress: nil).startedAt
+            record.jobRecord(id: id, runner: "", failures: 0, crashes: 0, progress: nil).startedAt
         }
         #expect(start(StoredRecord(state: .completed, ended: 5000, runTime: 1200, node: "n1")) == 3800)
         #expect(start(StoredRecord(state: .completed, ended: 5000, runTime: 9000, node: "n1")) == 0)

@@ -9,23 +9,15 @@ import Testing
 @testable import Jobs
 @testable import JobsModel
 
-/// The two queues, which must not be told apart by what they answer.
-enum Implementation: String, CaseIterable, Sendable, CustomTestStringConvertible {
-    case redis
-    case memory
-
-    var testDescription: String { self.rawValue }
-}
-
-/// A queue whose clock stands until the test moves it.
+/// A queue whose clock moves only when the test advances it.
 struct QueueBench: Sendable {
     let queue: any JobQueue
     let keys: WorkspaceKeyring
     private let clock: TestClock
-    /// The Redis behind it; nil for the one in memory.
+    /// The Redis that stores the queue; nil for the queue in memory.
     let client: RedisClient?
 
-    /// Milliseconds since the epoch that both sides see.
+    /// The queue's clock, in milliseconds since the epoch.
     final class TestClock: Sendable {
         private let time: Mutex<UInt64>
         init(_ start: UInt64) { self.time = Mutex(start) }
@@ -35,13 +27,13 @@ struct QueueBench: Sendable {
 
     var now: UInt64 { self.clock.now }
 
-    /// Backwards by a negative duration.
+    /// Moves the clock; back by a negative duration.
     func advance(_ duration: Duration) async throws {
         self.clock.advance(duration.milliseconds)
-        try await self.tellClock()
+        try await self.publishClock()
     }
 
-    fileprivate func tellClock() async throws {
+    fileprivate func publishClock() async throws {
         guard let client = self.client else { return }
         _ = try await client.send(RedisCommand("SET", Self.clockKey, String(self.now)))
     }
@@ -71,7 +63,7 @@ struct QueueBench: Sendable {
                             let bench = QueueBench(
                                 queue: queue, keys: WorkspaceKeyring(queue: queue, master: master), clock: clock,
                                 client: client)
-                            try await bench.tellClock()
+                            try await bench.publishClock()
                             try await body(bench)
                         }
                     }
@@ -101,7 +93,7 @@ struct QueueBench: Sendable {
             priority: priority, start: start, uniqueKey: unique, tick: tick, auditEvent: Array("submitted".utf8))
     }
 
-    /// Submits one job that is accepted.
+    /// Submits a job and requires that it is accepted.
     @discardableResult
     func accept(_ submission: Submission) async throws -> JobID {
         let result = try await self.submit(submission)
@@ -125,7 +117,7 @@ struct QueueBench: Sendable {
         try await self.queue.job(job, in: try WorkspaceID(workspace))?.state
     }
 
-    /// The audit trail so far, as texts.
+    /// The audit trail so far.
     func audit() async throws -> [String] {
         if let memory = self.queue as? InMemoryJobQueue {
             return await memory.audit.map { String(decoding: $0, as: UTF8.self) }

@@ -5,9 +5,11 @@ import Testing
 
 @testable import Jobs
 
-/// The audit trail, bounds, unique keys and quarantine, of both implementations alike.
+/// Audit trail, bounds, unique keys and quarantine, for both implementations.
 extension QueueConformanceTests {
-    @Test("the audit trail is read by pages, each workspace its own", arguments: Implementation.allCases)
+    @Test(
+        "the audit trail is read in pages, and each workspace reads only its own events",
+        arguments: Implementation.allCases)
     func auditPages(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
             let (acme, other) = (try WorkspaceID("acme"), try WorkspaceID("other"))
@@ -27,7 +29,7 @@ extension QueueConformanceTests {
         }
     }
 
-    @Test("the events of one step are all read, wherever a page ends", arguments: Implementation.allCases)
+    @Test("all events of one step are read, wherever a page ends", arguments: Implementation.allCases)
     func auditBatches(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
             let workspaces = [try WorkspaceID("acme"), try WorkspaceID("other")]
@@ -53,7 +55,7 @@ extension QueueConformanceTests {
         }
     }
 
-    @Test("jobs that wait for their time are bounded as those in line are", arguments: Implementation.allCases)
+    @Test("delayed jobs are bounded as waiting entries are", arguments: Implementation.allCases)
     func delayedBound(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation, limits: QueueLimits(streamLength: 3)) { bench in
             let lease = try bench.lease("n1")
@@ -66,7 +68,7 @@ extension QueueConformanceTests {
             try await bench.advance(.seconds(61))
             #expect(try await bench.queue.moveDue(most: 2) == 2)
             #expect(try await bench.queue.moveDue(most: 9) == 2)
-            // In line now, and counted there.
+            // The jobs are available now, and count as entries.
             #expect(try await bench.submit(try bench.submission()) == .full)
             for delivery in try await lease.claim(ClaimRequest(most: 9)).deliveries {
                 _ = try await lease.finish([bench.completion(delivery)])
@@ -77,7 +79,7 @@ extension QueueConformanceTests {
     }
 
     @Test(
-        "a job that is requeued takes its unique key again, unless another one has it",
+        "a requeued job takes its unique key again, unless another job has it",
         arguments: Implementation.allCases)
     func uniqueAgain(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
@@ -104,7 +106,7 @@ extension QueueConformanceTests {
     }
 
     @Test(
-        "a node that joins gets nothing of a workspace in quarantine; it waits in line",
+        "a node that joins receives nothing of a workspace in quarantine; the jobs are requeued",
         arguments: Implementation.allCases)
     func quarantinedJoin(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in

@@ -5,10 +5,10 @@ import Testing
 
 @testable import Jobs
 
-/// What every queue must do, told once and asked of both.
+/// The rules that every queue must follow, tested for both implementations.
 @Suite("Either job queue", .enabled(if: isInstalled("redis-server"), "needs redis-server"))
 struct QueueConformanceTests {
-    @Test("a job travels from submission to its end, with its events", arguments: Implementation.allCases)
+    @Test("a job goes from submission to its end, with its audit events", arguments: Implementation.allCases)
     func wholeLife(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
             let submission = try bench.submission(params: #"{"note":"x"}"#, tags: ["nightly", "big"])
@@ -29,7 +29,7 @@ struct QueueConformanceTests {
         }
     }
 
-    @Test("a request id is one job for a day, to the millisecond", arguments: Implementation.allCases)
+    @Test("a request ID is one job for a day, to the millisecond", arguments: Implementation.allCases)
     func idempotency(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
             let request = UUID().uuidString
@@ -45,7 +45,7 @@ struct QueueConformanceTests {
                 try await bench.submit(try bench.submission(request: request)) == .duplicate(first, state: .available))
             try await bench.advance(.milliseconds(1))
             try await bench.accept(try bench.submission(request: request))
-            // Within one call too.
+            // Also within one call.
             let twice = UUID().uuidString
             let (one, two) = (try bench.submission(request: twice), try bench.submission(request: twice))
             #expect(
@@ -82,7 +82,9 @@ struct QueueConformanceTests {
         }
     }
 
-    @Test("no tick of a schedule makes two jobs, nor one that lies before", arguments: Implementation.allCases)
+    @Test(
+        "a tick of a schedule makes at most one job, and an earlier tick makes none", arguments: Implementation.allCases
+    )
     func ticks(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
             func tick(_ time: UInt64) throws -> Submission {
@@ -99,7 +101,7 @@ struct QueueConformanceTests {
         }
     }
 
-    @Test("a list of jobs goes on after any of them", arguments: Implementation.allCases)
+    @Test("a list of jobs continues after any of its jobs", arguments: Implementation.allCases)
     func pages(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
             let workspace = try WorkspaceID("acme")
@@ -132,7 +134,8 @@ struct QueueConformanceTests {
         }
     }
 
-    @Test("a weight is its part of the nodes, also of a node with one slot", arguments: Implementation.allCases)
+    @Test(
+        "a weight determines the share of the nodes, also of a node with one slot", arguments: Implementation.allCases)
     func weights(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
             let lease = try bench.lease("n1")
@@ -147,7 +150,7 @@ struct QueueConformanceTests {
                 served[try #require(claim.deliveries.first).workspace.name, default: 0] += 1
             }
             #expect(served == ["big": 30, "small": 10])
-            // And of one with many.
+            // The same for a node with many slots.
             var many: [String: Int] = [:]
             for delivery in try await lease.claim(ClaimRequest(most: 32, quantum: 8)).deliveries {
                 many[delivery.workspace.name, default: 0] += 1
@@ -157,7 +160,7 @@ struct QueueConformanceTests {
     }
 
     @Test(
-        "a limit of jobs at once holds over all nodes, and an end lets the next one in",
+        "a concurrency limit holds over all nodes, and the end of a job admits the next one",
         arguments: Implementation.allCases)
     func concurrency(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
@@ -175,7 +178,7 @@ struct QueueConformanceTests {
             #expect(try await one.claim(ClaimRequest(most: 10)).deliveries.isEmpty)
             #expect(try await bench.queue.statistics().parked == 1)
             #expect(try await bench.queue.workspaceLimits().first?.running == 3)
-            // A take-over, a hand-back and an end each free one place.
+            // An end, a release and a rescue each make room for other jobs.
             var position = try await bench.queue.position(after: nil)
             #expect(try await one.finish([bench.completion(first[0])]) == [true])
             #expect(try await bench.queue.listen(from: &position, timeout: .seconds(20)).isEmpty)
@@ -186,14 +189,14 @@ struct QueueConformanceTests {
             _ = try await one.renew()
             #expect(try await bench.queue.rescue("n2", most: 100) == 4)
             #expect(try await one.claim(ClaimRequest(most: 10)).deliveries.count == 4)
-            // Without the limit the rest comes.
+            // Without the limit the remaining jobs are delivered.
             try await bench.queue.setLimits(nil, of: workspace, auditEvent: [])
             #expect(try await one.claim(ClaimRequest(most: 10)).deliveries.count == 6)
         }
     }
 
     @Test(
-        "a workspace in quarantine takes no jobs and starts none, and goes on where it stood",
+        "a workspace in quarantine accepts and starts no jobs, and continues after its release",
         arguments: Implementation.allCases)
     func quarantine(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
@@ -210,7 +213,7 @@ struct QueueConformanceTests {
             #expect(try await !bench.queue.quarantine(workspace, reason: "again", auditEvent: []))
             #expect(try await bench.queue.quarantined() == [Quarantine(workspace: "acme", reason: "again")])
             #expect(try await bench.submit(try bench.submission()) == .quarantined)
-            // What came before is still answered, and what runs may end.
+            // Duplicates of earlier requests are still recognized, and running jobs may end.
             guard case .duplicate = try await bench.submit(known) else {
                 Issue.record("the repeat was not known")
                 return
@@ -249,7 +252,7 @@ struct QueueConformanceTests {
         }
     }
 
-    @Test("what became of an unknown outcome is a person's to say", arguments: Implementation.allCases)
+    @Test("only a person decides on an unresolved job", arguments: Implementation.allCases)
     func unresolved(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
             let workspace = try WorkspaceID("acme")
@@ -261,10 +264,11 @@ struct QueueConformanceTests {
                 let job = try await bench.accept(try bench.submission(unique: "effect"))
                 let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
                 #expect(
-                    try await lease.finish([bench.completion(delivery, .unresolved, reason: "who knows")]) == [true])
+                    try await lease.finish([bench.completion(delivery, .unresolved, reason: "the answer was lost")])
+                        == [true])
                 #expect(try await bench.state(job) == .unresolved)
                 #expect(try await bench.queue.deadLetters(in: workspace, limit: 9).first?.state == .unresolved)
-                // It may yet run: its unique key holds, and it is neither requeued nor dropped.
+                // It may run again: its unique key holds, and it can be neither requeued nor dropped.
                 #expect(
                     try await bench.submit(try bench.submission(unique: "effect"))
                         == .notUnique(job, state: .unresolved))
@@ -288,7 +292,7 @@ struct QueueConformanceTests {
         }
     }
 
-    @Test("how far a job is says its node only, while it runs", arguments: Implementation.allCases)
+    @Test("only the node that runs a job reports its progress", arguments: Implementation.allCases)
     func progress(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
             let (one, two) = (try bench.lease("n1"), try bench.lease("n2"))
@@ -307,9 +311,9 @@ struct QueueConformanceTests {
     }
 
     @Test(
-        "a dead node's jobs come back once its lease is over, and nothing that it says counts",
+        "a dead node's jobs are rescued when its lease has expired, and its outcomes are refused",
         arguments: Implementation.allCases)
-    func takeOver(_ implementation: Implementation) async throws {
+    func rescue(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
             let (dead, alive) = (try bench.lease("n1", owner: "a"), try bench.lease("n2", owner: "b"))
             _ = try await dead.join()
@@ -334,7 +338,7 @@ struct QueueConformanceTests {
     }
 
     @Test(
-        "a flood of cancelled jobs is passed by without sleeping on what lies behind",
+        "many cancelled jobs do not hide the job that follows them",
         arguments: Implementation.allCases)
     func cancelledFlood(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
@@ -357,7 +361,7 @@ struct QueueConformanceTests {
     }
 
     @Test(
-        "a claim that was given up takes nothing when it comes late, nor does an earlier life's join",
+        "a delayed claim that was abandoned delivers nothing, nor does the delayed join of an earlier incarnation",
         arguments: Implementation.allCases)
     func late(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
@@ -374,7 +378,7 @@ struct QueueConformanceTests {
             let earlier = try bench.lease("n1", 1)
             let refused = await #expect(throws: JobQueueError.self) { try await earlier.join() }
             #expect(refused?.code == .replaced)
-            // The later life is not troubled, and the next one begins anew.
+            // The current incarnation is not affected, and the next one starts without a fence.
             #expect(try await lease.renew().held == 1)
             let next = try bench.lease("n1", 3)
             #expect(try await next.join().count == 1)
@@ -383,11 +387,11 @@ struct QueueConformanceTests {
     }
 
     @Test(
-        "a clock that goes back an hour keeps nobody's lease for an hour, holds no workspace back, and doubles no request",
+        "after the clock goes back an hour, leases expire in time, no workspace is blocked and no request is doubled",
         arguments: Implementation.allCases)
     func clockBack(_ implementation: Implementation) async throws {
         try await QueueBench.with(implementation) { bench in
-            // Just behind the edge of a period of request ids.
+            // Shortly after the start of a period of request IDs.
             let period: UInt64 = 43_200_000
             try await bench.advance(.milliseconds(Int64(period - bench.now % period) + 500))
             let (dead, alive) = (try bench.lease("n1"), try bench.lease("n2"))

@@ -7,27 +7,27 @@ import Testing
 
 @testable import Jobs
 
-/// Waiting, cancelling, urgency and delay.
+/// Waiting, cancellation, priority and delay.
 extension QueueTests {
-    @Test("who waits for work hears of a job, and who waits for a job hears of its end")
+    @Test("a call that waits for work returns for a job, and a call that waits for a job returns at its end")
     func waiting() async throws {
         try await Self.withBench { bench in
             do {
                 let lease = try bench.lease("n1", 1)
                 _ = try await lease.join()
                 let start = try await lease.queue.position(after: nil)
-                async let rung: QueuePosition = {
+                async let woken: QueuePosition = {
                     var position = start
                     _ = try await lease.queue.listen(from: &position, timeout: .seconds(20))
                     return position
                 }()
                 let submission = try await bench.submission()
                 _ = try await bench.submit(submission)
-                #expect(try await rung != start)
+                #expect(try await woken != start)
                 let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
                 async let end = bench.queue.waitForEnd(
                     of: submission.job.id, in: submission.job.workspace, timeout: .seconds(20))
-                try await eventually("the waiter is noted") {
+                try await eventually("the waiter is stored") {
                     try await bench.client.send(RedisCommand("EXISTS", "orc:{l0}:waiters")).integer == 1
                 }
                 _ = try await lease.finish([bench.completion(delivery)])
@@ -36,7 +36,7 @@ extension QueueTests {
         }
     }
 
-    @Test("a cancelled job is told to its node, and a position keeps what was said while nobody listened")
+    @Test("the node of a cancelled job is notified, also of requests from before it listened")
     func cancelRunning() async throws {
         try await Self.withBench { bench in
             do {
@@ -50,11 +50,11 @@ extension QueueTests {
                     submission.job.id, in: submission.job.workspace, request: Array("asked".utf8),
                     outcome: Array("ended".utf8))
                 #expect(before == .running)
-                // As after an outage: the bell anew, the wishes from where it had heard them.
+                // As after an outage: wake-ups from now on, requests from where the node had read them.
                 var position = try await lease.queue.position(after: start)
-                let heard = try await lease.queue.listen(from: &position, timeout: .seconds(20))
-                #expect(heard == [submission.job.id])
-                // Should it not have heard, it hears at its next renewal.
+                let cancelled = try await lease.queue.listen(from: &position, timeout: .seconds(20))
+                #expect(cancelled == [submission.job.id])
+                // In case the notification was lost, the next renewal repeats it.
                 #expect(try await lease.renew().cancelled == [submission.job.id])
                 #expect(try await lease.finish([bench.completion(delivery, .cancelled)]) == [true])
                 #expect(try await lease.renew().cancelled.isEmpty)
@@ -66,7 +66,7 @@ extension QueueTests {
         }
     }
 
-    @Test("a cancelled job that comes back by a retry or a take-over is dropped with its outcome")
+    @Test("a cancelled job that is rescued is dropped, and its outcome is written")
     func cancelAtTakeOver() async throws {
         try await Self.withBench(limits: QueueLimits(lease: .milliseconds(50))) { bench in
             let lease = try bench.lease("n1", 1)
@@ -77,10 +77,10 @@ extension QueueTests {
             _ = try await bench.queue.cancel(
                 submission.job.id, in: submission.job.workspace, request: Array("asked".utf8),
                 outcome: Array("ended".utf8))
-            // The node dies without having heard of it.
+            // The node dies before it is notified.
             let other = try bench.lease("n2", 1)
             _ = try await other.join()
-            try await eventually("its lease is over") { try await other.queue.rescue("n1", most: 200) == 1 }
+            try await eventually("its lease has expired") { try await other.queue.rescue("n1", most: 200) == 1 }
             #expect(try await other.claim(ClaimRequest(most: 10)).deliveries.isEmpty)
             #expect(
                 try await bench.queue.job(submission.job.id, in: submission.job.workspace)?.state == .cancelled)
@@ -91,7 +91,7 @@ extension QueueTests {
         }
     }
 
-    @Test("a workspace's urgent stream is served first, and the other one is not forgotten")
+    @Test("the most urgent level of a workspace is served first, and the other levels do not starve")
     func priorities() async throws {
         try await Self.withBench { bench in
             let lease = try bench.lease("n1", 1)
@@ -103,7 +103,7 @@ extension QueueTests {
                         Submission(job: submission.job, priority: priority, auditEvent: submission.auditEvent))
                 }
             }
-            // One at a time: the urgent stream all but always, the others once in nine turns each at the least.
+            // One at a time: almost always the urgent level, each other level at least once in nine turns.
             var order: [Character] = []
             for _ in 0..<60 {
                 let entry = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first).entry
@@ -116,17 +116,17 @@ extension QueueTests {
         }
     }
 
-    @Test("of too many dead letters the oldest goes, but none that waits for a person")
+    @Test("at the limit the oldest dead letter is evicted, but none that is unresolved")
     func deadLetterBound() async throws {
         try await Self.withBench { bench in
             let lease = try bench.lease("n1", 1)
             _ = try await lease.join()
             let key = "orc:{l0}:w:acme:dead"
             for number in 0..<10_000 {
-                let letter = number < 3 ? "u" : "d"
+                let code = number < 3 ? "u" : "d"
                 _ = try await bench.client.send(
                     RedisCommand(
-                        "XADD", key, "1-\(number + 1)", "k", letter, "s", "2", "v", "0123456789abcdef", "x", "r"))
+                        "XADD", key, "1-\(number + 1)", "k", code, "s", "2", "v", "0123456789abcdef", "x", "r"))
             }
             for expected in ["1-5", "1-6"] {
                 _ = try await bench.submit(try await bench.submission())
@@ -139,7 +139,37 @@ extension QueueTests {
         }
     }
 
-    @Test("a job waits for its time by Redis' clock, keeps its record for it, and is available then")
+    @Test("a malformed dead letter is unreadable, not absent, and does not hide the others in a list")
+    func malformedDeadLetter() async throws {
+        try await Self.withBench { bench in
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let good = try await bench.submission()
+            _ = try await bench.submit(good)
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+            #expect(try await lease.finish([bench.completion(delivery, .discarded)]) == [true])
+
+            let damaged = try await bench.submission().job.id
+            var add = RedisCommand("XADD", "orc:{l0}:w:acme:dead", "*", "k", "d", "s", "2", "x", "?", "v")
+            add.append(damaged.uuid.bytes)
+            let entry = try #require(try await bench.client.send(add).string)
+            var index = RedisCommand("HSET", "orc:{l0}:w:acme:d")
+            index.append(damaged.uuid.bytes)
+            index.append(entry)
+            _ = try await bench.client.send(index)
+
+            let workspace = good.job.workspace
+            let error = await #expect(throws: JobQueueError.self) {
+                try await bench.queue.deadLetter(damaged, in: workspace)
+            }
+            #expect(error?.code == .unreadable)
+            let absent = JobID(milliseconds: 1, randomHigh: 1, randomLow: 1)
+            #expect(try await bench.queue.deadLetter(absent, in: workspace) == nil)
+            #expect(try await bench.queue.deadLetters(in: workspace, limit: 9).map(\.job) == [good.job.id])
+        }
+    }
+
+    @Test("a scheduled job waits by the clock of Redis, keeps its record meanwhile, and is available then")
     func scheduled() async throws {
         try await Self.withBench { bench in
             let lease = try bench.lease("n1", 1)
@@ -151,17 +181,17 @@ extension QueueTests {
             let workspace = submission.job.workspace
             #expect(try await bench.queue.job(submission.job.id, in: workspace)?.state == .scheduled)
             #expect(try await lease.claim(ClaimRequest(most: 1)).deliveries.isEmpty)
-            try await eventually("it is moved") { try await lease.queue.moveDue(most: 500) == 1 }
+            try await eventually("it is available") { try await lease.queue.moveDue(most: 500) == 1 }
             #expect(try await bench.queue.job(submission.job.id, in: workspace)?.state == .available)
             #expect(try await lease.claim(ClaimRequest(most: 1)).deliveries.count == 1)
-            // Ten days ahead its bucket must not pass away before it.
+            // The record of a job that is due in ten days must not expire before.
             let far = try await bench.submission("far")
             _ = try await bench.submit(
                 Submission(job: far.job, start: .after(.seconds(864_000)), auditEvent: far.auditEvent))
             let bucket = "orc:{l0}:w:far:r:\(far.job.id.milliseconds / 614_400)"
             let expiry = try await bench.client.send(RedisCommand("PTTL", bucket)).integer ?? 0
             #expect(expiry > 864_000_000)
-            // What waits, runs or has just ended is kept from now on, however old its bucket.
+            // The records of waiting, running and just ended jobs are kept from now on, however old their bucket.
             let old = try await bench.submission("old")
             _ = try await bench.submit(old)
             let key = "orc:{l0}:w:old:r:\(old.job.id.milliseconds / 614_400)"
@@ -178,7 +208,7 @@ extension QueueTests {
             let delivery = try #require(try await lease.held().first { $0.jobID == old.job.id })
             _ = try await lease.finish([bench.completion(delivery)])
             #expect(try await lifetime() > whole - 60_000)
-            // Cancelled in time it never runs.
+            // Cancelled before it is due, it never runs.
             let state = try await bench.queue.cancel(
                 far.job.id, in: far.job.workspace, request: Array("asked".utf8), outcome: Array("ended".utf8))
             #expect(state == .scheduled)

@@ -62,7 +62,7 @@ extension Ledger {
             try self.checkRate(workspace, limits)
         }
         for workspace in queue.levels.keys {
-            guard queue.line.contains(workspace) || queue.parked[workspace] != nil else {
+            guard queue.readyQueue.contains(workspace) || queue.parked[workspace] != nil else {
                 throw violation("'\(workspace)' has work but is not in line")
             }
         }
@@ -103,7 +103,7 @@ extension Ledger {
         }
         // Only records, dead letters and the marks of cancelled entries are left.
         guard queue.active.isEmpty, queue.progress.isEmpty, queue.tries.isEmpty, queue.cancelling.isEmpty,
-            queue.nodes.values.allSatisfy({ $0.held.isEmpty }), queue.credit.isEmpty || !queue.line.isEmpty
+            queue.nodes.values.allSatisfy({ $0.held.isEmpty }), queue.credit.isEmpty || !queue.readyQueue.isEmpty
         else {
             throw Simulation.Violation(description: "ended jobs left something behind")
         }

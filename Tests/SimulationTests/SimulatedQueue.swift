@@ -43,8 +43,8 @@ final class SimulatedQueue {
 
     /// Whether the bell rang since this was asked before.
     func takeRing() -> Bool {
-        guard self.machine.bell != self.lastBell else { return false }
-        self.lastBell = self.machine.bell
+        guard self.machine.wakeUps != self.lastBell else { return false }
+        self.lastBell = self.machine.wakeUps
         return true
     }
 

@@ -228,7 +228,7 @@ struct TopologyTests {
                 #expect(populated == 3)
                 let other = try await site.command(
                     ["submit", "queue.noop"], change: ["ORCHESTRA_QUEUE_LANES": "4"])
-                #expect(other.code == 78 && other.errors.contains("expected that number"), "\(other.errors)")
+                #expect(other.code == 78 && other.errors.contains("ORCHESTRA_QUEUE_LANES is 4"), "\(other.errors)")
                 await servers.processes[0].kill9()
                 for workspace in workspaces {
                     try await eventually(within: .seconds(30), "jobs of \(workspace) come to their end again") {

@@ -4,18 +4,18 @@ package import Logging
 package import NIOPosix
 package import Redis
 
-/// The one way to the queue: its connections, its store, the workspaces' keys, the params' digests and the queue's clock.
+/// The access of a process to the queue: connections, store, workspace keys, digests of params and the queue's clock.
 ///
-/// A process may have several, each with connections of its own; they share keys and clock, so that what one learns of a
-/// Redis that was emptied or replaced holds for all.
+/// A process may have several, each with its own connections. They share keys and clock, so that after Redis was emptied or
+/// replaced a refresh of one is valid for all.
 package struct QueueAccess: Sendable {
-    /// Who uses the connections.
+    /// What the connections are used for.
     package enum Role: Hashable, Sendable {
-        /// A node: commands, and reads that wait.
+        /// A node: commands and blocking reads.
         case node
-        /// The API: one connection a lane, on which nothing waits.
+        /// The API: one connection per lane, without blocking calls.
         case api
-        /// A command line: commands, and waiting for a job's end.
+        /// A command line: commands, and blocking calls that wait for the end of a job.
         case commandLine
     }
 
@@ -27,8 +27,8 @@ package struct QueueAccess: Sendable {
     private let configuration: RedisConfiguration
     private let group: MultiThreadedEventLoopGroup
 
-    /// Makes the connections, which do nothing until they are run. `elapsed` is monotonic, `wall` this machine's clock in
-    /// milliseconds since the epoch. Throws `CryptographyError`, and `JobQueueError` for a queue without lanes.
+    /// Creates the clients, which connect when they are run. `elapsed` is monotonic; `wall` is this machine's clock in
+    /// milliseconds since the epoch. Throws `CryptographyError`, and `JobQueueError` when `lanes` is 0.
     package init(
         redis: RedisConfiguration, lanes: Int, limits: QueueLimits, master: SealingKey, role: Role,
         group: MultiThreadedEventLoopGroup, metrics: any MetricsFactory, logger: Logger,
@@ -47,7 +47,7 @@ package struct QueueAccess: Sendable {
         self.digester = ParamsDigester(key: try master.derived(for: "orchestra/params-digest/1"))
     }
 
-    /// The same queue with connections of its own, and the keys and the clock of `other`. Throws as the other initializer.
+    /// Creates clients for the same queue that share the keys and the clock of `other`. Throws as the other initializer.
     package init(
         sharing other: QueueAccess, role: Role, metrics: any MetricsFactory, logger: Logger,
         timer: any Clock<Duration> = ContinuousClock()
@@ -71,9 +71,10 @@ package struct QueueAccess: Sendable {
         (0..<lanes).map { number in
             let lane = Lane(number: number)
             func client(_ name: String) -> RedisClient {
-                var aimed = redis.serving(hashTag: lane.hashTag)
-                aimed.clientName = lanes > 1 ? "\(name)-\(number)" : name
-                return RedisClient(configuration: aimed, group: group, logger: logger, metrics: metrics, clock: timer)
+                var configuration = redis.serving(hashTag: lane.hashTag)
+                configuration.clientName = lanes > 1 ? "\(name)-\(number)" : name
+                return RedisClient(
+                    configuration: configuration, group: group, logger: logger, metrics: metrics, clock: timer)
             }
             let commands = client(role == .api ? "api" : "commands")
             let blocking = role == .api ? commands : client("blocking")
@@ -83,10 +84,10 @@ package struct QueueAccess: Sendable {
         }
     }
 
-    /// Forgets what may have been another Redis': keys are read again, the clock is set anew, and the master key and the
-    /// number of lanes are checked. To be called after each outage, and before the first use. Throws `JobQueueError`:
-    /// `wrongMasterKey` and `wrongLanes` when this process does not fit the queue.
-    package func rejoined() async throws {
+    /// Discards what may belong to another Redis: discards the cached keys, checks the master key and the number of lanes,
+    /// and sets the clock. Call it before the first use and after each outage. Throws `JobQueueError`: `wrongMasterKey` and
+    /// `wrongLanes` when the configuration of this process does not match the queue; the clock is not set then.
+    package func refresh() async throws {
         self.keys.forget()
         try await self.keys.verifyMaster()
         self.clock.set(try await self.store.time())

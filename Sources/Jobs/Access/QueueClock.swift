@@ -1,7 +1,7 @@
 internal import Synchronization
 
-/// What time it is by Redis' clock, which all nodes share: deadlines and the times of the audit trail must not depend on what
-/// a machine's own clock says.
+/// The time by the clock of Redis, which all nodes share. Deadlines and the times of the audit trail must not depend on the
+/// clock of one machine.
 package final class QueueClock: Sendable {
     private struct Reading {
         let time: UInt64
@@ -12,19 +12,20 @@ package final class QueueClock: Sendable {
     private let elapsed: @Sendable () -> Duration
     private let wall: @Sendable () -> UInt64
 
-    /// `elapsed` is monotonic; `wall` is this machine's clock in milliseconds since the epoch, until Redis was asked.
+    /// `elapsed` is monotonic. `wall` is this machine's clock in milliseconds since the epoch; it is used until the first
+    /// `set`.
     package init(elapsed: @escaping @Sendable () -> Duration, wall: @escaping @Sendable () -> UInt64) {
         self.elapsed = elapsed
         self.wall = wall
     }
 
-    /// Notes what Redis said just now.
+    /// Sets the clock to the current time of Redis, in milliseconds since the epoch.
     package func set(_ time: UInt64) {
         let elapsed = self.elapsed()
         self.reading.withLock { $0 = Reading(time: time, elapsed: elapsed) }
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the time in milliseconds since the epoch.
     package func now() -> UInt64 {
         guard let reading = self.reading.withLock({ $0 }) else { return self.wall() }
         let since = max(.zero, self.elapsed() - reading.elapsed).components

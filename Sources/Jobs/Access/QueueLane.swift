@@ -1,11 +1,11 @@
 package import Redis
 
-/// One lane of the queue with the connections that lead to it.
+/// One lane of the queue with its connections.
 package struct QueueLane: Sendable {
     package let lane: Lane
-    /// Carries the calls that are answered at once.
+    /// For calls that are answered at once.
     package let commands: RedisClient
-    /// Carries the calls that wait in Redis; the same as `commands` for a process that has none.
+    /// For calls that wait in Redis; the same as `commands` in a process that has no such calls.
     package let blocking: RedisClient
     package let queue: RedisStreamJobQueue
 

@@ -1,12 +1,12 @@
 package import Domain
 
-/// The lanes of a queue as one, for submitters and people: each workspace's calls go to its lane.
+/// All lanes of a queue as one store: calls for a workspace go to its lane.
 package struct LanedJobStore: JobStore {
     package let lanes: [RedisStreamJobQueue]
     package let limits: QueueLimits
     private let first: RedisStreamJobQueue
 
-    /// Throws `JobQueueError` when there is no lane.
+    /// Throws `JobQueueError` when `lanes` is empty.
     package init(lanes: [RedisStreamJobQueue]) throws(JobQueueError) {
         guard let first = lanes.first else {
             throw JobQueueError(code: .failed, message: "the queue has no lanes; expected at least one")
@@ -20,6 +20,8 @@ package struct LanedJobStore: JobStore {
         self.lanes[Lane.of(workspace, among: self.lanes.count).number]
     }
 
+    /// Stores the jobs of one lane after the other. When a call throws, the jobs of earlier lanes are stored; a repeated call
+    /// returns them as duplicates.
     package func submit(_ submissions: [SealedSubmission]) async throws -> [SubmissionResult] {
         guard self.lanes.count > 1 else { return try await self.first.submit(submissions) }
         var places: [Int: [Int]] = [:]
@@ -55,14 +57,15 @@ package struct LanedJobStore: JobStore {
         try await self.lane(of: workspace).storeKey(wrapped, id: id, of: workspace)
     }
 
-    /// Also sees that all who use this queue divide it into as many lanes: else a workspace would have two.
+    /// Also checks that all processes divide this queue into the same number of lanes; otherwise a workspace would have two.
+    /// Throws `JobQueueError`: `wrongLanes` when the number differs.
     package func masterFingerprint(own: [UInt8]) async throws -> [UInt8] {
         let count = try await self.first.laneCount(own: self.lanes.count)
         guard count == self.lanes.count else {
             throw JobQueueError(
                 code: .wrongLanes,
                 message:
-                    "this queue has \(count) lanes; expected that number in ORCHESTRA_QUEUE_LANES instead of \(self.lanes.count)"
+                    "this queue has \(count) lanes, but ORCHESTRA_QUEUE_LANES is \(self.lanes.count); set it to \(count)"
             )
         }
         return try await self.first.masterFingerprint(own: own)

@@ -1,23 +1,26 @@
 internal import Redis
 
-/// The queue's server-side functions. Each is atomic, so that no crash can fall between its steps; each
-/// takes one key, the lane's anchor, and touches only keys of that lane's slot. Time is Redis' own.
+/// The queue's server-side functions.
 ///
-/// What they decide is `QueueMachine`'s in Swift too; the tests drive both through the same random sequences.
+/// Each function is one atomic step, so a crash cannot leave a step half done. Each takes one key, the lane's anchor, and
+/// accesses only keys in the slot of that lane. Time comes from Redis.
 ///
-/// Every name carries the version of what lies in Redis and a digest of the functions' own text. So two builds can share
-/// a Redis while nodes are replaced, and none ever calls functions that another one loaded under its name.
+/// `QueueMachine`, in the tests, makes the same decisions in Swift; the tests send the same random calls to both.
+///
+/// Each name contains the version of the stored data and a digest of the source text. Two builds can therefore share a
+/// Redis during a rolling upgrade, and none calls functions that another build has loaded.
 package struct QueueFunctions: Sendable {
     let library: RedisFunctionLibrary
-    /// What each function's name begins with.
+    /// The common prefix of the functions' names.
     private let prefix: String
 
     private static let version = "4"
 
-    /// With Redis' own clock.
+    /// The functions with the clock of Redis.
     package static let standard = QueueFunctions(now: "return redis_ms()")
 
-    /// `now` is the body of a Lua function that returns milliseconds since the epoch; tests give one of their own.
+    /// Creates the functions with another clock. `now` is the body of a Lua function that returns milliseconds since the
+    /// epoch; tests pass their own.
     package init(now: String) {
         let source = Self.files.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
             .replacing("@NOW@", with: now)
@@ -29,9 +32,11 @@ package struct QueueFunctions: Sendable {
 
     func name(_ function: String) -> String { self.prefix + function }
 
-    /// `Functions/*.lua`, in the order in which the server reads them: each uses the local functions of those before it.
+    /// `Functions/*.lua` in the order in which Redis loads them: each file uses the local functions of those before it.
+    /// `ops/lib/check-lua.sh` has the same list.
     private static let files = [
         PackageResources.common_lua, PackageResources.submission_lua, PackageResources.delivery_lua,
-        PackageResources.completion_lua, PackageResources.intervention_lua, PackageResources.inspection_lua,
+        PackageResources.leases_lua, PackageResources.completion_lua, PackageResources.intervention_lua,
+        PackageResources.inspection_lua, PackageResources.maintenance_lua,
     ]
 }

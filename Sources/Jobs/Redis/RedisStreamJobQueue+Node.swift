@@ -1,7 +1,7 @@
 package import Domain
 internal import Redis
 
-/// The node's side.
+/// The calls of nodes.
 extension RedisStreamJobQueue {
     package func join(as node: NodeIdentity) async throws -> [Delivery] {
         var call = self.call("join", node)
@@ -71,7 +71,7 @@ extension RedisStreamJobQueue {
         guard !completions.isEmpty else { return [] }
         var call = self.call("finish", node, capacity: completions.count * 512)
         call.append(self.limits.retention.milliseconds)
-        // By stream, so that each is named and acknowledged once.
+        // Grouped by stream, so that each stream is named and acknowledged once.
         let streams = Self.byStream(completions)
         for stream in streams {
             let first = completions[stream[0]].delivery.entry
@@ -83,17 +83,17 @@ extension RedisStreamJobQueue {
                 call.append(completion.delivery.entry.id.description)
                 call.append(StoredRecord(completion, node: node.node).bytes)
                 call.append(completion.auditEvent)
-                call.append(completion.entryForElsewhere)
+                call.append(completion.valueToStore)
             }
         }
-        let answers = try await self.send(call).elements
-        guard answers.count == completions.count else { throw Self.unexpected("finish") }
+        let replies = try await self.send(call).elements
+        guard replies.count == completions.count else { throw Self.unexpected("finish") }
         var written = [Bool](repeating: false, count: completions.count)
-        for (index, answer) in zip(streams.joined(), answers) { written[index] = answer.integer == 1 }
+        for (index, reply) in zip(streams.joined(), replies) { written[index] = reply.integer == 1 }
         return written
     }
 
-    /// Indices of the completions of each stream.
+    /// The indices of the completions, grouped by stream.
     private static func byStream(_ completions: [Completion]) -> [[Int]] {
         struct Stream: Hashable {
             let workspace: WorkspaceID
@@ -114,6 +114,7 @@ extension RedisStreamJobQueue {
         return streams
     }
 
+    /// Starts a call whose first arguments are a node and its incarnation.
     private func call(_ function: String, _ node: NodeIdentity, capacity: Int = 256) -> RedisCommand {
         var call = self.call(function, capacity: capacity)
         call.append(node.node.name)
@@ -121,7 +122,7 @@ extension RedisStreamJobQueue {
         return call
     }
 
-    /// The flat answer of a call that delivers: see the functions' `begin_delivery`.
+    /// Reads the flat reply of a call that delivers entries; `begin_delivery` in the functions documents it.
     private static func claim(_ reply: RESPValue, isRecovered: Bool) throws -> Claim {
         let parts = reply.elements
         guard parts.count >= 3, let flags = parts[0].integer, let dropped = parts[1].integer,
@@ -162,13 +163,18 @@ extension RedisStreamJobQueue {
         return Claim(deliveries: deliveries, dropped: dropped, refused: refused, hasMore: flags & 2 == 2)
     }
 
-    /// Reads `acme:s:2`.
+    /// Reads the suffix of a stream's name, such as `acme:s:2`.
     private static func stream(_ suffix: String) throws -> (WorkspaceID, Priority) {
         let names = suffix.split(separator: ":")
-        guard names.count == 3, names[1] == "s", let priority = Int(names[2]).flatMap(Priority.init(rawValue:)),
-            let workspace = try? WorkspaceID(String(names[0]))
-        else { throw self.unexpected("a stream's name") }
-        return (workspace, priority)
+        guard names.count == 3, names[1] == "s", let priority = Int(names[2]).flatMap(Priority.init(rawValue:)) else {
+            throw self.unexpected("a claim")
+        }
+        do throws(DomainError) {
+            return (try WorkspaceID(String(names[0])), priority)
+        } catch {
+            throw JobQueueError(
+                code: .failed, message: "Redis delivered an entry of an unusable stream", underlying: error)
+        }
     }
 }
 
@@ -177,10 +183,10 @@ extension EntryReference {
 }
 
 extension Delivery {
-    /// The value of its entry: job id and envelope.
+    /// The value of its entry: job ID and envelope.
     fileprivate var value: [UInt8] { (self.jobID?.uuid.bytes ?? []) + self.envelope }
 
-    /// The functions' `lease_key`.
+    /// The same key as `lease_key` in the functions.
     fileprivate var leaseKey: [UInt8] {
         guard let job = self.jobID else { return Array("#\(self.entry.streamSuffix)|\(self.entry.id)".utf8) }
         return self.entry.isRepeated ? job.uuid.bytes + Array("#\(self.entry.id)".utf8) : job.uuid.bytes
@@ -188,8 +194,9 @@ extension Delivery {
 }
 
 extension Completion {
-    /// The entry itself is needed only where it goes elsewhere.
-    fileprivate var entryForElsewhere: [UInt8] {
+    /// The value for the function `finish` to store again, as a new entry, a delayed job or a dead letter; empty when the
+    /// job needs none.
+    fileprivate var valueToStore: [UInt8] {
         switch self.end {
         case .completed, .cancelled: []
         case .discarded, .unresolved, .released: self.delivery.value

@@ -106,7 +106,7 @@ package actor Consumer {
                 for job in cancelled { await self.registry.cancel(job, .user) }
                 self.machine.rang()
                 await self.registry.wake(lane: self.lease.lane.number)
-            } catch let error as JobQueueError where error.isPassing {
+            } catch let error as JobQueueError where error.isTransient {
                 isCurrent = false
                 // The fetch loop reports the outage, and queries the held entries when Redis is available again. It may be
                 // another server then.
@@ -129,7 +129,7 @@ package actor Consumer {
                 await signals.next()
                 // Completions come in batches. Let the rest of the batch free its slots before the next claim.
                 await Task.yield()
-            } catch let error as JobQueueError where error.isPassing {
+            } catch let error as JobQueueError where error.isTransient {
                 self.machine.failed()
                 self.problem = error.message
                 child.dependencyAway(error.message)

@@ -64,7 +64,7 @@ package actor LeaseKeeper {
                     self.logger.warning(
                         "other nodes declared this node dead and rescued its jobs", metadata: ["jobs.lost": "\(lost)"])
                 }
-            } catch let error as JobQueueError where error.isPassing {
+            } catch let error as JobQueueError where error.isTransient {
                 self.machine.failed(at: now)
             }
         }

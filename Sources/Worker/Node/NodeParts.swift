@@ -101,7 +101,7 @@ struct NodeParts {
         let (access, stormGuard, gate) = (self.access, self.stormGuard, self.configuration.agents.gate)
         return lanes.map { lane in
             Consumer(
-                lease: lane.lease, registry: self.registry, rejoined: { try await access.rejoined() },
+                lease: lane.lease, registry: self.registry, rejoined: { try await access.refresh() },
                 share: self.configuration.workspaceConcurrency,
                 pauseReason: { stormGuard.pauseReason ?? gate?.pauseReason },
                 dispatch: { await workspaces.dispatch($0) }, metrics: self.jobMetrics, logger: self.logger,

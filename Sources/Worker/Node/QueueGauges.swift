@@ -43,7 +43,7 @@ package struct QueueGauges: Sendable {
                 self.refused.record(statistics.refused)
                 self.deadLettersEvicted.record(statistics.deadLettersEvicted)
                 self.refusedEntries.record(statistics.refusedEntries)
-            } catch let error as JobQueueError where error.isPassing {
+            } catch let error as JobQueueError where error.isTransient {
                 // The last values stay; orchestra_redis_up shows that they are outdated.
             }
             try await clock.sleep(for: .seconds(5))

@@ -43,7 +43,7 @@ package actor Scheduler {
             var pause = Self.longestPause
             do {
                 pause = try await self.askForWhatIsDue()
-            } catch let error as JobQueueError where error.isPassing {
+            } catch let error as JobQueueError where error.isTransient {
                 // After the outage, the schedule's setting for missed ticks applies.
             }
             try await self.clock.sleep(for: .milliseconds(Int64(pause)))

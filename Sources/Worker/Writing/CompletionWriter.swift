@@ -102,7 +102,7 @@ package actor CompletionWriter {
         var hasLogged = false
         while !Task.isCancelled {
             guard let error = await self.tryBatch() else { return }
-            if !hasLogged, (error as? JobQueueError)?.isPassing != true, !(error is CancellationError) {
+            if !hasLogged, (error as? JobQueueError)?.isTransient != true, !(error is CancellationError) {
                 hasLogged = true
                 self.logger.error(
                     "completions cannot be written and are kept for another attempt", error: error,

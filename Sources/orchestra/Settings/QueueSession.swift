@@ -49,7 +49,7 @@ struct QueueSession: Sendable {
     func submit(
         _ drafts: [RequestDraft], actor: String, _ context: Context
     ) async throws -> [(request: JobRequest, answer: IntakeAnswer)] {
-        try await self.access.rejoined()
+        try await self.access.refresh()
         let workspace = try context.workspace()
         let now = self.access.clock.now()
         let requests = try drafts.map { try $0.request(in: workspace, actor: actor, now: now) }

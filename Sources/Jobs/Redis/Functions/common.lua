@@ -1,8 +1,27 @@
--- A multiple of 256, so that ids with the same first five bytes share a bucket.
+-- Shared by all functions. The files are concatenated, so each uses the local functions of those before it.
+--
+-- Keys of a lane, below 'orc:{l0}:'. WS is a workspace, NODE a node's name, JOB a job ID of 16 bytes.
+--   w:WS:s:LEVEL   stream of entries             w:WS:r:NUMBER  bucket (hash) of records, by time of submission
+--   w:WS:i:PERIOD  hash of request IDs           w:WS:u         hash of unique keys in use -> JOB
+--   w:WS:n         newest jobs                   w:WS:t:TAG     newest jobs with a tag
+--   w:WS:dead      stream of dead letters        w:WS:d         hash JOB -> entry ID in w:WS:dead
+--   w:WS:k         wrapped workspace keys
+--   ready          workspaces in the ready queue, by turn       turn      the last turn
+--   levels         WS -> levels that may have unread entries    parked    workspaces that wait for their limits
+--   credit, passed, rate, limits, active, delayed, quarantine   per workspace, see delivery.lua
+--   nodes          nodes by the end of their lease              node:NODE incarnation, owner, fence
+--   run:NODE       the running hash: lease key -> token         due       delayed jobs, by time
+--   tries, cancel, cancelling, unique, progress, waiters        side records of jobs, see side_records
+--   bell           the wake-up stream of idle nodes             control   requests to nodes, such as cancellations
+--   audit          the audit trail                              counts    counters for metrics
+--   ticks, depth, time, kept, retention, master, lanes          single values
+
+-- A multiple of 256, so that IDs with the same first five bytes share a bucket.
 local BUCKET_MS = 614400
 local DEAD_LIMIT = 10000
 local NEWEST_LIMIT = 10000
-local FOREVER = 9007199254740991
+-- The largest integer that a double holds exactly: a score that no time reaches.
+local NO_END = 9007199254740991
 
 local function redis_ms()
   local t = redis.call('TIME')
@@ -13,17 +32,18 @@ local function now_ms() @NOW@ end
 -- 'orc:{l0}:lane' -> 'orc:{l0}:'
 local function prefix(keys) return string.sub(keys[1], 1, -5) end
 
--- A stream is named by its suffix, 'acme:s:2': its workspace and its level of urgency.
+-- A stream is named by its suffix, such as 'acme:s:2': workspace and level.
 local function stream_of(P, suffix) return P .. 'w:' .. suffix end
 local function workspace_of(suffix) return string.sub(suffix, 1, -5) end
 local function level_of(suffix) return string.sub(suffix, -1) end
 
+-- The time in a job ID: its first six bytes.
 local function millis(bytes)
   local a, b, c, d, e, f = string.byte(bytes, 1, 6)
   return ((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f
 end
 
--- A number in six bytes, the first the most significant.
+-- A number as six bytes, most significant first.
 local function uint48(number)
   local out = {}
   for i = 6, 1, -1 do
@@ -33,15 +53,15 @@ local function uint48(number)
   return table.concat(out)
 end
 
--- Records. 1: state's letter; 2-7: when it ended, in ms; 8-11: how long it ran; 12: failures; 13: crashes;
--- 14-15: length of the reason, and the reason; then action, node and tags, each behind its length in a byte;
--- the rest is the sealed result. Tags of 255 bytes and more: 255, their length in two bytes, and the tags.
--- Letters: s a r c x d u, see JobState.
+-- Records; StoredRecord reads and writes the same bytes. 1: state code; 2-7: end, in ms since the epoch; 8-11: run
+-- time in ms; 12: failures; 13: crashes; 14-15: length of the reason, then the reason; then action, node and tags,
+-- each after its length in one byte; the rest is the sealed result. State codes: s a r c x d u, see JobState.code.
+-- Tags of 255 bytes and more: 255, their length in two bytes, and the tags.
 local NEVER = '\0\0\0\0\0\0'
 local function state_of(record) return string.sub(record, 1, 1) end
 local ENDED = {c = true, x = true, d = true, u = true}
-local function has_ended(letter) return ENDED[letter] end
-local function with_state(record, letter, ended) return letter .. ended .. string.sub(record, 8) end
+local function has_ended(code) return ENDED[code] end
+local function with_state(record, code, end_time) return code .. end_time .. string.sub(record, 8) end
 local function reason_end(record)
   local a, b = string.byte(record, 14, 15)
   return 15 + a * 256 + b
@@ -50,20 +70,20 @@ local function with_reason(record, reason)
   return string.sub(record, 1, 13) .. string.char(math.floor(#reason / 256), #reason % 256) .. reason ..
     string.sub(record, reason_end(record) + 1)
 end
--- Where the tags end whose length is at i. Records of earlier builds have 255 bytes of text behind a 255, and no tag
--- begins with a byte as small as the first of a length.
+-- The position of the end of the tags whose length is at i. Records of earlier builds have 255 bytes of text after a
+-- 255, and no tag begins with a byte as small as the first of a length.
 local function tags_end(record, i)
   local length, high, low = string.byte(record, i, i + 2)
   if length == 255 and high and high < 2 then return i + 2 + high * 256 + low end
   return i + length
 end
--- Where the result begins.
+-- The position at which the result begins.
 local function result_start(record)
   local i = reason_end(record) + 1
   for _ = 1, 2 do i = i + 1 + string.byte(record, i) end
   return tags_end(record, i) + 1
 end
--- As if it had never run: no times, tries, reason, node or result.
+-- The record of a job that has not run: no times, attempts, reason, node or result.
 local function reset_record(record)
   local i = reason_end(record) + 1
   local action = string.sub(record, i, i + string.byte(record, i))
@@ -73,13 +93,13 @@ local function reset_record(record)
   return 'a' .. NEVER .. string.char(0, 0, 0, 0, 0, 0, 0, 0) .. action .. string.char(0) .. tags
 end
 
--- A job's record lies in the bucket of the time that its id carries.
+-- A record is stored in the bucket of its job's time of submission.
 local function record_key(P, ws, job)
   return P .. 'w:' .. ws .. ':r:' .. string.format('%d', math.floor(millis(job) / BUCKET_MS))
 end
 
--- Records are collected by bucket and written with one command a bucket: many fields a command is what
--- Redis does cheapest. Most jobs of a batch share their first bytes, and so their bucket.
+-- Records are collected by bucket and written with one command per bucket, because one command with many fields is
+-- cheaper than many commands. Most jobs of a batch share their first five bytes, and so their bucket.
 local function new_batch() return {keys = {}, buckets = {}} end
 local function put_record(batch, P, ws, job, record)
   local keys = batch.keys[ws]
@@ -105,13 +125,13 @@ end
 local function write_records(batch, retention)
   for key, fields in pairs(batch.buckets) do
     redis.call('HSET', key, unpack(fields))
-    -- Kept for as long after the last that was written: ends count, and not submissions.
+    -- The retention counts from the last write, so from the end of a job and not from its submission.
     local life = retention + BUCKET_MS
     if redis.call('PEXPIRE', key, life, 'NX') == 0 then redis.call('PEXPIRE', key, life, 'GT') end
   end
 end
 
--- The jobs of a list, ids of 16 bytes, that have ended: a set. One look-up a bucket.
+-- The set of those jobs of a list of job IDs that have ended. One command per bucket.
 local function ended_among(P, ws, jobs)
   local buckets, names, found = {}, {}, {}
   for _, job in ipairs(jobs) do
@@ -131,7 +151,7 @@ local function ended_among(P, ws, jobs)
 end
 
 local function get_record(P, ws, job) return redis.call('HGET', record_key(P, ws, job), job) end
--- For how long buckets are kept where the call does not say; the nodes note it.
+-- The lifetime of a bucket, for calls that do not pass the retention. The function `due` stores it.
 local function life_of(P) return tonumber(redis.call('GET', P .. 'retention') or 86400000) + BUCKET_MS end
 local function set_record(P, ws, job, record)
   local key = record_key(P, ws, job)
@@ -141,13 +161,13 @@ end
 
 local function exists(P, name) return redis.call('EXISTS', P .. name) == 1 end
 
--- Puts a workspace in line for its turn; idle nodes hear the bell when the line was empty of it. One that
--- waits for its limits is put there by what ends that wait.
+-- Adds a workspace to the ready queue. When it was not there, idle nodes are notified through the wake-up stream.
 local function enqueue_workspace(P, ws)
   if redis.call('ZADD', P .. 'ready', 'NX', redis.call('INCR', P .. 'turn'), ws) == 1 then
     redis.call('XADD', P .. 'bell', 'MAXLEN', '~', '64', '*', 's', '1')
   end
 end
+-- Marks a level as having entries. A parked workspace is added to the ready queue only when it is unparked.
 local function mark_level_ready(P, ws, level)
   local levels = redis.call('HGET', P .. 'levels', ws) or ''
   if not string.find(levels, level, 1, true) then
@@ -165,13 +185,13 @@ local function unpark(P, ws)
   end
 end
 
--- Entries. Each has one field: the job's id of 16 bytes, then the envelope.
+-- Entries. Each has one field: the job ID of 16 bytes, then the envelope.
 local function add_entry(P, suffix, value)
   redis.call('XADD', stream_of(P, suffix), '*', 'e', value)
   redis.call('INCR', P .. 'depth')
 end
 local function value_of(entry) return entry[2][1] == 'e' and entry[2][2] or '' end
--- Jobs that wait for their time, by workspace, so that they can be bounded.
+-- Counts the delayed jobs of each workspace, which are bounded.
 local function count_delayed(P, ws, change)
   if redis.call('HINCRBY', P .. 'delayed', ws, change) <= 0 then redis.call('HDEL', P .. 'delayed', ws) end
 end
@@ -180,8 +200,8 @@ local function drop_entry(P, suffix, id)
   redis.call('XDEL', stream_of(P, suffix), id)
 end
 
--- Leases: a node's running hash tells which entry each job runs from. The key of a lease is the job's id; an
--- entry that repeats a held job, and one without a job's id, have keys of their own.
+-- Leases. A node's running hash maps each lease key to a token, which names the entry. The lease key is the job ID. An
+-- entry that repeats a held job, and an entry without a job ID, have lease keys of their own.
 local function lease_key(value, suffix, id, is_repeated)
   if #value < 16 then return '#' .. suffix .. '|' .. id end
   local job = string.sub(value, 1, 16)
@@ -194,7 +214,7 @@ end
 -- 'acme:s:2|17-0' -> 'acme:s:2', '17-0'
 local function split_token(token) return string.match(token, '^([^|]*)|([^|]*)$') end
 
--- How many of a workspace's jobs run, over all nodes.
+-- Changes the counts of running jobs, per workspace over all nodes.
 local function count_active(P, changes)
   local names = {}
   for ws in pairs(changes) do names[#names + 1] = ws end
@@ -204,33 +224,33 @@ local function count_active(P, changes)
     if change ~= 0 and redis.call('HINCRBY', P .. 'active', ws, change) <= 0 then
       redis.call('HDEL', P .. 'active', ws)
     end
-    -- Who waits for its rate goes on waiting.
-    if change < 0 and tonumber(redis.call('ZSCORE', P .. 'parked', ws) or 0) == FOREVER then unpark(P, ws) end
+    -- A workspace that is parked for its rate stays parked.
+    if change < 0 and tonumber(redis.call('ZSCORE', P .. 'parked', ws) or 0) == NO_END then unpark(P, ws) end
   end
 end
 
--- Nil when this incarnation holds the node's name, else the error to answer.
+-- Nil when this incarnation holds the node's name, otherwise the error to return.
 local function not_current(P, node, inc)
   local current = redis.call('HGET', P .. 'node:' .. node, 'inc')
   if current == inc then return nil end
-  if not current then return redis.error_reply('ORCGONE this Redis does not know the node; it must join again') end
+  if not current then return redis.error_reply('ORCGONE the node is not registered; it must join again') end
   return redis.error_reply('ORCSTALE this node was replaced by a newer incarnation')
 end
 
--- At maxmemory Redis refuses what may need memory; only new submissions may be refused then, because the
--- rest is what frees it.
+-- At maxmemory Redis refuses functions that may use memory. Only new submissions may be refused; the functions that
+-- work off jobs free memory, so they are marked 'allow-oom'.
 local function register(name, flags, callback)
   redis.register_function{function_name = 'orc@V@_' .. name, callback = callback, flags = flags}
 end
 local DRAIN = {'allow-oom'}
 local READ = {'no-writes'}
 
--- Redis keeps a small hash as a list that it searches from the front: with 512 leases that was a fifth of
--- all its work. One value beyond 64 bytes makes it a table for good (hash-max-listpack-value).
+-- Redis stores a small hash as a list that it searches from the front: with 512 leases that was a fifth of its CPU
+-- time. A value of more than 64 bytes (hash-max-listpack-value) converts the hash to a table permanently.
 local SENTINEL = '_'
 local SENTINEL_VALUE = '.................................................................'
 
--- Lease keys and tokens of a running hash, in turn; in the order of the entries.
+-- Pairs of lease key and token of a running hash, ordered by token.
 local function leases_of(run)
   local all, out = redis.call('HGETALL', run), {}
   for i = 1, #all, 2 do
@@ -245,7 +265,7 @@ local function held_count(run)
   return count > 0 and redis.call('HEXISTS', run, SENTINEL) == 1 and count - 1 or count
 end
 
--- The node that runs the job now, or false.
+-- The node that holds the job now, or false.
 local function runner_of(P, job)
   for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
     if redis.call('HEXISTS', P .. 'run:' .. node, job) == 1 then return node end
@@ -253,7 +273,7 @@ local function runner_of(P, job)
   return false
 end
 
--- 'failures:crashes' of a job that had any.
+-- Failures and crashes of a job, stored as 'failures:crashes' when there are any.
 local function tries_of(P, job)
   local text = redis.call('HGET', P .. 'tries', job)
   if not text then return 0, 0 end
@@ -261,28 +281,29 @@ local function tries_of(P, job)
   return tonumber(f) or 0, tonumber(c) or 0
 end
 
--- What is kept of jobs beside their records goes when they end. Most have none of it, so whether anybody has
--- is asked once a call.
-local function keepsakes(P)
+-- Side records: values about a job in addition to its record, removed when the job ends. Most jobs have none, so each
+-- call checks once which of the hashes exist.
+local function side_records(P)
   return {
     tries = exists(P, 'tries'), cancel = exists(P, 'cancel'), unique = exists(P, 'unique'),
     progress = exists(P, 'progress'), waiters = exists(P, 'waiters'),
   }
 end
-local function ended(P, has, job, letter)
+-- Removes the side records of a job that has ended in a state, and notifies the clients that wait for its end.
+local function remove_side_records(P, has, job, code)
   if has.tries then redis.call('HDEL', P .. 'tries', job) end
   if has.progress then redis.call('HDEL', P .. 'progress', job) end
   if has.cancel and redis.call('HDEL', P .. 'cancel', job) == 1 then
     redis.call('SREM', P .. 'cancelling', job)
   end
-  -- What waits for a person may yet run: nobody else takes its place.
-  local unique = has.unique and letter ~= 'u' and redis.call('HGET', P .. 'unique', job)
+  -- An unresolved job may run again, so it keeps its unique key.
+  local unique = has.unique and code ~= 'u' and redis.call('HGET', P .. 'unique', job)
   if unique then
     redis.call('HDEL', P .. 'unique', job)
     redis.call('HDEL', P .. 'w:' .. string.sub(unique, 17) .. ':u', string.sub(unique, 1, 16))
   end
   if has.waiters and redis.call('ZREM', P .. 'waiters', job) == 1 then
-    redis.call('RPUSH', P .. 'done:' .. job, letter)
+    redis.call('RPUSH', P .. 'done:' .. job, code)
     redis.call('PEXPIRE', P .. 'done:' .. job, 60000)
   end
 end

@@ -1,11 +1,13 @@
--- The dead letters of a workspace: entries 'k' kind ('d' given up, 'u' waits for a decision), 's' level,
--- 'v' value, 'x' record, 'q' the unique key that it had; found by their job in the hash beside. Of too many the
--- oldest goes, but none that somebody has to decide about.
-local function add_dead_letter(P, suffix, job, value, record, letter)
+-- Outcomes of jobs.
+
+-- Adds a dead letter: an entry with the fields 'k' state code ('d' discarded, 'u' unresolved), 's' level, 'v' value,
+-- 'x' record, 'q' digest of the unique key, if any. The hash w:WS:d maps its job to it. At the limit the oldest dead
+-- letter is evicted, but none that is unresolved.
+local function add_dead_letter(P, suffix, job, value, record, code)
   local ws = workspace_of(suffix)
   local key = P .. 'w:' .. ws .. ':dead'
   if redis.call('XLEN', key) >= DEAD_LIMIT then
-    -- One by one: a letter may hold much, and mostly the first will do.
+    -- One by one, because a dead letter may be large and the first one can usually be evicted.
     local from, looked, is_done = '-', 0, false
     while not is_done and looked < 256 do
       local oldest = redis.call('XRANGE', key, from, '+', 'COUNT', 1)[1]
@@ -15,22 +17,22 @@ local function add_dead_letter(P, suffix, job, value, record, letter)
       if fields['k'] ~= 'u' then
         redis.call('XDEL', key, oldest[1])
         redis.call('HDEL', P .. 'w:' .. ws .. ':d', string.sub(fields['v'] or '', 1, 16))
-        redis.call('HINCRBY', P .. 'counts', 'buried', 1)
+        redis.call('HINCRBY', P .. 'counts', 'dead_letters_evicted', 1)
         is_done = true
       end
       from, looked = '(' .. oldest[1], looked + 1
     end
   end
-  local unique = letter == 'd' and job ~= '' and redis.call('HGET', P .. 'unique', job)
-  local id = redis.call('XADD', key, '*', 'k', letter, 's', level_of(suffix), 'v', value, 'x', record,
+  local unique = code == 'd' and job ~= '' and redis.call('HGET', P .. 'unique', job)
+  local id = redis.call('XADD', key, '*', 'k', code, 's', level_of(suffix), 'v', value, 'x', record,
     unpack(unique and {'q', string.sub(unique, 1, 16)} or {}))
   if job ~= '' then redis.call('HSET', P .. 'w:' .. ws .. ':d', job, id) end
 end
 
--- node, incarnation, retention; then for each stretch of a stream: suffix, count, and for each job: lease key,
--- entry id, record (its state's letter says what happens), audit event, and what is needed where the entry goes
--- elsewhere: its value, for 'r' behind the delay in ms and a bar
--- -> for each: 1 written | 0 fenced
+-- Writes outcomes and acknowledges their entries. Arguments: node, incarnation, retention in ms; then for each run of
+-- entries of one stream: suffix, count, and for each entry: lease key, entry ID, record (its state code selects what
+-- happens), audit event, and the value to store again: empty for completed and cancelled jobs, preceded by the delay in
+-- ms and a '|' for 'r'. Returns for each: 1 written | 0 fenced or already ended.
 register('finish', DRAIN, function(keys, args)
   local P = prefix(keys)
   local node, retention = args[1], tonumber(args[3])
@@ -38,7 +40,7 @@ register('finish', DRAIN, function(keys, args)
   local is_current = not_current(P, node, args[2]) == nil
   local now = now_ms()
   local stamp = uint48(now)
-  local has = keepsakes(P)
+  local has = side_records(P)
   local out, audit, done, gone, records, active = {}, {}, {}, {}, new_batch(), {}
   local i = 4
   while i < #args do
@@ -60,7 +62,7 @@ register('finish', DRAIN, function(keys, args)
       if done[lease] or tokens[n] ~= stretch .. id then
         out[#out + 1] = 0
       elseif over[job_of(lease)] then
-        -- Another entry of the job has ended it: its outcome stands.
+        -- The job has ended through another entry, and that outcome remains.
         out[#out + 1] = 0
         done[lease] = true
         gone[#gone + 1] = lease
@@ -71,13 +73,13 @@ register('finish', DRAIN, function(keys, args)
         done[lease] = true
         gone[#gone + 1] = lease
         ids[#ids + 1] = id
-        local job, letter = job_of(lease), state_of(record)
-        if ENDED[letter] and job ~= '' then over[job] = true end
-        if ENDED[letter] then
-          record = with_state(record, letter, stamp)
-          if letter == 'd' or letter == 'u' then add_dead_letter(P, suffix, job, extra, record, letter) end
-          if job ~= '' then ended(P, has, job, letter) end
-        elseif letter == 'a' then
+        local job, code = job_of(lease), state_of(record)
+        if ENDED[code] and job ~= '' then over[job] = true end
+        if ENDED[code] then
+          record = with_state(record, code, stamp)
+          if code == 'd' or code == 'u' then add_dead_letter(P, suffix, job, extra, record, code) end
+          if job ~= '' then remove_side_records(P, has, job, code) end
+        elseif code == 'a' then
           add_entry(P, suffix, extra)
           mark_level_ready(P, ws, level_of(suffix))
         else
@@ -107,7 +109,8 @@ register('finish', DRAIN, function(keys, args)
   return out
 end)
 
--- Notes how far a job is that this node runs. node, incarnation, job id, percent, text -> 1 | 0
+-- Stores the progress of a job that this node holds. Arguments: node, incarnation, job ID, percent, text. Returns 1, or
+-- 0 when the node does not hold the job.
 register('progress', {}, function(keys, args)
   local P = prefix(keys)
   if not_current(P, args[1], args[2]) then return 0 end

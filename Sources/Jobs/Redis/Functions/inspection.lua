@@ -1,21 +1,21 @@
--- job id, record, node that runs it or '', failures, crashes, progress ('ms:percent:text' or '')
-local function shown(P, ws, job)
+-- Reading. No function in this file changes a job.
+
+-- A job for a reply: job ID, record, node that holds it or '', failures, crashes, progress ('ms:percent:text' or '').
+-- False when there is no record.
+local function job_reply(P, ws, job)
   local record = get_record(P, ws, job)
   if not record then return false end
-  local letter = state_of(record)
-  local node = (letter == 'a' or letter == 'r') and runner_of(P, job)
+  local code = state_of(record)
+  local node = (code == 'a' or code == 'r') and runner_of(P, job)
   local f, c = tries_of(P, job)
   return {job, record, node or '', f, c, redis.call('HGET', P .. 'progress', job) or ''}
 end
 
--- a record up to its result: see StoredRecord
-local function without_result(record) return string.sub(record, 1, result_start(record) - 1) end
+-- Arguments: workspace, job ID. Returns the job, or false.
+register('job', READ, function(keys, args) return job_reply(prefix(keys), args[1], args[2]) end)
 
--- workspace, job id -> record or false
-register('job', READ, function(keys, args) return shown(prefix(keys), args[1], args[2]) end)
-
--- workspace, most, tag or '', job id or '' -> records, newest first, older than the job where one is given;
--- those past their retention are left out, and so are results
+-- Lists jobs without their results. Arguments: workspace, maximum count, tag or '', job ID or ''. Returns the newest
+-- jobs, with a job ID those that are older than it. Jobs whose record has expired are left out.
 register('jobs', READ, function(keys, args)
   local P = prefix(keys)
   local out = {}
@@ -27,15 +27,15 @@ register('jobs', READ, function(keys, args)
     from = place + 1
   end
   local most = tonumber(args[2])
-  -- A page is full, or the list has ended: jobs whose record has expired do not make it shorter.
+  -- Reads on until the page is full or the list ends, because jobs whose record has expired do not count.
   while #out < most do
     local wanted = most - #out
     local jobs = redis.call('LRANGE', P .. 'w:' .. args[1] .. list, from, from + wanted - 1)
     for _, job in ipairs(jobs) do
-      local record = shown(P, args[1], job)
-      if record then
-        record[2] = without_result(record[2])
-        out[#out + 1] = record
+      local reply = job_reply(P, args[1], job)
+      if reply then
+        reply[2] = string.sub(reply[2], 1, result_start(reply[2]) - 1)
+        out[#out + 1] = reply
       end
     end
     if #jobs < wanted then break end
@@ -44,7 +44,8 @@ register('jobs', READ, function(keys, args)
   return out
 end)
 
--- Asks to be told at 'done:<job>' when the job ends. workspace, job id -> its state's letter now or false
+-- Requests a notification on the list 'done:JOB' when the job ends. Arguments: workspace, job ID. Returns the state
+-- code now, or false when there is no such job.
 register('wait', DRAIN, function(keys, args)
   local P = prefix(keys)
   local now = now_ms()
@@ -57,10 +58,10 @@ register('wait', DRAIN, function(keys, args)
   return state_of(record)
 end)
 
--- -> waiting entries, age of the oldest of the first workspaces in line in ms, running, delayed, workspaces
--- that wait for their limits, requests answered from memory, requests refused by a bound, dead letters
--- evicted, entries refused
-register('stats', READ, function(keys, args)
+-- Returns: waiting entries, age in ms of the oldest entry among the first 64 workspaces of the ready queue, running
+-- jobs, delayed jobs, parked workspaces, duplicate requests, requests refused at a bound, dead letters evicted, entries
+-- refused.
+register('stats', READ, function(keys)
   local P = prefix(keys)
   local now = now_ms()
   local oldest, running = 0, 0
@@ -76,14 +77,15 @@ register('stats', READ, function(keys, args)
       end
     end
   end
-  local counts = redis.call('HMGET', P .. 'counts', 'duplicates', 'refused', 'buried', 'refused_entries')
+  local counts = redis.call('HMGET', P .. 'counts', 'duplicates', 'refused', 'dead_letters_evicted',
+    'refused_entries')
   return {math.max(0, tonumber(redis.call('GET', P .. 'depth') or 0)), oldest, running,
     redis.call('ZCARD', P .. 'due'), redis.call('ZCARD', P .. 'parked'), tonumber(counts[1] or 0),
     tonumber(counts[2] or 0), tonumber(counts[3] or 0), tonumber(counts[4] or 0)}
 end)
 
--- -> for each workspace with limits: name, 'weight:concurrency:rate:period', running now
-register('limits', READ, function(keys, args)
+-- Returns for each workspace with limits: name, 'weight:concurrency:rate:period', running jobs.
+register('limits', READ, function(keys)
   local P = prefix(keys)
   local all, out = redis.call('HGETALL', P .. 'limits'), {}
   for i = 1, #all, 2 do
@@ -92,8 +94,8 @@ register('limits', READ, function(keys, args)
   return out
 end)
 
--- -> for each workspace in quarantine: name, reason
-register('quarantines', READ, function(keys, args)
+-- Returns for each workspace in quarantine: name, reason.
+register('quarantines', READ, function(keys)
   local all, out = redis.call('HGETALL', prefix(keys) .. 'quarantine'), {}
   for i = 1, #all, 2 do out[#out + 1] = {all[i], all[i + 1]} end
   return out

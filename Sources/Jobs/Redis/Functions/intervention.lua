@@ -1,15 +1,17 @@
--- workspace, job id, event of the request, event of the outcome
--- -> state's letter before ('R' running: its node is told), or false when there is no such job
+-- What people do to jobs and workspaces.
+
+-- Cancels a job. Arguments: workspace, job ID, audit event of the request, audit event of the outcome. Returns the
+-- state code before ('R' running: its node is notified), or false when there is no such job.
 register('cancel', DRAIN, function(keys, args)
   local P = prefix(keys)
   local ws, job = args[1], args[2]
   local record = get_record(P, ws, job)
   if not record then return false end
-  local letter = state_of(record)
-  if has_ended(letter) then return letter end
+  local code = state_of(record)
+  if has_ended(code) then return code end
   redis.call('XADD', P .. 'audit', '*', 'e', args[3])
   if runner_of(P, job) then
-    -- Its node ends the run and writes the outcome; should it die first, whoever delivers it next does.
+    -- The node ends the run and writes the outcome. When the node dies first, the next delivery drops the job.
     redis.call('HSET', P .. 'cancel', job, args[4])
     redis.call('SADD', P .. 'cancelling', job)
     redis.call('XADD', P .. 'control', 'MAXLEN', '~', '1024', '*', 'c', job)
@@ -17,13 +19,14 @@ register('cancel', DRAIN, function(keys, args)
   end
   set_record(P, ws, job, with_reason(with_state(record, 'x', uint48(now_ms())), 'cancelled: user'))
   redis.call('XADD', P .. 'audit', '*', 'e', args[4])
-  ended(P, keepsakes(P), job, 'x')
-  -- The entry stays where it is, unread: to delete it would spoil the stream's lag. It is dropped when its
-  -- turn comes.
+  remove_side_records(P, side_records(P), job, 'x')
+  -- The entry remains unread, because deleting it would make the lag of the stream wrong. It is dropped when it is
+  -- read.
   redis.call('HSET', P .. 'cancel', job, '')
-  return letter
+  return code
 end)
 
+-- The entry ID and the fields of a job's dead letter, or nothing.
 local function dead_letter(P, ws, job)
   local id = redis.call('HGET', P .. 'w:' .. ws .. ':d', job)
   local entry = id and redis.call('XRANGE', P .. 'w:' .. ws .. ':dead', id, id)[1]
@@ -33,13 +36,14 @@ local function dead_letter(P, ws, job)
   return id, fields
 end
 
-local function forget_dead_letter(P, ws, job, id)
+local function remove_dead_letter(P, ws, job, id)
   redis.call('XDEL', P .. 'w:' .. ws .. ':dead', id)
   redis.call('HDEL', P .. 'w:' .. ws .. ':d', job)
 end
 
--- Puts what a dead letter holds back in line, its tries forgotten. False when another job has its unique key now.
-local function revive(P, ws, job, id, fields, event, retention)
+-- Requeues the job of a dead letter without its failures and crashes. Returns false, and changes nothing, when another
+-- job has its unique key.
+local function requeue_dead_letter(P, ws, job, id, fields, event, retention)
   local unique = fields['q']
   if unique then
     if (redis.call('HGET', P .. 'w:' .. ws .. ':u', unique) or job) ~= job then return false end
@@ -51,14 +55,15 @@ local function revive(P, ws, job, id, fields, event, retention)
   write_records(records, retention)
   redis.call('HDEL', P .. 'tries', job)
   add_entry(P, ws .. ':s:' .. fields['s'], fields['v'])
-  forget_dead_letter(P, ws, job, id)
+  remove_dead_letter(P, ws, job, id)
   mark_level_ready(P, ws, fields['s'])
   redis.call('XADD', P .. 'audit', '*', 'e', event)
   return true
 end
 
--- workspace, most -> dead letters without their output, newest first: job id, record, entry id
-register('dead', READ, function(keys, args)
+-- Lists dead letters. Arguments: workspace, maximum count. Returns job ID, record without output and entry ID, newest
+-- first.
+register('dead_letters', READ, function(keys, args)
   local P = prefix(keys)
   local out = {}
   for _, entry in ipairs(redis.call('XREVRANGE', P .. 'w:' .. args[1] .. ':dead', '+', '-', 'COUNT', args[2])) do
@@ -73,62 +78,64 @@ register('dead', READ, function(keys, args)
   return out
 end)
 
--- workspace, job id -> its dead letter as above, with the sealed output, or false
-register('letter', READ, function(keys, args)
+-- Arguments: workspace, job ID. Returns the job's dead letter as above with its sealed output, or false.
+register('dead_letter', READ, function(keys, args)
   local id, fields = dead_letter(prefix(keys), args[1], args[2])
   return id and {args[2], fields['x'], id} or false
 end)
 
--- workspace, job id, audit event, retention -> 1 | 0 none of this id | 2 waits for a decision | 3 another
--- job has its unique key
+-- Arguments: workspace, job ID, audit event, retention in ms. Returns 1 requeued | 0 no such dead letter |
+-- 2 unresolved | 3 another job has its unique key.
 register('requeue', {}, function(keys, args)
   local P = prefix(keys)
   local id, fields = dead_letter(P, args[1], args[2])
   if not id then return 0 end
   if fields['k'] == 'u' then return 2 end
-  return revive(P, args[1], args[2], id, fields, args[3], tonumber(args[4])) and 1 or 3
+  return requeue_dead_letter(P, args[1], args[2], id, fields, args[3], tonumber(args[4])) and 1 or 3
 end)
 
--- Lets go of a dead letter. workspace, job id, audit event -> as requeue
+-- Removes a dead letter. Arguments: workspace, job ID, audit event. Returns 1, 0 or 2 as `requeue`.
 register('drop', DRAIN, function(keys, args)
   local P = prefix(keys)
   local id, fields = dead_letter(P, args[1], args[2])
   if not id then return 0 end
   if fields['k'] == 'u' then return 2 end
-  forget_dead_letter(P, args[1], args[2], id)
+  remove_dead_letter(P, args[1], args[2], id)
   redis.call('XADD', P .. 'audit', '*', 'e', args[3])
   return 1
 end)
 
--- A person's word on a job whose outcome is unknown. workspace, job id, 'c' it was done | 'd' it was not, and is
--- not to be | 'a' it was not, and is to be tried again; reason, audit event, retention -> 1 | 0 none waits
+-- Records a person's decision on an unresolved job. Arguments: workspace, job ID, state code ('c' it took effect, 'd'
+-- it did not, 'a' it did not and is to run again), reason, audit event, retention in ms. Returns 1, or 0 when there is
+-- no such unresolved job.
 register('resolve', {}, function(keys, args)
   local P = prefix(keys)
-  local ws, job, letter = args[1], args[2], args[3]
+  local ws, job, code = args[1], args[2], args[3]
   local id, fields = dead_letter(P, ws, job)
   if not id or fields['k'] ~= 'u' then return 0 end
-  if letter == 'a' then
-    revive(P, ws, job, id, fields, args[5], tonumber(args[6]))
+  if code == 'a' then
+    requeue_dead_letter(P, ws, job, id, fields, args[5], tonumber(args[6]))
     return 1
   end
   local records = new_batch()
-  local record = with_state(get_record(P, ws, job) or fields['x'], letter, uint48(now_ms()))
+  local record = with_state(get_record(P, ws, job) or fields['x'], code, uint48(now_ms()))
   put_record(records, P, ws, job, with_reason(record, args[4]))
   write_records(records, tonumber(args[6]))
-  forget_dead_letter(P, ws, job, id)
-  ended(P, keepsakes(P), job, letter)
+  remove_dead_letter(P, ws, job, id)
+  remove_side_records(P, side_records(P), job, code)
   redis.call('XADD', P .. 'audit', '*', 'e', args[5])
   return 1
 end)
 
--- schedule -> ms of its last tick; now for one that is new
+-- Arguments: schedule. Returns the time of its last tick in ms, which is now for a new schedule.
 register('tick', {}, function(keys, args)
   local P = prefix(keys)
   redis.call('HSETNX', P .. 'ticks', args[1], string.format('%d', now_ms()))
   return redis.call('HGET', P .. 'ticks', args[1])
 end)
 
--- workspace, reason or '' to let it go on, audit event -> 1 when that changed anything
+-- Starts or ends a quarantine. Arguments: workspace, reason or '' to release it, audit event. Returns 1 when the
+-- workspace entered or left quarantine, otherwise 0.
 register('quarantine', DRAIN, function(keys, args)
   local P = prefix(keys)
   local changed
@@ -143,7 +150,7 @@ register('quarantine', DRAIN, function(keys, args)
   return changed
 end)
 
--- workspace, 'weight:concurrency:rate:period' or '' for none, audit event
+-- Sets or removes limits. Arguments: workspace, 'weight:concurrency:rate:period' or '' to remove them, audit event.
 register('limit', DRAIN, function(keys, args)
   local P = prefix(keys)
   if args[2] == '' then

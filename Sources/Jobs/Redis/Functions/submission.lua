@@ -1,17 +1,17 @@
--- retention, idempotency ttl, stream limit; then for each request:
--- workspace, job id, request digest, params digest, level, record, envelope, audit event, not before (ms, 0:
--- now; below 10^11 it is a delay, else a time), extras ('u=<hex>;' unique key's digest, 't=a,b;' tags,
--- 'k=<schedule>:<ms>;' the tick that it is for, 'h=<id>.<hex>;' last, the id and the first bytes of the stored key
--- that sealed the envelope)
--- -> for each: 0 accepted | 1 duplicate | 2 conflict | 3 full | 4 unique key taken | 5 quarantined | 6 stale key,
--- job id, state's letter
+-- Stores jobs. Arguments: retention, idempotency time, stream limit; then for each request:
+-- workspace, job ID, request digest, params digest, level, record, envelope, audit event, start, extras.
+-- Start is 0 for now, a delay in ms when it is below 10^11, otherwise ms since the epoch.
+-- Extras are 'u=<hex>;' the digest of the unique key, 't=a,b;' the tags, 'k=<schedule>:<ms>;' the tick of a schedule,
+-- and, always last, 'h=<id>.<hex>;' the ID and the first bytes of the stored workspace key that sealed the envelope.
+-- Returns for each request: 0 accepted | 1 duplicate | 2 conflict | 3 full | 4 unique key in use | 5 quarantined |
+-- 6 stale key; job ID; state code.
 local STAMP_LENGTH = 24
 register('submit', {}, function(keys, args)
   local P = prefix(keys)
   local now = now_ms()
   local retention, ttl, limit = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
-  -- Request ids lie in hashes by half their lifetime, which pass away whole; which of them is past its time
-  -- says the time in the job's id.
+  -- Request IDs are stored in one hash per half of their lifetime, and a hash expires as a whole. Whether a single
+  -- request ID has expired follows from the time in its job ID.
   local half = ttl / 2
   local period = math.floor(now / half)
   local function idem_key(ws, back) return P .. 'w:' .. ws .. ':i:' .. string.format('%d', period - back) end
@@ -19,16 +19,16 @@ register('submit', {}, function(keys, args)
   local requests, lengths, ready, tagged, added, hits, refused = {}, {}, {}, {}, 0, 0, 0
   local delayed, delays = {}, {}
 
-  -- One look-up a workspace and period for the whole batch.
-  local asked, prior = {}, {}
+  -- One command per workspace and period for the whole batch.
+  local requested, prior = {}, {}
   for i = 4, #args, 10 do
     local ws = args[i]
-    asked[ws] = asked[ws] or {}
-    table.insert(asked[ws], args[i + 2])
+    requested[ws] = requested[ws] or {}
+    table.insert(requested[ws], args[i + 2])
   end
-  for ws, digests in pairs(asked) do
+  for ws, digests in pairs(requested) do
     prior[ws] = {}
-    -- The next period too: after a fail-over the clock may stand a little earlier than before.
+    -- Includes the next period, because the clock may be slightly behind after a fail-over.
     for back = 2, -1, -1 do
       local found = redis.call('HMGET', idem_key(ws, back), unpack(digests))
       for n, value in ipairs(found) do
@@ -37,20 +37,20 @@ register('submit', {}, function(keys, args)
     end
   end
 
-  -- A submitter may not know yet that Redis was emptied, or that another server took its place: what it sealed with a
-  -- key that is not stored here could never be opened.
-  local fitting = {}
-  local function fits(ws, extras)
+  -- False when the key that sealed the envelope is not the one stored here, because Redis was emptied or replaced since
+  -- the submitter read it. Such an envelope could never be opened.
+  local stamps = {}
+  local function has_sealing_key(ws, extras)
     local id, stamp = string.match(extras, 'h=(%d+)%.(%x+);$', -STAMP_LENGTH - 14)
     if not stamp then return true end
     local name = ws .. '/' .. id
-    if not fitting[name] then
+    if not stamps[name] then
       local stored = redis.call('HGET', P .. 'w:' .. ws .. ':k', id) or ''
-      fitting[name] = string.gsub(string.sub(stored, 1, STAMP_LENGTH / 2), '.', function(byte)
+      stamps[name] = string.gsub(string.sub(stored, 1, STAMP_LENGTH / 2), '.', function(byte)
         return string.format('%02x', string.byte(byte))
       end)
     end
-    return fitting[name] == stamp
+    return stamps[name] == stamp
   end
 
   local has_quarantine = redis.call('HLEN', P .. 'quarantine') > 0
@@ -60,7 +60,7 @@ register('submit', {}, function(keys, args)
     local extras = args[i + 9]
     local before = prior[ws][request]
     local unique, taken, tick_name, tick
-    -- 'h' comes last: what begins with it has nothing else.
+    -- 'h' (104) comes last, so extras that begin with it contain nothing else.
     if not before and string.byte(extras, 1) ~= 104 then
       unique = string.match(extras, 'u=(%x+);')
       if unique then
@@ -86,7 +86,7 @@ register('submit', {}, function(keys, args)
       out[#out + 1] = {1, job, ''}
     elseif has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1 then
       out[#out + 1] = {5, job, ''}
-    elseif not fits(ws, extras) then
+    elseif not has_sealing_key(ws, extras) then
       out[#out + 1] = {6, job, ''}
     elseif taken then
       out[#out + 1] = {4, taken, state_now(taken)}
@@ -148,7 +148,7 @@ register('submit', {}, function(keys, args)
   end
   write_records(records, retention)
   for key, time in pairs(later) do
-    -- A job that waits for days has its record until it has run and been kept.
+    -- The record of a delayed job is kept until its start plus the retention.
     redis.call('PEXPIRE', key, time - now + retention + BUCKET_MS, 'GT')
   end
   for list, jobs in pairs(newest) do

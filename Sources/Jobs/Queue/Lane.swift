@@ -1,15 +1,15 @@
 package import Domain
 
-/// A slice of the keyspace whose keys share a slot of a Redis Cluster.
+/// A part of the keyspace whose keys share a slot of a Redis Cluster. Each workspace belongs to exactly one lane.
 package struct Lane: Hashable, Sendable {
     package let number: Int
 
     package init(number: Int) { self.number = number }
 
-    /// The only lane of a single Redis.
+    /// The only lane of a queue that is not divided.
     package static let single = Lane(number: 0)
 
-    /// The lane of a workspace among so many. FNV-1a: small, and the same on every machine for ever.
+    /// Returns the lane of a workspace among `count`. FNV-1a gives the same result on every machine and in every version.
     package static func of(_ workspace: WorkspaceID, among count: Int) -> Lane {
         guard count > 1 else { return .single }
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
@@ -17,12 +17,12 @@ package struct Lane: Hashable, Sendable {
         return Lane(number: Int(hash % UInt64(count)))
     }
 
-    /// What of a key's name decides its slot.
+    /// The part of a key's name that determines its slot.
     package var hashTag: String { "l\(self.number)" }
 
-    /// The whole name of a key of this lane.
+    /// Returns the full name of a key of this lane.
     package func key(_ name: String) -> String { "orc:{\(self.hashTag)}:\(name)" }
 
-    /// The key that names the lane in function calls.
+    /// The key that function calls pass to name the lane.
     package var anchor: String { self.key("lane") }
 }

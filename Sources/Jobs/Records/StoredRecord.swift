@@ -1,16 +1,18 @@
 internal import Domain
 
-/// A job's record as it is stored; the queue's functions read the same bytes.
+/// A job's record as it is stored. The server-side functions read and write the same bytes.
 ///
-/// 0: the state's letter; 1–6: when it ended, in milliseconds, 0 as long as it has not; 7–10: how long it ran, in
-/// milliseconds; 11: failures; 12: crashes; 13–14: length of the reason, then the reason; action, node and tags (joined
-/// by commas), each behind its length in one byte; the rest is the sealed result. Numbers have their first byte first.
+/// 0: state code; 1–6: end, in milliseconds since the epoch, 0 when the job has not ended; 7–10: run time in
+/// milliseconds; 11: failures; 12: crashes; 13–14: length of the reason, then the reason; then action, node and tags
+/// (joined by commas), each after its length in one byte; the rest is the sealed result. Numbers are big-endian.
 ///
 /// Tags of 255 bytes and more follow the byte 255 and their length in two bytes. Records of earlier builds have 255
 /// bytes of text there, and no tag begins with a byte as small as the first of such a length.
 struct StoredRecord: Hashable, Sendable {
     var state: JobState
+    /// Milliseconds since the epoch; 0 when the job has not ended.
     var ended: UInt64 = 0
+    /// Milliseconds.
     var runTime: UInt64 = 0
     var failures = 0
     var crashes = 0
@@ -20,10 +22,11 @@ struct StoredRecord: Hashable, Sendable {
     var tags: [String] = []
     var result: [UInt8] = []
 
+    /// The stored form. A reason of more than 65,535 bytes is cut.
     var bytes: [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(40 + self.reason.utf8.count + self.result.count)
-        bytes.append(self.state.letter)
+        bytes.append(self.state.code)
         for shift in stride(from: 40, through: 0, by: -8) {
             bytes.append(UInt8(truncatingIfNeeded: self.ended >> shift))
         }
@@ -42,7 +45,7 @@ struct StoredRecord: Hashable, Sendable {
         return bytes
     }
 
-    /// The longest names have 64 bytes; more would be cut.
+    /// Names have at most 64 bytes; longer ones would be cut.
     private static func append(_ text: String, to bytes: inout [UInt8]) {
         let part = text.utf8.prefix(255)
         bytes.append(UInt8(part.count))
@@ -69,7 +72,7 @@ struct StoredRecord: Hashable, Sendable {
 }
 
 extension StoredRecord {
-    /// Nil for bytes that are no record.
+    /// Reads the stored form; returns nil when it is malformed.
     init?(bytes: ArraySlice<UInt8>) {
         var rest = bytes
         func number(_ count: Int) -> UInt64? {
@@ -87,7 +90,7 @@ extension StoredRecord {
             if isLong { rest = rest.dropFirst() }
             return text(isLong ? 2 : 1)
         }
-        guard let letter = number(1), let state = JobState(letter: UInt8(letter)), let ended = number(6),
+        guard let code = number(1), let state = JobState(code: UInt8(code)), let ended = number(6),
             let runTime = number(4), let failures = number(1), let crashes = number(1), let reason = text(2),
             let action = text(1), let node = text(1), let tags = tagText()
         else { return nil }
@@ -97,13 +100,14 @@ extension StoredRecord {
             result: Array(rest))
     }
 
-    /// The record for people: `runner` is the node that runs the job now, tries those noted beside the record.
-    func shown(
+    /// Returns the record as people see it. `runner` is the node that holds the job now, empty for none; failures and
+    /// crashes are those of the side records, which are newer while the job has not ended.
+    func jobRecord(
         id: JobID, runner: String, failures: Int, crashes: Int, progress: JobProgress?
     ) -> JobRecord {
         JobRecord(
             id: id, state: runner.isEmpty ? self.state : .running, action: self.action,
-            // One that no node ended never ran.
+            // Without a node the job never ran.
             startedAt: self.ended > 0 && !self.node.isEmpty ? self.ended - min(self.ended, self.runTime) : 0,
             finishedAt: self.ended, failures: max(self.failures, failures), crashes: max(self.crashes, crashes),
             node: runner.isEmpty ? self.node : runner, reason: self.reason, tags: self.tags, progress: progress,
@@ -112,38 +116,17 @@ extension StoredRecord {
 }
 
 extension StoredRecord {
-    /// What a submission leaves.
+    /// The record of a new job.
     init(_ submission: SealedSubmission, state: JobState) {
         self.init(state: state, action: submission.action.name, tags: submission.tags.map(\.name))
     }
 
-    /// What a completion leaves. A job that goes on has not ended.
+    /// The record after a completion. The functions set the end of a job that has ended.
     init(_ completion: Completion, node: NodeID) {
         self.init(
             state: completion.end.state, runTime: UInt64(clamping: completion.runTime.milliseconds),
             failures: completion.failures, crashes: completion.crashes, reason: completion.reason,
             action: completion.action, node: node.name, tags: completion.tags.map(\.name),
             result: completion.sealedResult)
-    }
-}
-
-extension JobState {
-    /// Its letter in stored records and in the functions' answers.
-    var letter: UInt8 {
-        switch self {
-        case .scheduled: UInt8(ascii: "s")
-        case .available: UInt8(ascii: "a")
-        case .running: UInt8(ascii: "R")
-        case .retryable: UInt8(ascii: "r")
-        case .completed: UInt8(ascii: "c")
-        case .cancelled: UInt8(ascii: "x")
-        case .discarded: UInt8(ascii: "d")
-        case .unresolved: UInt8(ascii: "u")
-        }
-    }
-
-    init?(letter: UInt8) {
-        guard let state = Self.allCases.first(where: { $0.letter == letter }) else { return nil }
-        self = state
     }
 }

@@ -1,13 +1,14 @@
 internal import Cryptography
 package import Domain
 
-/// The sealed form of a job in its stream entry, and of a result in its record.
+/// The sealed form of a job in its stream entry and of a result in its record.
 ///
-/// `UInt8` version, `UInt32` key id, then nonce, ciphertext and tag. Workspace and job id are authenticated
-/// with it, so an entry moved to another workspace or under another id cannot be opened.
+/// The bytes are a `UInt8` version, a `UInt32` key ID, then nonce, ciphertext and tag. Workspace and job ID are
+/// authenticated too, so an entry that is moved to another workspace or to another ID cannot be opened.
 package enum JobEnvelope {
     private static let version: UInt8 = 1
 
+    /// Seals a job. Throws `CryptographyError`.
     package static func seal(_ job: Job, with key: WorkspaceKey) throws -> [UInt8] {
         var writer = ByteWriter()
         writer.write(text: job.action.name)
@@ -21,10 +22,11 @@ package enum JobEnvelope {
         return try self.seal(writer.bytes, purpose: "job", workspace: job.workspace, job: job.id, with: key)
     }
 
-    /// Opens an entry; throws `JobQueueError.unreadable` when it was damaged, moved, forged or is too new.
+    /// Opens an entry. Throws `JobQueueError`: `unreadable` when the entry is damaged, moved, forged or of a newer version;
+    /// and the errors of `WorkspaceKeyring.key(id:of:)`.
     package static func open(_ delivery: Delivery, keys: WorkspaceKeyring) async throws -> Job {
         guard let id = delivery.jobID else {
-            throw JobQueueError(code: .unreadable, message: "the entry carries no job id of 16 bytes")
+            throw JobQueueError(code: .unreadable, message: "the entry does not begin with a job ID of 16 bytes")
         }
         let plain = try await self.open(
             delivery.envelope, purpose: "job", workspace: delivery.workspace, job: id, keys: keys)
@@ -32,7 +34,7 @@ package enum JobEnvelope {
             var reader = ByteReader(plain[...])
             let action = try ActionName(try reader.text())
             guard let request = UUIDBytes(bytes: try reader.block()) else {
-                throw DomainError.invalidValue("the request id has not 16 bytes")
+                throw DomainError.invalidValue("the request ID does not have 16 bytes")
             }
             return Job(
                 id: id, workspace: delivery.workspace, action: action, requestID: RequestID(uuid: request),
@@ -54,26 +56,27 @@ package enum JobEnvelope {
         return text.isEmpty ? [] : try text.split(separator: ",").map { try JobTag(String($0)) }
     }
 
-    /// Seals a result or a failure's detail.
+    /// Seals a result, or the detail of a failure. Throws `CryptographyError`.
     package static func seal(
         result: [UInt8], workspace: WorkspaceID, job: JobID, with key: WorkspaceKey
     ) throws -> [UInt8] {
         try self.seal(result, purpose: "result", workspace: workspace, job: job, with: key)
     }
 
-    /// Opens what `seal(result:…)` made.
+    /// Opens a sealed result. Throws as the opening of an entry.
     package static func open(
         result: [UInt8], workspace: WorkspaceID, job: JobID, keys: WorkspaceKeyring
     ) async throws -> [UInt8] {
         try await self.open(result, purpose: "result", workspace: workspace, job: job, keys: keys)
     }
 
+    /// The data that is authenticated in addition to the sealed bytes.
     private static func associated(_ purpose: String, _ workspace: WorkspaceID, _ job: JobID) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(96)
         bytes += "orchestra/".utf8
         bytes += purpose.utf8
-        bytes += "/1/".utf8  // the version
+        bytes += "/1/".utf8  // the version of this data
         bytes += workspace.name.utf8
         bytes += "/".utf8
         bytes += job.uuid.bytes
@@ -94,7 +97,9 @@ package enum JobEnvelope {
         _ sealed: [UInt8], purpose: String, workspace: WorkspaceID, job: JobID, keys: WorkspaceKeyring
     ) async throws -> [UInt8] {
         guard sealed.count > 5, sealed[0] == self.version else {
-            throw JobQueueError(code: .unreadable, message: "the sealed bytes have no known version")
+            throw JobQueueError(
+                code: .unreadable, message: "the sealed bytes have an unknown version; expected version \(self.version)"
+            )
         }
         let id = sealed[1..<5].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         let key = try await keys.key(id: id, of: workspace)
@@ -104,7 +109,7 @@ package enum JobEnvelope {
             guard error.code == .authenticationFailed else { throw error }
             throw JobQueueError(
                 code: .unreadable,
-                message: "the entry is damaged, was moved from elsewhere, or was sealed with another key")
+                message: "the sealed bytes are damaged, were moved, or were sealed with another key")
         }
     }
 }

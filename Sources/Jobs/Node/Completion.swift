@@ -1,20 +1,21 @@
 package import Domain
 
-/// What a node reports of a delivery when it is done with it.
+/// What a node reports when it releases a delivery.
 package struct Completion: Sendable {
+    /// How the delivery ended.
     package enum End: Hashable, Sendable {
         case completed
         case cancelled
-        /// Given up; kept as a dead letter.
+        /// Kept as a dead letter.
         case discarded
-        /// Nobody knows whether it took effect; kept for a person's word.
+        /// It may or may not have taken effect; kept as a dead letter for a person's decision.
         case unresolved
         /// To be tried again after the delay.
         case retry(after: Duration)
-        /// Handed back unrun or undone, not counted.
+        /// Handed back without counting an attempt: it did not run, or its effect was undone.
         case released
 
-        /// The state in which it leaves the job.
+        /// The state that the job has then.
         package var state: JobState {
             switch self {
             case .completed: .completed
@@ -33,10 +34,14 @@ package struct Completion: Sendable {
     package let tags: [JobTag]
     /// How long the run took.
     package let runTime: Duration
+    /// Failed runs so far, this one included.
     package let failures: Int
+    /// Runs so far that ended with their node.
     package let crashes: Int
     package let reason: String
+    /// Sealed by `JobEnvelope`; empty when there is none.
     package let sealedResult: [UInt8]
+    /// Stored with the outcome in one step; empty for none.
     package let auditEvent: [UInt8]
 
     package init(

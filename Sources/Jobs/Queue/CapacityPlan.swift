@@ -1,11 +1,12 @@
-/// What a steady rate of jobs keeps in Redis' memory, by the bytes that `ops/bench bytes` measures.
+/// The memory that a steady rate of jobs needs in Redis, from the sizes that `ops/bench bytes` measures.
 package struct CapacityPlan: Hashable, Sendable {
+    /// One kind of stored data and its size in the steady state.
     package struct Item: Hashable, Sendable {
         package let name: String
         package let bytes: Int
     }
 
-    /// Jobs a second.
+    /// Jobs per second.
     package let rate: Int
     /// Bytes of a job's result before it is sealed.
     package let resultSize: Int
@@ -18,19 +19,20 @@ package struct CapacityPlan: Hashable, Sendable {
     }
 
     private static let requestBytes = 98
-    /// A record without a result: measured 194 bytes with 90 of a sealed one.
+    /// A record without a result: measured as 194 bytes with a sealed result of 90.
     private static let recordBytes = 104
-    /// Version, key id, nonce and tag (`JobEnvelope`).
+    /// Version, key ID, nonce and tag of a `JobEnvelope`.
     private static let sealBytes = 33
     private static let entryBytes = 340
-    /// Two events of a job.
+    /// Two events per job.
     private static let auditBytes = 600
 
-    /// Each kind of thing that is kept, with its bytes at the steady state.
+    /// The kinds of stored data.
     package var items: [Item] {
         let idempotency = Int(self.limits.idempotency.components.seconds)
         let retention = Int(self.limits.retention.components.seconds)
-        // Request ids pass away by half their lifetime at once, a quarter of it late on average; records by ten minutes.
+        // Request IDs expire in batches of half their lifetime, so a quarter of it late on average; records expire in
+        // batches of ten minutes.
         return [
             Item(name: "request ids", bytes: self.rate * (idempotency + idempotency / 4) * Self.requestBytes),
             Item(
@@ -40,11 +42,12 @@ package struct CapacityPlan: Hashable, Sendable {
         ]
     }
 
+    /// Bytes of all items.
     package var total: Int { self.items.reduce(0) { $0 + $1.bytes } }
 
-    /// With room for a copy while Redis writes its files, and for what the allocator wastes.
+    /// Bytes to give Redis: the total, half of it again for copies while Redis writes its files and for fragmentation.
     package var recommended: Int { self.total + self.total / 2 }
 
-    /// What the audit trail grows by in a day; it is kept until it is archived.
+    /// Bytes by which the audit trail grows per day. It is kept until it is archived.
     package var auditPerDay: Int { self.rate * 86_400 * Self.auditBytes }
 }

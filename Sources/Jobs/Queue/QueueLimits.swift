@@ -1,12 +1,12 @@
 /// Sizes and times of the queue.
 package struct QueueLimits: Sendable, Hashable {
-    /// How long a finished job's record and result are kept.
+    /// How long the record and the result of an ended job are kept.
     package var retention: Duration
-    /// How long a request id is remembered.
+    /// How long a request ID is remembered.
     package var idempotency: Duration
-    /// Entries of one stream past which submissions are refused.
+    /// The bound of one stream, and of a workspace's delayed jobs: submissions above it are refused.
     package var streamLength: Int
-    /// How long a node may be silent before others take its jobs.
+    /// How long a node's claims hold without a renewal.
     package var lease: Duration
 
     package init(
@@ -17,12 +17,5 @@ package struct QueueLimits: Sendable, Hashable {
         self.idempotency = idempotency
         self.streamLength = streamLength
         self.lease = lease
-    }
-}
-
-extension Duration {
-    package var milliseconds: Int64 {
-        let parts = self.components
-        return parts.seconds * 1000 + parts.attoseconds / 1_000_000_000_000_000
     }
 }

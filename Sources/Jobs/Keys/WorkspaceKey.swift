@@ -1,0 +1,19 @@
+package import Cryptography
+
+/// A workspace's sealing key and the ID under which it is stored.
+package struct WorkspaceKey: Sendable {
+    package let id: UInt32
+    package let key: SealingKey
+    /// The first bytes of the wrapped key in Redis, which are random. They distinguish it from a key that was stored under
+    /// the same ID after Redis was emptied. Empty for a key that is not stored.
+    package let stamp: [UInt8]
+
+    /// Bytes of a stamp.
+    static let stampLength = 12
+
+    package init(id: UInt32, key: SealingKey, stamp: [UInt8] = []) {
+        self.id = id
+        self.key = key
+        self.stamp = stamp
+    }
+}

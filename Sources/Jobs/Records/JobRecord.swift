@@ -1,0 +1,32 @@
+package import Domain
+
+/// A job as people see it: its record, and where it runs.
+package struct JobRecord: Hashable, Sendable {
+    package let id: JobID
+    package let state: JobState
+    package let action: String
+    /// Milliseconds since the epoch; 0 when the job has not run, or has not ended yet.
+    package let startedAt: UInt64
+    /// Milliseconds since the epoch; 0 when the job has not ended.
+    package let finishedAt: UInt64
+    package let failures: Int
+    package let crashes: Int
+    /// The node that runs the job or ran it last; empty when there is none.
+    package let node: String
+    package let reason: String
+    package let tags: [String]
+    package let progress: JobProgress?
+    /// The result, still sealed; empty when there is none.
+    package let sealedResult: [UInt8]
+
+    /// Milliseconds since the epoch.
+    package var submittedAt: UInt64 { self.id.milliseconds }
+
+    /// The record as it appears in lists.
+    var withoutResult: JobRecord {
+        JobRecord(
+            id: self.id, state: self.state, action: self.action, startedAt: self.startedAt,
+            finishedAt: self.finishedAt, failures: self.failures, crashes: self.crashes, node: self.node,
+            reason: self.reason, tags: self.tags, progress: self.progress, sealedResult: [])
+    }
+}

@@ -1,0 +1,41 @@
+internal import Cryptography
+package import Domain
+
+/// A job that was validated and allowed, ready to be sealed and stored.
+package struct Submission: Sendable {
+    package let job: Job
+    package var priority: Priority
+    package var start: JobStart
+    /// While a job with this key has not ended, no other job with it is accepted.
+    package var uniqueKey: String?
+    /// The tick of a schedule that this job is for. A tick makes at most one job.
+    package var tick: ScheduleTick?
+    /// The audit event of the accepted request; stored with the job in one step.
+    package let auditEvent: [UInt8]
+
+    package init(
+        job: Job, priority: Priority = .normal, start: JobStart = .now, uniqueKey: String? = nil,
+        tick: ScheduleTick? = nil, auditEvent: [UInt8]
+    ) {
+        self.job = job
+        self.priority = priority
+        self.start = start
+        self.uniqueKey = uniqueKey
+        self.tick = tick
+        self.auditEvent = auditEvent
+    }
+
+    /// Returns the form that the queue stores: a sealed envelope, and digests instead of the IDs that submitters choose.
+    /// Throws `CryptographyError`.
+    package func sealed(with key: WorkspaceKey) throws -> SealedSubmission {
+        let job = self.job
+        let params = Array(job.action.name.utf8) + [0] + job.params
+        return SealedSubmission(
+            id: job.id, workspace: job.workspace, action: job.action, priority: self.priority, start: self.start,
+            tags: job.tags, requestDigest: Array(try Digests.sha256(job.requestID.uuid.bytes).prefix(16)),
+            paramsDigest: Array(try Digests.sha256(params).prefix(12)),
+            uniqueDigest: try self.uniqueKey.map { Array(try Digests.sha256(Array($0.utf8)).prefix(16)) },
+            tick: self.tick, envelope: try JobEnvelope.seal(job, with: key), keyID: key.id, keyStamp: key.stamp,
+            auditEvent: self.auditEvent)
+    }
+}

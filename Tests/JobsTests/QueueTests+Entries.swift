@@ -1,0 +1,127 @@
+import Cryptography
+import Domain
+import Foundation
+import Redis
+import TestSupport
+import Testing
+
+@testable import Jobs
+
+/// Forged, damaged and repeated entries.
+extension QueueTests {
+    @Test("an entry that was moved to another workspace or ID, or damaged, cannot be opened")
+    func forgery() async throws {
+        try await Self.withBench { bench in
+            let submission = try await bench.submission()
+            _ = try await bench.submit(submission)
+            _ = try await bench.submit(try await bench.submission("other"))
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let delivery = try #require(
+                try await lease.claim(ClaimRequest(most: 10)).deliveries.first { $0.workspace.name == "acme" })
+            func changed(_ workspace: String, _ id: JobID?, _ envelope: [UInt8]) throws -> Delivery {
+                Delivery(
+                    workspace: try WorkspaceID(workspace), jobID: id, entry: delivery.entry, envelope: envelope,
+                    crashes: 0,
+                    failures: 0, isRecovered: false)
+            }
+            var damaged = delivery.envelope
+            damaged[damaged.count - 1] ^= 1
+            let stranger = JobID(milliseconds: 1, randomHigh: 1, randomLow: 1)
+            for forged in [
+                try changed("other", delivery.jobID, delivery.envelope),
+                try changed("acme", stranger, delivery.envelope),
+                try changed("acme", delivery.jobID, damaged), try changed("acme", delivery.jobID, []),
+                try changed("acme", nil, delivery.envelope),
+            ] {
+                let error = await #expect(throws: JobQueueError.self) {
+                    try await JobEnvelope.open(forged, keys: bench.keys)
+                }
+                #expect(error?.code == .unreadable)
+            }
+        }
+    }
+
+    @Test("an entry without the expected fields is delivered without a job ID and does not block the stream")
+    func poison() async throws {
+        try await Self.withBench { bench in
+            _ = try await bench.submit(try await bench.submission())
+            _ = try await bench.client.send(RedisCommand("XADD", "orc:{l0}:w:acme:s:2", "*", "nonsense", "1"))
+            _ = try await bench.submit(try await bench.submission())
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let claimed = try await lease.claim(ClaimRequest(most: 10)).deliveries
+            #expect(claimed.count == 3)
+            let bad = try #require(claimed.first { $0.jobID == nil })
+            #expect(try await lease.finish([bench.completion(bad, .discarded)]) == [true])
+            #expect(try await bench.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:dead")).integer == 1)
+        }
+    }
+
+    @Test(
+        "an old entry added again, or junk under an ended job's ID, starts nothing and changes no record",
+        arguments: [true, false])
+    func entriesOfEndedJobs(isJunk: Bool) async throws {
+        try await Self.withBench { bench in
+            let submission = try await bench.submission()
+            _ = try await bench.submit(submission)
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+            #expect(try await lease.finish([bench.completion(delivery)]) == [true])
+            let before = try await bench.queue.job(submission.job.id, in: delivery.workspace)
+
+            let value = submission.job.id.uuid.bytes + (isJunk ? Array("junk".utf8) : delivery.envelope)
+            _ = try await bench.client.send(.streamAdd("orc:{l0}:w:acme:s:2", field: "e", value: value))
+            // Another job puts the workspace into the ready queue.
+            _ = try await bench.submit(try await bench.submission())
+            let claim = try await lease.claim(ClaimRequest(most: 10))
+            #expect(claim.refused == 1 && claim.deliveries.count == 1)
+            #expect(try await bench.queue.job(submission.job.id, in: delivery.workspace) == before)
+            #expect(try await bench.auditCount("outcome") == 1)
+            #expect(try await bench.queue.statistics().refusedEntries == 1)
+            #expect(try await bench.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:s:2")).integer == 1)
+        }
+    }
+
+    @Test("of two entries of one job that are held at once, the first outcome remains")
+    func twoEntries() async throws {
+        try await Self.withBench { bench in
+            let submission = try await bench.submission()
+            _ = try await bench.submit(submission)
+            let (first, second) = (try bench.lease("n1", 1), try bench.lease("n2", 1))
+            _ = try await first.join()
+            _ = try await second.join()
+            let original = try #require(try await first.claim(ClaimRequest(most: 1)).deliveries.first)
+            let value = submission.job.id.uuid.bytes + original.envelope
+            _ = try await bench.client.send(.streamAdd("orc:{l0}:w:acme:s:2", field: "e", value: value))
+            _ = try await bench.submit(try await bench.submission())
+            let copies = try await second.claim(ClaimRequest(most: 10)).deliveries
+            let copy = try #require(copies.first { $0.jobID == submission.job.id })
+            #expect(try await first.finish([bench.completion(original)]) == [true])
+            #expect(try await second.finish([bench.completion(copy, .discarded)]) == [false])
+            #expect(try await bench.queue.job(submission.job.id, in: original.workspace)?.state == .completed)
+            #expect(try await bench.auditCount("outcome") == 1)
+        }
+    }
+
+    @Test("a job sealed with a key that Redis lost is refused, and sealed again with the stored key")
+    func lostKey() async throws {
+        try await Self.withBench { bench in
+            let stale = try await bench.submission()
+            let key = try await bench.keys.currentKey(of: stale.job.workspace)
+            let sealed = try stale.sealed(with: key)
+            _ = try await bench.client.send(RedisCommand("FLUSHALL"))
+            #expect(try await bench.queue.submit([sealed]) == [.staleKey])
+            #expect(try await bench.client.send(RedisCommand("XLEN", "orc:{l0}:w:acme:s:2")).integer == 0)
+
+            #expect(try await bench.submit(stale) == .accepted(stale.job.id))
+            let node = WorkspaceKeyring(
+                queue: bench.queue, master: try SealingKey(bytes: [UInt8](repeating: 9, count: 32)))
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+            #expect(try await JobEnvelope.open(delivery, keys: node) == stale.job)
+        }
+    }
+}
