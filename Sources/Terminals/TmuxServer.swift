@@ -57,7 +57,8 @@ package struct TmuxServer: Sendable {
     static func processID(printed text: String) throws(TerminalError) -> Int32 {
         guard let pid = Int32(text.trimmedASCII) else {
             throw TerminalError(
-                code: .unexpectedAnswer, message: "tmux printed '\(text.prefix(80))'; expected the number of its process")
+                code: .unexpectedAnswer,
+                message: "tmux printed '\(text.prefix(80))'; expected the number of its process")
         }
         return pid
     }

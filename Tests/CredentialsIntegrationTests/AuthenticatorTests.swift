@@ -211,24 +211,6 @@ struct AuthenticatorTests {
         }
     }
 
-    @Test(
-        "wrong secrets for the id of a good key have a budget of their own, and do not disturb the key once it is known"
-    )
-    func knownID() async throws {
-        try await AuthenticatorBench.with(threads: 2, limit: 200) { bench in
-            let (key, record) = try await bench.key()
-            #expect(await bench.principal(key.text) != nil)
-            var busy = 0
-            for number in 0..<150 {
-                let secret = try APIKey.random().text.split(separator: "_").last ?? ""
-                let wrong = number < 65 ? try APIKey.random().text : "relay_sk_\(record.id)_\(secret)"
-                if await bench.authenticator.authenticate(wrong[...], from: "a") == .busy { busy += 1 }
-            }
-            #expect(busy >= 20 && busy <= 35)
-            #expect(await bench.principal(key.text) != nil)
-        }
-    }
-
     @Test("when revocations cannot be asked for, remembered keys hold for seconds only, and nothing is accepted then")
     func failsClosed() async throws {
         try await AuthenticatorBench.with { bench in

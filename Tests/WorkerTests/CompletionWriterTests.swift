@@ -139,7 +139,7 @@ struct CompletionWriterTests {
                 }
                 await until { !results.all.isEmpty }
             }
-            #expect(bench.log.count("outcomes cannot be written now") == 1)
+            #expect(bench.log.count("completions cannot be written and are kept for another attempt") == 1)
         }
     }
 

@@ -72,7 +72,7 @@ struct JobPipelineRunTests {
             let delivery = try await bench.deliver("site.build")
             try await bench.interrupt(delivery) { bench.clock.advance(by: .seconds(60)) }
             let record = try await bench.record(delivery)
-            #expect(record.state == .retryable && record.failures == 1 && record.reason == "its time was up")
+            #expect(record.state == .retryable && record.failures == 1 && record.reason == "the time limit was reached")
         }
     }
 

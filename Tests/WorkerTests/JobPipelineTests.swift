@@ -113,7 +113,7 @@ struct JobPipelineTests {
             try await bench.submit("site.build", deadline: WorkerBench.start + 5000)
             let delivery = try #require(try await bench.claim().first)
             try await bench.interrupt(delivery) { bench.clock.advance(by: .seconds(5)) }
-            #expect(try await bench.record(delivery).reason == "its time was up")
+            #expect(try await bench.record(delivery).reason == "the time limit was reached")
         }
     }
 
@@ -179,7 +179,8 @@ struct JobPipelineTests {
             await bench.queue.fail(.wrappedKey, with: Self.away)
             await bench.process(delivery)
             let record = try await bench.record(delivery)
-            #expect(record.state == .retryable && record.failures == 0 && record.reason == "it could not be opened")
+            #expect(
+                record.state == .retryable && record.failures == 0 && record.reason == "the job could not be opened")
             #expect(try await bench.audit().isEmpty)
             bench.clock.advance(by: .milliseconds(499))
             #expect(try await bench.queue.moveDue(most: 9) == 0)
@@ -225,10 +226,10 @@ struct JobPipelineTests {
                 await bench.process(delivery)
             }
             for _ in 0..<3 { try await postpone() }
-            #expect(bench.log.count("jobs cannot be opened now") == 1)
+            #expect(bench.log.count("a job cannot be opened; it is retried later") == 1)
             bench.clock.advance(by: .milliseconds(60_001))
             try await postpone()
-            #expect(bench.log.count("jobs cannot be opened now") == 2)
+            #expect(bench.log.count("a job cannot be opened; it is retried later") == 2)
         }
     }
 
@@ -251,7 +252,7 @@ struct JobPipelineTests {
             await bench.queue.fail(.wrappedKey, with: CancellationError())
             await bench.process(delivery)
             #expect(try await bench.state(delivery) == .available)
-            #expect(bench.log.count("jobs cannot be opened now") == 0)
+            #expect(bench.log.count("a job cannot be opened; it is retried later") == 0)
             #expect(await bench.queue.statistics().delayed == 0)
         }
     }
