@@ -113,7 +113,7 @@ package struct GuardSpec: Hashable, Sendable {
     /// No limit of a process's own.
     package static let unlimited = UInt64.max
 
-    /// Takes the parts as given; checks nothing. The limits are in the units of `setrlimit`.
+    /// Takes the parts as given; checks nothing. File size and memory limits are in bytes.
     package init(
         task: Task, isTerminal: Bool, lastDescriptor: UInt8, directory: String, environment: [String: String],
         argv: [String], isNamespaced: Bool, namespaces: [Namespace], mounts: [String], sizes: [SizedDirectory],

@@ -77,7 +77,7 @@ extension RedisStreamJobQueue {
         _ = try await self.send(call)
     }
 
-    /// Starts a quarantine, or ends it when `reason` is nil; replaces an empty reason, which would end it, with "not given".
+    /// Starts a quarantine, or ends it when `reason` is nil; stores "not given" for an empty reason.
     package func quarantine(
         _ workspace: WorkspaceID, reason: String?, auditEvent: [UInt8]
     ) async throws -> Bool {

@@ -75,7 +75,7 @@ extension RedisStreamJobQueue {
         return try await self.send(call).integer == 1
     }
 
-    /// Writes all outcomes in one call; sends none for an empty list. Returns for each, in order, whether it was written.
+    /// Writes all outcomes in one call, if any. Returns for each, in order, whether it was written.
     package func finish(_ completions: [Completion], as node: NodeIdentity) async throws -> [Bool] {
         guard !completions.isEmpty else { return [] }
         var call = self.call("finish", node, capacity: completions.count * 512)

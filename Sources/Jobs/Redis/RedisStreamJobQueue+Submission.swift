@@ -46,7 +46,7 @@ extension RedisStreamJobQueue {
         _ = try await self.direct(.streamAdd(self.lane.key("audit"), field: "e", value: event))
     }
 
-    /// Returns the last tick in milliseconds since the epoch. Throws `JobQueueError`: `failed` when the reply is malformed.
+    /// Returns the last tick in milliseconds since the epoch. Throws `JobQueueError`: `failed` for a malformed reply.
     package func lastTick(of schedule: ScheduleTick) async throws -> UInt64 {
         var call = self.call("tick")
         call.append(schedule.name)

@@ -75,7 +75,8 @@ package struct RedisStreamJobQueue: JobQueue {
 
     // MARK: - Waiting
 
-    /// Waits for whole seconds, at least one. Returns the last known state after the timeout, nil when there is no such job.
+    /// Waits for whole seconds, at least one. After the timeout it returns the state from before the wait. Throws
+    /// `JobQueueError`: `failed` without a client for blocking calls.
     package func waitForEnd(of id: JobID, in workspace: WorkspaceID, timeout: Duration) async throws -> JobState? {
         guard let blocking = self.blocking else { throw Self.noBlockingConnection }
         let now = try await self.send(self.call("wait", workspace, id))
@@ -106,6 +107,7 @@ package struct RedisStreamJobQueue: JobQueue {
     }
 
     /// Waits for new entries of the wake-up and control streams, and advances `position`. Returns the jobs to cancel.
+    /// Throws `JobQueueError`: `failed` without a client for blocking calls.
     package func listen(from position: inout QueuePosition, timeout: Duration) async throws -> [JobID] {
         guard let blocking = self.blocking else { throw Self.noBlockingConnection }
         let command = RedisCommand.streamRead(
