@@ -100,7 +100,7 @@ package struct LanedJobStore: JobStore {
         try await self.lane(of: workspace).waitForEnd(of: id, in: workspace, timeout: timeout)
     }
 
-    /// Returns the sum over all lanes, read one after the other.
+    /// Returns the sums over all lanes, read one after the other; the age is the greatest one.
     package func statistics() async throws -> QueueStatistics {
         var sum = QueueStatistics()
         for lane in self.lanes { sum = sum + (try await lane.statistics()) }
@@ -158,14 +158,14 @@ package struct LanedJobStore: JobStore {
         try await self.lane(of: workspace).quarantine(workspace, reason: reason, auditEvent: auditEvent)
     }
 
-    /// Returns the workspaces in quarantine of all lanes, by name.
+    /// Returns the workspaces of all lanes that are in quarantine, by name.
     package func quarantined() async throws -> [Quarantine] {
         var all: [Quarantine] = []
         for lane in self.lanes { all += try await lane.quarantined() }
         return all.sorted { $0.workspace < $1.workspace }
     }
 
-    /// Returns the workspaces with a weight or limits of all lanes, by name.
+    /// Returns the workspaces of all lanes that have a weight or limits, by name.
     package func workspaceLimits() async throws -> [WorkspaceLoad] {
         var all: [WorkspaceLoad] = []
         for lane in self.lanes { all += try await lane.workspaceLimits() }

@@ -87,7 +87,7 @@ extension RedisStreamJobQueue {
         return try await self.send(call).integer == 1
     }
 
-    /// Returns the workspaces in quarantine of this lane, by name; omits malformed ones.
+    /// Returns the workspaces of this lane that are in quarantine, by name; omits malformed entries.
     package func quarantined() async throws -> [Quarantine] {
         try await self.send(self.call("quarantines")).elements.compactMap { element in
             let parts = element.elements
@@ -96,7 +96,7 @@ extension RedisStreamJobQueue {
         }.sorted { $0.workspace < $1.workspace }
     }
 
-    /// Returns the workspaces with a weight or limits in this lane, by name; omits malformed ones.
+    /// Returns the workspaces of this lane that have a weight or limits, by name; omits malformed entries.
     package func workspaceLimits() async throws -> [WorkspaceLoad] {
         try await self.send(self.call("limits")).elements.compactMap { element in
             let parts = element.elements
