@@ -75,8 +75,8 @@ package struct RedisStreamJobQueue: JobQueue {
 
     // MARK: - Waiting
 
-    /// Waits for whole seconds, at least one. After the timeout it returns the state from before the wait, nil when there
-    /// is no such job. Throws `JobQueueError`: `failed` without a client for blocking calls.
+    /// Waits for whole seconds, at least one. After the timeout it returns the state from before the wait, nil when
+    /// there is no such job. Throws `JobQueueError`: `failed` without a client for blocking calls.
     package func waitForEnd(of id: JobID, in workspace: WorkspaceID, timeout: Duration) async throws -> JobState? {
         guard let blocking = self.blocking else { throw Self.noBlockingConnection }
         let now = try await self.send(self.call("wait", workspace, id))
