@@ -73,6 +73,7 @@ package struct AuditEvent: Hashable, Sendable {
     /// How many events of this kind the row stands for.
     package var count = 1
 
+    /// Takes the parts as given; leaves the params prefix, request ID and address empty, and the count at 1.
     package init(
         kind: Kind, workspace: WorkspaceID?, actor: String, action: String, jobID: JobID?, status: String, rule: String,
         duration: Duration, errorReason: String, paramsDigest: [UInt8], node: String, time: UInt64

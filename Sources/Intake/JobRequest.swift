@@ -12,6 +12,7 @@ package struct JobRequest: Sendable {
         /// The node that received it.
         package var node = ""
 
+        /// Takes the parts as given; a part is empty when it is unknown.
         package init(requestID: String = "", address: String = "", node: String = "") {
             self.requestID = requestID
             self.address = address
@@ -38,6 +39,7 @@ package struct JobRequest: Sendable {
     package var tick: ScheduleTick?
     package var origin = Origin()
 
+    /// Takes the parts as given, without a check; leaves `origin` empty.
     package init(
         workspace: WorkspaceID, action: ActionName, requestID: RequestID, params: [UInt8], actor: String,
         priority: Priority = .normal, start: JobStart = .now, deadline: UInt64? = nil, uniqueKey: String? = nil,

@@ -25,6 +25,7 @@ package struct RequestDraft: Sendable {
     /// Whether the submitter allows the effect to be repeated; nil leaves that to the action's definition.
     package var isRepeatable: Bool?
 
+    /// Takes the fields as the submitter sent them; `request` validates them.
     package init(
         action: String, params: [UInt8], requestID: String, priority: String? = nil, delay: Int64? = nil,
         runAt: String? = nil, deadline: String? = nil, uniqueKey: String? = nil, tags: [String] = [],

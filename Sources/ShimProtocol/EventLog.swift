@@ -1,11 +1,13 @@
 /// The events that an agent writes as lines of JSON to its descriptor 3, next to its terminal. Each has a number.
 package struct EventLog {
+    /// One line of an agent, without its newline. The first event has the number 1.
     package struct Event: Hashable, Sendable {
         package let number: UInt64
         /// Milliseconds since the launch.
         package let time: UInt64
         package let line: [UInt8]
 
+        /// Takes the parts as given; does not parse the line.
         package init(number: UInt64, time: UInt64, line: [UInt8]) {
             self.number = number
             self.time = time
@@ -27,6 +29,7 @@ package struct EventLog {
     /// What an event costs in addition to its line.
     private static let overhead = 64
 
+    /// Starts without events.
     package init() {}
 
     /// Takes the next bytes of the descriptor; returns the events that they complete.

@@ -48,6 +48,7 @@ package struct ExitRecord: Hashable, Sendable {
     /// Processes of the tree that the kernel ended because the tree's memory limit was reached.
     package var memoryKills: UInt32 = 0
 
+    /// Takes the parts as given; leaves the numbers of omitted bytes and memory kills at 0, `memoryWatch` at `none`.
     package init(
         endedBy: EndedBy, code: Int32, signal: Int32, userMicroseconds: UInt64 = 0, systemMicroseconds: UInt64 = 0,
         maxRSSKiB: UInt64 = 0, logLength: UInt64 = 0, output: [UInt8] = [], errorOutput: [UInt8] = [],

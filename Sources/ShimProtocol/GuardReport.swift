@@ -9,6 +9,7 @@ package struct GuardReport: Hashable, Sendable {
     package private(set) var waitStatus: Int32?
     private var pending: [UInt8] = []
 
+    /// Starts with nothing reported.
     package init() {}
 
     private static let started: UInt8 = 1
@@ -18,6 +19,7 @@ package struct GuardReport: Hashable, Sendable {
     package static let startedMessage: [UInt8] = [Self.started]
     package static let refusedMessage: [UInt8] = [Self.refused]
 
+    /// Returns the message that reports the program's wait status: its kind and 4 bytes in little-endian order.
     package static func endedMessage(_ status: Int32) -> [UInt8] {
         let bits = UInt32(bitPattern: status)
         return [Self.ended] + (0..<4).map { UInt8(truncatingIfNeeded: bits >> ($0 * 8)) }

@@ -24,10 +24,12 @@ package struct GuardSpec: Hashable, Sendable {
         case file = 4
     }
 
+    /// A path and the rights that Landlock grants there.
     package struct Rule: Hashable, Sendable {
         package let path: String
         package let access: Access
 
+        /// Takes the parts as given; does not check that the path exists.
         package init(_ path: String, _ access: Access) {
             self.path = path
             self.access = access
@@ -39,6 +41,7 @@ package struct GuardSpec: Hashable, Sendable {
         package let name: String
         package let link: String
 
+        /// Takes the parts as given; checks nothing.
         package init(name: String, link: String) {
             self.name = name
             self.link = link
@@ -50,6 +53,7 @@ package struct GuardSpec: Hashable, Sendable {
         package let path: String
         package let size: UInt64
 
+        /// Takes a path and a size in bytes as given; checks nothing.
         package init(path: String, size: UInt64) {
             self.path = path
             self.size = size
@@ -61,6 +65,7 @@ package struct GuardSpec: Hashable, Sendable {
         package let inside: UInt32
         package let outside: UInt32
 
+        /// Takes the user's ID inside the sandbox and its ID on the host; checks neither.
         package init(inside: UInt32, outside: UInt32) {
             self.inside = inside
             self.outside = outside
@@ -108,6 +113,7 @@ package struct GuardSpec: Hashable, Sendable {
     /// No limit of a process's own.
     package static let unlimited = UInt64.max
 
+    /// Takes the parts as given; checks nothing. File size and memory limits are in bytes.
     package init(
         task: Task, isTerminal: Bool, lastDescriptor: UInt8, directory: String, environment: [String: String],
         argv: [String], isNamespaced: Bool, namespaces: [Namespace], mounts: [String], sizes: [SizedDirectory],

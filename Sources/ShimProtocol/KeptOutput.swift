@@ -10,6 +10,7 @@ package struct KeptOutput: Hashable, Sendable {
     /// Keeps at most `limit` bytes.
     package init(limit: Int) { self.half = max(0, limit / 2) }
 
+    /// Adds the next bytes of the output; drops those between the kept beginning and the kept end.
     package mutating func append(_ bytes: some Collection<UInt8>) {
         self.total += UInt64(bytes.count)
         let first = bytes.prefix(max(0, self.half - self.beginning.count))

@@ -32,6 +32,7 @@ package struct LaunchSpec: Hashable, Sendable {
         package let name: String
         package let bytes: [UInt8]
 
+        /// Takes the parts as given; checks nothing.
         package init(name: String, bytes: [UInt8]) {
             self.name = name
             self.bytes = bytes
@@ -48,6 +49,7 @@ package struct LaunchSpec: Hashable, Sendable {
             return writer.bytes
         }
 
+        /// Reads what `encoded` wrote; throws `DomainError` for anything else and for more than 4096 secrets.
         package static func list(decoding bytes: [UInt8]) throws(DomainError) -> [Secret] {
             var reader = ByteReader(bytes[...])
             let secrets = try self.list(&reader)
@@ -70,6 +72,7 @@ package struct LaunchSpec: Hashable, Sendable {
         package let outside: UInt32
         package let count: UInt32
 
+        /// Takes the first ID inside the sandbox, the first ID on the host, and the number of IDs; checks nothing.
         package init(inside: UInt32, outside: UInt32, count: UInt32) {
             self.inside = inside
             self.outside = outside
@@ -85,6 +88,7 @@ package struct LaunchSpec: Hashable, Sendable {
         package let users: [Mapping]
         package let groups: [Mapping]
 
+        /// Takes the parts as given; does not check that the programs exist.
         package init(userMapper: String, groupMapper: String, users: [Mapping], groups: [Mapping]) {
             self.userMapper = userMapper
             self.groupMapper = groupMapper
@@ -95,6 +99,7 @@ package struct LaunchSpec: Hashable, Sendable {
 
     /// A control group that the shim makes for the launch in one hierarchy, and removes when all is over.
     package struct ControlGroup: Hashable, Sendable {
+        /// A value that the shim writes to a file of the group.
         package struct Limit: Hashable, Sendable {
             /// A file of the group, and what is written to it.
             package let file: String
@@ -102,6 +107,7 @@ package struct LaunchSpec: Hashable, Sendable {
             /// True for a file that not every kernel has.
             package let isOptional: Bool
 
+            /// Takes the parts as given; writes nothing.
             package init(file: String, value: String, isOptional: Bool) {
                 self.file = file
                 self.value = value
@@ -115,6 +121,7 @@ package struct LaunchSpec: Hashable, Sendable {
         package let isUnified: Bool
         package let limits: [Limit]
 
+        /// Takes the parts as given; makes no group.
         package init(parent: String, isUnified: Bool, limits: [Limit]) {
             self.parent = parent
             self.isUnified = isUnified
@@ -155,6 +162,7 @@ package struct LaunchSpec: Hashable, Sendable {
     /// In command mode: the node's process; its end ends the program.
     package var ownerPID: Int32
 
+    /// Takes the parts as given; leaves control groups and secrets empty, and `keepsNewestLog` false.
     package init(
         mode: Mode, executable: String, arguments: [Argument], command: [Argument], userMap: UserMap? = nil,
         columns: UInt16 = 220, rows: UInt16 = 50,

@@ -18,6 +18,7 @@ package struct MessageLedger {
         package var name: String { "\(self)" }
     }
 
+    /// The stage that a message has reached.
     package struct Receipt: Hashable, Sendable {
         package let key: [UInt8]
         package let stage: Stage
@@ -26,6 +27,7 @@ package struct MessageLedger {
         /// Why it was refused; else empty.
         package let reason: String
 
+        /// Takes the parts as given; checks nothing.
         package init(key: [UInt8], stage: Stage, offset: UInt64, reason: String = "") {
             self.key = key
             self.stage = stage
@@ -46,6 +48,7 @@ package struct MessageLedger {
     /// Messages that are remembered; the oldest that are answered are dropped first.
     package static let limit = 1024
 
+    /// Starts without messages.
     package init() {}
 
     /// The receipt of a message that was sent before, nil for a new one.

@@ -18,6 +18,7 @@ package enum ShimFiles {
     /// The file of the log's part that begins at `offset`, and of its times. A log that keeps only its newest output has
     /// several parts.
     package static func log(from offset: UInt64) -> String { self.part(self.log, offset) }
+    /// The file with the times of the log's part that begins at `offset`.
     package static func timing(from offset: UInt64) -> String { self.part(self.timing, offset) }
 
     private static func part(_ name: String, _ offset: UInt64) -> String { offset == 0 ? name : "\(name).\(offset)" }

@@ -2,11 +2,13 @@ package import Domain
 
 /// The sizes that a terminal was given after its launch, and where its log stood then: lines `offset columns rows`.
 package struct TerminalSizes: Hashable, Sendable {
+    /// A new size of the terminal, and the length of its log in bytes at that time.
     package struct Change: Hashable, Sendable {
         package let offset: UInt64
         package let columns: UInt16
         package let rows: UInt16
 
+        /// Takes the parts as given; `TerminalSizes.problem` checks a size.
         package init(offset: UInt64, columns: UInt16, rows: UInt16) {
             self.offset = offset
             self.columns = columns
@@ -22,6 +24,7 @@ package struct TerminalSizes: Hashable, Sendable {
     /// Changes that are kept; the oldest are dropped first.
     package static let limit = 256
 
+    /// Starts without changes.
     package init() {}
 
     /// Reads a file of changes; an incomplete or malformed line is ignored.

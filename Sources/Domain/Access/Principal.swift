@@ -20,6 +20,7 @@ package struct Principal: Hashable, Sendable {
     /// When the credential expires, in seconds since the epoch; nil if it does not expire.
     package let expiresAt: UInt64?
 
+    /// Takes the parts as given; verifies no credential.
     package init(
         actor: String, subject: String, workspace: WorkspaceID, roles: [DefinitionName], scopes: Set<Scope>,
         credential: Credential, expiresAt: UInt64?

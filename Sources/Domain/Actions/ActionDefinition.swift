@@ -46,6 +46,7 @@ package struct ActionDefinition: Hashable, Sendable {
     /// The exit statuses of a command after which it is not retried.
     package let permanentStatuses: Set<Int>
 
+    /// Takes the parts as given. When `isRepeatable` is nil, the effect and the number of attempts determine it.
     package init(
         name: ActionName, summary: String, params: JSONValue, handler: Handler, effect: Effect, timeout: Duration,
         maxAttempts: Int, sandbox: DefinitionName, secrets: [DefinitionName] = [], permanentStatuses: Set<Int> = [],

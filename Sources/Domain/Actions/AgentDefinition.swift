@@ -31,6 +31,7 @@ package struct AgentDefinition: Hashable, Sendable {
         case worktree(repository: String)
     }
 
+    /// Takes the parts as given; checks nothing. The log quota is 256 MiB by default.
     package init(
         name: DefinitionName, summary: String, argv: [String], environment: [String: String], sandbox: DefinitionName,
         secrets: [DefinitionName] = [], closing: [String], restartIntensity: Int, restartPeriod: Duration,

@@ -20,6 +20,7 @@ package struct ScreenRule: Hashable, Sendable {
     /// The number of examined lines: the lowest ones that are not empty.
     package let lines: Int
 
+    /// Takes the parts as given; checks nothing. A rule without a condition matches every screen.
     package init(
         state: State, contains: [String] = [], lacks: [String] = [], cursorLineEnds: String? = nil,
         titleContains: String? = nil, lines: Int = 12

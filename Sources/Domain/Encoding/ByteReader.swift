@@ -3,6 +3,7 @@ package struct ByteReader {
     private let bytes: ArraySlice<UInt8>
     private var position: Int
 
+    /// Starts at the first byte of `bytes`.
     package init(_ bytes: ArraySlice<UInt8>) {
         self.bytes = bytes
         self.position = bytes.startIndex

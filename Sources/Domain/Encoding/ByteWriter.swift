@@ -2,6 +2,7 @@
 package struct ByteWriter {
     @usableFromInline package internal(set) var bytes: [UInt8] = []
 
+    /// Starts empty; reserves 256 bytes.
     package init() { self.bytes.reserveCapacity(256) }
 
     /// Appends the bytes of a number in big-endian order.

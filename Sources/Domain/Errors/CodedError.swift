@@ -10,6 +10,7 @@ package struct CodedError<ErrorCode: Hashable & Sendable>: Error, CustomStringCo
     /// The error that caused this one; nil if there is none.
     package let underlying: (any Error)?
 
+    /// Takes the parts as given; the message must contain no secret.
     package init(code: Code, message: String, underlying: (any Error)? = nil) {
         self.code = code
         self.message = message
@@ -23,10 +24,12 @@ package struct CodedError<ErrorCode: Hashable & Sendable>: Error, CustomStringCo
 }
 
 extension CodedError: Hashable {
+    /// Compares code and message; ignores the underlying error.
     package static func == (left: Self, right: Self) -> Bool {
         left.code == right.code && left.message == right.message
     }
 
+    /// Hashes code and message, the parts that `==` compares.
     package func hash(into hasher: inout Hasher) {
         hasher.combine(self.code)
         hasher.combine(self.message)

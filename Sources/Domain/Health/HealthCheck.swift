@@ -5,6 +5,7 @@ package struct HealthCheck: Hashable, Sendable {
     /// What the check found and, when it is not healthy, what to do.
     package let detail: String
 
+    /// Takes the result as given; runs no check.
     package init(_ name: String, isHealthy: Bool, detail: String) {
         self.name = name
         self.isHealthy = isHealthy

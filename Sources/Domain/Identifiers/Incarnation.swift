@@ -2,6 +2,7 @@
 package struct Incarnation: Hashable, Sendable, CustomStringConvertible {
     package let value: UInt64
 
+    /// Takes the value as given; does not check that it is unique.
     package init(value: UInt64) { self.value = value }
 
     /// The value as 16 hexadecimal digits.

@@ -4,6 +4,7 @@
 package struct JobID: Hashable, Sendable, CustomStringConvertible {
     package let uuid: UUIDBytes
 
+    /// Takes a UUID as given; does not check its version.
     package init(uuid: UUIDBytes) { self.uuid = uuid }
 
     /// Makes an ID from `milliseconds` since the epoch, by the clock of Redis, and 74 random bits.

@@ -2,6 +2,7 @@
 package struct RequestID: Hashable, Sendable, CustomStringConvertible {
     package let uuid: UUIDBytes
 
+    /// Takes a UUID of any version.
     package init(uuid: UUIDBytes) { self.uuid = uuid }
 
     /// Parses the text form of a UUID. Throws `DomainError.invalidIdentifier` for anything else.

@@ -3,6 +3,7 @@ package struct UUIDBytes: Hashable, Sendable {
     package let high: UInt64
     package let low: UInt64
 
+    /// Takes the first and the last 8 bytes, each as a big-endian number.
     package init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low

@@ -3,6 +3,7 @@
 package struct JSONWriter {
     package private(set) var bytes: [UInt8] = []
 
+    /// Starts empty; reserves `capacity` bytes.
     package init(capacity: Int = 256) { self.bytes.reserveCapacity(capacity) }
 
     /// Appends a value. Numbers that JSON cannot represent (NaN, infinity) become `null`.

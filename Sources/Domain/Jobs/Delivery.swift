@@ -12,6 +12,7 @@ package struct Delivery: Hashable, Sendable {
     /// True when an earlier incarnation of this node held the job; a process that it started may still be running.
     package let isRecovered: Bool
 
+    /// Takes the parts as given; does not open the envelope.
     package init(
         workspace: WorkspaceID, jobID: JobID?, entry: EntryReference, envelope: [UInt8], crashes: Int, failures: Int,
         isRecovered: Bool

@@ -3,6 +3,7 @@ package struct EntryID: Hashable, Sendable, Comparable, CustomStringConvertible 
     package let milliseconds: UInt64
     package let sequence: UInt64
 
+    /// Takes milliseconds since the epoch and a sequence number as given.
     package init(milliseconds: UInt64, sequence: UInt64) {
         self.milliseconds = milliseconds
         self.sequence = sequence
@@ -30,6 +31,7 @@ package struct EntryID: Hashable, Sendable, Comparable, CustomStringConvertible 
 
     package var description: String { "\(self.milliseconds)-\(self.sequence)" }
 
+    /// Orders IDs by time, then by sequence number.
     package static func < (left: EntryID, right: EntryID) -> Bool {
         (left.milliseconds, left.sequence) < (right.milliseconds, right.sequence)
     }

@@ -6,6 +6,7 @@ package struct EntryReference: Hashable, Sendable {
     /// True when another entry of the same job was held at the time of delivery; the lease of this one has a separate key.
     package let isRepeated: Bool
 
+    /// Takes the parts as given; checks nothing.
     package init(workspace: WorkspaceID, priority: Priority, id: EntryID, isRepeated: Bool = false) {
         self.workspace = workspace
         self.priority = priority

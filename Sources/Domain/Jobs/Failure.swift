@@ -7,6 +7,7 @@ package struct Failure: Hashable, Sendable {
     /// True when the run was killed from outside after it began, so that its progress is unknown.
     package let isCutOff: Bool
 
+    /// Takes the parts as given; does not seal `detail`.
     package init(reason: String, isRetryable: Bool, detail: [UInt8] = [], isCutOff: Bool = false) {
         self.reason = reason
         self.isRetryable = isRetryable

@@ -17,6 +17,7 @@ package struct Job: Hashable, Sendable {
     /// Whether the submitter permits the effect to be repeated; nil if the request did not say.
     package let isRepeatable: Bool?
 
+    /// Takes the parts as given; checks neither the params nor their size.
     package init(
         id: JobID, workspace: WorkspaceID, action: ActionName, requestID: RequestID, actor: String, submittedAt: UInt64,
         params: [UInt8], deadline: UInt64? = nil, tags: [JobTag] = [], isRepeatable: Bool? = nil

@@ -21,6 +21,7 @@ package struct ScheduleDefinition: Hashable, Sendable {
     package let missed: MissedTicks
     package let priority: Priority
 
+    /// Takes the parts as given. When `source` is nil, the source is the JSON written from `params`.
     package init(
         name: DefinitionName, summary: String, workspace: WorkspaceID, action: ActionName, params: JSONValue,
         source: [UInt8]? = nil, cron: CronExpression, missed: MissedTicks, priority: Priority

@@ -4,6 +4,7 @@ internal import Cryptography
 package struct ParamsDigester: Sendable {
     private let key: [UInt8]
 
+    /// Takes the bytes of the key; does not check their number.
     package init(key: [UInt8]) { self.key = key }
 
     /// Returns the HMAC-SHA-256 of params: the bytes of one JSON object as the submitter sent them, without surrounding

@@ -11,6 +11,7 @@ package struct WorkspaceKey: Sendable {
     /// Bytes of a stamp.
     static let stampLength = 12
 
+    /// Takes the parts as given; the stamp is empty for a key that is not stored.
     package init(id: UInt32, key: SealingKey, stamp: [UInt8] = []) {
         self.id = id
         self.key = key

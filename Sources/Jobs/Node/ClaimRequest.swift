@@ -13,6 +13,7 @@ package struct ClaimRequest: Sendable {
     /// Increases with each claim of an incarnation.
     package var number: UInt64
 
+    /// Limits `share` to 1,000,000; takes the other parts as given.
     package init(
         most: Int, quantum: Int = 32, share: Int = 1_000_000, held: [WorkspaceID: Int] = [:], number: UInt64 = 0
     ) {

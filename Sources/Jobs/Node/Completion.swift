@@ -44,6 +44,7 @@ package struct Completion: Sendable {
     /// Stored with the outcome in one step; empty for none.
     package let auditEvent: [UInt8]
 
+    /// Takes the parts as given; writes nothing. `JobQueue.finish` writes the completion.
     package init(
         delivery: Delivery, end: End, action: String, tags: [JobTag] = [], runTime: Duration = .zero, failures: Int,
         crashes: Int, reason: String = "", sealedResult: [UInt8] = [], auditEvent: [UInt8] = []

@@ -8,6 +8,7 @@ package struct NodeIdentity: Hashable, Sendable {
     /// Distinguishes two machines that are configured with the same node name.
     package let owner: String
 
+    /// Takes the parts as given; registers nothing.
     package init(node: NodeID, incarnation: Incarnation, owner: String) {
         self.node = node
         self.incarnation = incarnation

@@ -8,6 +8,7 @@ package struct NodeLease: Sendable {
     package let lane: Lane
     private let laneCount: Int
 
+    /// Takes the parts as given, by default for an undivided queue; `join` registers the node.
     package init(queue: any JobQueue, identity: NodeIdentity, lane: Lane = .single, laneCount: Int = 1) {
         self.queue = queue
         self.identity = identity

@@ -12,6 +12,7 @@ package struct CapacityPlan: Hashable, Sendable {
     package let resultSize: Int
     package let limits: QueueLimits
 
+    /// Takes jobs per second and bytes per result as given; checks nothing.
     package init(rate: Int, resultSize: Int, limits: QueueLimits) {
         self.rate = rate
         self.resultSize = resultSize

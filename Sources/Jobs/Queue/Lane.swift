@@ -4,6 +4,7 @@ package import Domain
 package struct Lane: Hashable, Sendable {
     package let number: Int
 
+    /// Takes a number, counted from 0; does not check that the queue has this lane.
     package init(number: Int) { self.number = number }
 
     /// The only lane of a queue that is not divided.

@@ -9,6 +9,7 @@ package struct QueueLimits: Sendable, Hashable {
     /// How long a node's claims hold without a renewal.
     package var lease: Duration
 
+    /// Takes the limits as given. By default a lease lasts 30 seconds, and records and request IDs are kept for a day.
     package init(
         retention: Duration = .seconds(86_400), idempotency: Duration = .seconds(86_400), streamLength: Int = 1_000_000,
         lease: Duration = .seconds(30)

@@ -19,6 +19,7 @@ package struct QueueStatistics: Hashable, Sendable {
     /// Entries of ended jobs that were removed unrun, since the queue was created.
     package var refusedEntries = 0
 
+    /// Starts with all numbers at zero.
     package init() {}
 
     /// Adds the statistics of two lanes; the age is that of the older entry.

@@ -39,20 +39,25 @@ package struct LanedJobStore: JobStore {
         }
     }
 
+    /// Stores the event in the workspace's lane, or in the first lane when `workspace` is nil.
     package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) async throws {
         try await (workspace.map(self.lane(of:)) ?? self.first).appendAudit(event, of: workspace)
     }
 
+    /// Returns the time of the first lane in milliseconds since the epoch.
     package func time() async throws -> UInt64 { try await self.first.time() }
 
+    /// Returns the last tick from the lane of the schedule's workspace, in milliseconds since the epoch.
     package func lastTick(of schedule: ScheduleTick) async throws -> UInt64 {
         try await self.lane(of: schedule.workspace).lastTick(of: schedule)
     }
 
+    /// Returns the wrapped key from the workspace's lane; nil when there is none with this ID.
     package func wrappedKey(_ id: UInt32, of workspace: WorkspaceID) async throws -> [UInt8]? {
         try await self.lane(of: workspace).wrappedKey(id, of: workspace)
     }
 
+    /// Stores the wrapped key in the workspace's lane unless there is one with this ID.
     package func storeKey(_ wrapped: [UInt8], id: UInt32, of workspace: WorkspaceID) async throws {
         try await self.lane(of: workspace).storeKey(wrapped, id: id, of: workspace)
     }
@@ -71,56 +76,67 @@ package struct LanedJobStore: JobStore {
         return try await self.first.masterFingerprint(own: own)
     }
 
+    /// Reads the job from the workspace's lane; nil when there is none.
     package func job(_ id: JobID, in workspace: WorkspaceID) async throws -> JobRecord? {
         try await self.lane(of: workspace).job(id, in: workspace)
     }
 
+    /// Returns the newest jobs from the workspace's lane.
     package func jobs(
         in workspace: WorkspaceID, limit: Int, tag: JobTag?, after: JobID?
     ) async throws -> [JobRecord] {
         try await self.lane(of: workspace).jobs(in: workspace, limit: limit, tag: tag, after: after)
     }
 
+    /// Returns a page of the audit trail of the workspace's lane; its cursor is valid in that lane only.
     package func auditTrail(
         of workspace: WorkspaceID, before cursor: String?, limit: Int
     ) async throws -> AuditPage {
         try await self.lane(of: workspace).auditTrail(of: workspace, before: cursor, limit: limit)
     }
 
+    /// Waits in the workspace's lane for the end of the job.
     package func waitForEnd(of id: JobID, in workspace: WorkspaceID, timeout: Duration) async throws -> JobState? {
         try await self.lane(of: workspace).waitForEnd(of: id, in: workspace, timeout: timeout)
     }
 
+    /// Returns the sums over all lanes, read one after the other; the age is the greatest one.
     package func statistics() async throws -> QueueStatistics {
         var sum = QueueStatistics()
         for lane in self.lanes { sum = sum + (try await lane.statistics()) }
         return sum
     }
 
+    /// Cancels the job in the workspace's lane.
     package func cancel(
         _ id: JobID, in workspace: WorkspaceID, request: [UInt8], outcome: [UInt8]
     ) async throws -> JobState? {
         try await self.lane(of: workspace).cancel(id, in: workspace, request: request, outcome: outcome)
     }
 
+    /// Returns the newest dead letters from the workspace's lane.
     package func deadLetters(in workspace: WorkspaceID, limit: Int) async throws -> [DeadLetter] {
         try await self.lane(of: workspace).deadLetters(in: workspace, limit: limit)
     }
 
+    /// Returns the dead letter from the workspace's lane; nil when there is none.
     package func deadLetter(_ id: JobID, in workspace: WorkspaceID) async throws -> DeadLetter? {
         try await self.lane(of: workspace).deadLetter(id, in: workspace)
     }
 
+    /// Requeues the job in the workspace's lane.
     package func requeue(
         _ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]
     ) async throws -> DeadLetterResult {
         try await self.lane(of: workspace).requeue(id, in: workspace, auditEvent: auditEvent)
     }
 
+    /// Removes the dead letter from the workspace's lane.
     package func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> DeadLetterResult {
         try await self.lane(of: workspace).drop(id, in: workspace, auditEvent: auditEvent)
     }
 
+    /// Records the decision in the workspace's lane.
     package func resolve(
         _ id: JobID, in workspace: WorkspaceID, as resolution: Resolution, reason: String, auditEvent: [UInt8]
     ) async throws -> Bool {
@@ -128,24 +144,28 @@ package struct LanedJobStore: JobStore {
             id, in: workspace, as: resolution, reason: reason, auditEvent: auditEvent)
     }
 
+    /// Sets or removes the limits in the workspace's lane.
     package func setLimits(
         _ limits: WorkspaceLimits?, of workspace: WorkspaceID, auditEvent: [UInt8]
     ) async throws {
         try await self.lane(of: workspace).setLimits(limits, of: workspace, auditEvent: auditEvent)
     }
 
+    /// Starts or ends the quarantine in the workspace's lane.
     package func quarantine(
         _ workspace: WorkspaceID, reason: String?, auditEvent: [UInt8]
     ) async throws -> Bool {
         try await self.lane(of: workspace).quarantine(workspace, reason: reason, auditEvent: auditEvent)
     }
 
+    /// Returns the workspaces of all lanes that are in quarantine, by name.
     package func quarantined() async throws -> [Quarantine] {
         var all: [Quarantine] = []
         for lane in self.lanes { all += try await lane.quarantined() }
         return all.sorted { $0.workspace < $1.workspace }
     }
 
+    /// Returns the workspaces of all lanes that have a weight or limits, by name.
     package func workspaceLimits() async throws -> [WorkspaceLoad] {
         var all: [WorkspaceLoad] = []
         for lane in self.lanes { all += try await lane.workspaceLimits() }

@@ -3,6 +3,7 @@ internal import Redis
 
 /// Intervening.
 extension RedisStreamJobQueue {
+    /// Calls the function `cancel`. Returns the state before; nil when there is no such job.
     package func cancel(
         _ id: JobID, in workspace: WorkspaceID, request: [UInt8], outcome: [UInt8]
     ) async throws -> JobState? {
@@ -12,6 +13,7 @@ extension RedisStreamJobQueue {
         return try await self.send(call).bytes.first.flatMap { JobState(code: $0) }
     }
 
+    /// Returns at most `limit` dead letters, the newest first; omits malformed ones.
     package func deadLetters(in workspace: WorkspaceID, limit: Int) async throws -> [DeadLetter] {
         var call = self.call("dead_letters", workspace)
         call.append(limit)
@@ -19,6 +21,7 @@ extension RedisStreamJobQueue {
         return try await self.send(call).elements.compactMap(Self.deadLetter)
     }
 
+    /// Returns the dead letter; nil when there is none. Throws `JobQueueError`: `unreadable` when it is malformed.
     package func deadLetter(_ id: JobID, in workspace: WorkspaceID) async throws -> DeadLetter? {
         let reply = try await self.send(self.call("dead_letter", workspace, id))
         guard !reply.isNull else { return nil }
@@ -28,6 +31,7 @@ extension RedisStreamJobQueue {
         return deadLetter
     }
 
+    /// Calls the function `requeue`. Throws `JobQueueError`: `failed` for an unknown reply.
     package func requeue(
         _ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]
     ) async throws -> DeadLetterResult {
@@ -37,6 +41,7 @@ extension RedisStreamJobQueue {
         return try await self.deadLetterResult(call)
     }
 
+    /// Calls the function `drop`. Throws `JobQueueError`: `failed` for an unknown reply.
     package func drop(_ id: JobID, in workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> DeadLetterResult {
         var call = self.call("drop", workspace, id)
         call.append(auditEvent)
@@ -50,6 +55,7 @@ extension RedisStreamJobQueue {
         return result
     }
 
+    /// Calls the function `resolve`. Returns false when there is no such unresolved job.
     package func resolve(
         _ id: JobID, in workspace: WorkspaceID, as resolution: Resolution, reason: String, auditEvent: [UInt8]
     ) async throws -> Bool {
@@ -61,6 +67,7 @@ extension RedisStreamJobQueue {
         return try await self.send(call).integer == 1
     }
 
+    /// Stores the limits as text, or removes them when `limits` is nil.
     package func setLimits(
         _ limits: WorkspaceLimits?, of workspace: WorkspaceID, auditEvent: [UInt8]
     ) async throws {
@@ -70,6 +77,7 @@ extension RedisStreamJobQueue {
         _ = try await self.send(call)
     }
 
+    /// Starts a quarantine, or ends it when `reason` is nil; stores "not given" for an empty reason.
     package func quarantine(
         _ workspace: WorkspaceID, reason: String?, auditEvent: [UInt8]
     ) async throws -> Bool {
@@ -79,6 +87,7 @@ extension RedisStreamJobQueue {
         return try await self.send(call).integer == 1
     }
 
+    /// Returns the workspaces of this lane that are in quarantine, by name; omits malformed entries.
     package func quarantined() async throws -> [Quarantine] {
         try await self.send(self.call("quarantines")).elements.compactMap { element in
             let parts = element.elements
@@ -87,6 +96,7 @@ extension RedisStreamJobQueue {
         }.sorted { $0.workspace < $1.workspace }
     }
 
+    /// Returns the workspaces of this lane that have a weight or limits, by name; omits malformed entries.
     package func workspaceLimits() async throws -> [WorkspaceLoad] {
         try await self.send(self.call("limits")).elements.compactMap { element in
             let parts = element.elements

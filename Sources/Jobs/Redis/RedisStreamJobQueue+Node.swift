@@ -3,6 +3,7 @@ internal import Redis
 
 /// The calls of nodes.
 extension RedisStreamJobQueue {
+    /// Registers the incarnation. Returns what an earlier one held, marked as recovered.
     package func join(as node: NodeIdentity) async throws -> [Delivery] {
         var call = self.call("join", node)
         call.append(node.owner)
@@ -10,6 +11,7 @@ extension RedisStreamJobQueue {
         return try Self.claim(try await self.send(call), isRecovered: true).deliveries
     }
 
+    /// Calls the function `claim`. Throws `JobQueueError`: `failed` when the reply is malformed.
     package func claim(_ request: ClaimRequest, as node: NodeIdentity) async throws -> Claim {
         var call = self.call("claim", node)
         call.append(request.most)
@@ -23,12 +25,14 @@ extension RedisStreamJobQueue {
         return try Self.claim(try await self.send(call), isRecovered: false)
     }
 
+    /// Returns what the incarnation holds; later claims with a number below `fence` are refused.
     package func held(by node: NodeIdentity, fence: UInt64) async throws -> [Delivery] {
         var call = self.call("held", node)
         call.append(fence)
         return try Self.claim(try await self.send(call), isRecovered: false).deliveries
     }
 
+    /// Renews the node's lease for `limits.lease`. Throws `JobQueueError`: `failed` when the reply is malformed.
     package func renew(as node: NodeIdentity) async throws -> Renewal {
         var call = self.call("renew", node)
         call.append(self.limits.lease.milliseconds)
@@ -40,6 +44,7 @@ extension RedisStreamJobQueue {
             held: parts[2].integer ?? 0)
     }
 
+    /// Requeues at most `most` entries of a dead node. Returns their number.
     package func rescue(_ dead: String, most: Int) async throws -> Int {
         var call = self.call("rescue")
         call.append(dead)
@@ -47,6 +52,7 @@ extension RedisStreamJobQueue {
         return try await self.send(call).integer ?? 0
     }
 
+    /// Makes at most `most` due jobs available. Returns their number.
     package func moveDue(most: Int) async throws -> Int {
         var call = self.call("due")
         call.append(most)
@@ -55,8 +61,10 @@ extension RedisStreamJobQueue {
         return try await self.send(call).integer ?? 0
     }
 
+    /// Removes the node unless it holds an entry.
     package func leave(as node: NodeIdentity) async throws { _ = try await self.send(self.call("leave", node)) }
 
+    /// Stores the progress. Returns false when the incarnation does not hold the job.
     package func noteProgress(
         _ progress: JobProgress, of job: JobID, as node: NodeIdentity
     ) async throws -> Bool {
@@ -67,6 +75,7 @@ extension RedisStreamJobQueue {
         return try await self.send(call).integer == 1
     }
 
+    /// Writes all outcomes in one call, if any. Returns for each, in order, whether it was written.
     package func finish(_ completions: [Completion], as node: NodeIdentity) async throws -> [Bool] {
         guard !completions.isEmpty else { return [] }
         var call = self.call("finish", node, capacity: completions.count * 512)

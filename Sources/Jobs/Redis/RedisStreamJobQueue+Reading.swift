@@ -3,11 +3,13 @@ internal import Redis
 
 /// Reading.
 extension RedisStreamJobQueue {
+    /// Returns the job; nil when there is none. Throws `JobQueueError`: `failed` when its record is malformed.
     package func job(_ id: JobID, in workspace: WorkspaceID) async throws -> JobRecord? {
         let reply = try await self.send(self.call("job", workspace, id))
         return reply.isNull ? nil : try Self.record(reply)
     }
 
+    /// Returns events of the workspace, the newest first; reads at most `AuditPage.depth` entries of the lane.
     package func auditTrail(
         of workspace: WorkspaceID, before cursor: String?, limit: Int
     ) async throws -> AuditPage {
@@ -41,6 +43,7 @@ extension RedisStreamJobQueue {
         return AuditPage(events: events, next: String(end.dropFirst()))
     }
 
+    /// Returns the newest jobs. Throws `JobQueueError`: `failed` when one of the records is malformed.
     package func jobs(
         in workspace: WorkspaceID, limit: Int, tag: JobTag? = nil, after: JobID? = nil
     ) async throws -> [JobRecord] {
@@ -51,6 +54,7 @@ extension RedisStreamJobQueue {
         return try await self.send(call).elements.filter { !$0.isNull }.map(Self.record)
     }
 
+    /// Returns the numbers of this lane. Throws `JobQueueError`: `failed` when the reply is malformed.
     package func statistics() async throws -> QueueStatistics {
         let parts = try await self.send(self.call("stats")).elements.compactMap(\.integer)
         guard parts.count == 9 else { throw Self.unexpected("stats") }

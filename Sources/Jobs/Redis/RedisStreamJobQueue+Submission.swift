@@ -3,6 +3,7 @@ internal import Redis
 
 /// Submitting.
 extension RedisStreamJobQueue {
+    /// Stores the jobs in one call. Throws `JobQueueError`: `failed` when the reply is malformed.
     package func submit(_ submissions: [SealedSubmission]) async throws -> [SubmissionResult] {
         var call = self.call("submit", capacity: submissions.count * 1024)
         call.append(self.limits.retention.milliseconds)
@@ -40,10 +41,12 @@ extension RedisStreamJobQueue {
         }
     }
 
+    /// Appends the event to the lane's audit stream; the stream is the same for all workspaces.
     package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) async throws {
         _ = try await self.direct(.streamAdd(self.lane.key("audit"), field: "e", value: event))
     }
 
+    /// Returns the last tick in milliseconds since the epoch. Throws `JobQueueError`: `failed` for a malformed reply.
     package func lastTick(of schedule: ScheduleTick) async throws -> UInt64 {
         var call = self.call("tick")
         call.append(schedule.name)

@@ -24,6 +24,7 @@ package struct RedisStreamJobQueue: JobQueue {
         self.functions = functions
     }
 
+    /// Returns the time of Redis in milliseconds since the epoch.
     package func time() async throws -> UInt64 {
         let parts = try await self.direct(.time).elements
         guard parts.count == 2, let seconds = parts[0].integer, let microseconds = parts[1].integer else {
@@ -34,17 +35,20 @@ package struct RedisStreamJobQueue: JobQueue {
 
     // MARK: - Keys
 
+    /// Returns the wrapped key; nil when the workspace has none with this ID.
     package func wrappedKey(_ id: UInt32, of workspace: WorkspaceID) async throws -> [UInt8]? {
         let stored = try await self.direct(.hashGet(self.keyring(of: workspace), field: String(id)))
         return stored.isNull ? nil : Array(stored.bytes)
     }
 
+    /// Stores the wrapped key unless the workspace has one with this ID.
     package func storeKey(_ wrapped: [UInt8], id: UInt32, of workspace: WorkspaceID) async throws {
         _ = try await self.direct(.hashSetIfAbsent(self.keyring(of: workspace), field: String(id), value: wrapped))
     }
 
     private func keyring(of workspace: WorkspaceID) -> String { self.lane.key("w:\(workspace.name):k") }
 
+    /// Returns the stored fingerprint of the master key; stores and returns `own` when there is none.
     package func masterFingerprint(own: [UInt8]) async throws -> [UInt8] {
         try await self.firstStored("master", own: own)
     }
@@ -71,6 +75,8 @@ package struct RedisStreamJobQueue: JobQueue {
 
     // MARK: - Waiting
 
+    /// Waits for whole seconds, at least one. After the timeout it returns the state from before the wait, nil when
+    /// there is no such job. Throws `JobQueueError`: `failed` without a client for blocking calls.
     package func waitForEnd(of id: JobID, in workspace: WorkspaceID, timeout: Duration) async throws -> JobState? {
         guard let blocking = self.blocking else { throw Self.noBlockingConnection }
         let now = try await self.send(self.call("wait", workspace, id))
@@ -86,6 +92,7 @@ package struct RedisStreamJobQueue: JobQueue {
         }
     }
 
+    /// Returns the current ends of the wake-up and control streams; keeps the control position of `before`.
     package func position(after before: QueuePosition?) async throws -> QueuePosition {
         let wakeUp = try await self.lastEntry(of: "bell")
         guard let before else { return QueuePosition(wakeUp: wakeUp, control: try await self.lastEntry(of: "control")) }
@@ -99,6 +106,8 @@ package struct RedisStreamJobQueue: JobQueue {
             ?? EntryID(milliseconds: 0, sequence: 0)
     }
 
+    /// Waits for new entries of the wake-up and control streams, and advances `position`. Returns the jobs to cancel.
+    /// Throws `JobQueueError`: `failed` without a client for blocking calls.
     package func listen(from position: inout QueuePosition, timeout: Duration) async throws -> [JobID] {
         guard let blocking = self.blocking else { throw Self.noBlockingConnection }
         let command = RedisCommand.streamRead(

@@ -7,6 +7,7 @@ package struct ScheduleTick: Hashable, Sendable {
     /// Milliseconds since the epoch.
     package let time: UInt64
 
+    /// Takes a time in milliseconds since the epoch; does not check that the schedule is due then.
     package init(schedule: DefinitionName, workspace: WorkspaceID, time: UInt64) {
         self.schedule = schedule
         self.workspace = workspace

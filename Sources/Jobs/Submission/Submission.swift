@@ -13,6 +13,7 @@ package struct Submission: Sendable {
     /// The audit event of the accepted request; stored with the job in one step.
     package let auditEvent: [UInt8]
 
+    /// Takes the parts as given; seals and stores nothing.
     package init(
         job: Job, priority: Priority = .normal, start: JobStart = .now, uniqueKey: String? = nil,
         tick: ScheduleTick? = nil, auditEvent: [UInt8]
