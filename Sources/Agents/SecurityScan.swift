@@ -9,7 +9,7 @@ internal import Terminals
 package struct SecurityScan: Sendable {
     /// A condition that must not exist.
     package struct Incident: Hashable, Sendable {
-        /// The kind of an incident; the raw value is its name in metrics and logs.
+        /// The kind of an incident; the raw value is its name in logs and audit rows.
         package enum Kind: String, Hashable, Sendable, CaseIterable {
             /// A process that runs as an agents' user, or in a sandbox, and descends from no shim.
             case processOutside = "process_outside"

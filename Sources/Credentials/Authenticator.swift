@@ -67,8 +67,8 @@ package final class Authenticator: Sendable {
 
     private static let refusal = "the key is unknown, wrong, expired or revoked"
 
-    /// Makes a fresh digest key, so nothing remembered outlives this instance; throws `CryptographyError` when there are no
-    /// random bytes. `now` returns milliseconds since the epoch; without `tokens` only API keys are accepted.
+    /// Makes a fresh digest key, so nothing remembered outlives this instance; throws `CryptographyError` when there
+    /// are no random bytes. `now` returns milliseconds since the epoch; without `tokens` only API keys are accepted.
     package init(
         configuration: Configuration = Configuration(), store: CredentialStore, tokens: TokenVerifier?,
         pool: HashingPool, now: @escaping @Sendable () -> UInt64,

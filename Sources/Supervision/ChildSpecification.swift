@@ -74,7 +74,8 @@ package struct ChildSpecification: Sendable {
     package var kill: (@Sendable () -> Void)?
     package var run: Run
 
-    /// Defaults to a permanent worker with 5 s to shut down, without backoff, heartbeat limit or `kill`; checks nothing.
+    /// Defaults to a permanent worker with 5 s to shut down, without backoff, heartbeat limit or `kill`; checks
+    /// nothing.
     package init(
         id: String, restart: RestartPolicy = .permanent, shutdown: ShutdownPolicy = .timeout(.seconds(5)),
         type: ChildType = .worker, isSignificant: Bool = false, backoff: RestartBackoff? = nil,

@@ -1,6 +1,6 @@
 /// What a supervisor says of a child.
 package struct ChildStatus: Hashable, Sendable {
-    /// The state of a child; the raw value is its name in reports.
+    /// The state of a child.
     package enum State: String, Hashable, Sendable {
         case starting
         case running

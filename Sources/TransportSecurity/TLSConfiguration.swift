@@ -17,7 +17,8 @@ package struct TLSConfiguration: Sendable, Hashable {
     package var pins: [[UInt8]]
     package var minimumVersion: Version
 
-    /// Defaults to the system's authorities, no client certificate, no pins and TLS 1.3 or newer; reads and checks no file.
+    /// Defaults to the system's authorities, no client certificate, no pins and TLS 1.3 or newer; reads and checks no
+    /// file.
     package init(
         serverName: String, authorityFile: String? = nil, certificateFile: String? = nil, privateKeyFile: String? = nil,
         pins: [[UInt8]] = [], minimumVersion: Version = .tls13

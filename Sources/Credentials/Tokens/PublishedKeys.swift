@@ -64,8 +64,8 @@ package actor PublishedKeys: KeySource {
             }
     }
 
-    /// Returns the newest keys at hand; waits for a fetch when `id` is not among them or when none are usable. Fails with
-    /// `noKeys` when there are still none.
+    /// Returns the newest keys at hand; waits for a fetch when `id` is not among them or when none are usable. Fails
+    /// with `noKeys` when there are still none.
     package func keys(knowing id: String) async -> Result<KeySet, CredentialsError> {
         let now = self.clock()
         if let known = self.known, now - known.at < self.configuration.longestAge {

@@ -12,7 +12,8 @@ extension Node: HealthSource {
         return [HealthCheck("supervision", isHealthy: true, detail: "the supervisors respond")]
     }
 
-    /// Reports whether the node can claim jobs: sandbox gate, leaked children, Redis and its settings, restarts, claims, drain.
+    /// Reports whether the node can claim jobs: sandbox gate, leaked children, Redis and its settings, restarts,
+    /// claims, drain.
     package func readiness() async -> [HealthCheck] {
         let redis = await self.redisCheck
         let problem = await self.problem
