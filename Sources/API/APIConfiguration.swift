@@ -2,12 +2,14 @@ package import TransportSecurity
 
 /// How the API is served, and to which clients.
 package struct APIConfiguration: Sendable {
+    /// The address that the API listens on.
     package enum Address: Sendable, Hashable {
         /// Port 0 lets the kernel choose.
         case tcp(host: String, port: Int)
         case unix(path: String)
     }
 
+    /// A rate limit: at most so many requests in each period.
     package struct Rate: Sendable, Hashable {
         /// Requests in each period.
         package var count: Int

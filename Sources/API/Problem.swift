@@ -7,6 +7,7 @@ internal import Redaction
 /// Why a request failed, as `application/problem+json` (RFC 9457): one sentence that names the thing and what was
 /// expected, without secrets.
 package struct Problem: Error, Sendable {
+    /// The kind of a problem; the raw value is its name on the wire.
     package enum Code: String, Sendable, CaseIterable {
         case malformed = "malformed-request"
         case unauthenticated

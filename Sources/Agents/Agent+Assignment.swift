@@ -17,6 +17,7 @@ extension Agent {
         /// False when a launch that was cut off may have had its effect, and must not be repeated.
         package let isRepeatable: Bool
 
+        /// Takes the parts as given; without a `workspace` there is none, and a launch is repeatable by default.
         package init(
             directory: AgentDirectory, definition: AgentDefinition, profile: SandboxProfile, workspacePath: String,
             workspace: WorkspaceID? = nil, prompt: String, isRecovered: Bool, epoch: UInt64, isRepeatable: Bool = true

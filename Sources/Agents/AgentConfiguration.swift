@@ -27,6 +27,7 @@ package struct AgentConfiguration: Sendable {
     /// Where blocking work on files and processes is done.
     package var files = FileSystemPool(.singleton)
 
+    /// Allows 15 s for a launch, 5 s for a stop and 64 KiB for each output by default; checks nothing.
     package init(
         root: String, workspaces: String, shim: String, tmux: String, plan: SandboxPlan, orphanGrace: Duration,
         launchTimeout: Duration = .seconds(15), stopTimeout: Duration = .seconds(5), outputLimit: Int = 64 * 1024,

@@ -19,6 +19,7 @@ package struct AgentDirectory: Sendable {
     /// Bytes behind the agents' root in a socket's path: `/<uuid>/<generation>/<name>`.
     package static let socketPathReserve = 1 + 36 + 1 + 6 + 1 + 4
 
+    /// Derives the path `root/id`; neither checks nor creates the directory.
     package init(root: String, id: JobID) {
         self.id = id
         self.path = "\(root)/\(id)"
@@ -38,6 +39,7 @@ package struct AgentDirectory: Sendable {
         get throws { (try HostFiles.names(in: self.path) ?? []).compactMap { Int($0) }.sorted() }
     }
 
+    /// Returns the path of a generation's directory, whether or not it exists.
     package func generationPath(_ generation: Int) -> String { "\(self.path)/\(generation)" }
 
     /// Where a generation's log begins on disk; a log that keeps only its newest output has more files next to this one.

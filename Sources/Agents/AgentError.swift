@@ -4,6 +4,7 @@ package import Sandboxing
 /// An agent or a command could not be run, or failed.
 package typealias AgentError = CodedError<AgentErrorCode>
 
+/// Why an agent or a command did not run, or failed.
 package enum AgentErrorCode: Hashable, Sendable {
     /// Its directory, terminal or sandbox could not be set up, for a reason that lies in the definition, the job or the
     /// workspace; the program never ran.
@@ -27,6 +28,7 @@ extension CodedError where ErrorCode == AgentErrorCode {
     /// A file of the node's own that cannot be used is the node's fault, never the job's.
     package init(_ error: HostFileError) { self.init(code: .hostUnavailable, message: error.description) }
 
+    /// Has the code `hostUnavailable` for a fault of this node, else `launchFailed`; keeps the message.
     package init(_ error: SandboxError) {
         self.init(code: error.isHostFault ? .hostUnavailable : .launchFailed, message: error.message)
     }

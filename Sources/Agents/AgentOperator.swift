@@ -11,6 +11,7 @@ package struct AgentOperator: Sendable {
     private let generation: Int
     private let group: MultiThreadedEventLoopGroup
 
+    /// Takes the parts as given; connects to nothing yet.
     package init(directory: AgentDirectory, generation: Int, group: MultiThreadedEventLoopGroup) {
         self.directory = directory
         self.generation = generation

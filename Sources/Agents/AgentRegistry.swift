@@ -7,6 +7,7 @@ package actor AgentRegistry {
     private var workspaces: [JobID: WorkspaceID] = [:]
     private let gauges: [AgentState: Gauge]
 
+    /// Registers the gauge `orchestra_agents` for every state and records 0 for each.
     package init(metrics: any MetricsFactory) {
         self.gauges = Dictionary(
             uniqueKeysWithValues: AgentState.allCases.map {

@@ -7,6 +7,7 @@ package import Supervision
 
 /// Runs an agent to its end under a supervisor of its own: restarts with backoff, then gives up.
 package struct AgentRunner: Sendable {
+    /// The result of an agent that ran to its end.
     package struct Result: Hashable, Sendable {
         package let record: ExitRecord
         /// The last bytes of its terminal, as it wrote them.

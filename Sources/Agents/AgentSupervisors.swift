@@ -7,6 +7,7 @@ package actor AgentSupervisors {
     private let environment: SupervisionEnvironment
     private var current: Supervisor?
 
+    /// Takes the environment as given; no supervisor exists before `child` is started.
     package init(environment: SupervisionEnvironment) { self.environment = environment }
 
     /// The node's child. Its own budget is never touched: agents are temporary here, and restarts of their

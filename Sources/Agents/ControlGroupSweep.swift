@@ -9,6 +9,7 @@ package struct ControlGroupSweep: Sendable {
     private static let passes = 50
     private static let pause = Duration.milliseconds(10)
 
+    /// Takes the parts as given; `clock` paces the pauses between two passes.
     package init(configuration: AgentConfiguration, clock: any Clock<Duration> = ContinuousClock()) {
         self.configuration = configuration
         self.clock = clock

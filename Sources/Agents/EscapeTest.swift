@@ -9,6 +9,7 @@ internal import Terminals
 
 /// Runs the battery of escape attempts in real sandboxes, and judges each by what is seen outside.
 package struct EscapeTest: Sendable {
+    /// The result of one escape attempt.
     package struct Result: Sendable {
         package let attempt: EscapeAttempt
         /// What was seen outside that must not be, nil when the sandbox held.

@@ -18,6 +18,7 @@ package final class SandboxGate: Sendable {
 
     private let guarded = Mutex(Guarded())
 
+    /// Begins in the waiting state: no program may pass before `open`.
     package init() {}
 
     /// `detail` says why it may be passed.

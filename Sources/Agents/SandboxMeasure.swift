@@ -3,6 +3,7 @@ package import Sandboxing
 
 /// Which tiers of sandboxes this host gives, found by running each.
 package struct SandboxMeasure: Sendable {
+    /// The result of one tier that was tried.
     package struct Trial: Sendable {
         package let tier: SandboxTier
         /// What the guard saw; empty when nothing ran.

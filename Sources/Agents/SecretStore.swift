@@ -11,6 +11,7 @@ package struct SecretStore: Sendable {
     /// The most bytes that one may have; all of a program's go through one pipe at once.
     package static let limit = 8 * 1024
 
+    /// Takes the path of the directory; reads and checks nothing yet.
     package init(root: String) { self.root = root }
 
     /// The secrets of these names. Throws `AgentError.launchFailed` for one that does not exist, is empty or too long, or

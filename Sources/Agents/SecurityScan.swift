@@ -9,6 +9,7 @@ internal import Terminals
 package struct SecurityScan: Sendable {
     /// A condition that must not exist.
     package struct Incident: Hashable, Sendable {
+        /// The kind of an incident; the raw value is its name in logs and audit rows.
         package enum Kind: String, Hashable, Sendable, CaseIterable {
             /// A process that runs as an agents' user, or in a sandbox, and descends from no shim.
             case processOutside = "process_outside"
@@ -31,6 +32,7 @@ package struct SecurityScan: Sendable {
         package let id: JobID
         package let workspace: WorkspaceID
 
+        /// Takes the parts as given; does not check that the agent runs.
         package init(id: JobID, workspace: WorkspaceID) {
             self.id = id
             self.workspace = workspace
@@ -40,6 +42,7 @@ package struct SecurityScan: Sendable {
     private let configuration: AgentConfiguration
     private let group: MultiThreadedEventLoopGroup
 
+    /// Takes the parts as given; scans nothing yet.
     package init(configuration: AgentConfiguration, group: MultiThreadedEventLoopGroup) {
         self.configuration = configuration
         self.group = group

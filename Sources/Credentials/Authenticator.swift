@@ -12,6 +12,7 @@ internal import Synchronization
 /// A key whose id is unknown, or whose checksum differs from the record's, is refused without a hash, so a flood of wrong
 /// keys costs look-ups and delays no good key. Both cost the same time.
 package final class Authenticator: Sendable {
+    /// The time limits and bounds of an authenticator.
     package struct Configuration: Sendable {
         package var parameters = Argon2id.Parameters()
         /// How long a proved key is accepted without another hash.
@@ -27,6 +28,7 @@ package final class Authenticator: Sendable {
         /// Credentials and addresses remembered at most, of each kind.
         package var capacity = 10_000
 
+        /// Has the default of every setting.
         package init() {}
     }
 
@@ -65,6 +67,8 @@ package final class Authenticator: Sendable {
 
     private static let refusal = "the key is unknown, wrong, expired or revoked"
 
+    /// Makes a fresh digest key, so nothing remembered outlives this instance; throws `CryptographyError` when there
+    /// are no random bytes. `now` returns milliseconds since the epoch; without `tokens` only API keys are accepted.
     package init(
         configuration: Configuration = Configuration(), store: CredentialStore, tokens: TokenVerifier?,
         pool: HashingPool, now: @escaping @Sendable () -> UInt64,

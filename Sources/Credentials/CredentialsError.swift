@@ -3,6 +3,7 @@ package import Domain
 /// A credential could not be made, or the issuer's keys could not be read.
 package typealias CredentialsError = CodedError<CredentialsErrorCode>
 
+/// Why a credential could not be made or checked.
 package enum CredentialsErrorCode: Hashable, Sendable {
     /// Argon2id failed, for lack of memory above all; no hash was made.
     case hashingFailed

@@ -3,6 +3,7 @@ internal import COpenSSL
 /// A public key that checks signatures of one algorithm and no other: which one is a matter of the key, never of
 /// the message that it checks.
 package final class SignatureKey: Sendable {
+    /// A signature algorithm; the raw value is its name in JOSE (`alg`).
     package enum Algorithm: String, Sendable, Hashable, CaseIterable {
         /// RSASSA-PKCS1-v1_5 with SHA-256.
         case rs256 = "RS256"
@@ -52,6 +53,7 @@ package final class SignatureKey: Sendable {
         return SignatureKey(.edDSA, handle, signatureSize: 64)
     }
 
+    /// Returns whether `signature` is this key's signature of `message`; false also for a signature of the wrong size.
     package func isValid(_ signature: [UInt8], for message: [UInt8]) -> Bool {
         guard signature.count == self.signatureSize else { return false }
         return self.handle.verify(signature, message, as: self.algorithm)

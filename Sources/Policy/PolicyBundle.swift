@@ -7,6 +7,7 @@ package struct PolicyFile: Sendable {
     package let name: String
     package let bytes: [UInt8]
 
+    /// Takes the parts as given; parses nothing.
     package init(folder: String, name: String, bytes: [UInt8]) {
         self.folder = folder
         self.name = name

@@ -8,6 +8,7 @@ package enum Decision: Hashable, Sendable {
 
 /// Why something may not be done.
 package struct Denial: Hashable, Sendable {
+    /// The kind of a denial.
     package enum Kind: Hashable, Sendable {
         /// No such action, or it is not on the allow-list; the two are told apart only by the rule.
         case notAllowed
@@ -32,6 +33,7 @@ package struct AllowList: Hashable, Sendable {
     /// Denies everything.
     package static let none = AllowList(names: [])
 
+    /// Allows these names and no others.
     package init(names: Set<ActionName>) { self.names = names }
 
     /// Reads comma-separated exact names; spaces around a name are dropped. Nil, empty text and a list of
@@ -47,6 +49,7 @@ package struct AllowList: Hashable, Sendable {
         self.names = names
     }
 
+    /// Returns whether the list has this exact name.
     package func contains(_ name: ActionName) -> Bool { self.names.contains(name) }
 
     package var isEmpty: Bool { self.names.isEmpty }
@@ -59,6 +62,7 @@ package struct PolicyEngine: Sendable {
     package let bundle: PolicyBundle
     package let allowed: AllowList
 
+    /// Takes the parts as given; a name in `allowed` need not be an action of the bundle.
     package init(bundle: PolicyBundle, allowed: AllowList) {
         self.bundle = bundle
         self.allowed = allowed

@@ -3,6 +3,7 @@ package import Domain
 /// A policy cannot be used; the message names the file and what was expected.
 package typealias PolicyError = CodedError<PolicyErrorCode>
 
+/// Why a policy cannot be used.
 package enum PolicyErrorCode: Hashable, Sendable {
     /// A file does not follow the format of its folder.
     case malformedFile

@@ -14,6 +14,7 @@ package struct RESPReader: ~Copyable {
         package var values: Int
         package var bytes: Int
 
+        /// Allows a million values and 64 MiB by default; checks nothing.
         package init(values: Int = 1_000_000, bytes: Int = 64 * 1024 * 1024) {
             self.values = values
             self.bytes = bytes

@@ -7,6 +7,7 @@ package import NIOPosix
 /// A connection that is made again whenever it ends: `run()` keeps one open, with jittered backoff between attempts, and
 /// callers wait for it until their deadline. An outage is a state of the client, never its end.
 package actor RedisClient {
+    /// The state of the client's connection.
     package enum State: Sendable, Equatable {
         /// There is no connection; `lastError` says why the last one ended or could not be made.
         case connecting(lastError: String?)
@@ -34,6 +35,7 @@ package actor RedisClient {
     /// How often a connection was made; rises by one with every reconnect.
     private(set) package var generation = 0
 
+    /// Takes the parts as given; connects to nothing before `run()`. `jitter` returns a random number of the range.
     package init(
         configuration: RedisConfiguration, group: MultiThreadedEventLoopGroup, logger: Logger,
         metrics: any MetricsFactory = NOOPMetricsHandler.instance, clock: any Clock<Duration> = ContinuousClock(),

@@ -8,17 +8,20 @@ package struct RedisCommand: Sendable {
     private var argumentCount = 0
     private var body: [UInt8]
 
+    /// Begins a command with its name and no arguments; reserves `capacity` bytes.
     package init(_ name: String, capacity: Int = 128) {
         self.body = []
         self.body.reserveCapacity(capacity)
         self.append(name)
     }
 
+    /// Encodes a command with its name and text arguments.
     package init(_ name: String, _ arguments: String...) {
         self.init(name)
         for argument in arguments { self.append(argument) }
     }
 
+    /// Appends an argument as UTF-8.
     package mutating func append(_ text: String) {
         var text = text
         text.withUTF8 { utf8 in
@@ -29,20 +32,25 @@ package struct RedisCommand: Sendable {
     }
 
     // Not generic: a generic function is not specialized across modules, and this is the hot path.
+    /// Appends an argument byte for byte.
     package mutating func append(_ bytes: [UInt8]) {
         self.header(bytes.count)
         self.body.append(contentsOf: bytes)
         self.lineEnd()
     }
 
+    /// Appends an argument byte for byte.
     package mutating func append(_ bytes: ArraySlice<UInt8>) {
         self.header(bytes.count)
         self.body.append(contentsOf: bytes)
         self.lineEnd()
     }
 
+    /// Appends a number in decimal digits.
     package mutating func append(_ number: Int) { self.append(String(number)) }
+    /// Appends a number in decimal digits.
     package mutating func append(_ number: Int64) { self.append(String(number)) }
+    /// Appends a number in decimal digits.
     package mutating func append(_ number: UInt64) { self.append(String(number)) }
 
     private mutating func header(_ count: Int) {

@@ -36,6 +36,8 @@ package struct RedisConfiguration: Sendable, Hashable {
     /// Whether the server is a sentinel, which has no databases and no client names.
     var isSentinel = false
 
+    /// Defaults to a single server, database 0, plain text and 3 s for each timeout; sets no password for sentinels and
+    /// checks nothing.
     package init(
         endpoint: Endpoint, topology: Topology = .single, username: String? = nil, password: String? = nil,
         database: Int = 0, tls: TLSConfiguration? = nil, connectTimeout: Duration = .seconds(3),

@@ -3,6 +3,7 @@ package import Domain
 /// A command could not be sent to Redis, or Redis answered with an error.
 package typealias RedisError = CodedError<RedisErrorCode>
 
+/// Why a command failed, and what is known of its effect.
 package enum RedisErrorCode: Hashable, Sendable {
     /// A URL or option that cannot be used; nothing was tried.
     case configuration

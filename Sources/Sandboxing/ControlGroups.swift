@@ -32,6 +32,7 @@ package struct ControlGroups: Hashable, Sendable {
             && self.hierarchies.contains { $0.controllers.contains(.processes) }
     }
 
+    /// Takes the hierarchies as given; `delegated()` finds those of this process.
     package init(hierarchies: [Hierarchy]) { self.hierarchies = hierarchies }
 
     /// Finds what was given to this process by trying it. Where only its own group of version 2 was given, and not the

@@ -10,6 +10,7 @@ package struct HostFileError: Error, Hashable, CustomStringConvertible {
     /// The `errno` value of the failed call.
     package let code: Int32
 
+    /// Takes the operation as a past participle, such as "read", the path, and the `errno` value.
     package init(_ operation: String, _ path: String, code: Int32) {
         self.operation = operation
         self.path = path

@@ -27,6 +27,7 @@ package struct SandboxProfile: Hashable, Sendable {
     /// Whether programs may use Unix stream sockets, where the sandbox has a user of its own (tier 3).
     package let allowsUnixSockets: Bool
 
+    /// Takes the parts as given; sizes are bytes. Without `processorPercent` the processors' time has no limit.
     package init(
         name: DefinitionName, summary: String, lowestTier: SandboxTier, processLimit: Int, openFileLimit: Int,
         fileSizeLimit: Int, memoryLimit: Int, treeMemoryLimit: Int, processorPercent: Int? = nil,

@@ -11,6 +11,7 @@ package enum SandboxTier: Int, Hashable, Sendable, Comparable, CaseIterable {
     /// The same, with limits of memory and processes for the whole tree by control groups.
     case limited = 4
 
+    /// Orders tiers from weakest to strongest.
     package static func < (left: SandboxTier, right: SandboxTier) -> Bool { left.rawValue < right.rawValue }
 
     package var summary: String {

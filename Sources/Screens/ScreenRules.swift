@@ -4,6 +4,7 @@ package import Domain
 package struct ScreenRules: Hashable, Sendable {
     private let rules: [ScreenRule]
 
+    /// Takes the rules as given; the first that holds decides.
     package init(_ rules: [ScreenRule]) { self.rules = rules }
 
     package var isEmpty: Bool { self.rules.isEmpty }

@@ -8,6 +8,7 @@ package struct TerminalModes: Hashable, Sendable {
 
     private var enabled = TerminalModes.initial
 
+    /// Begins with the modes of a terminal after a full reset: only the visible cursor is set.
     package init() {}
 
     /// Whether arrow keys, Home and End are sent as `ESC O` sequences (DECCKM).

@@ -53,11 +53,13 @@ extension ChildExit: CustomStringConvertible {
 package struct ChildShutdown: Error, Hashable {
     package let detail: String?
 
+    /// Takes the detail as given; nil for a shutdown without one.
     package init(_ detail: String? = nil) { self.detail = detail }
 }
 
 /// Thrown by a child before it is ready when it is not to run, which is no failure (OTP's `ignore`).
 package struct ChildIgnored: Error, Hashable {
+    /// Has no parts.
     package init() {}
 }
 

@@ -33,6 +33,7 @@ package struct RestartBackoff: Hashable, Sendable {
     package var longest: Duration
     package var resetAfter: Duration
 
+    /// Takes the parts as given; checks nothing.
     package init(first: Duration, longest: Duration, resetAfter: Duration) {
         self.first = first
         self.longest = longest
@@ -73,6 +74,8 @@ package struct ChildSpecification: Sendable {
     package var kill: (@Sendable () -> Void)?
     package var run: Run
 
+    /// Defaults to a permanent worker with 5 s to shut down, without backoff, heartbeat limit or `kill`; checks
+    /// nothing.
     package init(
         id: String, restart: RestartPolicy = .permanent, shutdown: ShutdownPolicy = .timeout(.seconds(5)),
         type: ChildType = .worker, isSignificant: Bool = false, backoff: RestartBackoff? = nil,

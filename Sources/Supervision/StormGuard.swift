@@ -12,6 +12,7 @@ package final class StormGuard: Sendable {
 
     package static let window = Duration.seconds(60)
 
+    /// Takes the limit of restarts in each window as given; `now` returns the time of a monotonic clock.
     package init(limit: Int, now: @escaping @Sendable () -> Duration = SupervisionEnvironment.monotonicNow) {
         self.limit = limit
         self.now = now

@@ -18,6 +18,8 @@ package struct SupervisionEnvironment: Sendable {
     /// How long a child may take to end once it was killed, before it counts as leaked.
     package var killGrace: Duration
 
+    /// Defaults to no metrics, no storm guard, no observer, the continuous clock, jitter of 0.5 to 1 and 1 s of kill
+    /// grace.
     package init(
         logger: Logger, metrics: any MetricsFactory = NOOPMetricsHandler.instance, stormGuard: StormGuard? = nil,
         observe: (@Sendable (SupervisionEvent) -> Void)? = nil, clock: any Clock<Duration> = ContinuousClock(),
@@ -43,6 +45,7 @@ package struct SupervisionEnvironment: Sendable {
 
 /// A decision of a supervisor, or what led to it.
 package struct SupervisionEvent: Hashable, Sendable {
+    /// The kind of an event.
     package enum Kind: Hashable, Sendable {
         case started
         case ended(ChildExit)

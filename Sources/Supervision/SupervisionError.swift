@@ -3,6 +3,7 @@ package import Domain
 /// A supervisor refused a call, or ended other than by being stopped.
 package typealias SupervisionError = CodedError<SupervisionErrorCode>
 
+/// Why a supervisor refused a call, or ended.
 package enum SupervisionErrorCode: Hashable, Sendable {
     /// More restarts than the intensity allows within the period; all children have ended.
     case gaveUp

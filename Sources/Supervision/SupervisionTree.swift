@@ -1,5 +1,6 @@
 /// What a supervisor says of a child.
 package struct ChildStatus: Hashable, Sendable {
+    /// The state of a child.
     package enum State: String, Hashable, Sendable {
         case starting
         case running
@@ -37,6 +38,7 @@ package struct ChildCounts: Hashable, Sendable {
 
 /// A supervisor and all below it, at about one moment.
 package struct SupervisionTree: Hashable, Sendable {
+    /// A child and what is below it.
     package struct Branch: Hashable, Sendable {
         package let status: ChildStatus
         /// The tree of a child that is a supervisor, or that runs one.

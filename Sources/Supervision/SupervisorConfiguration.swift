@@ -34,6 +34,7 @@ extension Supervisor {
         package var period: Duration
         package var autoShutdown: AutoShutdown
 
+        /// Defaults to one-for-one, 1 restart in 5 s and no automatic shutdown; checks nothing.
         package init(
             name: String, strategy: RestartStrategy = .oneForOne, intensity: Int = 1, period: Duration = .seconds(5),
             autoShutdown: AutoShutdown = .never

@@ -3,6 +3,7 @@ package import Domain
 /// A terminal server could not be started, or did not answer.
 package typealias TerminalError = CodedError<TerminalErrorCode>
 
+/// Why a terminal server did not start or did not answer.
 package enum TerminalErrorCode: Hashable, Sendable {
     /// tmux ended with an error; the message has its own words.
     case commandFailed

@@ -1,5 +1,6 @@
 /// What a TLS client trusts and shows.
 package struct TLSConfiguration: Sendable, Hashable {
+    /// The TLS versions that may be the lowest; the raw value is the version's number.
     package enum Version: String, Sendable, Hashable {
         case tls12 = "1.2"
         case tls13 = "1.3"
@@ -16,6 +17,8 @@ package struct TLSConfiguration: Sendable, Hashable {
     package var pins: [[UInt8]]
     package var minimumVersion: Version
 
+    /// Defaults to the system's authorities, no client certificate, no pins and TLS 1.3 or newer; reads and checks no
+    /// file.
     package init(
         serverName: String, authorityFile: String? = nil, certificateFile: String? = nil, privateKeyFile: String? = nil,
         pins: [[UInt8]] = [], minimumVersion: Version = .tls13

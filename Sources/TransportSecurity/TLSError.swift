@@ -3,6 +3,7 @@ package import Domain
 /// A TLS connection was refused or could not be configured.
 package typealias TLSError = CodedError<TLSErrorCode>
 
+/// Why a TLS connection was refused or could not be configured.
 package enum TLSErrorCode: Hashable, Sendable {
     /// A file or name in the configuration cannot be used; no connection was tried.
     case configuration

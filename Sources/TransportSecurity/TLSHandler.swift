@@ -3,6 +3,7 @@ package import NIOCore
 
 /// Fired as a user event once the handshake is over and the peer is trusted.
 package struct TLSHandshakeCompleted: Sendable {
+    /// Has no parts.
     package init() {}
 }
 
@@ -53,20 +54,25 @@ package class TLSHandler: ChannelDuplexHandler {
             code: .protocolFailure, message: "the \(self.peer) closed the connection during the TLS handshake")
     }
 
+    /// Begins the handshake when the channel is active already.
     package func handlerAdded(context: ChannelHandlerContext) {
         if context.channel.isActive { self.begin(context: context) }
     }
 
+    /// Cancels the handshake's timer and fails the writes that are still waiting.
     package func handlerRemoved(context: ChannelHandlerContext) {
         self.timer?.cancel()
         self.failPending(ChannelError.ioOnClosedChannel)
     }
 
+    /// Passes the event on, then begins the handshake.
     package func channelActive(context: ChannelHandlerContext) {
         context.fireChannelActive()
         self.begin(context: context)
     }
 
+    /// Fails the writes that are still waiting; reports an error when the peer closed the connection during the
+    /// handshake.
     package func channelInactive(context: ChannelHandlerContext) {
         self.timer?.cancel()
         let isOurDoing = self.session.isServer && self.isInputClosed
@@ -78,6 +84,8 @@ package class TLSHandler: ChannelDuplexHandler {
         context.fireChannelInactive()
     }
 
+    /// Decrypts the bytes of the peer: continues the handshake, or passes clear bytes on. Fails the channel for bytes
+    /// that OpenSSL refuses and for a handshake that is too long.
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !self.hasFailed, !self.isInputClosed else { return }
         let bytes = self.unwrapInboundIn(data)
@@ -103,6 +111,8 @@ package class TLSHandler: ChannelDuplexHandler {
         context.read()
     }
 
+    /// Treats an end of input without a close notify as a cut connection: fails an unfinished handshake, else closes
+    /// the channel. Passes other events on.
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard let change = event as? ChannelEvent, change == .inputClosed else {
             return context.fireUserInboundEventTriggered(event)
@@ -115,11 +125,14 @@ package class TLSHandler: ChannelDuplexHandler {
         context.close(promise: nil)
     }
 
+    /// Requests bytes, and records that clear bytes are wanted.
     package func read(context: ChannelHandlerContext) {
         self.isReadWanted = true
         context.read()
     }
 
+    /// Keeps the bytes until `flush`. Fails the promise after an error or a close, and the channel when more than 1 MiB
+    /// waits for the end of the handshake.
     package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         guard !self.hasFailed, !self.isOutputClosed else {
             promise?.fail(ChannelError.ioOnClosedChannel)
@@ -152,6 +165,8 @@ package class TLSHandler: ChannelDuplexHandler {
         }
     }
 
+    /// Sends a close notify where the output closes, and closes the channel once it is written or `closeTimeout` is
+    /// over.
     package func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
         let farewell = mode == .input ? nil : self.closeOutput(context: context)
         if mode != .output { self.isInputClosed = true }

@@ -7,6 +7,7 @@ package struct TLSServerConfiguration: Sendable, Hashable {
     /// A PEM file of the authorities that sign clients; when set, a client without a certificate is refused.
     package var clientAuthorityFile: String?
 
+    /// Takes the paths as given; reads and checks no file.
     package init(certificateFile: String, privateKeyFile: String, clientAuthorityFile: String? = nil) {
         self.certificateFile = certificateFile
         self.privateKeyFile = privateKeyFile
@@ -22,6 +23,7 @@ package struct TLSPeer: Sendable, Hashable {
     /// SHA-256 of its SubjectPublicKeyInfo, which stays the same when the certificate is renewed.
     package let publicKeyDigest: [UInt8]
 
+    /// Takes the parts as given; the digest has 32 bytes.
     package init(subject: String, publicKeyDigest: [UInt8]) {
         self.subject = subject
         self.publicKeyDigest = publicKeyDigest

@@ -13,6 +13,7 @@ package enum Argon2id {
         package var iterations: UInt32
         package var lanes: UInt32
 
+        /// Defaults to the recommendation above; checks no bounds, which Argon2 itself does when it hashes.
         package init(memoryKiB: UInt32 = 19_456, iterations: UInt32 = 2, lanes: UInt32 = 1) {
             self.memoryKiB = memoryKiB
             self.iterations = iterations

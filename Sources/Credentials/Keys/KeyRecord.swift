@@ -22,6 +22,8 @@ package struct KeyRecord: Hashable, Sendable {
 
     package static let labelLimit = 64
 
+    /// Replaces control characters in `label` and shortens it to `labelLimit` Unicode scalars; takes the other parts as
+    /// given.
     package init(
         id: String, workspace: WorkspaceID, roles: [DefinitionName], label: String, hash: String,
         checksum: String? = nil, createdAt: UInt64, expiresAt: UInt64, revokedAt: UInt64 = 0, usedAt: UInt64 = 0

@@ -2,6 +2,7 @@
 package struct FixedKeys: KeySource {
     private let set: KeySet
 
+    /// Takes the keys as given.
     package init(_ set: KeySet) { self.set = set }
 
     /// The keys, whatever the id.

@@ -9,6 +9,7 @@ internal import TransportSecurity
 ///
 /// While the issuer does not answer, the last keys stay in use for a day.
 package actor PublishedKeys: KeySource {
+    /// The issuer, and how often its keys are fetched.
     package struct Configuration: Sendable {
         package var issuer: String
         /// The URL of the keys; nil to discover it.
@@ -21,6 +22,7 @@ package actor PublishedKeys: KeySource {
         /// Keys older than this are not used.
         package var longestAge: Duration = .seconds(86_400)
 
+        /// Takes the parts as given; the intervals have their defaults.
         package init(issuer: String, keysURL: String? = nil, authorityFile: String? = nil) {
             self.issuer = issuer
             self.keysURL = keysURL
@@ -62,6 +64,8 @@ package actor PublishedKeys: KeySource {
             }
     }
 
+    /// Returns the newest keys at hand; waits for a fetch when `id` is not among them or when none are usable. Fails
+    /// with `noKeys` when there are still none.
     package func keys(knowing id: String) async -> Result<KeySet, CredentialsError> {
         let now = self.clock()
         if let known = self.known, now - known.at < self.configuration.longestAge {

@@ -1,5 +1,6 @@
 /// Tokens that are refused although their signatures are valid.
 package struct TokenDenial: Hashable, Sendable {
+    /// The tokens that a denial refuses.
     package enum Target: Hashable, Sendable {
         /// One token, by its `jti`.
         case token(String)
@@ -15,6 +16,7 @@ package struct TokenDenial: Hashable, Sendable {
     /// Seconds since the epoch, after the expiry of every token that it refuses.
     package let until: UInt64
 
+    /// Takes the parts as given; both times are seconds since the epoch.
     package init(target: Target, issuedBefore: UInt64, until: UInt64) {
         self.target = target
         self.issuedBefore = issuedBefore

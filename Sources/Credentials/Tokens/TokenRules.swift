@@ -19,6 +19,8 @@ package struct TokenRules: Sendable {
 
     package static let standardLeeway: UInt64 = 60
 
+    /// Defaults to RS256, no roles claim, all clients of the issuer, a lifetime of one hour and 60 s of leeway; checks
+    /// nothing.
     package init(
         issuer: String, audience: String, algorithms: Set<SignatureKey.Algorithm> = [.rs256],
         workspaceClaim: String, rolesClaim: String? = nil, authorizedParties: Set<String> = [],

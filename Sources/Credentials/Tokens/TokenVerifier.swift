@@ -6,6 +6,7 @@ package struct TokenVerifier: Sendable {
     package let rules: TokenRules
     private let keys: any KeySource
 
+    /// Takes the parts as given; fetches no keys yet.
     package init(rules: TokenRules, keys: any KeySource) {
         self.rules = rules
         self.keys = keys

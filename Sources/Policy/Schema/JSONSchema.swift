@@ -46,10 +46,12 @@ package struct JSONSchema: Sendable, Hashable {
     }
 
     // What is compiled follows from these two.
+    /// Compares mode and source only.
     package static func == (left: JSONSchema, right: JSONSchema) -> Bool {
         left.mode == right.mode && left.source == right.source
     }
 
+    /// Hashes mode and source only.
     package func hash(into hasher: inout Hasher) {
         hasher.combine(self.mode)
         hasher.combine(self.source)

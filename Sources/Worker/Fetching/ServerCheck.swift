@@ -14,6 +14,7 @@ package actor ServerCheck {
     /// Libraries of other builds are looked for once in so many checks: every hour.
     private static let checksPerCleaning = 60
 
+    /// Takes the parts as given; checks nothing before `run`.
     package init(client: RedisClient, queue: RedisStreamJobQueue, logger: Logger) {
         self.client = client
         self.queue = queue

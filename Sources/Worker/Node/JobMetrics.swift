@@ -22,6 +22,7 @@ package final class JobMetrics: Sendable {
     private let claimedRecovered: Counter
     private let rescued: Counter
 
+    /// Registers the counters of jobs and the recorder of their waiting times with `factory`.
     package init(factory: any MetricsFactory) {
         self.factory = factory
         self.wait = Recorder(label: "orchestra_job_wait_seconds", factory: factory)

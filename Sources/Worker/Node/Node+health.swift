@@ -12,6 +12,8 @@ extension Node: HealthSource {
         return [HealthCheck("supervision", isHealthy: true, detail: "the supervisors respond")]
     }
 
+    /// Reports whether the node can claim jobs: sandbox gate, leaked children, Redis and its settings, restarts,
+    /// claims, drain.
     package func readiness() async -> [HealthCheck] {
         let redis = await self.redisCheck
         let problem = await self.problem
@@ -57,6 +59,7 @@ extension Node: HealthSource {
         }
     }
 
+    /// Reports whether the node has joined the queue.
     package func startup() async -> [HealthCheck] {
         let hasJoined = await self.hasJoined
         return [

@@ -22,6 +22,7 @@ package struct NodeConfiguration: Sendable {
     /// The response to an incident.
     package var response: SecurityWatch.Response
 
+    /// Takes the parts as given; by default 60 restarts a minute are allowed and incidents are only reported.
     package init(
         node: NodeID, owner: String, redis: RedisConfiguration, slots: Int, workspaceConcurrency: Int, grace: Duration,
         agents: AgentConfiguration, stormLimit: Int = 60,

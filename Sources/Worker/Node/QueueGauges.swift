@@ -14,6 +14,7 @@ package struct QueueGauges: Sendable {
     private let deadLettersEvicted: Gauge
     private let refusedEntries: Gauge
 
+    /// Registers the gauges of the queue with `factory`; reads nothing from the queue before `run`.
     package init(queue: any JobStore, factory: any MetricsFactory) {
         self.queue = queue
         self.lag = Gauge(label: "orchestra_queue_lag", factory: factory)

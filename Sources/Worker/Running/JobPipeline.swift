@@ -21,6 +21,7 @@ package struct JobPipeline: Sendable {
     private let openFailureLog = LogThrottle()
     private let keyLookups = KeyLookupBackoff()
 
+    /// Takes the parts as given; checks nothing.
     package init(
         node: NodeID, policy: PolicyEngine, handlers: ActionHandlers, keys: WorkspaceKeyring, digester: ParamsDigester,
         queueClock: QueueClock, writers: CompletionWriters, registry: RunRegistry, retries: RetryPolicy,

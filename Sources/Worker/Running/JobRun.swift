@@ -16,6 +16,7 @@ package actor JobRun {
     package private(set) var hasStarted = false
     private let clock: any Clock<Duration>
 
+    /// Takes the parts as given; `clock` measures the time limit of `run`.
     package init(entry: EntryReference, clock: any Clock<Duration>) {
         self.entry = entry
         self.clock = clock

@@ -2,6 +2,7 @@ package import Domain
 
 /// The state of one run of a job on this node. A run ends once; the first event decides how.
 package struct JobRunMachine: Sendable {
+    /// The state of a run.
     package enum State: Hashable, Sendable {
         /// Not started.
         case waiting
@@ -22,6 +23,7 @@ package struct JobRunMachine: Sendable {
 
     package private(set) var state = State.waiting
 
+    /// Begins in the state `waiting`.
     package init() {}
 
     /// The run starts. Returns false when it was cancelled before, or has started already.

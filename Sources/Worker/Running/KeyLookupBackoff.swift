@@ -19,6 +19,7 @@ package final class KeyLookupBackoff: Sendable {
     /// Workspaces that are remembered; past it the pauses of all begin again.
     private static let capacity = 10_000
 
+    /// Begins without any outages.
     package init() {}
 
     /// Notes a look-up that failed at `now`; returns the pause before the next one.

@@ -21,6 +21,7 @@ package actor Scheduler {
     /// In milliseconds.
     private static let longestPause: UInt64 = 5000
 
+    /// Orders the schedules by name; submits nothing before `run`.
     package init(
         queue: any JobStore, intake: Intake, schedules: [ScheduleDefinition], clock: any Clock<Duration>,
         logger: Logger

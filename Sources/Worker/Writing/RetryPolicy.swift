@@ -12,6 +12,7 @@ package struct RetryPolicy: Sendable {
     /// Returns a random factor from 0 to 1 for each delay (full jitter).
     package var jitter: @Sendable () -> Double
 
+    /// Defaults to delays of at most 1 s at first and 600 s at last, and 3 node deaths; checks nothing.
     package init(
         firstDelay: Duration = .seconds(1), longestDelay: Duration = .seconds(600), crashLimit: Int = 3,
         jitter: @escaping @Sendable () -> Double = { Double.random(in: 0...1) }
