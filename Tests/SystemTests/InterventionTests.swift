@@ -144,7 +144,7 @@ struct InterventionTests {
             #expect(try await installation.record(late).state == .scheduled)
             let past = try await Self.command(
                 installation, ["submit", "queue.noop", "--deadline", "2001-01-01T00:00:00Z"])
-            #expect(past.code == 64 && past.errors.contains("has passed already"), "\(past.errors)")
+            #expect(past.code == 64 && past.errors.contains("has already passed"), "\(past.errors)")
             let soon = Date(timeIntervalSinceNow: 2)
             let dead = try await submit([
                 "queue.noop", "--deadline", soon.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)),
