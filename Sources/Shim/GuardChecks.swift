@@ -123,7 +123,9 @@ struct GuardChecks {
         let shared = self.spec.namespaces.filter { namespace in
             POSIX.link("/proc/self/ns/\(namespace.name)").map { $0 == namespace.link } ?? true
         }
-        if self.spec.namespaces.isEmpty { return Guard.Layer("namespaces", "they cannot be distinguished from the node's") }
+        if self.spec.namespaces.isEmpty {
+            return Guard.Layer("namespaces", "they cannot be distinguished from the node's")
+        }
         return Guard.Layer(
             "namespaces", shared.isEmpty ? nil : "\(shared.map(\.name).joined(separator: ", ")) shared with the node")
     }

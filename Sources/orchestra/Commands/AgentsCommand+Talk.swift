@@ -8,7 +8,6 @@ import Jobs
 import NIOPosix
 import ShimProtocol
 
-
 extension AgentsCommand {
     struct Start: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
