@@ -92,7 +92,7 @@ package actor Agent {
         }
     }
 
-    /// The failure that an exit record stands for, with the last words of the program.
+    /// The failure that an exit record stands for, with the last output of the program.
     static func failure(_ record: ExitRecord, of assignment: Assignment) -> AgentError {
         let words = Printable.text(String(decoding: record.errorOutput, as: UTF8.self), limit: 300)
         let code: AgentError.Code =

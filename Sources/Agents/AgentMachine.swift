@@ -10,7 +10,7 @@ struct AgentMachine {
         case output
         case written(id: UInt64)
         case viewLost
-        /// What the program says beside its terminal.
+        /// What the program reports apart from its terminal.
         case said([UInt8])
         /// What a rule concludes from its screen, and that rule's number.
         case seen(ScreenRule.State, rule: Int)

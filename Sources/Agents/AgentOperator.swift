@@ -18,12 +18,12 @@ package struct AgentOperator: Sendable {
         self.group = group
     }
 
-    /// Sends a message and passes each of its receipts to `told`, until `stage` is reached, the message is refused, or the
-    /// time is over; the last receipt. Sent again with the same key it is not typed again. Throws `AgentError` when there is
+    /// Sends a message and passes each of its receipts to `onReceipt`, until `stage` is reached, the message is refused,
+    /// or the time is over; the last receipt. Sent again with the same key it is not typed again. Throws `AgentError` when there is
     /// no shim, or it does not answer.
     package func send(
         _ input: TerminalInput, key: [UInt8], until stage: MessageLedger.Stage, timeout: Duration,
-        told: @escaping @Sendable (MessageLedger.Receipt) -> Void
+        onReceipt: @escaping @Sendable (MessageLedger.Receipt) -> Void
     ) async throws -> MessageLedger.Receipt {
         let last = LatestValue<MessageLedger.Receipt>()
         try await self.converse(timeout: timeout) { connection in
@@ -34,7 +34,7 @@ package struct AgentOperator: Sendable {
                 return false
             }
             await last.set(receipt)
-            told(receipt)
+            onReceipt(receipt)
             return receipt.stage == .refused || receipt.stage.rawValue >= stage.rawValue
         }
         guard let receipt = await last.value else {

@@ -1,6 +1,6 @@
 internal import Domain
 
-/// What agents say beside their terminals that this version understands.
+/// What agents report apart from their terminals that this version understands.
 enum AgentStatusMessage {
     /// `{"type":"state","state":"ready|busy|waiting|throttled","detail":"…"}`; nil for anything else.
     static func state(_ line: [UInt8]) -> (AgentState, String)? {

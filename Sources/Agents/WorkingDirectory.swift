@@ -6,9 +6,9 @@ internal import Sandboxing
 /// An agent's own directory in its workspace, or a work tree of a git repository there: made before its launch and cleaned
 /// up after its end.
 ///
-/// All of it happens inside a sandbox of the agent's profile: what lies in a workspace may be a trap for whoever touches
-/// it, git included. Nothing that holds unsaved or unknown work is ever deleted, and what a work tree holds is kept as a
-/// commit under `refs/orchestra/agents/ID` before anything else.
+/// All of it happens inside a sandbox of the agent's profile: what lies in a workspace may be a trap for any program that
+/// touches it, git included. Nothing that holds unsaved or unknown work is ever deleted, and what a work tree holds is
+/// kept as a commit under `refs/orchestra/agents/ID` before anything else.
 struct WorkingDirectory: Sendable {
     let definition: AgentDefinition.Directory
     let agent: JobID
@@ -53,7 +53,7 @@ struct WorkingDirectory: Sendable {
             environment["ORC_REPOSITORY"] = repository
         }
         let (commands, variables) = (self.commands, environment)
-        // git does what files of the workspace say, and those may say that it is to take for ever.
+        // git does what files of the workspace say, and those may make it run indefinitely.
         return try await withThrowingTaskGroup(of: ExitRecord?.self) { group in
             group.addTask {
                 try await commands.run(

@@ -84,7 +84,8 @@ int orc_pty_copy_size(int from, int master) {
 }
 
 int orc_pty_unread(int master) {
-    // Only the other end tells, and only for a moment: while it is open nobody learns that the program has closed it.
+    // Only the other end reports it, and it is opened only for a moment: while it is open nobody learns that the
+    // program has closed it.
     int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (slave < 0) return -errno;
     // Waits for what is on its way from the master: n_tty_poll flushes the port's work where no input is there yet.

@@ -344,7 +344,7 @@ package final class Authenticator: Sendable {
                 try await store.replaceHash(of: record, with: try made.get(), checksum: checksum)
             } catch {
                 logger.warning(
-                    "a key could not be hashed anew", error: error, metadata: ["credential.id": "\(record.id)"])
+                    "a key could not be hashed again", error: error, metadata: ["credential.id": "\(record.id)"])
             }
         }
     }

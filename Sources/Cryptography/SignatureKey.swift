@@ -46,7 +46,7 @@ package final class SignatureKey: Sendable {
 
     /// An Ed25519 key of 32 bytes; nil for what is none.
     package static func ed25519(_ bytes: [UInt8]) -> SignatureKey? {
-        // Points of small order verify signatures of nobody's (RFC 8032 §5.1.7, and the list of Chalkias et al. 2020).
+        // Points of small order verify signatures that no key made (RFC 8032 §5.1.7, and the list of Chalkias et al. 2020).
         guard bytes.count == 32, !SmallOrder.contains(bytes), let handle = PublicKeyHandle.ed25519(bytes) else {
             return nil
         }

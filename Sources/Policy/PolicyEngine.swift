@@ -10,7 +10,7 @@ package enum Decision: Hashable, Sendable {
 package struct Denial: Hashable, Sendable {
     /// The kind of a denial.
     package enum Kind: Hashable, Sendable {
-        /// No such action, or it is not on the allow-list; the two are told apart only by the rule.
+        /// No such action, or it is not on the allow-list; only the rule distinguishes the two.
         case notAllowed
         /// The params do not fit the action's schema.
         case invalidParams

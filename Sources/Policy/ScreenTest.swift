@@ -1,7 +1,7 @@
 package import Domain
 internal import Screens
 
-/// A recorded screen of an agent, and what its rules must conclude from it: the corpus that tells when a program has changed
+/// A recorded screen of an agent, and what its rules must conclude from it: the corpus that shows when a program has changed
 /// its looks.
 package struct ScreenTest: Hashable, Sendable {
     package let file: String
@@ -20,9 +20,9 @@ package struct ScreenTest: Hashable, Sendable {
         screen.feed(self.output)
         let found = ScreenRules(bundle.agents[self.agent]?.screen ?? []).conclusion(from: screen)
         guard found?.state != self.expected else { return nil }
-        let told = found.map { "\($0.state.rawValue) by rule \($0.rule)" } ?? "nothing"
+        let concluded = found.map { "\($0.state.rawValue) by rule \($0.rule)" } ?? "nothing"
         return
-            "\(self.file), case \(self.number): the screen of \(self.agent) says \(told), expected \(self.expected?.rawValue ?? "nothing")"
+            "\(self.file), case \(self.number): the screen of \(self.agent) says \(concluded), expected \(self.expected?.rawValue ?? "nothing")"
     }
 
     static func list(_ reader: inout DefinitionReader) throws(PolicyError) -> [ScreenTest] {

@@ -13,7 +13,7 @@ final class ConnectionWaiters: Sendable {
     private struct State {
         var nextID: UInt64 = 0
         var waiting: [UInt64: Waiter] = [:]
-        /// What a caller is told that waited too long.
+        /// The reason that a caller receives that waited too long.
         var reason: String
     }
 

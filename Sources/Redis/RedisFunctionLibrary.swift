@@ -13,7 +13,7 @@ package struct RedisFunctionLibrary: Sendable {
     }
 
     /// A digest of a library's text to put into its names: two builds with different texts then never share a name. It
-    /// tells builds apart and protects nothing (FNV-1a in hexadecimal).
+    /// distinguishes builds and protects nothing (FNV-1a in hexadecimal).
     package static func digest(of text: String) -> String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }

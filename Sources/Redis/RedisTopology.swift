@@ -1,7 +1,7 @@
 internal import Domain
 package import NIOPosix
 
-/// Finds the current master, anew for every connection, so that a fail-over needs nothing but a reconnect.
+/// Finds the current master, again for every connection, so that a fail-over needs nothing but a reconnect.
 extension RedisConnection {
     /// Connects to the master that the configuration leads to: the endpoint, the master that sentinels name, or the one
     /// that serves the slot in a cluster. Throws as `open(_:group:)`; nothing stays open then.

@@ -50,7 +50,7 @@ package struct ControlGroups: Hashable, Sendable {
 
     // MARK: - Where this process is
 
-    /// A group that this process is in, and what its hierarchy limits as far as its version tells.
+    /// A group that this process is in, and what its hierarchy limits as far as its version reports it.
     struct Place: Hashable {
         let directory: String
         let root: String
@@ -124,7 +124,7 @@ extension ControlGroups.Place {
         return ControlGroups.Hierarchy(parent: parent, controllers: controllers, isUnified: self.isUnified)
     }
 
-    /// The group above this process's own one where that was given to it, so that groups stand beside the node's; else
+    /// The group above this process's own one where that was given to it, so that groups stand next to the node's; else
     /// its own one.
     private func parent() -> String? {
         guard self.directory != self.root else { return nil }

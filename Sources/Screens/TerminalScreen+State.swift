@@ -108,7 +108,7 @@ extension TerminalScreen {
             case 0x3B:
                 self.close()
             case 0x3A:
-                // Sub-parameters only occur in colours; such a parameter has no number.
+                // Sub-parameters only occur in colours; such a parameter is not a number.
                 self.current = Self.text
             default:
                 if self.current == Self.text { return }
@@ -123,7 +123,7 @@ extension TerminalScreen {
             if self.bytes > 0 { self.close() }
         }
 
-        /// The number at `index`, `missing` where it was left out, nil where it is no number.
+        /// The number at `index`, `missing` where it was left out, nil where it is not a number.
         func value(_ index: Int, minimum: Int, missing: Int) -> Int? {
             guard index < self.values.count else { return missing }
             let value = self.values[index]

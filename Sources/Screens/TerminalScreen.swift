@@ -171,7 +171,7 @@ package struct TerminalScreen: Sendable {
     static let maximumRows = 200
     static let pieceSize = 4096
     static let maximumTitle = 256
-    /// Room for `maximumTitle` scalars of four bytes and the number of the command.
+    /// Space for `maximumTitle` scalars of four bytes and the number of the command.
     static let maximumOSC = 2048
 
     static func defaultTabs(_ columns: Int) -> [Bool] {

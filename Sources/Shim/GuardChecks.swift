@@ -119,11 +119,13 @@ struct GuardChecks {
     // MARK: - What is around it
 
     private func namespaces() -> Guard.Layer {
-        // One that cannot be seen cannot be told from the node's.
+        // One that cannot be seen cannot be distinguished from the node's.
         let shared = self.spec.namespaces.filter { namespace in
             POSIX.link("/proc/self/ns/\(namespace.name)").map { $0 == namespace.link } ?? true
         }
-        if self.spec.namespaces.isEmpty { return Guard.Layer("namespaces", "they cannot be told from the node's") }
+        if self.spec.namespaces.isEmpty {
+            return Guard.Layer("namespaces", "they cannot be distinguished from the node's")
+        }
         return Guard.Layer(
             "namespaces", shared.isEmpty ? nil : "\(shared.map(\.name).joined(separator: ", ")) shared with the node")
     }

@@ -237,7 +237,7 @@ struct Launcher: ProcessTree {
     /// after the launcher's own end.
     ///
     /// A launcher that is killed between making the sandbox's first process and arming its parent-death
-    /// signal leaves that process waiting for ever. The shim is the reaper of such orphans and ends them.
+    /// signal leaves that process waiting indefinitely. The shim is the reaper of such orphans and ends them.
     ///
     /// Its control groups go with it.
     mutating func isTreeGone() -> Bool {

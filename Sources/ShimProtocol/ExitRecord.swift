@@ -20,7 +20,7 @@ package struct ExitRecord: Hashable, Sendable {
 
     /// What is known about who ended processes for want of memory.
     package enum MemoryWatch: UInt8, Hashable, Sendable {
-        /// No control group limited the tree's memory, so a kill for want of memory cannot be told from any other.
+        /// No control group limited the tree's memory, so a kill for want of memory looks like any other.
         case none = 0
         /// A control group counted such kills: `memoryKills`.
         case counted = 1

@@ -18,7 +18,7 @@ struct AlarmClock {
     /// The earliest moment.
     var next: Duration? { self.alarms.min?.at }
 
-    /// True when this is the earliest now, so that whoever sleeps must sleep less.
+    /// True when this is the earliest now, so that the sleeper must sleep less.
     mutating func set(_ event: SupervisorMachine.Event, at moment: Duration) -> Bool {
         let isEarliest = self.next.map { moment < $0 } ?? true
         self.number += 1

@@ -53,7 +53,7 @@ final class ChildLink: Sendable {
     var supervisor: Supervisor? { self.state.withLock { $0.supervisor } }
     /// When it last gave a sign of life.
     var beatAt: Duration { self.state.withLock { $0.beatAt } }
-    /// Its supervisor told it to end.
+    /// Its supervisor instructed it to end.
     var isAsked: Bool { self.state.withLock { $0.isAsked } }
 
     func becomeReady() {

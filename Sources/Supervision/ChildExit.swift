@@ -10,7 +10,7 @@ package enum ChildExit: Hashable, Sendable {
     case failed(String)
     /// It ended only after it was killed.
     case killed
-    /// It gave no heartbeat for this long and was told to end.
+    /// It gave no heartbeat for this long and was instructed to end.
     case hung(Duration)
 
     /// True for what restarts a transient child.

@@ -65,8 +65,8 @@ package struct ChildSpecification: Sendable {
     /// Its own final end may end the supervisor; wants `autoShutdown` and a child that is not permanent.
     package var isSignificant: Bool
     package var backoff: RestartBackoff?
-    /// A running child that gives no heartbeat for this long counts as hung: it is told to end and that end is
-    /// a failure. nil: not watched.
+    /// A running child that gives no heartbeat for this long counts as hung: it is instructed to end and that
+    /// end is a failure. nil: not watched.
     package var heartbeatLimit: Duration?
     /// The last resort when cancelling does not help: ends from outside what the child waits for, such as a
     /// process or a connection. Called at most once an instance, from no particular thread. A Swift task

@@ -23,7 +23,7 @@ package final class StormGuard: Sendable {
         let now = self.now()
         self.restarts.withLock { times in
             times.append(now)
-            // What is beyond the limit already tells a storm; older ones add nothing.
+            // What is beyond the limit already makes a storm; older ones add nothing.
             if times.count > self.limit + 1 { times.removeFirst() }
         }
     }

@@ -55,7 +55,7 @@ package struct SupervisionEvent: Hashable, Sendable {
         case startIgnored
         /// It will be started again, after this pause.
         case restarting(reason: String, pause: Duration)
-        /// It gave no heartbeat and was told to end.
+        /// It gave no heartbeat and was instructed to end.
         case hung(Duration)
         /// It ignored its cancellation and was left behind.
         case leaked

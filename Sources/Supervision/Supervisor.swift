@@ -6,7 +6,7 @@ internal import Logging
 /// `supervisor`, with backoff, heartbeats and leak reports added).
 ///
 /// The decisions are `SupervisorMachine`'s; this actor is its mailbox and carries them out. Each child is a task
-/// of its own: a task group cannot cancel one of its children, and would wait for ever for one that ignores it.
+/// of its own: a task group cannot cancel one of its children, and would wait indefinitely for one that ignores it.
 /// The structure is kept all the same: `run` returns only when it has seen every child's end, but for those that
 /// it reported as leaked.
 package actor Supervisor {
@@ -76,7 +76,7 @@ package actor Supervisor {
 
     /// Runs as a child of another supervisor: that one sees this tree, and this one's end as OTP would show it.
     /// What leaked here is reported above, where it counts as leaked too, and is awaited before this returns, so
-    /// that no successor starts beside it.
+    /// that no successor starts next to it.
     package func run(as child: ChildContext) async throws {
         child.attach(self)
         defer { child.attach(nil) }
@@ -320,7 +320,7 @@ package actor Supervisor {
         self.sleep(duration)
     }
 
-    /// Sleeps anew, until the earliest alarm. The sleeper before is cancelled; should it have woken up already,
+    /// Sleeps again, until the earliest alarm. The sleeper before is cancelled; should it have woken up already,
     /// its number is stale.
     private func sleep(_ duration: Duration) {
         self.sleeper?.cancel()
@@ -380,7 +380,7 @@ package actor Supervisor {
             guard case .running = self.machine.children[key]?.phase else { return }
             self.observe(key, .hung(silence))
             self.environment.logger.error(
-                "a supervised child gave no heartbeat and is told to end",
+                "a supervised child gave no heartbeat and is being ended",
                 metadata: self.metadata(key, ["silence": "\(silence)"]))
         default: break
         }

@@ -101,7 +101,7 @@ extension SupervisorMachine {
         self.steps = [.finish(.killed)]
     }
 
-    /// Whoever waits for an answer, or would, is told that the supervisor is ending.
+    /// A caller that waits for an answer, or would, receives that the supervisor is ending.
     mutating func refuseCalls(_ actions: inout [Action]) {
         var ids: [CallID] = []
         if case .start(_, .call(let id, _)) = self.waiting { ids.append(id) }

@@ -145,7 +145,7 @@ struct SupervisorMachine: Hashable {
     ) {
         guard let child = self.current(key, instance) else { return }
         guard child.phase == .starting, case .start(key, let purpose) = self.waiting else {
-            // It was told to end before it had come up, or ends after it had leaked.
+            // It was instructed to end before it had come up, or ends after it had leaked.
             return self.gone(key, .failed("it ended before it was ready"), now: now, &actions)
         }
         self.waiting = .nothing
@@ -197,16 +197,16 @@ struct SupervisorMachine: Hashable {
         }
     }
 
-    /// A child that was told to end, or had leaked, has ended.
+    /// A child that was instructed to end, or had leaked, has ended.
     mutating func gone(_ key: Key, _ exit: ChildExit, now: Duration, _ actions: inout [Action]) {
         guard let child = self.children[key] else { return }
-        guard case .leaked(let wish) = child.phase else {
+        guard case .leaked(let request) = child.phase else {
             self.children[key]?.lastExit = exit
             self.settle(key, &actions)
             return self.stopWaiting(for: key)
         }
         actions.append(.returned(key))
-        switch wish {
+        switch request {
         case .restart(let ran) where self.life == .running:
             self.children[key]?.phase = .restarting
             self.inbox.append(.tryAgain(key, isStartFailure: false, ran: ran))
@@ -352,7 +352,7 @@ struct SupervisorMachine: Hashable {
             var left: Set<Key> = [key]
             if case .stops(let others) = self.waiting { left.formUnion(others) }
             self.waiting = .stops(left)
-            // One that was told to end because it hung has been told, and its time runs.
+            // One that hung was already instructed to end, and its time runs.
             guard child.silence == nil else { return }
             actions.append(
                 child.shutdown == .brutalKill
@@ -409,7 +409,7 @@ struct SupervisorMachine: Hashable {
         }
     }
 
-    /// OTP's `restart`: counted first, each try anew.
+    /// OTP's `restart`: counted first, each try again.
     mutating func restart(
         _ child: Child, _ exit: ChildExit, label: String, ran: Duration, now: Duration, _ actions: inout [Action]
     ) {

@@ -43,7 +43,7 @@ extension SupervisorMachine {
         var backoffAttempt = 0
         /// Counts the pauses, so that the end of an earlier one is stale.
         var pauses = 0
-        /// Set when it gave no heartbeat for this long and was told to end.
+        /// Set when it gave no heartbeat for this long and was instructed to end.
         var silence: Duration?
         var lastExit: ChildExit?
 

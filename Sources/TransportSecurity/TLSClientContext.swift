@@ -2,7 +2,7 @@ internal import COpenSSL
 internal import Domain
 
 /// Makes the contexts of clients. Each connection gets one of its own, so that it reads the certificate files
-/// anew: a rotated certificate needs no restart.
+/// again: a rotated certificate needs no restart.
 enum TLSClientContext {
     /// Loads the files of the configuration; throws `TLSError.configuration` that names the one at fault.
     static func make(_ configuration: TLSConfiguration) throws(TLSError) -> TLSContextHandle {

@@ -39,7 +39,7 @@ package class TLSHandler: ChannelDuplexHandler {
     /// A read that nothing has been delivered for.
     private var isReadWanted = false
     private var timer: Scheduled<Void>?
-    /// The good-bye that is under way or has left.
+    /// The close alert that is under way or was sent.
     private var leaving: EventLoopFuture<Void>?
 
     init(session: TLSSession, handshakeTimeout: TimeAmount) {
@@ -95,7 +95,7 @@ package class TLSHandler: ChannelDuplexHandler {
                 try self.advance(context: context)
                 try self.limitHandshake(adding: bytes.readableBytes)
             }
-            // Whoever was told of the handshake's end may have closed the channel.
+            // A handler that was notified of the handshake's end may have closed the channel.
             guard self.isEstablished, !self.isInputClosed else { return }
             try self.deliver(context: context)
         } catch {
@@ -103,8 +103,8 @@ package class TLSHandler: ChannelDuplexHandler {
         }
     }
 
-    /// A read that brought the handshake's bytes alone, or half a record, is asked again: whoever reads on
-    /// demand waits for clear bytes.
+    /// A read that brought the handshake's bytes alone, or half a record, is asked again: a handler that reads
+    /// on demand waits for clear bytes.
     package func channelReadComplete(context: ChannelHandlerContext) {
         context.fireChannelReadComplete()
         guard !self.hasFailed, !self.isInputClosed, !self.isEstablished || self.isReadWanted else { return }
@@ -175,8 +175,8 @@ package class TLSHandler: ChannelDuplexHandler {
             return leaving.whenComplete { _ in bound.value.close(mode: mode, promise: promise) }
         }
         guard let farewell else { return context.close(mode: mode, promise: promise) }
-        // Closed only once the good-bye has left: who closes when a write is done does so in the middle of a flush, and
-        // what is written then would be dropped.
+        // Closed only once the close alert was sent: a caller that closes when a write is done does so in the middle of
+        // a flush, and what is written then would be dropped.
         let written = context.eventLoop.makePromise(of: Void.self)
         self.leaving = written.futureResult
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
@@ -268,13 +268,13 @@ package class TLSHandler: ChannelDuplexHandler {
             if let piece = rest.readSlice(length: min(Self.pieceSize, rest.readableBytes)) {
                 try self.session.write(piece)
             }
-            // An empty write keeps its place: its promise tells that all before it was written.
+            // An empty write keeps its place: its promise says that all before it was written.
             let output = self.session.takeOutput(allocator: context.channel.allocator) ?? ByteBuffer()
             context.write(self.wrapOutboundOut(output), promise: rest.readableBytes == 0 ? promise : nil)
         } while rest.readableBytes > 0
     }
 
-    /// The good-bye that lets the peer tell an end from a cut; nil when none is due.
+    /// The close alert, by which the peer distinguishes an end from a cut; nil when none is due.
     private func closeOutput(context: ChannelHandlerContext) -> ByteBuffer? {
         guard self.isEstablished, !self.hasFailed, !self.isOutputClosed else { return nil }
         self.isOutputClosed = true
@@ -294,7 +294,7 @@ package class TLSHandler: ChannelDuplexHandler {
         guard !self.hasFailed else { return }
         self.hasFailed = true
         self.timer?.cancel()
-        self.flushOutput(context: context)  // the alert that tells the peer why
+        self.flushOutput(context: context)  // the alert that gives the peer the reason
         self.failPending(error)
         context.fireErrorCaught(error)
         context.close(promise: nil)

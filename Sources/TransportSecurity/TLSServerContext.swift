@@ -18,7 +18,7 @@ package final class TLSServerContext: Sendable {
         self.identity = Mutex(try TLSServerIdentity(configuration))
     }
 
-    /// Reads the files anew. Throws `TLSError.configuration` when one cannot be used; the old ones then stay.
+    /// Reads the files again. Throws `TLSError.configuration` when one cannot be used; the old ones then stay.
     package func reload() throws(TLSError) {
         try self.reloading.withLock { _ throws(TLSError) in try self.replace() }
     }
@@ -146,7 +146,7 @@ private struct TLSServerIdentity: Sendable {
     }
 }
 
-/// What tells one state of a file from another without reading it. Symbolic links are followed: tools that
+/// What distinguishes one state of a file from another without reading it. Symbolic links are followed: tools that
 /// rotate certificates swap a link.
 private struct FileStamp: Sendable, Hashable {
     private let inode: UInt64

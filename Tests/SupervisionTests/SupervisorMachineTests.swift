@@ -249,7 +249,7 @@ struct SupervisorMachineTests {
         #expect(pauses == [1, 2, 4, 5, 1, 2].map(Duration.seconds))
     }
 
-    @Test("a child that hangs is told to end, others are served meanwhile, and its end is a failure")
+    @Test("a child that hangs is instructed to end, others are served meanwhile, and its end is a failure")
     func hung() {
         var world = World(
             SupervisorMachine(

@@ -87,7 +87,7 @@ package final class RateLimiter: Sendable {
         if entries.count >= Self.capacity { entries = entries.filter { $0.value.question != nil } }
     }
 
-    /// Returns what was left and takes anew; false when Redis did not answer.
+    /// Returns what was left and takes again; false when Redis did not answer.
     private func ask(_ name: String, _ rate: APIConfiguration.Rate) async -> Bool {
         let sent = self.clock()
         let question = self.entries.withLock { entries in

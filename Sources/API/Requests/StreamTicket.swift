@@ -1,8 +1,8 @@
 /// A place of `StreamQuota`, held for as long as this object lives: whatever becomes of an answer, it is given back.
 final class StreamTicket: Sendable {
-    private let giveBack: @Sendable () -> Void
+    private let release: @Sendable () -> Void
 
-    init(giveBack: @escaping @Sendable () -> Void) { self.giveBack = giveBack }
+    init(release: @escaping @Sendable () -> Void) { self.release = release }
 
-    deinit { self.giveBack() }
+    deinit { self.release() }
 }

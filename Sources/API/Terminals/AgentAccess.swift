@@ -68,7 +68,7 @@ struct AgentAccess: Sendable {
         do {
             return try await self.shim.send(
                 input, key: Array(key.description.utf8), until: stage, timeout: .seconds(Self.receiptTimeout),
-                told: onReceipt)
+                onReceipt: onReceipt)
         } catch is AgentError {
             throw Problem(.conflict, "the agent does not answer; it may have ended")
         } catch {

@@ -85,7 +85,7 @@ struct HTTPConversation: Sendable {
     /// Whether a `Content-Length` announces more than `limit` bytes; any number of digits is compared.
     static func exceeds(_ limit: Int, _ length: String?) -> Bool {
         guard let length, !length.isEmpty, length.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return false }
-        // What no integer holds is longer than any limit.
+        // What does not fit into an integer is longer than any limit.
         return Int(length).map { $0 > limit } ?? true
     }
 

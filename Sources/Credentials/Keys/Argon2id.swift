@@ -43,7 +43,7 @@ package enum Argon2id {
         return String(decoding: encoded.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Whether a hash was made under these parameters; one that was not is made anew at the next use.
+    /// Whether a hash was made under these parameters; one that was not is made again at the next use.
     package static func isCurrent(_ encoded: String, _ parameters: Parameters) -> Bool {
         encoded.hasPrefix(
             "$argon2id$v=19$m=\(parameters.memoryKiB),t=\(parameters.iterations),p=\(parameters.lanes)$")

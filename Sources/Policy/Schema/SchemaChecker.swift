@@ -18,7 +18,7 @@ struct SchemaProblem {
 }
 
 /// Checks one value. Work and depth are bounded, as a schema whose branches refer to each other can ask for a number
-/// of checks that is exponential in the value's depth; whoever sends the value chooses that depth.
+/// of checks that is exponential in the value's depth; the sender of the value chooses that depth.
 struct SchemaChecker {
     /// In states of a pattern, the smallest step.
     static let stepLimit = 10_000_000

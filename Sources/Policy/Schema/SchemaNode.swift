@@ -114,7 +114,7 @@ struct ObjectLimits: Sendable {
         let schema: Int
     }
 
-    /// Whoever looks one up compares its name exactly, too.
+    /// A lookup has to compare the name exactly, too.
     var properties: [String: Property] = [:]
     var patterns: [(pattern: SchemaPattern, schema: Int)] = []
     var additional = Additional.open

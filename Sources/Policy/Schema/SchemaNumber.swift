@@ -5,7 +5,7 @@ enum ExactNumber: Sendable {
     case integer(Int64)
     case real(Double)
 
-    /// Nil for what is no number, or not finite.
+    /// Nil for what is not a number, or not finite.
     init?(_ value: JSONValue) {
         switch value {
         case .integer(let number): self = .integer(number)

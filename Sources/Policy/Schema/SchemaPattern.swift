@@ -1,7 +1,7 @@
 internal import Domain
 
 /// A regular expression that takes time linear in the text, whatever the text: all ways to match are followed at once,
-/// none is ever gone back to, since whoever sends the text could otherwise choose one that never ends. That leaves out
+/// none is ever gone back to, since the sender of the text could otherwise choose one that never ends. That leaves out
 /// what needs going back, such as references to groups; `PatternParser` says what there is.
 struct SchemaPattern: Sendable {
     /// One state; `set` names an entry of `sets`.

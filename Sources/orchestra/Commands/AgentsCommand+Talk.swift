@@ -121,7 +121,7 @@ extension AgentsCommand {
 
     struct Events: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Prints what an agent said beside its terminal.",
+            abstract: "Prints what an agent reported apart from its terminal.",
             discussion: """
                 Agents write lines of JSON to their descriptor 3 (ORCHESTRA_EVENTS_FD). Each has a number; --after and --wait
                 go on from there. The agent's word, not to be trusted more than its terminal.

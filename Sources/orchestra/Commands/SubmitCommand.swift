@@ -42,7 +42,7 @@ struct SubmitCommand: AsyncParsableCommand {
     @Option(help: "A name to find the job by; may be given up to eight times.") var tag: [String] = []
     @Flag(
         help:
-            "States that its effect may happen again: after its node's death it runs anew instead of waiting for a decision."
+            "States that its effect may happen again: after its node's death it runs again instead of waiting for a person."
     )
     var repeatable = false
     @Flag(help: "Prints JSON, one object a line.") var jsonOutput = false

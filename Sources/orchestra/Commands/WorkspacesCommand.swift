@@ -60,8 +60,8 @@ struct WorkspacesCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Sets a workspace's weight and limits; what is left out is no limit.",
             discussion: """
-                They lie in Redis beside the jobs and hold from the next claim on: after Redis was emptied they are to
-                be set again.
+                They are stored in Redis next to the jobs and hold from the next claim on: after Redis was emptied they
+                have to be set again.
 
                 EXAMPLES
                   orchestra workspaces set acme --weight 3
@@ -70,7 +70,7 @@ struct WorkspacesCommand: AsyncParsableCommand {
 
         @OptionGroup var scope: WorkspaceScope
         @Argument(help: "The workspace's name.") var name: String
-        @Option(help: "Its part of the nodes beside others that have work too, 1 to 100.") var weight = 1
+        @Option(help: "Its share of the nodes next to others that have work too, 1 to 100.") var weight = 1
         @Option(help: "Jobs that run at once on all nodes.") var concurrency: Int?
         @Option(help: "Jobs that may start in each period.") var rate: Int?
         @Option(help: "The period in seconds, 1 to 86400.") var period: Int64 = 60
@@ -122,7 +122,7 @@ extension WorkspacesCommand {
 
         @OptionGroup var scope: WorkspaceScope
         @Argument(help: "The workspace's name.") var name: String
-        @Option(help: "Why, for whoever looks.") var reason: String
+        @Option(help: "Why, for the operators.") var reason: String
         @Flag(help: "Ends what runs.") var kill = false
 
         func run() async throws {

@@ -40,7 +40,7 @@ struct APIRunner: Sendable {
 
     /// `node` is the way to the queue of the node next to which it runs. Nil when the API is off. Throws a `CommandError` when it cannot be served as it is configured.
     init?(
-        _ context: Context, policy: PolicyEngine, master: SealingKey, beside node: QueueAccess,
+        _ context: Context, policy: PolicyEngine, master: SealingKey, nextTo node: QueueAccess,
         metrics: any MetricsFactory, logger: Logger
     ) async throws {
         guard let configuration = try context.api() else { return nil }

@@ -40,7 +40,7 @@ struct NodeRunner: Sendable {
         let port = PortBox()
         let telemetry = [try await self.probeChild(node, port), try self.statusChild(node)]
         let api = try await APIRunner(
-            self.context, policy: self.policy, master: self.master, beside: access, metrics: self.metrics,
+            self.context, policy: self.policy, master: self.master, nextTo: access, metrics: self.metrics,
             logger: self.logger)
         let signals = await UnixSignalsSequence(trapping: Self.stopSignals)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
