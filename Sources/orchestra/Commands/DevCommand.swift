@@ -57,6 +57,7 @@ struct DevCommand: AsyncParsableCommand {
                 return error == 0
             }
             screen.startThread()
+            Self.watchReader(stop)
             do {
                 try await self.run(outer, dev, DevScreen { screen.write(Array(($0 + "\n").utf8)) }, stop)
             } catch {
@@ -65,6 +66,15 @@ struct DevCommand: AsyncParsableCommand {
             }
             await screen.finish(within: .seconds(2))
             if stop.error != 0 { Output.end(stop.error) }
+        }
+    }
+
+    /// Requests a stop when the reader of the output ends. Lines that were printed before do not show that it did.
+    private static func watchReader(_ stop: StopRequest) {
+        Thread.detachNewThread {
+            var output = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+            while unsafe poll(&output, 1, -1) < 0 && errno == EINTR {}
+            if output.revents & Int16(POLLERR) != 0 { stop.request(because: EPIPE) }
         }
     }
 
