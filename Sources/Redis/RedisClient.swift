@@ -28,7 +28,6 @@ package actor RedisClient {
     private let jitter: @Sendable (ClosedRange<Double>) -> Double
     private let connect: Connect
 
-    private var connection: RedisConnection?
     private let waiters: ConnectionWaiters
     private var backoff = ReconnectBackoff()
     private(set) package var state = State.connecting(lastError: nil)
@@ -62,14 +61,17 @@ package actor RedisClient {
         self.clock = clock
         self.jitter = jitter
         self.connect = connect
-        self.waiters = ConnectionWaiters(reason: "Redis at \(configuration.displayName) is not connected")
+        self.waiters = ConnectionWaiters(reason: Self.unconnected(configuration))
         self.up.record(0)
     }
 
     /// Keeps a connection open until the task is cancelled; then closes it and fails all callers that wait. It may run
     /// again.
     package func run() async {
-        if self.state == .stopped { self.state = .connecting(lastError: nil) }
+        if self.state == .stopped {
+            self.state = .connecting(lastError: nil)
+            self.waiters.disconnect(Self.unconnected(self.configuration))
+        }
         self.backoff = ReconnectBackoff()
         while !Task.isCancelled {
             do {
@@ -98,7 +100,7 @@ package actor RedisClient {
     /// Throws `RedisError.unreachable` when none came within `timeout`, else as `RedisConnection.pipeline`.
     package func pipeline(_ commands: [RedisCommand], timeout: Duration? = nil) async throws -> [RESPReply] {
         let timeout = timeout ?? self.configuration.commandTimeout
-        let connection = try await self.connected(within: timeout)
+        let connection = try await self.waiters.connection(timeout: TimeAmount(timeout), on: self.group.next())
         let replies = try await connection.pipeline(commands, timeout: timeout)
         // After a fail-over the old connection may lead to a replica, and the slot to another node.
         if replies.contains(where: { $0.error?.isMisdirected == true }) { await connection.close() }
@@ -114,14 +116,7 @@ package actor RedisClient {
         return try reply.checked()
     }
 
-    private func connected(within timeout: Duration) async throws -> RedisConnection {
-        if let connection = self.connection { return connection }
-        if self.state == .stopped { throw self.waiters.unreachable }
-        return try await self.waiters.wait(timeout: TimeAmount(timeout), on: self.group.next())
-    }
-
     private func becomeConnected(_ connection: RedisConnection) {
-        self.connection = connection
         self.state = .connected
         self.generation += 1
         self.up.record(1)
@@ -130,15 +125,14 @@ package actor RedisClient {
             self.logger.notice(
                 "Redis is connected again", metadata: ["redis.endpoint": "\(self.configuration.displayName)"])
         }
-        self.waiters.resume(with: connection)
+        self.waiters.connect(connection)
     }
 
     private func becomeDisconnected(reason: String) {
         // Logged once an outage, not once an attempt: an outage of hours must not fill a disk.
-        let isFirst = self.connection != nil || self.state == .connecting(lastError: nil)
-        self.connection = nil
+        let isFirst = self.state == .connected || self.state == .connecting(lastError: nil)
         self.state = .connecting(lastError: reason)
-        self.waiters.explain(reason)
+        self.waiters.disconnect(reason)
         self.up.record(0)
         guard isFirst, self.backoff.isLogged else { return }
         self.logger.warning(
@@ -147,10 +141,12 @@ package actor RedisClient {
     }
 
     private func stop() {
-        self.connection = nil
         self.state = .stopped
-        self.waiters.explain("the connection to Redis at \(self.configuration.displayName) was stopped")
         self.up.record(0)
-        self.waiters.failAll()
+        self.waiters.stop("the connection to Redis at \(self.configuration.displayName) was stopped")
+    }
+
+    private static func unconnected(_ configuration: RedisConfiguration) -> String {
+        "Redis at \(configuration.displayName) is not connected"
     }
 }

@@ -71,6 +71,31 @@ struct RedisClientTests {
         }
     }
 
+    @Test("a command that is sent while the connection is made does not miss it")
+    func sentMeanwhile() async throws {
+        for _ in 0..<1000 {
+            let bench = try ClientBench()
+            let redis = try await RedisBench()
+            try await bench.running {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { bench.attempt(.connected(redis.connection)) }
+                    group.addTask {
+                        do {
+                            let value = try await bench.client.send(RedisCommand("PING"), timeout: .seconds(5))
+                            #expect(value.string == "PONG")
+                        } catch {
+                            await redis.connection.close()
+                            throw error
+                        }
+                    }
+                    _ = try await redis.written()
+                    try await redis.answer("+PONG\r\n")
+                    try await group.waitForAll()
+                }
+            }
+        }
+    }
+
     @Test(
         "a command whose time is over before there is a connection is unreachable, with the reason of the last attempt")
     func unreachable() async throws {
@@ -83,6 +108,17 @@ struct RedisClientTests {
             }
             #expect(error?.code == .unreachable)
             #expect(error?.message == "Redis cannot be reached")
+        }
+    }
+
+    @Test("a deadline that is over at once is never missed")
+    func noTime() async throws {
+        let bench = try ClientBench()
+        try await bench.running {
+            for _ in 0..<2000 {
+                let code = await redisCode { try await bench.client.send(RedisCommand("PING"), timeout: .zero) }
+                #expect(code == .unreachable)
+            }
         }
     }
 
