@@ -337,6 +337,31 @@ int orc_processes(struct orc_process *list, int most) {
     return found;
 }
 
+int orc_user_tasks(void) {
+    DIR *proc = opendir("/proc");
+    if (!proc) return -errno;
+    int found = 0;
+    struct dirent *entry;
+    while ((entry = readdir(proc))) {
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
+        char path[300], text[4096];
+        snprintf(path, sizeof path, "%s/status", entry->d_name);
+        int readable = read_small(dirfd(proc), path, text, sizeof text, NULL);
+        if (readable == -EMFILE || readable == -ENFILE || readable == -ENOMEM) {
+            closedir(proc);
+            return readable;
+        }
+        if (readable < 0) continue;
+        unsigned user;
+        int threads;
+        char *users = strstr(text, "\nUid:"), *count = strstr(text, "\nThreads:");
+        if (users && count && sscanf(users + 5, "%u", &user) == 1 && user == getuid() && sscanf(count + 9, "%d", &threads) == 1)
+            found += threads;
+    }
+    closedir(proc);
+    return found;
+}
+
 uint64_t orc_monotonic_milliseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

@@ -412,7 +412,7 @@ extension APISuites {
                     """
                 let flood = ManagedProcess(
                     "/usr/bin/python3", ["-c", script], log: bench.installation.directory + "/flood.log")
-                try await flood.start()
+                try await bench.installation.startClient(flood)
                 try await eventually(within: .seconds(30), "the connections are open") {
                     await flood.output.contains("open")
                 }

@@ -25,9 +25,18 @@ struct CommandLineDevTests {
             try await eventually("dev is up") { await dev.output.contains("try next") }
             try await body(dev)
         } catch {
-            await dev.kill9()
+            await self.stop(dev)
             throw error
         }
+        await self.stop(dev)
+        #expect(ProcessTable().matching(home + "/.local").isEmpty)
+    }
+
+    /// Ends it as a user would: a killed one leaves its Redis to the next `dev`, which a test does not have.
+    private func stop(_ dev: ManagedProcess) async {
+        let process = await dev.processID
+        if process > 0 { await dev.signal(SIGTERM) }
+        do { try await eventually("dev ends") { process <= 0 || kill(process, 0) != 0 } } catch {}
         await dev.kill9()
     }
 

@@ -71,6 +71,12 @@ struct Installation: Sendable {
     }
 
     /// Starts the node and waits until it has joined.
+    /// Starts another program, such as a client, that ends with the installation.
+    func startClient(_ client: ManagedProcess) async throws {
+        self.started.add(client)
+        try await client.start()
+    }
+
     func start(_ node: ManagedProcess) async throws {
         self.started.add(node)
         let before = await node.output.ranges(of: "the node is up").count
@@ -132,7 +138,7 @@ struct Installation: Sendable {
     }
 }
 
-/// The nodes that a test started; none outlives it, whatever went wrong.
+/// The processes that a test started; none outlives it, whatever went wrong.
 final class StartedProcesses: Sendable {
     private let processes = Mutex<[ManagedProcess]>([])
 

@@ -269,15 +269,18 @@ extension APISuites {
                     + "\(Self.authorization(bench, "developer"))\r\n\r\n"
                 // All places of one agent, taken by clients that read what there is and leave while nothing comes.
                 let script = """
-                    import socket, sys, time
+                    import base64, socket, sys, time
                     sockets = []
                     for _ in range(8):
                         s = socket.create_connection(("127.0.0.1", \(bench.port)))
                         s.sendall(sys.argv[1].encode())
                         data = b""
-                        while b"begun" not in __import__("base64").b64decode(b"".join(
-                            l.split(b'"bytes":"')[1].split(b'"')[0] for l in data.split(b"\\n") if b'"bytes":"' in l and l.endswith(b"}"))):
-                            data += s.recv(65536)
+                        while b"begun" not in b"".join(
+                            base64.b64decode(l.split(b'"bytes":"')[1].split(b'"')[0])
+                            for l in data.split(b"\\n") if b'"bytes":"' in l and l.endswith(b"}")):
+                            read = s.recv(65536)
+                            if not read: sys.exit("the stream ended: " + data.decode())
+                            data += read
                         sockets.append(s)
                     for s in sockets: \(leave)
                     print("left", flush=True)
@@ -285,7 +288,7 @@ extension APISuites {
                     """
                 let clients = ManagedProcess(
                     "/usr/bin/python3", ["-c", script, request], log: bench.installation.directory + "/clients.log")
-                try await clients.start()
+                try await bench.installation.startClient(clients)
                 try await eventually(within: .seconds(30), "the clients have left") {
                     await clients.output.contains("left")
                 }

@@ -78,6 +78,8 @@ struct orc_process {
 };
 // All processes that /proc shows, at most `most`; how many there are in `list`. -errno when they cannot be read.
 int orc_processes(struct orc_process *list, int most);
+// The threads of all processes of this user that /proc shows: what RLIMIT_NPROC counts. -errno when they cannot be read.
+int orc_user_tasks(void);
 // Milliseconds of the monotonic clock.
 uint64_t orc_monotonic_milliseconds(void);
 // Bytes that this process has allocated and not freed, as its allocator counts (mallinfo2, glibc 2.33).
