@@ -237,12 +237,19 @@ orc_simulate() {
     ORCHESTRA_SIMULATION_SEEDS="${ORCHESTRA_SIMULATION_SEEDS:-1000}" orc_swift_test --filter '^SimulationTests\.'
 }
 
-# Runs the supervisors under contention with the race detector on, in a build of its own. State that the standard library's
-# Mutex guards is suppressed: the detector does not know that lock and would report every use of it.
+# The options of a build with the race detector; coverage is part of it, so that the two share one build.
+ORC_THREAD_BUILD=(--sanitize thread --enable-code-coverage --scratch-path .build-thread)
+
+# Runs a command of that build. State that the standard library's Mutex guards is suppressed: the detector does not know
+# that lock and would report every use of it.
+orc_detecting_races() {
+    TSAN_OPTIONS="suppressions=$PWD/ops/lib/thread-suppressions halt_on_error=1" SWIFT_BACKTRACE="enable=no" "$@"
+}
+
+# Runs the supervisors under contention with the race detector on, in a build of its own.
 orc_check_races() {
     local product=orchestra-bench-supervision
     orc_note "checking the supervisors for data races"
-    orc_swift_build --sanitize thread --scratch-path .build-thread --product "$product"
-    TSAN_OPTIONS="suppressions=$PWD/ops/lib/thread-suppressions halt_on_error=1" SWIFT_BACKTRACE="enable=no" \
-        ".build-thread/debug/$product" contention --supervisors 50 --children 200
+    orc_swift_build "${ORC_THREAD_BUILD[@]}" --product "$product"
+    orc_detecting_races ".build-thread/debug/$product" contention --supervisors 50 --children 200
 }
