@@ -117,8 +117,8 @@ let package = Package(
         module(
             "Worker",
             [
-                "Agents", "Audit", "Cryptography", "Domain", "Intake", "Jobs", "Policy", "Redis", "ShimProtocol",
-                "Supervision", "Workspaces", nioPosix, logging, coreMetrics,
+                "Agents", "Audit", "Cryptography", "Domain", "Intake", "Jobs", "Policy", "Redis", "Sandboxing",
+                "ShimProtocol", "Supervision", "Workspaces", nioPosix, logging, coreMetrics,
             ]),
         module(
             "API",

@@ -55,7 +55,7 @@ package struct APIServer: Sendable {
             end = error
         }
         // Not a child: it must be written although this task was cancelled.
-        await Task { await anonymous.flush() }.value
+        await withoutCancellation { await anonymous.flush() }
         throw end
     }
 
@@ -85,21 +85,21 @@ package struct APIServer: Sendable {
                 bound(channel.localAddress?.port ?? 0)
             },
             eventLoopGroup: self.services.group, logger: Self.quiet)
-        // Not a child: cancellation must stop it gracefully. It is awaited below.
-        let serving = Task { try await server.run() }
         do {
             try await withTaskCancellationHandler {
-                try await serving.value
+                // A cancellation must stop it gracefully.
+                try await withoutCancellation { () async throws -> Void in try await server.run() }
             } onCancel: {
                 Task {  // ends with the server, which is awaited
-                    let deadline = Task {
-                        try await ContinuousClock().sleep(for: Self.grace)
-                        connections.closeAll()
+                    await withDiscardingTaskGroup { deadline in
+                        deadline.addTask {
+                            if await ContinuousClock.elapsed(Self.grace) { connections.closeAll() }
+                        }
+                        do { try await server.shutdownGracefully() } catch {
+                            logger.debug("the API was stopped already", error: error)
+                        }
+                        deadline.cancelAll()
                     }
-                    do { try await server.shutdownGracefully() } catch {
-                        logger.debug("the API was stopped already", error: error)
-                    }
-                    deadline.cancel()
                     connections.closeAll()
                 }
             }

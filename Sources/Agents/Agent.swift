@@ -58,8 +58,8 @@ package actor Agent {
         do {
             record = try await self.reportingRun()
         } catch  where error is CancellationError || Task.isCancelled {
-            // A shield, awaited here: the tree must be gone before the caller learns of the cancellation.
-            _ = await Task { await self.stopProgram() }.value
+            // The tree must be gone before the caller learns of the cancellation.
+            _ = await withoutCancellation { await self.stopProgram() }
             throw CancellationError()
         } catch {
             throw await self.settled(error)
@@ -83,8 +83,7 @@ package actor Agent {
             self.mayLive = true
             return error
         case .launchFailed, .hostUnavailable, .failed, .crashed:
-            // A shield, awaited here, as above.
-            guard await Task(operation: { await self.stopProgram() }).value else {
+            guard await withoutCancellation({ await self.stopProgram() }) else {
                 return AgentError(
                     code: .notGone, message: "\(error.message); what runs of it could not be proved gone")
             }

@@ -70,7 +70,7 @@ extension AgentDirectory {
         let bytes = try self.read(ShimFiles.events, generation: generation) ?? []
         return bytes.split(separator: UInt8(ascii: "\n")).compactMap { line in
             // The line that is being written may be incomplete; the next call returns it.
-            guard let value = try? JSONParser.parse(Array(line)), let n = value["n"]?.integer,
+            guard let value = JSONValue(ifValid: Array(line)), let n = value["n"]?.integer,
                 n > Int64(clamping: number)
             else { return nil }
             return value

@@ -33,7 +33,7 @@ extension AgentDirectory {
         get throws {
             guard let bytes = try HostFiles.contents(of: "\(self.path)/\(ShimFiles.state)") else { return nil }
             // A malformed note is a note that is missing: it is only ever shown.
-            guard let value = try? JSONParser.parse(bytes), let name = value["state"]?.string,
+            guard let value = JSONValue(ifValid: bytes), let name = value["state"]?.string,
                 let state = AgentState(rawValue: name)
             else { return nil }
             return AgentStatus(state: state, evidence: value["evidence"]?.string ?? "")

@@ -90,10 +90,10 @@ package struct AgentRunner: Sendable {
         if await agent.mayLive {
             result = assignment.definition.directory == .shared ? nil : "kept: its agent may live"
         } else {
-            // A shield, awaited here: also after a cancellation the next agent must find an orderly workspace.
-            result = await Task {
+            // Also after a cancellation the next agent must find an orderly workspace.
+            result = await withoutCancellation {
                 await place.cleanUp(profile: assignment.profile, workspacePath: assignment.workspacePath)
-            }.value
+            }
         }
         if let result {
             self.environment.logger.info(
@@ -137,11 +137,13 @@ package struct AgentRunner: Sendable {
     }
 
     /// The last bytes of a launch's terminal; none, with a line in the log, when they cannot be read: the outcome of a run
-    /// must not depend on its evidence. A shield, awaited here: evidence counts most after a cancellation.
+    /// must not depend on its evidence. Evidence counts most after a cancellation.
     private func tail(_ directory: AgentDirectory, _ launch: Int) async -> [UInt8] {
         let files = self.configuration.files
         do {
-            return try await Task { try await files.run { try directory.logTail(launch, limit: Self.tailLimit) } }.value
+            return try await withoutCancellation { () async throws -> [UInt8] in
+                try await files.run { try directory.logTail(launch, limit: Self.tailLimit) }
+            }
         } catch {
             self.environment.logger.warning(
                 "an agent's log could not be read", error: error, metadata: ["agent.id": "\(directory.id)"])

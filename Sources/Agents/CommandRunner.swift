@@ -116,11 +116,12 @@ package struct CommandRunner: Sendable {
         _ input: FileDescriptor, _ progress: @escaping @Sendable (Int, String) -> Void
     ) async throws -> (TerminationStatus, [UInt8], String) {
         let (stops, stop) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        // Not structured, because a canceled read loses the outputs; awaited here on every path.
-        let shim = Task { try await self.runShim(input, stops, progress) }
         return try await withTaskCancellationHandler {
             defer { stop.finish() }
-            return try await shim.value
+            // A canceled read loses the outputs.
+            return try await withoutCancellation { () async throws -> (TerminationStatus, [UInt8], String) in
+                try await self.runShim(input, stops, progress)
+            }
         } onCancel: {
             stop.yield()
         }

@@ -77,13 +77,13 @@ package struct EscapeTest: Sendable {
         return results
     }
 
-    /// A shield, awaited here: nothing of the surroundings may be left, also after a cancellation.
+    /// Nothing of the surroundings may be left, also after a cancellation.
     private func remove(_ outside: EscapeSurroundings) async {
         let files = self.configuration.files
-        await Task {
+        await withoutCancellation {
             // The removal does not throw; when no thread of the pool is left, the node is at its end.
             try? await files.run { outside.remove() }
-        }.value
+        }
     }
 
     private func results(

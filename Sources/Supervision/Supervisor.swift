@@ -63,11 +63,10 @@ package actor Supervisor {
     package func run(ready: @escaping @Sendable () -> Void = {}) async throws {
         // A task that is cancelled already starts nothing.
         self.post.yield(Task.isCancelled ? .shutdown : .begin)
-        // A shield, awaited right below: cancellation must reach the machine as an event, whereas it would end
-        // the stream's iteration at once and leave the children behind.
-        let loop = Task { await self.handleEvents(ready: ready) }
         await withTaskCancellationHandler {
-            await loop.value
+            // Cancellation must reach the machine as an event; it would end the stream's iteration at once and leave the
+            // children behind.
+            await withoutCancellation { await self.handleEvents(ready: ready) }
         } onCancel: {
             self.post.yield(.shutdown)
         }

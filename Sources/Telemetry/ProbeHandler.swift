@@ -21,8 +21,8 @@ final class ProbeHandler: ChannelInboundHandler {
         _ head: HTTPRequestHead, on channel: any Channel,
         with answer: @escaping @concurrent @Sendable (HTTPRequestHead) async -> ProbeResponse
     ) {
-        // Ends with the answer, which is made from memory.
-        Task { Self.respond(on: channel, to: head, await answer(head)) }
+        channel.eventLoop.makeFutureWithTask { await answer(head) }
+            .whenSuccess { Self.respond(on: channel, to: head, $0) }
     }
 
     private static func respond(

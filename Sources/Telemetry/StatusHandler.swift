@@ -13,11 +13,9 @@ final class StatusHandler: ChannelInboundHandler {
     func channelActive(context: ChannelHandlerContext) {
         let (channel, document) = (context.channel, self.document)
         channel.eventLoop.scheduleTask(in: Self.limit) { channel.close(promise: nil) }
-        // Ends with the document; the connection's limit above bounds what waits for it.
-        Task {
-            let bytes = await document()
-            channel.writeAndFlush(ByteBuffer(bytes: bytes)).whenComplete { _ in channel.close(promise: nil) }
-        }
+        channel.eventLoop.makeFutureWithTask { await document() }
+            .flatMap { channel.writeAndFlush(ByteBuffer(bytes: $0)) }
+            .whenComplete { _ in channel.close(promise: nil) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }

@@ -37,7 +37,8 @@ struct InterventionTests {
     func cancelRunning() async throws {
         try await Self.withNodes(["n1", "n2"]) { installation in
             let marker = "sleep 6\(Int.random(in: 1000...9999))"
-            let command = try await installation.submit("shell.run", ["command": .string("\(marker) & \(marker)")])
+            let command = try await installation.submit(
+                "shell.run", ["command": .string("echo said-before; \(marker) & \(marker)")])
             let agent = try await installation.submit("agent.run", ["agent": "shell", "prompt": .string(marker)])
             try await eventually("both run") { ProcessTable().matching(marker).count >= 3 }
             for id in [command, agent] {
@@ -46,6 +47,8 @@ struct InterventionTests {
                 let record = try await installation.record(id)
                 #expect(record.state == .cancelled && record.reason == "cancelled: user")
                 #expect(record.failures == 0)
+                let result = try await installation.result(record)
+                #expect((id == command ? result["stdout"]?.string : result["terminal"]?.string)?.isEmpty == false)
             }
             #expect(ProcessTable().matching(marker).isEmpty)
             #expect(

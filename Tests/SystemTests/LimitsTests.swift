@@ -48,12 +48,16 @@ struct LimitsTests {
     @Test("a command and an agent that run past their time are ended with their trees, and the job says why")
     func timeout() async throws {
         try await Self.withNode(timeout: 1, attempts: 1) { installation in
-            let command = try await installation.submit("shell.run", ["command": "sleep 7777 & sleep 7777"])
+            let command = try await installation.submit(
+                "shell.run", ["command": "echo said-before; sleep 7777 & sleep 7777"])
             let agent = try await installation.submit("agent.run", ["agent": "shell", "prompt": "sleep 7777"])
             for id in [command, agent] {
                 let record = try await installation.ended(id)
                 #expect(record.state == .discarded && record.failures == 1, "\(record.reason)")
                 #expect(record.reason == "the time limit was reached")
+                // What it had said is kept.
+                let result = try await installation.result(record)
+                #expect((id == command ? result["stdout"]?.string : result["terminal"]?.string)?.isEmpty == false)
             }
             #expect(ProcessTable().matching("sleep 7777").isEmpty)
             #expect(

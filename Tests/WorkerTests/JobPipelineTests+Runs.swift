@@ -21,11 +21,11 @@ struct JobPipelineRunTests {
     @Test("a failed run is retried after its delay, and counts")
     func retried() async throws {
         try await WorkerBench.with { bench in
-            bench.gate.close("closed")
             let delivery = try await bench.deliver("site.build")
+            try bench.failLaunches(of: delivery)
             await bench.process(delivery)
             let record = try await bench.record(delivery)
-            #expect(record.state == .retryable && record.failures == 1 && record.reason == "closed")
+            #expect(record.state == .retryable && record.failures == 1 && record.reason.hasSuffix(": closed"))
             let row = try #require(try await bench.audit().first)
             #expect(row["kind"]?.string == "job.attempt" && row["status"]?.string == "retryable")
             #expect(bench.metric("orchestra_job_retries_total") == "1")
@@ -35,8 +35,8 @@ struct JobPipelineRunTests {
     @Test("the delay doubles from attempt to attempt, and the last failure is a dead letter")
     func deadLetter() async throws {
         try await WorkerBench.with { bench in
-            bench.gate.close("closed")
             var delivery = try await bench.deliver("site.build")
+            try bench.failLaunches(of: delivery)
             for pause in [1000, 2000] {
                 await bench.process(delivery)
                 bench.clock.advance(by: .milliseconds(pause - 1))
@@ -50,7 +50,7 @@ struct JobPipelineRunTests {
             #expect(try await bench.state(delivery) == .discarded)
             #expect(try await bench.record(delivery).failures == 3)
             let letter = try #require(await bench.queue.deadLetters(in: delivery.workspace, limit: 9).first)
-            #expect(letter.job == delivery.jobID && letter.state == .discarded && letter.reason == "closed")
+            #expect(letter.job == delivery.jobID && letter.state == .discarded && letter.reason.hasSuffix(": closed"))
             #expect(
                 try await bench.audit().map { $0["kind"]?.string } == ["job.attempt", "job.attempt", "job.outcome"])
         }
@@ -59,8 +59,8 @@ struct JobPipelineRunTests {
     @Test("an action with one attempt is a dead letter after its first failure")
     func once() async throws {
         try await WorkerBench.with { bench in
-            bench.gate.close("closed")
             let delivery = try await bench.deliver("site.once")
+            try bench.failLaunches(of: delivery)
             await bench.process(delivery)
             #expect(try await bench.state(delivery) == .discarded)
         }
@@ -73,6 +73,39 @@ struct JobPipelineRunTests {
             try await bench.interrupt(delivery) { bench.clock.advance(by: .seconds(60)) }
             let record = try await bench.record(delivery)
             #expect(record.state == .retryable && record.failures == 1 && record.reason == "the time limit was reached")
+        }
+    }
+
+    // MARK: - Launches
+
+    @Test("a job that this node cannot launch goes back uncounted, and the node claims nothing until it can")
+    func notStarted() async throws {
+        try await WorkerBench.with { bench in
+            bench.gate.close("closed")
+            for action in ["site.build", "site.once", "mail.send"] {
+                let delivery = try await bench.deliver(action)
+                await bench.process(delivery)
+                let record = try await bench.record(delivery)
+                #expect(record.state == .available && record.failures == 0, "\(action)")
+                #expect(bench.launchPause.reason == "this node cannot launch programs: closed")
+                _ = try await bench.claim()
+            }
+            #expect(try await bench.audit().isEmpty)
+        }
+    }
+
+    @Test("a job that cannot be launched again and again is the cause itself, and its run fails")
+    func returnedTooOften() async throws {
+        try await WorkerBench.with { bench in
+            bench.gate.close("closed")
+            var delivery = try await bench.deliver("site.once")
+            for _ in 0..<LaunchPause.returnsPerJob {
+                await bench.process(delivery)
+                #expect(try await bench.state(delivery) == .available)
+                delivery = try #require(try await bench.claim().first)
+            }
+            await bench.process(delivery)
+            #expect(try await bench.state(delivery) == .discarded)
         }
     }
 
@@ -158,8 +191,8 @@ struct JobPipelineRunTests {
     @Test("an external effect whose node died is unresolved, and not run again")
     func externalCrash() async throws {
         try await WorkerBench.with { bench in
-            bench.gate.close("closed")
             let delivery = try await bench.deliver("mail.send")
+            try bench.failLaunches(of: delivery)
             await bench.process(self.altered(delivery, crashes: 1))
             #expect(try await bench.state(delivery) == .unresolved)
             #expect(bench.metric("orchestra_dead_letters_total", #"{reason="unresolved"}"#) == "1")
@@ -196,8 +229,8 @@ struct JobPipelineRunTests {
     @Test("an external effect that failed before it began is retried")
     func externalFailure() async throws {
         try await WorkerBench.with { bench in
-            bench.gate.close("closed")
             let delivery = try await bench.deliver("mail.send")
+            try bench.failLaunches(of: delivery)
             await bench.process(delivery)
             #expect(try await bench.state(delivery) == .retryable)
         }

@@ -275,8 +275,9 @@ struct JobPipelineTests {
     func deadLetterMetrics() async throws {
         try await WorkerBench.with { bench in
             await bench.process(try await bench.deliver("not.allowed"))
-            bench.gate.close("closed")
-            await bench.process(try await bench.deliver("site.once"))
+            let delivery = try await bench.deliver("site.once")
+            try bench.failLaunches(of: delivery)
+            await bench.process(delivery)
             #expect(bench.metric("orchestra_dead_letters_total", #"{reason="refused"}"#) == "1")
             #expect(bench.metric("orchestra_dead_letters_total", #"{reason="failed"}"#) == "1")
             #expect(bench.metric("orchestra_dead_letters_total", #"{reason="unresolved"}"#) == "0")

@@ -33,6 +33,7 @@ struct WorkerBench: Sendable {
     let registry: RunRegistry
     let writer: CompletionWriter
     let gate = SandboxGate()
+    let launchPause = LaunchPause()
     let log = LogLines()
     let logger: Logger
     let policy: PolicyEngine
@@ -74,11 +75,20 @@ struct WorkerBench: Sendable {
         self.pipeline = JobPipeline(
             node: try NodeID("n1"), policy: self.policy,
             handlers: ActionHandlers(
-                bundle: self.policy.bundle, commands: commands, agents: runner, workspaces: directory + "/w", epoch: 1),
+                bundle: self.policy.bundle, commands: commands, agents: runner, workspaces: directory + "/w", epoch: 1,
+                pause: self.launchPause),
             keys: self.keys, digester: ParamsDigester(key: [1]),
             queueClock: QueueClock(elapsed: { clock.now.offset }, wall: now), writers: CompletionWriters([self.writer]),
             registry: self.registry, retries: RetryPolicy(jitter: { 1 }), clock: clock,
             metrics: self.jobMetrics, logger: self.logger)
+    }
+
+    /// Lets the runs of this delivery fail: the node cannot launch programs, and has returned the job as often as it may.
+    func failLaunches(of delivery: Delivery) throws {
+        self.gate.close("closed")
+        for _ in 0..<LaunchPause.returnsPerJob {
+            _ = self.launchPause.launchFailed(try #require(delivery.jobID), "closed")
+        }
     }
 
     static func identity(_ node: String = "n1", _ incarnation: UInt64 = 1) throws -> NodeIdentity {

@@ -240,8 +240,9 @@ orc_simulate() {
 # The options of a build with the race detector; coverage is part of it, so that the two share one build.
 ORC_THREAD_BUILD=(--sanitize thread --enable-code-coverage --scratch-path .build-thread)
 
-# Runs a command of that build. State that the standard library's Mutex guards is suppressed: the detector does not know
-# that lock and would report every use of it.
+# Runs a command of that build. The detector does not know the lock of the standard library's Mutex and would report every
+# use of the state that it guards. One suppression names the closures of `withLock` by their mangled type; nothing else can
+# reach that state, by the rules of the language.
 orc_detecting_races() {
     TSAN_OPTIONS="suppressions=$PWD/ops/lib/thread-suppressions halt_on_error=1" SWIFT_BACKTRACE="enable=no" "$@"
 }

@@ -20,7 +20,7 @@ struct Call: Sendable {
     /// The job's ID in the path; throws a `Problem` when it is not one.
     func jobID() throws -> JobID {
         // A text that is not an ID names no job.
-        guard let text = self.context.parameters.get("id"), let id = try? JobID(text) else {
+        guard let text = self.context.parameters.get("id"), let id = JobID(ifValid: text) else {
             throw Problem(.notFound, "there is no such job in this workspace; expected its id, a UUID")
         }
         self.record.note { $0.jobID = id }
@@ -83,7 +83,7 @@ struct Call: Sendable {
     func note(params: [UInt8]) throws {
         let digest = try self.services.digester.digest(params)
         // Bytes that are not JSON have no shape; the policy refuses them.
-        let shape = (try? JSONParser.parse(params)).map(MaskedParams.prefix(of:)) ?? ""
+        let shape = JSONValue(ifValid: params).map(MaskedParams.prefix(of:)) ?? ""
         self.record.note {
             $0.paramsDigest = digest
             $0.paramsPrefix = shape

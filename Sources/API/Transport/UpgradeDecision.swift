@@ -61,7 +61,7 @@ struct UpgradeDecision: Sendable {
         let (path, query) = Self.parts(of: head.uri)
         // A text that is not an ID names no agent.
         guard path.hasPrefix(Self.prefix), path.hasSuffix(Self.suffix),
-            let id = try? JobID(String(path.dropFirst(Self.prefix.count).dropLast(Self.suffix.count)))
+            let id = JobID(ifValid: String(path.dropFirst(Self.prefix.count).dropLast(Self.suffix.count)))
         else { throw Problem(.notFound, "there is no WebSocket at this path; expected /ai/agents/ID/terminal") }
         record.note { $0.jobID = id }
         try self.gatekeeper.authorize(principal, .readAgent, record)

@@ -90,11 +90,11 @@ package struct KeyRecord: Hashable, Sendable {
     /// Nil when a field is missing or malformed: the key is not accepted then.
     init?(id: String, fields: [String: String]) {
         func number(_ name: String) -> UInt64? { fields[name].flatMap { UInt64($0) } }
-        guard let workspace = fields["workspace"].flatMap({ try? WorkspaceID($0) }), let roles = fields["roles"],
+        guard let workspace = fields["workspace"].flatMap({ WorkspaceID(ifValid: $0) }), let roles = fields["roles"],
             let hash = fields["hash"], let created = number("created"), let expires = number("expires"),
             let revoked = number("revoked"), let used = number("used")
         else { return nil }
-        let names = roles.split(separator: ",").map { try? DefinitionName(String($0)) }
+        let names = roles.split(separator: ",").map { DefinitionName(ifValid: String($0)) }
         guard names.allSatisfy({ $0 != nil }) else { return nil }
         self.init(
             id: id, workspace: workspace, roles: names.compactMap { $0 }, label: fields["label"] ?? "", hash: hash,

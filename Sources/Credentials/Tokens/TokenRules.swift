@@ -48,7 +48,7 @@ package struct TokenRules: Sendable {
             subject.unicodeScalars.allSatisfy({ $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value) }),
             subject.first?.isWhitespace == false, subject.last?.isWhitespace == false
         else { throw TokenRefusal("subject", "it has no usable 'sub'") }
-        guard let name = claims[self.workspaceClaim]?.string, let workspace = try? WorkspaceID(name) else {
+        guard let name = claims[self.workspaceClaim]?.string, let workspace = WorkspaceID(ifValid: name) else {
             throw TokenRefusal("workspace", "it names no workspace")
         }
         let id = try Self.optionalText(claims, "jti")
@@ -145,7 +145,7 @@ package struct TokenRules: Sendable {
                 throw TokenRefusal("roles", "its roles are unusable: expected a list of names")
             }
             // A name that no role can have belongs to another application, as unknown scopes do.
-            if let role = try? DefinitionName(text) { roles.append(role) }
+            if let role = DefinitionName(ifValid: text) { roles.append(role) }
         }
         return roles
     }

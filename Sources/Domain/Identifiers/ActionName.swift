@@ -1,5 +1,5 @@
 /// The dotted name of an action, such as `shell.run`. Names are compared byte by byte, never by pattern.
-package struct ActionName: Hashable, Sendable, CustomStringConvertible {
+package struct ActionName: TextIdentifier, Hashable, Sendable, CustomStringConvertible {
     package let name: String
 
     /// Throws `DomainError.invalidIdentifier` when the text is not a valid name.

@@ -1,5 +1,5 @@
 /// The name of a definition under `Policies/`, such as an agent, a sandbox profile or a role, and of a secret.
-package struct DefinitionName: Hashable, Sendable, CustomStringConvertible {
+package struct DefinitionName: TextIdentifier, Hashable, Sendable, CustomStringConvertible {
     package let name: String
 
     /// Throws `DomainError.invalidIdentifier` when the text is not a valid name.

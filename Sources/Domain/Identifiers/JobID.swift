@@ -1,7 +1,7 @@
 /// The ID of a job: a UUID of version 7, which contains the time of submission.
 ///
 /// The record of the job is in a bucket named by that time, so the ID alone is enough to find it (RFC 9562 §5.7).
-package struct JobID: Hashable, Sendable, CustomStringConvertible {
+package struct JobID: TextIdentifier, Hashable, Sendable, CustomStringConvertible {
     package let uuid: UUIDBytes
 
     /// Takes a UUID as given; does not check its version.

@@ -1,5 +1,5 @@
 /// A name that a submitter gives to jobs, for listing them.
-package struct JobTag: Hashable, Sendable, CustomStringConvertible {
+package struct JobTag: TextIdentifier, Hashable, Sendable, CustomStringConvertible {
     package let name: String
 
     /// The maximum number of tags of one job.

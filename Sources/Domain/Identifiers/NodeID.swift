@@ -1,5 +1,5 @@
 /// The stable name of a worker node, by which Redis stores its lease and its running hash.
-package struct NodeID: Hashable, Sendable, CustomStringConvertible {
+package struct NodeID: TextIdentifier, Hashable, Sendable, CustomStringConvertible {
     package let name: String
 
     /// Throws `DomainError.invalidIdentifier` when the text is not a valid name.

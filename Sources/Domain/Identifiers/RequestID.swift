@@ -1,5 +1,5 @@
 /// The idempotency key of a request (`client_request_id`): a UUID of any version, in upper or lower case.
-package struct RequestID: Hashable, Sendable, CustomStringConvertible {
+package struct RequestID: TextIdentifier, Hashable, Sendable, CustomStringConvertible {
     package let uuid: UUIDBytes
 
     /// Takes a UUID of any version.

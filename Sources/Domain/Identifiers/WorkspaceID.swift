@@ -1,5 +1,5 @@
 /// The name of a workspace, which is one tenant.
-package struct WorkspaceID: Hashable, Sendable, CustomStringConvertible {
+package struct WorkspaceID: TextIdentifier, Hashable, Sendable, CustomStringConvertible {
     package let name: String
 
     /// Throws `DomainError.invalidIdentifier` when the text is not a valid name.

@@ -216,3 +216,10 @@ package struct JSONParser {
         return .number(value)
     }
 }
+
+extension JSONValue {
+    /// nil when the bytes are not valid JSON: for places where such bytes are an ordinary answer, not an error.
+    package init?(ifValid bytes: [UInt8]) {
+        do throws(DomainError) { self = try JSONParser.parse(bytes) } catch { return nil }
+    }
+}

@@ -8,6 +8,8 @@ package enum Outcome: Hashable, Sendable {
     case refused(reason: String)
     /// The run may have taken effect, and another attempt could repeat the effect.
     case unknown(reason: String)
+    /// This node could not start the run, for a reason of its own. The job goes back to the queue and no attempt counts.
+    case notStarted(reason: String)
     /// The run was cancelled.
     case cancelled(CancellationReason)
 
@@ -18,6 +20,7 @@ package enum Outcome: Hashable, Sendable {
         case .failed: "failed"
         case .refused: "refused"
         case .unknown: "unknown"
+        case .notStarted: "not_started"
         case .cancelled: "cancelled"
         }
     }

@@ -16,6 +16,6 @@ package struct AuditPage: Hashable, Sendable {
     static func holds(_ event: [UInt8], _ workspace: WorkspaceID) -> Bool {
         // A line that is not JSON names no workspace, so it is shown to none. One damaged line must not make the trail of
         // every workspace unreadable; the archive keeps all lines as they are.
-        (try? JSONParser.parse(event))?["workspace"]?.string == workspace.name
+        JSONValue(ifValid: event)?["workspace"]?.string == workspace.name
     }
 }

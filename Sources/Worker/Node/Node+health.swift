@@ -12,7 +12,7 @@ extension Node: HealthSource {
         return [HealthCheck("supervision", isHealthy: true, detail: "the supervisors respond")]
     }
 
-    /// Reports whether the node can claim jobs: sandbox gate, leaked children, Redis and its settings, restarts,
+    /// Reports whether the node can claim jobs: sandbox gate, launches, leaked children, Redis and its settings, restarts,
     /// claims, drain.
     package func readiness() async -> [HealthCheck] {
         let redis = await self.redisCheck
@@ -25,6 +25,7 @@ extension Node: HealthSource {
         var checks: [HealthCheck] = []
         if let gate = self.configuration.agents.gate { checks.append(gate.check) }
         return checks + [
+            self.launchPause.check,
             HealthCheck(
                 "children", isHealthy: leaked.isEmpty,
                 detail: leaked.isEmpty

@@ -13,6 +13,7 @@ package actor Node {
     let configuration: NodeConfiguration
     let lanes: [NodeLane]
     let stormGuard: StormGuard
+    let launchPause: LaunchPause
     private(set) var isDraining = false
     private(set) var root: Supervisor?
     private let registry: RunRegistry
@@ -40,6 +41,7 @@ package actor Node {
         self.logger = logger
         self.clock = clock
         self.stormGuard = parts.stormGuard
+        self.launchPause = parts.launchPause
         self.registry = parts.registry
         self.lanes = parts.makeLanes()
         self.workspaces = parts.makeWorkspaces(lanes: self.lanes)

@@ -28,6 +28,7 @@ struct NodeParts {
     private let jobMetrics: JobMetrics
     private let supervisors: AgentSupervisors
     private let agents: AgentRegistry
+    let launchPause = LaunchPause()
 
     init(
         configuration: NodeConfiguration, policy: PolicyEngine, access: QueueAccess, incarnation: Incarnation,
@@ -85,7 +86,7 @@ struct NodeParts {
         return ActionHandlers(
             bundle: self.policy.bundle, commands: commands, agents: runner,
             workspaces: self.configuration.agents.workspaces, epoch: max(1, self.incarnation.value),
-            report: Self.progressReporter(lanes))
+            pause: self.launchPause, report: Self.progressReporter(lanes))
     }
 
     /// Writes the progress of jobs to their lanes. Progress that cannot be written now is dropped: the next report
@@ -99,11 +100,12 @@ struct NodeParts {
 
     func makeConsumers(lanes: [NodeLane], workspaces: WorkspaceSet) -> [Consumer] {
         let (access, stormGuard, gate) = (self.access, self.stormGuard, self.configuration.agents.gate)
+        let launchPause = self.launchPause
         return lanes.map { lane in
             Consumer(
                 lease: lane.lease, registry: self.registry, rejoined: { try await access.refresh() },
                 share: self.configuration.workspaceConcurrency,
-                pauseReason: { stormGuard.pauseReason ?? gate?.pauseReason },
+                pauseReason: { stormGuard.pauseReason ?? gate?.pauseReason ?? launchPause.reason },
                 dispatch: { await workspaces.dispatch($0) }, metrics: self.jobMetrics, logger: self.logger,
                 clock: self.clock)
         }
@@ -120,7 +122,9 @@ struct NodeParts {
             node: self.configuration.node.name, metrics: self.metrics, logger: self.logger, clock: self.clock)
         return NodeTree(
             lanes: lanes, consumers: consumers, gauges: QueueGauges(queue: store, factory: self.metrics),
-            scheduler: scheduler, watch: watch, agents: self.supervisors, workspaces: workspaces,
+            scheduler: scheduler, watch: watch, launchPause: self.launchPause,
+            launchCheck: LaunchCheck(configuration: self.configuration.agents, processID: self.processID),
+            registry: self.registry, agents: self.supervisors, workspaces: workspaces,
             environment: self.environment, adjust: self.adjust)
     }
 }

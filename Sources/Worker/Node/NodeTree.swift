@@ -15,6 +15,9 @@ struct NodeTree {
     let gauges: QueueGauges
     let scheduler: Scheduler
     let watch: SecurityWatch
+    let launchPause: LaunchPause
+    let launchCheck: LaunchCheck
+    let registry: RunRegistry
     let agents: AgentSupervisors
     let workspaces: WorkspaceSet
     let environment: SupervisionEnvironment
@@ -101,11 +104,29 @@ struct NodeTree {
                 child.ready()
                 try await watch.run(heartbeat: { child.heartbeat() })
             },
+            self.launches,
             ChildSpecification(id: "gauges", backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit) { child in
                 child.ready()
                 try await gauges.run(clock: clock, heartbeat: { child.heartbeat() })
             },
         ] + (scheduler.isNeeded ? [schedules] : [])
+    }
+
+    /// Resumes the claims once a node that could not launch programs can.
+    private var launches: ChildSpecification {
+        let (pause, check, registry, clock) = (
+            self.launchPause, self.launchCheck, self.registry, self.environment.clock
+        )
+        let lanes = self.lanes.map(\.lease.lane.number)
+        // A check runs a program in a sandbox, which takes long on a node in trouble.
+        return ChildSpecification(id: "launches", backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit * 4) {
+            child in
+            child.ready()
+            try await pause.run(
+                problem: { try await check.problem() }, clock: clock,
+                resumed: { for lane in lanes { await registry.wake(lane: lane) } },
+                heartbeat: { child.heartbeat() })
+        }
     }
 
     /// The maintenance of one lane.

@@ -1,8 +1,8 @@
 package import Agents
 package import Domain
 package import Jobs
-internal import Foundation
 package import Policy
+internal import Sandboxing
 internal import ShimProtocol
 
 /// Runs the handler of an action, and converts each possible end into an outcome.
@@ -12,16 +12,17 @@ package struct ActionHandlers: Sendable {
     private let agents: AgentRunner
     private let workspaces: String
     private let epoch: UInt64
+    private let pause: LaunchPause
     private let report: @Sendable (JobProgress, Job) async -> Void
 
     /// The maximum size of a result in bytes.
     private static let resultLimit = 64 * 1024
 
-    /// `workspaces` is the parent directory of the workspaces' directories, `epoch` the incarnation of the node. `report`
-    /// records the progress that a job reports.
+    /// `workspaces` is the parent directory of the workspaces' directories, `epoch` the incarnation of the node. `pause`
+    /// stops the node's claims when it cannot launch programs. `report` records the progress that a job reports.
     package init(
         bundle: PolicyBundle, commands: CommandRunner, agents: AgentRunner, workspaces: String, epoch: UInt64,
-        report: @escaping @Sendable (JobProgress, Job) async -> Void = { _, _ in }
+        pause: LaunchPause, report: @escaping @Sendable (JobProgress, Job) async -> Void = { _, _ in }
     ) {
         self.report = report
         self.bundle = bundle
@@ -29,34 +30,42 @@ package struct ActionHandlers: Sendable {
         self.agents = agents
         self.workspaces = workspaces
         self.epoch = epoch
+        self.pause = pause
     }
 
     /// Whether a run that an earlier incarnation of the node started can be resumed.
     package func canResume(_ job: JobID) async -> Bool { await self.agents.canTakeBack(job) }
 
     /// Runs the action. Never throws; a failure is an outcome. Returns soon after its task is cancelled, when the program has
-    /// ended.
+    /// ended. `keep` gets the output of a run that was cut off, as JSON.
     package func run(
-        _ job: Job, action: ActionDefinition, params: JSONValue, isRecovered: Bool
+        _ job: Job, action: ActionDefinition, params: JSONValue, isRecovered: Bool,
+        keep: @Sendable ([UInt8]) async -> Void = { _ in }
     ) async -> Outcome {
         do {
             switch action.handler {
             case .none: return .completed(result: Array("{}".utf8))
-            case .command(let argv, let input): return try await self.command(job, action, argv, input, params)
+            case .command(let argv, let input): return try await self.command(job, action, argv, input, params, keep)
             case .agent(let agent, let prompt):
                 return try await self.agent(job, action, agent, prompt, params, isRecovered)
             }
         } catch is CancellationError {
             return .cancelled(.drain)
-        } catch is CommandInterruption {
+        } catch let error as CommandInterruption {
+            await keep(Self.result(of: error.record))
             return .cancelled(.drain)
-        } catch is AgentInterruption {
+        } catch let error as AgentInterruption {
+            await keep(Self.detail(ofTerminal: error.tail))
             return .cancelled(.drain)
         } catch let error as AgentFailure {
-            let detail = JSONValue.object([JSONMember("terminal", .string(String(decoding: error.tail, as: UTF8.self)))]
-            )
+            let detail = Self.detail(ofTerminal: error.tail)
+            if error.isCutOff { await keep(detail) }
             return .failed(
-                Failure(reason: error.message, isRetryable: true, detail: detail.bytes, isCutOff: error.isCutOff))
+                Failure(reason: error.message, isRetryable: true, detail: detail, isCutOff: error.isCutOff))
+        } catch let error as HostFileError {
+            return self.notStarted(job, AgentError(error).message)
+        } catch let error as AgentError where error.code == .hostUnavailable {
+            return self.notStarted(job, error.message)
         } catch let error as AgentError {
             return .failed(Failure(reason: error.message, isRetryable: true, isCutOff: error.code == .crashed))
         } catch {
@@ -64,10 +73,25 @@ package struct ActionHandlers: Sendable {
         }
     }
 
+    /// The outcome of a job that this node could not launch for a reason of its own.
+    private func notStarted(_ job: Job, _ reason: String) -> Outcome {
+        guard self.pause.launchFailed(job.id, reason) else {
+            return .failed(
+                Failure(
+                    reason: "it could not be launched \(LaunchPause.returnsPerJob + 1) times by this node: \(reason)",
+                    isRetryable: true))
+        }
+        return .notStarted(reason: reason)
+    }
+
+    private static func detail(ofTerminal tail: [UInt8]) -> [UInt8] {
+        JSONValue.object([JSONMember("terminal", .string(String(decoding: tail, as: UTF8.self)))]).bytes
+    }
+
     /// Runs a command in its sandbox and reports its progress.
     private func command(
         _ job: Job, _ action: ActionDefinition, _ argv: [String], _ input: ActionDefinition.CommandInput,
-        _ params: JSONValue
+        _ params: JSONValue, _ keep: @Sendable ([UInt8]) async -> Void
     ) async throws -> Outcome {
         guard let profile = self.bundle.profiles[action.sandbox] else {
             return .refused(reason: "there is no sandbox profile '\(action.sandbox)'")
@@ -95,6 +119,7 @@ package struct ActionHandlers: Sendable {
         await reported
         let result = Self.result(of: record)
         if record.isSuccess { return .completed(result: result) }
+        if record.isCutOff { await keep(result) }
         return .failed(
             Failure(
                 reason: "the command failed: \(record.summary)",
@@ -135,11 +160,11 @@ package struct ActionHandlers: Sendable {
         return .completed(result: JSONValue.object(members).bytes)
     }
 
-    /// The path of the workspace's directory. Makes it with mode 0700 if it does not exist; throws when that fails.
+    /// The path of the workspace's directory. Makes it with mode 0700 if it does not exist; throws `HostFileError` when
+    /// that fails.
     private func workspacePath(_ workspace: WorkspaceID) throws -> String {
         let path = "\(self.workspaces)/\(workspace)"
-        try FileManager.default.createDirectory(
-            atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        try HostFiles.makeDirectory(path)
         return path
     }
 

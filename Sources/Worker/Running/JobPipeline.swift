@@ -101,8 +101,10 @@ package struct JobPipeline: Sendable {
         let run = JobRun(entry: delivery.entry, clock: self.clock)
         if let reason = await self.registry.register(run) { return .cancelled(reason) }
         let outcome = await run.run(timeout: min(action.timeout, job.timeLeft(at: self.queueClock.now()))) {
-            await self.handlers.run(job, action: action, params: params, isRecovered: delivery.isRecovered)
+            await self.handlers.run(
+                job, action: action, params: params, isRecovered: delivery.isRecovered, keep: { await run.keep($0) })
         }
+        report.evidence = await run.evidence
         if action.effect == .external { return outcome.ofExternalEffect }
         if case .cancelled(.drain) = outcome, !mayRepeat, await run.hasStarted { return outcome.ofExternalEffect }
         return outcome

@@ -14,6 +14,8 @@ package actor JobRun {
     private var cancellation: AsyncStream<Void>.Continuation?
     /// True after the handler was called: the job may have taken effect.
     package private(set) var hasStarted = false
+    /// JSON with the output of a run that was cut off; nil if there is none.
+    package private(set) var evidence: [UInt8]?
     private let clock: any Clock<Duration>
 
     /// Takes the parts as given; `clock` measures the time limit of `run`.
@@ -58,6 +60,9 @@ package actor JobRun {
         self.cancellation = nil
         return self.machine.ended(outcome)
     }
+
+    /// Keeps the output of a run that was cut off.
+    package func keep(_ evidence: [UInt8]) { self.evidence = evidence }
 
     /// Cancels the handler if it runs, and otherwise prevents its start. Does not wait for its end.
     package func cancel(_ reason: CancellationReason) {

@@ -8,7 +8,7 @@ extension Outcome {
         case .cancelled(.timeout): .mayHaveTakenEffect("the time limit was reached")
         case .cancelled(.drain): .mayHaveTakenEffect("the node was stopped during the run")
         case .failed(let failure) where failure.isCutOff: .mayHaveTakenEffect(failure.reason)
-        case .completed, .failed, .refused, .unknown, .cancelled: self
+        case .completed, .failed, .refused, .unknown, .notStarted, .cancelled: self
         }
     }
 

@@ -90,9 +90,8 @@ package actor CompletionWriter {
             group.cancelAll()
         }
         self.emptyInbox()
-        // A task of its own, because this one is cancelled and its calls would end at once; awaited here. Jobs that ended
-        // because of the shutdown rely on this attempt.
-        if !self.queue.isEmpty { _ = await Task { await self.tryBatch() }.value }
+        // This task is cancelled. Jobs that ended because of the shutdown rely on this attempt.
+        if !self.queue.isEmpty { _ = await withoutCancellation { await self.tryBatch() } }
     }
 
     private func writeBatch(_ heartbeat: @Sendable () -> Void) async {

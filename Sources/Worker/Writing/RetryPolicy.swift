@@ -32,7 +32,7 @@ package struct RetryPolicy: Sendable {
         case .refused: return .discarded
         case .unknown: return .unresolved
         case .cancelled(.user), .cancelled(.security): return .cancelled
-        case .cancelled(.drain), .cancelled(.leaseLost): return .released
+        case .notStarted, .cancelled(.drain), .cancelled(.leaseLost): return .released
         case .failed(let failure) where !failure.isRetryable: return .discarded
         case .failed, .cancelled(.timeout):
             guard attempt < report.maxAttempts else { return .discarded }

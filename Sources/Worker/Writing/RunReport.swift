@@ -13,6 +13,8 @@ package struct RunReport: Sendable {
     package var outcome = Outcome.refused(reason: "there was no policy decision")
     /// The delay of another attempt when the job could not be opened, which does not count; nil otherwise.
     package var postponement: Duration?
+    /// JSON with the output of a run that was cut off; nil if there is none.
+    package var evidence: [UInt8]?
 
     init(delivery: Delivery, startedAt: UInt64) {
         self.delivery = delivery
@@ -36,7 +38,7 @@ package struct RunReport: Sendable {
     var isFailure: Bool {
         switch self.outcome {
         case .failed, .cancelled(.timeout): true
-        case .completed, .refused, .unknown, .cancelled: false
+        case .completed, .refused, .unknown, .notStarted, .cancelled: false
         }
     }
 
@@ -46,7 +48,7 @@ package struct RunReport: Sendable {
         return switch self.outcome {
         case .completed: ""
         case .failed(let failure): Printable.text(failure.reason, limit: 500)
-        case .refused(let reason), .unknown(let reason): Printable.text(reason, limit: 500)
+        case .refused(let reason), .unknown(let reason), .notStarted(let reason): Printable.text(reason, limit: 500)
         case .cancelled(.timeout): "the time limit was reached"
         case .cancelled(let reason): "cancelled: \(reason.rawValue)"
         }
@@ -57,7 +59,8 @@ package struct RunReport: Sendable {
         switch self.outcome {
         case .completed(let result): result
         case .failed(let failure): failure.detail
-        case .refused, .unknown, .cancelled: nil
+        case .unknown, .cancelled(.user), .cancelled(.timeout), .cancelled(.security): self.evidence
+        case .refused, .notStarted, .cancelled(.drain), .cancelled(.leaseLost): nil
         }
     }
 }

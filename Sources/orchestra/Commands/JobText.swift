@@ -17,7 +17,7 @@ enum JobText {
         guard !sealed.isEmpty else { return nil }
         let plain = try await JobEnvelope.open(result: sealed, workspace: workspace, job: job, keys: keys)
         // A result that is not JSON comes from another version and is not shown.
-        return try? JSONParser.parse(plain)
+        return JSONValue(ifValid: plain)
     }
 
     /// One line of a list.

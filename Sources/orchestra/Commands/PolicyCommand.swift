@@ -41,7 +41,7 @@ struct PolicyCommand: AsyncParsableCommand {
                     }
                 }
                 for name in policy.allowed.sortedNames
-                where (try? ActionName(name)).flatMap({ policy.bundle.actions[$0] }) == nil {
+                where ActionName(ifValid: name).flatMap({ policy.bundle.actions[$0] }) == nil {
                     show("warning: '\(name)' is allowed, but there is no such action")
                 }
             }

@@ -31,8 +31,8 @@ struct EmbeddedRedis: Sendable {
         // A session of its own: ^C is for the node, which stops Redis last.
         options.createSession = true
         options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(10))]
-        let watching = Task { try await self.waitUntilReady(ready) }  // ended by the cancel below
-        defer { watching.cancel() }
+        // Cancelled when the server has ended.
+        async let _: Void = self.waitUntilReady(ready)
         let result = try await Subprocess.run(
             .path(FilePath(self.executable)), arguments: Arguments(self.arguments),
             environment: .custom(["PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"]),

@@ -100,7 +100,7 @@ enum Host {
         let name = ProcessInfo.processInfo.hostName.lowercased().split(separator: ".").first.map(String.init) ?? "node"
         let cleaned = name.filter { "abcdefghijklmnopqrstuvwxyz0123456789-".contains($0) }
         // A host name that is not a valid node name is not an error: the node gets another name.
-        return (try? NodeID(cleaned))?.name ?? "node"
+        return NodeID(ifValid: cleaned)?.name ?? "node"
     }
 
     /// True when the path names a file or directory.
