@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -52,15 +53,21 @@ struct SupervisorMachineTests {
 
     /// Breadth first over everything that can happen, from the first event on. In every state reached, events of
     /// instances long gone change nothing, nothing forbidden is done, and a kind environment leads to rest.
+    /// The states that are visited in each setting: more in the simulation stage than in the unit stage.
+    private static var stateLimit: Int {
+        ProcessInfo.processInfo.environment["ORCHESTRA_SIMULATION_SEEDS"] == nil ? 1000 : 6000
+    }
+
     @Test("every event in every state keeps every rule", arguments: Setting.all)
     func everyStateAndEvent(setting: Setting) throws {
         var seen: Set<World> = []
         var frontier = [World(setting.machine)]
         var transitions = 0
+        let limit = Self.stateLimit
         // Seven events are enough for a start, a failure, a failed restart, a leak and its return, and a call.
         for _ in 0..<7 {
             var next: [World] = []
-            for world in frontier where seen.count < 6000 {
+            for world in frontier where seen.count < limit {
                 for event in world.staleEvents() {
                     var copy = world
                     let actions = copy.feed(event)

@@ -231,10 +231,11 @@ orc_fuzz() {
     done
 }
 
-# Simulates histories of faults of the queue.
+# Simulates histories of faults of the queue, and visits the states of supervisors.
 orc_simulate() {
     orc_note "simulating the queue: ${ORCHESTRA_SIMULATION_SEEDS:-1000} histories of faults"
-    ORCHESTRA_SIMULATION_SEEDS="${ORCHESTRA_SIMULATION_SEEDS:-1000}" orc_swift_test --filter '^SimulationTests\.'
+    ORCHESTRA_SIMULATION_SEEDS="${ORCHESTRA_SIMULATION_SEEDS:-1000}" \
+        orc_swift_test --filter '^SimulationTests\.|^SupervisionTests\.SupervisorMachineTests'
 }
 
 # The options of a build with the race detector; coverage is part of it, so that the two share one build.
