@@ -39,6 +39,8 @@ package enum MetricCatalogue {
             kind: .gauge, help: "Dead letters dropped because a workspace had too many, since Redis was empty."),
         "orchestra_job_retries_total": Entry(kind: .counter, help: "Runs that ended with another attempt to come."),
         "orchestra_claims_total": Entry(kind: .counter, help: "Entries claimed, by reason."),
+        "orchestra_jobs_lost_total": Entry(
+            kind: .counter, help: "Waiting jobs that this node ended because Redis lost their entries."),
         "orchestra_queue_entries_refused": Entry(
             kind: .gauge, help: "Entries of ended jobs that were found and removed, since Redis was emptied."),
         "orchestra_dead_letters_total": Entry(kind: .counter, help: "Jobs given up on by this node, by reason."),

@@ -149,9 +149,9 @@ struct EntryIDTests {
 
 @Suite("Job states and outcomes")
 struct JobStateTests {
-    @Test("four states are final", arguments: JobState.allCases)
+    @Test("five states are final", arguments: JobState.allCases)
     func final(state: JobState) {
-        #expect(state.isFinal == [.completed, .cancelled, .discarded, .unresolved].contains(state))
+        #expect(state.isFinal == [.completed, .cancelled, .discarded, .unresolved, .lost].contains(state))
     }
 
     @Test("what is not final may be cancelled", arguments: JobState.allCases.filter { !$0.isFinal })

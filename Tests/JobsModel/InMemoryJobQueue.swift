@@ -212,6 +212,13 @@ package actor InMemoryJobQueue: JobQueue {
         return try self.perform(.moveDue) { self.machine.moveDue(most: most, at: self.now()) }
     }
 
+    /// The model never loses an entry.
+    package func compare() -> QueueComparison {
+        QueueComparison(missing: 0, hasNextStep: false, auditEntries: self.machine.audit.count, lost: [])
+    }
+
+    package func lose(_ jobs: [(job: LostJob, auditEvent: [UInt8])], reason: String) -> Int { 0 }
+
     package func finish(_ completions: [Completion], as node: NodeIdentity) throws -> [Bool] {
         defer { self.notifyWaiters() }
         return try self.perform(.finish) { self.machine.finish(completions, as: node, at: self.now()) }

@@ -10,11 +10,13 @@ package enum JobState: String, Hashable, Sendable, CaseIterable {
     case discarded
     /// The job may have taken effect, and another attempt could repeat the effect. It waits for a person to decide.
     case unresolved
+    /// Redis lost the entry of the waiting job, and its params with it. It cannot run; submit it again.
+    case lost
 
     /// True when the job has ended and does not run again without a decision by a person.
     package var isFinal: Bool {
         switch self {
-        case .completed, .cancelled, .discarded, .unresolved: true
+        case .completed, .cancelled, .discarded, .unresolved, .lost: true
         case .scheduled, .available, .running, .retryable: false
         }
     }
@@ -24,10 +26,10 @@ package enum JobState: String, Hashable, Sendable, CaseIterable {
     package var successors: Set<JobState> {
         switch self {
         case .scheduled: [.available, .cancelled]
-        case .available: [.running, .cancelled, .discarded]
+        case .available: [.running, .cancelled, .discarded, .lost]
         case .running: [.completed, .retryable, .available, .cancelled, .discarded, .unresolved]
         case .retryable: [.available, .cancelled]
-        case .completed, .cancelled, .discarded, .unresolved: []
+        case .completed, .cancelled, .discarded, .unresolved, .lost: []
         }
     }
 }

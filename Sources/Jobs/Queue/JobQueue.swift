@@ -27,6 +27,13 @@ package protocol JobQueue: JobStore {
     /// Makes at most `most` due jobs available; returns their number.
     func moveDue(most: Int) async throws -> Int
 
+    /// Takes one step of comparing what is stored, to find waiting jobs whose entries were lost.
+    func compare() async throws -> QueueComparison
+
+    /// Ends jobs as `lost` that `compare` returned, each with its audit event; returns how many. Does nothing for a job
+    /// that has an entry again.
+    func lose(_ jobs: [(job: LostJob, auditEvent: [UInt8])], reason: String) async throws -> Int
+
     /// Writes outcomes and audit events and acknowledges the entries, in one step. Returns for each job whether it was
     /// written. False means that this incarnation no longer holds the job, and nothing of it was written. A call that is
     /// repeated after a lost reply returns false for what was written before.

@@ -12,6 +12,7 @@ extension JobState {
         case .cancelled: UInt8(ascii: "x")
         case .discarded: UInt8(ascii: "d")
         case .unresolved: UInt8(ascii: "u")
+        case .lost: UInt8(ascii: "l")
         }
     }
 

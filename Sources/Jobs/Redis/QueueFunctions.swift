@@ -37,6 +37,6 @@ package struct QueueFunctions: Sendable {
     private static let files = [
         PackageResources.common_lua, PackageResources.submission_lua, PackageResources.delivery_lua,
         PackageResources.leases_lua, PackageResources.completion_lua, PackageResources.intervention_lua,
-        PackageResources.inspection_lua, PackageResources.maintenance_lua,
+        PackageResources.inspection_lua, PackageResources.maintenance_lua, PackageResources.comparison_lua,
     ]
 }

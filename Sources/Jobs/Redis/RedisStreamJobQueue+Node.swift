@@ -61,6 +61,37 @@ extension RedisStreamJobQueue {
         return try await self.send(call).integer ?? 0
     }
 
+    /// Takes one step of the comparison. Throws `JobQueueError`: `failed` when the reply is malformed.
+    package func compare() async throws -> QueueComparison {
+        let parts = try await self.send(self.call("compare")).elements
+        guard parts.count == 4, let missing = parts[0].integer, let isRunning = parts[1].integer,
+            let auditEntries = parts[2].integer
+        else { throw Self.unexpected("compare") }
+        let fields = parts[3].elements
+        let lost = try stride(from: 0, to: fields.count - fields.count % 3, by: 3).map { index in
+            guard let workspace = WorkspaceID(ifValid: fields[index].string ?? ""),
+                let uuid = UUIDBytes(bytes: fields[index + 1].bytes),
+                let record = StoredRecord(bytes: fields[index + 2].bytes)
+            else { throw Self.unexpected("compare") }
+            return LostJob(id: JobID(uuid: uuid), workspace: workspace, action: record.action)
+        }
+        return QueueComparison(
+            missing: missing, hasNextStep: isRunning == 1, auditEntries: auditEntries, lost: lost)
+    }
+
+    /// Ends jobs as `lost` in one call; returns how many had no entry still.
+    package func lose(_ jobs: [(job: LostJob, auditEvent: [UInt8])], reason: String) async throws -> Int {
+        var call = self.call("lose")
+        call.append(self.limits.retention.milliseconds)
+        call.append(reason)
+        for (job, event) in jobs {
+            call.append(job.workspace.name)
+            call.append(job.id.uuid.bytes)
+            call.append(event)
+        }
+        return try await self.send(call).integer ?? 0
+    }
+
     /// Removes the node unless it holds an entry.
     package func leave(as node: NodeIdentity) async throws { _ = try await self.send(self.call("leave", node)) }
 

@@ -21,6 +21,7 @@ package final class JobMetrics: Sendable {
     private let claimedNew: Counter
     private let claimedRecovered: Counter
     private let rescued: Counter
+    private let lost: Counter
 
     /// Registers the counters of jobs and the recorder of their waiting times with `factory`.
     package init(factory: any MetricsFactory) {
@@ -40,6 +41,7 @@ package final class JobMetrics: Sendable {
         self.claimedNew = claims("new")
         self.claimedRecovered = claims("recovered")
         self.rescued = claims("rescued")
+        self.lost = Counter(label: "orchestra_jobs_lost_total", factory: factory)
     }
 
     /// Counts claimed jobs; `isRecovered` for jobs of an earlier incarnation or of a lost answer.
@@ -49,6 +51,9 @@ package final class JobMetrics: Sendable {
 
     /// Counts jobs that were rescued from dead nodes.
     package func rescued(_ count: Int) { self.rescued.increment(by: count) }
+
+    /// Counts waiting jobs whose entries Redis lost.
+    func lost(_ count: Int) { self.lost.increment(by: count) }
 
     /// Records a written completion, at `now` in milliseconds since the epoch.
     func ended(_ report: RunReport, end: Completion.End, at now: UInt64) {

@@ -15,6 +15,7 @@ struct NodeLane {
     let writer: CompletionWriter
     let keeper: LeaseKeeper
     let serverCheck: ServerCheck
+    let lossCheck: LossCheck
 
     init(
         _ lane: QueueLane, of access: QueueAccess, identity: NodeIdentity, registry: RunRegistry,
@@ -31,5 +32,7 @@ struct NodeLane {
             lease: self.lease, registry: registry, metrics: jobMetrics, logger: logger, clock: clock, elapsed: elapsed,
             queueClock: access.clock)
         self.serverCheck = ServerCheck(client: self.commands, queue: lane.queue, logger: logger)
+        self.lossCheck = LossCheck(
+            lease: self.lease, queueClock: access.clock, metrics: jobMetrics, logger: logger)
     }
 }

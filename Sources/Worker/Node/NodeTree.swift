@@ -131,7 +131,7 @@ struct NodeTree {
 
     /// The maintenance of one lane.
     private func queue(of lane: NodeLane) -> [ChildSpecification] {
-        let (writer, keeper, check) = (lane.writer, lane.keeper, lane.serverCheck)
+        let (writer, keeper, check, lossCheck) = (lane.writer, lane.keeper, lane.serverCheck, lane.lossCheck)
         let clock = self.environment.clock
         return [
             ChildSpecification(
@@ -152,6 +152,12 @@ struct NodeTree {
             ) { child in
                 child.ready()
                 try await check.run(clock: clock, heartbeat: { child.heartbeat() })
+            },
+            ChildSpecification(
+                id: "loss-check" + lane.suffix, backoff: Self.backoff, heartbeatLimit: Self.heartbeatLimit
+            ) { child in
+                child.ready()
+                try await lossCheck.run(clock: clock, heartbeat: { child.heartbeat() })
             },
         ]
     }

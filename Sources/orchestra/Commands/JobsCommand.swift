@@ -94,7 +94,7 @@ extension JobsCommand {
                         id, in: workspace, request: request, outcome: outcome)
                     switch before {
                     case nil: throw CommandError(.data, "there is no job \(id) in workspace '\(workspace)'")
-                    case .completed?, .cancelled?, .discarded?, .unresolved?:
+                    case .completed?, .cancelled?, .discarded?, .unresolved?, .lost?:
                         show("job \(id) had ended before: \(before?.rawValue ?? "")")
                     case .running?:
                         show("job \(id) is being cancelled by its node")

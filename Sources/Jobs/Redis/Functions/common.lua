@@ -5,7 +5,8 @@
 --   w:WS:i:PERIOD  hash of request IDs           w:WS:u         hash of unique keys in use -> JOB
 --   w:WS:n         newest jobs                   w:WS:t:TAG     newest jobs with a tag
 --   w:WS:dead      stream of dead letters        w:WS:d         hash JOB -> entry ID in w:WS:dead
---   w:WS:k         wrapped workspace keys
+--   w:WS:k         wrapped workspace keys            w:WS:c         set of jobs, see comparison.lua
+--   workspaces     all workspaces, by name           compare        progress of a comparison, see comparison.lua
 --   ready          workspaces in the ready queue, by turn       turn      the last turn
 --   levels         WS -> levels that may have unread entries    parked    workspaces that wait for their limits
 --   credit, passed, rate, limits, active, delayed, quarantine   per workspace, see delivery.lua
@@ -55,11 +56,11 @@ end
 
 -- Records; StoredRecord reads and writes the same bytes. 1: state code; 2-7: end, in ms since the epoch; 8-11: run
 -- time in ms; 12: failures; 13: crashes; 14-15: length of the reason, then the reason; then action, node and tags,
--- each after its length in one byte; the rest is the sealed result. State codes: s a r c x d u, see JobState.code.
+-- each after its length in one byte; the rest is the sealed result. State codes: s a r c x d u l, see JobState.code.
 -- Tags of 255 bytes and more: 255, their length in two bytes, and the tags.
 local NEVER = '\0\0\0\0\0\0'
 local function state_of(record) return string.sub(record, 1, 1) end
-local ENDED = {c = true, x = true, d = true, u = true}
+local ENDED = {c = true, x = true, d = true, u = true, l = true}
 local function has_ended(code) return ENDED[code] end
 local function with_state(record, code, end_time) return code .. end_time .. string.sub(record, 8) end
 local function reason_end(record)
@@ -185,10 +186,15 @@ local function unpark(P, ws)
   end
 end
 
+-- An entry that a node held is gone, so the next comparison searches all records.
+local function suspect_loss(P) redis.call('HSET', P .. 'compare', 'suspect', '1') end
+
 -- Entries. Each has one field: the job ID of 16 bytes, then the envelope.
 local function add_entry(P, suffix, value)
   redis.call('XADD', stream_of(P, suffix), '*', 'e', value)
   redis.call('INCR', P .. 'depth')
+  -- A job that has an entry is not lost.
+  redis.call('SREM', P .. 'w:' .. workspace_of(suffix) .. ':c', string.sub(value, 1, 16))
 end
 local function value_of(entry) return entry[2][1] == 'e' and entry[2][2] or '' end
 -- Counts the delayed jobs of each workspace, which are bounded.

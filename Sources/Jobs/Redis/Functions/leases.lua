@@ -8,6 +8,7 @@ local function redeliver(d, counts_crash, is_join)
   for _, held in ipairs(leases_of(d.run)) do
     local lease, suffix, id = held[1], split_token(held[2])
     local entries = suffix and redis.call('XRANGE', stream_of(P, suffix), id, id) or {}
+    if #entries == 0 then suspect_loss(P) end
     if #entries == 1 and d.has_cancels then entries = drop_cancelled(d, suffix, entries) end
     if #entries == 1 then
       local value, ws = value_of(entries[1]), workspace_of(suffix)
@@ -120,6 +121,8 @@ register('rescue', DRAIN, function(keys, args)
       end
       mark_level_ready(P, workspace_of(suffix), level_of(suffix))
       moved = moved + 1
+    else
+      suspect_loss(P)
     end
   end
   count_active(P, active)

@@ -160,6 +160,7 @@ register('submit', {}, function(keys, args)
     local life = math.max(time - now, 0) + retention + BUCKET_MS
     if redis.call('PTTL', list) < life then redis.call('PEXPIRE', list, life) end
   end
+  for ws in pairs(requested) do redis.call('ZADD', P .. 'workspaces', 0, ws) end
   for _, suffix in ipairs(ready) do mark_level_ready(P, workspace_of(suffix), level_of(suffix)) end
   for ws, count in pairs(delays) do count_delayed(P, ws, count) end
   if added > 0 then redis.call('INCRBY', P .. 'depth', added) end

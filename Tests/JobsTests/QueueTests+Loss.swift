@@ -1,0 +1,138 @@
+import Domain
+import Redis
+import TestSupport
+import Testing
+
+@testable import Jobs
+
+/// Entries that Redis lost.
+extension QueueTests {
+    /// Takes steps until the comparison is over; returns how many entries were missing, and the lost jobs.
+    private static func compare(_ bench: QueueBench) async throws -> (missing: Int, lost: [LostJob]) {
+        _ = try await bench.client?.send(RedisCommand("HDEL", "orc:{l0}:compare", "at"))
+        var (missing, lost) = (0, [LostJob]())
+        while true {
+            let step = try await bench.queue.compare()
+            missing += step.missing
+            lost += step.lost
+            if !step.lost.isEmpty {
+                let events = step.lost.map { ($0, Array("lost \($0.id)".utf8)) }
+                #expect(try await bench.queue.lose(events, reason: "gone") == step.lost.count)
+            }
+            if !step.hasNextStep { return (missing, lost) }
+        }
+    }
+
+    private static func withLoss(_ body: @escaping @Sendable (QueueBench, RedisClient) async throws -> Void)
+        async throws
+    {
+        try await QueueBench.with(.redis) { bench in try await body(bench, try #require(bench.client)) }
+    }
+
+    @Test("jobs of a deleted stream end as lost, once, and release their unique keys; others are untouched")
+    func deletedStream() async throws {
+        try await Self.withLoss { bench, client in
+            let unique = try await bench.accept(bench.submission(unique: "only one"))
+            let plain = try await bench.accept(bench.submission())
+            let urgent = try await bench.accept(bench.submission(priority: .high))
+            let other = try await bench.accept(bench.submission("other"))
+            let delayed = try await bench.accept(bench.submission(start: .after(.seconds(60))))
+            #expect(try await Self.compare(bench) == (0, []))
+            _ = try await client.send(RedisCommand("DEL", "orc:{l0}:w:acme:s:2"))
+            let found = try await Self.compare(bench)
+            #expect(found.missing == 2 && Set(found.lost.map(\.id)) == [unique, plain])
+            #expect(found.lost.allSatisfy { $0.workspace.name == "acme" && $0.action == "queue.noop" })
+            for job in [unique, plain] {
+                let record = try #require(try await bench.queue.job(job, in: WorkspaceID("acme")))
+                #expect(record.state == .lost && record.reason == "gone")
+                #expect(try await bench.audit().count { $0 == "lost \(job)" } == 1)
+            }
+            #expect(try await bench.state(urgent) == .available)
+            #expect(try await bench.state(delayed) == .scheduled)
+            #expect(try await bench.state(other, in: "other") == .available)
+            #expect(try await bench.queue.statistics().waiting == 2)
+            try await bench.accept(bench.submission(unique: "only one"))
+            #expect(try await Self.compare(bench) == (0, []))
+        }
+    }
+
+    @Test("of a trimmed stream only the jobs without an entry are lost, and a running job is none of them")
+    func trimmedStream() async throws {
+        try await Self.withLoss { bench, client in
+            let lease = try bench.lease("n1")
+            _ = try await lease.join()
+            let running = try await bench.accept(bench.submission())
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+            var waiting: [JobID] = []
+            for _ in 0..<20 { waiting.append(try await bench.accept(bench.submission())) }
+            _ = try await client.send(RedisCommand("XTRIM", "orc:{l0}:w:acme:s:2", "MAXLEN", "5"))
+            let found = try await Self.compare(bench)
+            #expect(Set(found.lost.map(\.id)) == Set(waiting.prefix(15)))
+            #expect(try await bench.state(running) == .running)
+            #expect(try await lease.finish([bench.completion(delivery)]) == [true])
+            #expect(try await bench.state(running) == .completed)
+            _ = try await Self.compare(bench)
+            #expect(try await bench.queue.statistics().waiting == 5)
+            #expect(try await lease.claim(ClaimRequest(most: 20)).deliveries.count == 5)
+        }
+    }
+
+    @Test("a job whose entry was lost while its node held it is found after the node's death")
+    func lostWhileHeld() async throws {
+        try await Self.withLoss { bench, client in
+            let lease = try bench.lease("n1")
+            _ = try await lease.join()
+            let job = try await bench.accept(bench.submission())
+            _ = try await lease.claim(ClaimRequest(most: 1))
+            _ = try await client.send(RedisCommand("DEL", "orc:{l0}:w:acme:s:2"))
+            #expect(try await Self.compare(bench).lost.isEmpty)
+            try await bench.advance(.seconds(3600))
+            _ = try await bench.queue.rescue("n1", most: 10)
+            #expect(try await Self.compare(bench).lost.map(\.id) == [job])
+            #expect(try await bench.state(job) == .lost)
+        }
+    }
+
+    @Test("a job that gets an entry again while the search runs is not lost")
+    func entryMeanwhile() async throws {
+        try await Self.withLoss { bench, client in
+            let lease = try bench.lease("n1")
+            _ = try await lease.join()
+            let job = try await bench.accept(bench.submission())
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+            try await bench.accept(bench.submission("other"))
+            _ = try await client.send(RedisCommand("DEL", "orc:{l0}:w:other:s:2"))
+            // Each step is followed by a release and a claim of the job, so that it waits in some of them.
+            var (held, hasNextStep): (Delivery?, Bool) = (delivery, true)
+            while hasNextStep {
+                let step = try await bench.queue.compare()
+                hasNextStep = step.hasNextStep
+                #expect(step.lost.allSatisfy { $0.id != job })
+                let events = step.lost.map { ($0, Array("lost".utf8)) }
+                if !events.isEmpty { _ = try await bench.queue.lose(events, reason: "gone") }
+                if let delivery = held {
+                    _ = try await lease.finish([bench.completion(delivery, .released)])
+                    held = nil
+                } else {
+                    held = try await lease.claim(ClaimRequest(most: 1)).deliveries.first
+                }
+            }
+            #expect(try await bench.audit().count { $0 == "lost" } == 1)
+            #expect(try await bench.state(job)?.isFinal == false)
+        }
+    }
+
+    @Test("a comparison is made once in 30 seconds, however many nodes ask, and counts the audit trail")
+    func compareInterval() async throws {
+        try await Self.withLoss { bench, client in
+            try await bench.accept(bench.submission())
+            #expect(try await bench.queue.compare().auditEntries == 1)
+            _ = try await client.send(RedisCommand("DEL", "orc:{l0}:w:acme:s:2"))
+            #expect(try await bench.queue.compare().missing == 0)
+            try await bench.advance(.seconds(30))
+            #expect(try await bench.queue.compare().missing == 1)
+            _ = try await client.send(RedisCommand("DEL", "orc:{l0}:audit"))
+            #expect(try await bench.queue.compare().auditEntries == 0)
+        }
+    }
+}
