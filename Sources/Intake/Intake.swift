@@ -68,10 +68,13 @@ package struct Intake: Sendable {
             throw JobQueueError(code: .failed, message: "the system returned no random bytes")
         }
         let id = JobID(milliseconds: now, randomHigh: bits.high, randomLow: bits.low)
+        let terms = JobTerms(
+            priority: request.priority, runAt: request.start.time(at: now), deadline: request.deadline,
+            uniqueKey: request.uniqueKey)
         let job = Job(
             id: id, workspace: request.workspace, action: request.action, requestID: request.requestID,
             actor: request.actor, submittedAt: now, params: request.params, deadline: request.deadline,
-            tags: request.tags, isRepeatable: request.isRepeatable)
+            tags: request.tags, isRepeatable: request.isRepeatable, terms: terms)
         let event = try self.event(.submitted, request, id, status: "accepted", rule: rule, reason: "", at: now)
         return Submission(
             job: job, priority: request.priority, start: request.start, uniqueKey: request.uniqueKey,

@@ -72,12 +72,11 @@ package struct RequestDraft: Sendable {
     }
 
     private func checkedPriority() throws(DraftError) -> Priority {
-        switch self.priority ?? "normal" {
-        case "high": return .high
-        case "normal": return .normal
-        case "low": return .low
-        default: throw DraftError(.priority, "must be one of high, normal, low")
+        let name = self.priority ?? Priority.normal.name
+        guard let priority = Priority.allCases.first(where: { $0.name == name }) else {
+            throw DraftError(.priority, "must be one of \(Priority.allCases.map(\.name).joined(separator: ", "))")
         }
+        return priority
     }
 
     private func start(_ now: UInt64) throws(DraftError) -> JobStart {

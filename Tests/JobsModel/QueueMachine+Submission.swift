@@ -26,7 +26,7 @@ extension QueueMachine {
             return .notUnique(taken, state: self.record(taken, in: workspace)?.state)
         }
         let stream = StreamName(workspace: workspace, priority: submission.priority)
-        let time = submission.start.time(at: now)
+        let time = submission.start.time(at: now) ?? 0
         let state: JobState = time > now ? .scheduled : .available
         guard self.streams[stream]?.count ?? 0 < self.limits.streamLength,
             state != .scheduled

@@ -25,7 +25,7 @@ struct InMemoryJobQueueTests {
             id: JobID(milliseconds: 1_800_000_000_000, randomHigh: 0, randomLow: number), workspace: self.acme,
             action: try ActionName("queue.noop"), priority: .normal, start: .now, tags: [],
             requestDigest: UUIDBytes(high: 0, low: number).bytes, paramsDigest: [1], uniqueDigest: nil, tick: nil,
-            envelope: [1], keyID: 1, keyStamp: [], auditEvent: Array(#"{"workspace":"acme"}"#.utf8))
+            envelope: [1], keyID: 1, keyStamp: [], sealedTerms: [], auditEvent: Array(#"{"workspace":"acme"}"#.utf8))
     }
 
     private func identity() throws -> NodeIdentity {

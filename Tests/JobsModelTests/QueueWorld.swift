@@ -32,7 +32,7 @@ final class QueueWorld {
             paramsDigest: [params], uniqueDigest: unique.map { Array($0.utf8) },
             tick: try tick.map {
                 ScheduleTick(schedule: try DefinitionName("nightly"), workspace: workspace, time: $0)
-            }, envelope: [UInt8(truncatingIfNeeded: self.number)], keyID: 1, keyStamp: [],
+            }, envelope: [UInt8(truncatingIfNeeded: self.number)], keyID: 1, keyStamp: [], sealedTerms: [],
             auditEvent: Array("submitted".utf8))
     }
 

@@ -9,14 +9,6 @@ struct StoredRecordTests {
         state: .completed, ended: 1_800_000_000_123, runTime: 4567, failures: 2, crashes: 1, reason: "because",
         action: "shell.run", node: "n1", tags: ["red", "blue"], result: [1, 2, 3])
 
-    /// A record of earlier builds: tags behind a length of one byte, cut at 255 bytes.
-    private func oldBytes(tags: String, result: [UInt8]) -> [UInt8] {
-        var bytes = StoredRecord(state: .available, action: "a", node: "n").bytes
-        bytes.removeLast()
-        let text = tags.utf8.prefix(255)
-        return bytes + [UInt8(text.count)] + text + result
-    }
-
     private func read(_ bytes: [UInt8]) -> StoredRecord? { StoredRecord(bytes: bytes[...]) }
 
     @Test("a record is read as it was written")
@@ -32,11 +24,11 @@ struct StoredRecordTests {
     func layout() {
         let record = StoredRecord(
             state: .discarded, ended: 0x0102_0304_0506, runTime: 0x0708_090a, failures: 11, crashes: 12, reason: "r",
-            action: "ac", node: "n", tags: ["t"], result: [9])
+            action: "ac", node: "n", tags: ["t"], terms: [8, 7], result: [9])
         #expect(
             record.bytes == [
                 UInt8(ascii: "d"), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 1, UInt8(ascii: "r"), 2, UInt8(ascii: "a"),
-                UInt8(ascii: "c"), 1, UInt8(ascii: "n"), 1, UInt8(ascii: "t"), 9,
+                UInt8(ascii: "c"), 1, UInt8(ascii: "n"), 1, UInt8(ascii: "t"), 0, 2, 8, 7, 9,
             ])
     }
 
@@ -44,7 +36,7 @@ struct StoredRecordTests {
         "the letters of the states are those of the functions in Redis",
         arguments: [
             (JobState.scheduled, "s"), (.available, "a"), (.running, "R"), (.retryable, "r"), (.completed, "c"),
-            (.cancelled, "x"), (.discarded, "d"), (.unresolved, "u"),
+            (.cancelled, "x"), (.discarded, "d"), (.unresolved, "u"), (.lost, "l"),
         ])
     func letters(state: JobState, letter: String) {
         #expect(state.code == letter.utf8.first && JobState(code: state.code) == state)
@@ -69,6 +61,13 @@ struct StoredRecordTests {
     @Test("a reason of any length within two bytes is kept", arguments: [0, 255, 256, 65_535])
     func reason(length: Int) {
         let record = StoredRecord(state: .discarded, reason: String(repeating: "x", count: length), result: [7])
+        #expect(self.read(record.bytes) == record)
+    }
+
+    @Test("terms of any length within two bytes are kept", arguments: [0, 1, 255, 256, 65_535])
+    func terms(length: Int) {
+        let record = StoredRecord(
+            state: .completed, tags: ["a"], terms: [UInt8](repeating: 9, count: length), result: [7])
         #expect(self.read(record.bytes) == record)
     }
 
@@ -110,13 +109,6 @@ struct StoredRecordTests {
         let tags = (0..<20).map { _ in String(repeating: "t", count: 63) }
         let read = self.read(StoredRecord(state: .available, tags: tags, result: [5]).bytes)
         #expect(read?.tags == Array(tags.prefix(8)) && read?.result == [5])
-    }
-
-    @Test("records of earlier builds are read", arguments: [0, 1, 5, 100, 254, 255])
-    func oldRecord(length: Int) {
-        let bytes = self.oldBytes(tags: String(repeating: "t", count: length), result: [1, 0, 0])
-        let read = self.read(bytes)
-        #expect((read?.tags.first ?? "").utf8.count == length && read?.result == [1, 0, 0])
     }
 
     // MARK: - What submissions and completions leave

@@ -32,7 +32,7 @@ extension QueuePair {
                             time: UInt64(self.pick([10, 20, 30, 40]))),
                     ]),
                     envelope: [UInt8](repeating: 7, count: Int.random(in: 0...5, using: &self.random)),
-                    keyID: 1, keyStamp: [],
+                    keyID: 1, keyStamp: [], sealedTerms: self.pick([[], [], self.bytes(300, of: 3)]),
                     auditEvent: Array("submitted \(self.nextJob)".utf8)))
             self.jobs.append((workspace, id))
         }
@@ -78,7 +78,8 @@ extension QueuePair {
             func completion(_ delivery: Delivery) -> Completion {
                 Completion(
                     delivery: delivery, end: end, action: "queue.noop", runTime: .milliseconds(3), failures: failures,
-                    crashes: delivery.crashes, reason: reason, sealedResult: [1, 2, 3], auditEvent: event)
+                    crashes: delivery.crashes, reason: reason, sealedTerms: [4, 5], sealedResult: [1, 2, 3],
+                    auditEvent: event)
             }
             batch.append((completion(twins.redis), completion(twins.model)))
         }

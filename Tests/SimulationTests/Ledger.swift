@@ -48,7 +48,7 @@ struct Ledger {
             start: request.start, tags: [], requestDigest: request.digest,
             paramsDigest: [UInt8](request.digest.prefix(12)),
             uniqueDigest: request.uniqueKey.map { [UInt8](repeating: $0, count: 16) }, tick: nil,
-            envelope: [UInt8(index)], keyID: 1, keyStamp: [], auditEvent: self.event("submitted", id))
+            envelope: [UInt8(index)], keyID: 1, keyStamp: [], sealedTerms: [], auditEvent: self.event("submitted", id))
     }
 
     /// Rates are counted from the start again.

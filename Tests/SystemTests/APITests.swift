@@ -53,6 +53,35 @@ extension APISuites {
             value.elements.isEmpty ? Array(value.bytes) : value.elements.flatMap { self.allBytes($0) }
         }
 
+        @Test("what a job was submitted with is read back, over the API and the command line, before and after its end")
+        func terms() async throws {
+            try await APIBench.with { bench in
+                let body = #"""
+                    {"action":"queue.noop","params":{},"client_request_id":"\#(UUID().uuidString.lowercased())",
+                    "priority":"low","delay_seconds":2,"deadline":"2100-01-01T00:00:00Z","unique_key":"the only one"}
+                    """#
+                let first = try await bench.ask("POST", "/ai/execute", json: body)
+                #expect(first.status == 202, "\(first.body)")
+                let job = try #require(try first.json()["job_id"]?.string)
+                for isEnded in [false, true] {
+                    if isEnded {
+                        try await eventually("it ends") {
+                            try await bench.ask("GET", "/ai/jobs/\(job)").json()["state"]?.string == "completed"
+                        }
+                    }
+                    let shown = try await bench.ask("GET", "/ai/jobs/\(job)").json()
+                    #expect(shown["priority"]?.string == "low" && shown["unique_key"]?.string == "the only one")
+                    #expect(shown["deadline"]?.string == "2100-01-01T00:00:00.000Z")
+                    #expect(shown["run_at"]?.string?.hasPrefix("20") == true)
+                    let text = try await bench.installation.command(
+                        ["jobs", "show", job], change: ["ORCHESTRA_WORKSPACE": "acme"]
+                    ).output
+                    #expect(text.contains("priority     low") && text.contains("unique key   the only one"), "\(text)")
+                    #expect(text.contains("deadline     2100-01-01T00:00:00Z") && text.contains("not before   20"))
+                }
+            }
+        }
+
         @Test("every role can do what its scopes say and nothing else, and a workspace sees only its own")
         func matrix() async throws {
             try await APIBench.with { bench in

@@ -80,7 +80,8 @@ extension Endpoint {
                 result: job.sealedResult, workspace: call.workspace, job: job.id, keys: call.services.keys)
             result = try JSONParser.parse(plain)
         }
-        return .json(JobView.json(job, result: result))
+        let terms = try await JobEnvelope.terms(of: job, in: call.workspace, keys: call.services.keys)
+        return .json(JobView.json(job, terms: terms, result: result))
     }
 
     private static func execute(_ call: Call) async throws -> Response {

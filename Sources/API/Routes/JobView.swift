@@ -3,8 +3,8 @@ internal import Jobs
 
 /// A job as the API shows it.
 enum JobView {
-    /// The job's document, with its result where it is given.
-    static func json(_ job: JobRecord, result: JSONValue? = nil) -> JSONValue {
+    /// The job's document, with its terms and its result where they are given.
+    static func json(_ job: JobRecord, terms: JobTerms? = nil, result: JSONValue? = nil) -> JSONValue {
         var members: [JSONMember] = [
             JSONMember("job_id", .string(job.id.description)), JSONMember("action", .string(job.action)),
             JSONMember("state", .string(job.state.rawValue)),
@@ -14,6 +14,12 @@ enum JobView {
             JSONMember("node", .string(job.node)), JSONMember("reason", .string(job.reason)),
             JSONMember("tags", .array(job.tags.map { .string($0) })),
         ]
+        if let terms {
+            members.append(JSONMember("priority", .string(terms.priority.name)))
+            members.append(JSONMember("run_at", self.time(terms.runAt ?? 0)))
+            members.append(JSONMember("deadline", self.time(terms.deadline ?? 0)))
+            members.append(JSONMember("unique_key", terms.uniqueKey.map { .string($0) } ?? .null))
+        }
         if let progress = job.progress {
             let value: JSONValue = [
                 "percent": .integer(Int64(progress.percent)), "text": .string(progress.text),

@@ -16,6 +16,9 @@ enum Schema {
     static let text: JSONValue = ["type": "string"]
     static let count: JSONValue = ["type": "integer", "minimum": 0]
     static let cursor: JSONValue = ["type": ["string", "null"]]
+    static var priorities: JSONValue {
+        ["type": "string", "enum": .array(Priority.allCases.map { .string($0.name) })]
+    }
     static var states: JSONValue {
         ["type": "string", "enum": .array(JobState.allCases.map { .string($0.rawValue) })]
     }
@@ -66,6 +69,7 @@ enum Schema {
             "job_id": self.uuid, "action": self.text, "state": self.states, "submitted_at": self.time,
             "started_at": self.time, "finished_at": self.time, "failures": self.count, "crashes": self.count,
             "node": self.text, "reason": self.text, "tags": self.list(self.text),
+            "priority?": self.priorities, "run_at?": self.time, "deadline?": self.time, "unique_key?": self.cursor,
             "progress?": self.object(["percent": self.count, "text": self.text, "time": self.time]),
             "result?": .bool(true),
         ])

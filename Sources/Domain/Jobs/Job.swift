@@ -16,12 +16,15 @@ package struct Job: Hashable, Sendable {
     package let tags: [JobTag]
     /// Whether the submitter permits the effect to be repeated; nil if the request did not say.
     package let isRepeatable: Bool?
+    package let terms: JobTerms
 
     /// Takes the parts as given; checks neither the params nor their size.
     package init(
         id: JobID, workspace: WorkspaceID, action: ActionName, requestID: RequestID, actor: String, submittedAt: UInt64,
-        params: [UInt8], deadline: UInt64? = nil, tags: [JobTag] = [], isRepeatable: Bool? = nil
+        params: [UInt8], deadline: UInt64? = nil, tags: [JobTag] = [], isRepeatable: Bool? = nil,
+        terms: JobTerms = JobTerms()
     ) {
+        self.terms = terms
         self.isRepeatable = isRepeatable
         self.deadline = deadline
         self.tags = tags

@@ -18,7 +18,8 @@ package enum JobEnvelope {
         writer.write(block: job.params)
         writer.write(job.deadline ?? 0)
         writer.write(text: job.tags.map(\.name).joined(separator: ","))
-        if let isRepeatable = job.isRepeatable { writer.write(isRepeatable ? UInt8(1) : UInt8(0)) }
+        writer.write(job.isRepeatable.map { $0 ? UInt8(1) : UInt8(0) } ?? 2)
+        writer.write(block: job.terms.bytes)
         return try self.seal(writer.bytes, purpose: "job", workspace: job.workspace, job: job.id, with: key)
     }
 
@@ -40,7 +41,7 @@ package enum JobEnvelope {
                 id: id, workspace: delivery.workspace, action: action, requestID: RequestID(uuid: request),
                 actor: try reader.text(), submittedAt: try reader.number(), params: try reader.block(),
                 deadline: try Self.deadline(&reader), tags: try Self.tags(&reader),
-                isRepeatable: reader.isAtEnd ? nil : (try reader.number() as UInt8) == 1)
+                isRepeatable: try Self.isRepeatable(&reader), terms: JobTerms(bytes: try reader.block()))
         } catch let error as DomainError {
             throw JobQueueError(code: .unreadable, message: "the entry cannot be decoded: \(error.message)")
         }
@@ -54,6 +55,30 @@ package enum JobEnvelope {
     private static func tags(_ reader: inout ByteReader) throws -> [JobTag] {
         let text = try reader.text()
         return text.isEmpty ? [] : try text.split(separator: ",").map { try JobTag(String($0)) }
+    }
+
+    private static func isRepeatable(_ reader: inout ByteReader) throws -> Bool? {
+        switch try reader.number() as UInt8 {
+        case 0: false
+        case 1: true
+        default: nil
+        }
+    }
+
+    /// Seals the terms of a job; nothing when it has none. Throws `CryptographyError`.
+    package static func seal(terms: JobTerms, of job: Job, with key: WorkspaceKey) throws -> [UInt8] {
+        guard !terms.bytes.isEmpty else { return [] }
+        return try self.seal(terms.bytes, purpose: "terms", workspace: job.workspace, job: job.id, with: key)
+    }
+
+    /// The terms of a job, opened. Throws as the opening of an entry.
+    package static func terms(
+        of job: JobRecord, in workspace: WorkspaceID, keys: WorkspaceKeyring
+    ) async throws -> JobTerms {
+        guard !job.sealedTerms.isEmpty else { return JobTerms() }
+        return JobTerms(
+            bytes: try await self.open(
+                job.sealedTerms, purpose: "terms", workspace: workspace, job: job.id, keys: keys))
     }
 
     /// Seals a result, or the detail of a failure. Throws `CryptographyError`.

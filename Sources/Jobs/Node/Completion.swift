@@ -39,6 +39,8 @@ package struct Completion: Sendable {
     /// Runs so far that ended with their node.
     package let crashes: Int
     package let reason: String
+    /// The `JobTerms`, sealed by `JobEnvelope`; empty when there are none.
+    package let sealedTerms: [UInt8]
     /// Sealed by `JobEnvelope`; empty when there is none.
     package let sealedResult: [UInt8]
     /// Stored with the outcome in one step; empty for none.
@@ -47,7 +49,8 @@ package struct Completion: Sendable {
     /// Takes the parts as given; writes nothing. `JobQueue.finish` writes the completion.
     package init(
         delivery: Delivery, end: End, action: String, tags: [JobTag] = [], runTime: Duration = .zero, failures: Int,
-        crashes: Int, reason: String = "", sealedResult: [UInt8] = [], auditEvent: [UInt8] = []
+        crashes: Int, reason: String = "", sealedTerms: [UInt8] = [], sealedResult: [UInt8] = [],
+        auditEvent: [UInt8] = []
     ) {
         self.delivery = delivery
         self.end = end
@@ -57,6 +60,7 @@ package struct Completion: Sendable {
         self.failures = failures
         self.crashes = crashes
         self.reason = reason
+        self.sealedTerms = sealedTerms
         self.sealedResult = sealedResult
         self.auditEvent = auditEvent
     }

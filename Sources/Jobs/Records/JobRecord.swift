@@ -16,6 +16,8 @@ package struct JobRecord: Hashable, Sendable {
     package let reason: String
     package let tags: [String]
     package let progress: JobProgress?
+    /// The `JobTerms`, still sealed; empty when there are none.
+    package let sealedTerms: [UInt8]
     /// The result, still sealed; empty when there is none.
     package let sealedResult: [UInt8]
 
@@ -27,6 +29,7 @@ package struct JobRecord: Hashable, Sendable {
         JobRecord(
             id: self.id, state: self.state, action: self.action, startedAt: self.startedAt,
             finishedAt: self.finishedAt, failures: self.failures, crashes: self.crashes, node: self.node,
-            reason: self.reason, tags: self.tags, progress: self.progress, sealedResult: [])
+            reason: self.reason, tags: self.tags, progress: self.progress,
+            sealedTerms: self.sealedTerms, sealedResult: [])
     }
 }

@@ -4,10 +4,10 @@ internal import Domain
 ///
 /// 0: state code; 1–6: end, in milliseconds since the epoch, 0 when the job has not ended; 7–10: run time in
 /// milliseconds; 11: failures; 12: crashes; 13–14: length of the reason, then the reason; then action, node and tags
-/// (joined by commas), each after its length in one byte; the rest is the sealed result. Numbers are big-endian.
+/// (joined by commas), each after its length in one byte; then the sealed terms after their length in two
+/// bytes; the rest is the sealed result. Numbers are big-endian.
 ///
-/// Tags of 255 bytes and more follow the byte 255 and their length in two bytes. Records of earlier builds have 255
-/// bytes of text there, and no tag begins with a byte as small as the first of such a length.
+/// Tags of 255 bytes and more follow the byte 255 and their length in two bytes.
 struct StoredRecord: Hashable, Sendable {
     var state: JobState
     /// Milliseconds since the epoch; 0 when the job has not ended.
@@ -20,6 +20,8 @@ struct StoredRecord: Hashable, Sendable {
     var action = ""
     var node = ""
     var tags: [String] = []
+    /// Sealed; empty when there are none.
+    var terms: [UInt8] = []
     var result: [UInt8] = []
 
     /// The stored form. A reason of more than 65,535 bytes is cut.
@@ -41,6 +43,10 @@ struct StoredRecord: Hashable, Sendable {
         Self.append(self.action, to: &bytes)
         Self.append(self.node, to: &bytes)
         self.appendTags(to: &bytes)
+        // A submission's are far shorter: a unique key has at most 256 characters.
+        let terms = self.terms.count <= UInt16.max ? self.terms : []
+        bytes += [UInt8(truncatingIfNeeded: terms.count >> 8), UInt8(truncatingIfNeeded: terms.count)]
+        bytes += terms
         bytes += self.result
         return bytes
     }
@@ -67,7 +73,7 @@ struct StoredRecord: Hashable, Sendable {
         bytes += text
     }
 
-    /// Eight tags of 63 bytes and the commas between them; a length whose first byte is 0 or 1.
+    /// Eight tags of 63 bytes and the commas between them.
     private static let tagsLimit = 511
 }
 
@@ -86,18 +92,24 @@ extension StoredRecord {
             return String(decoding: rest.prefix(Int(count)), as: UTF8.self)
         }
         func tagText() -> String? {
-            let isLong = rest.first == 255 && (rest.dropFirst().first ?? 255) < 2
+            let isLong = rest.first == 255
             if isLong { rest = rest.dropFirst() }
             return text(isLong ? 2 : 1)
         }
+        func block() -> [UInt8]? {
+            guard let count = number(2), rest.count >= count else { return nil }
+            defer { rest = rest.dropFirst(Int(count)) }
+            return Array(rest.prefix(Int(count)))
+        }
         guard let code = number(1), let state = JobState(code: UInt8(code)), let ended = number(6),
             let runTime = number(4), let failures = number(1), let crashes = number(1), let reason = text(2),
-            let action = text(1), let node = text(1), let tags = tagText()
+            let action = text(1), let node = text(1), let tags = tagText(),
+            let terms = block()
         else { return nil }
         self.init(
             state: state, ended: ended, runTime: runTime, failures: Int(failures), crashes: Int(crashes),
             reason: reason, action: action, node: node, tags: tags.split(separator: ",").map(String.init),
-            result: Array(rest))
+            terms: terms, result: Array(rest))
     }
 
     /// Returns the record as people see it. `runner` is the node that holds the job now, empty for none; failures and
@@ -111,14 +123,16 @@ extension StoredRecord {
             startedAt: self.ended > 0 && !self.node.isEmpty ? self.ended - min(self.ended, self.runTime) : 0,
             finishedAt: self.ended, failures: max(self.failures, failures), crashes: max(self.crashes, crashes),
             node: runner.isEmpty ? self.node : runner, reason: self.reason, tags: self.tags, progress: progress,
-            sealedResult: self.result)
+            sealedTerms: self.terms, sealedResult: self.result)
     }
 }
 
 extension StoredRecord {
     /// The record of a new job.
     init(_ submission: SealedSubmission, state: JobState) {
-        self.init(state: state, action: submission.action.name, tags: submission.tags.map(\.name))
+        self.init(
+            state: state, action: submission.action.name, tags: submission.tags.map(\.name),
+            terms: submission.sealedTerms)
     }
 
     /// The record after a completion. The functions set the end of a job that has ended.
@@ -127,6 +141,6 @@ extension StoredRecord {
             state: completion.end.state, runTime: UInt64(clamping: completion.runTime.milliseconds),
             failures: completion.failures, crashes: completion.crashes, reason: completion.reason,
             action: completion.action, node: node.name, tags: completion.tags.map(\.name),
-            result: completion.sealedResult)
+            terms: completion.sealedTerms, result: completion.sealedResult)
     }
 }

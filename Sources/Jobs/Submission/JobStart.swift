@@ -18,9 +18,10 @@ package enum JobStart: Hashable, Sendable {
         }
     }
 
-    /// Returns the start in milliseconds since the epoch for a job that is submitted at `now`; 0 for at once.
-    func time(at now: UInt64) -> UInt64 {
+    /// Returns the start in milliseconds since the epoch for a job that is submitted at `now`; nil for at once.
+    package func time(at now: UInt64) -> UInt64? {
         let argument = UInt64(clamping: self.argument)
-        return argument > 0 && argument < 100_000_000_000 ? now + argument : argument
+        guard argument > 0 else { return nil }
+        return argument < 100_000_000_000 ? now + argument : argument
     }
 }

@@ -20,5 +20,7 @@ package struct SealedSubmission: Hashable, Sendable {
     package let keyID: UInt32
     /// `WorkspaceKey.stamp` of that key; empty for one that is not stored.
     package let keyStamp: [UInt8]
+    /// The sealed `JobTerms`; empty when there are none.
+    package let sealedTerms: [UInt8]
     package let auditEvent: [UInt8]
 }

@@ -37,6 +37,6 @@ package struct Submission: Sendable {
             paramsDigest: Array(try Digests.sha256(params).prefix(12)),
             uniqueDigest: try self.uniqueKey.map { Array(try Digests.sha256(Array($0.utf8)).prefix(16)) },
             tick: self.tick, envelope: try JobEnvelope.seal(job, with: key), keyID: key.id, keyStamp: key.stamp,
-            auditEvent: self.auditEvent)
+            sealedTerms: try JobEnvelope.seal(terms: job.terms, of: job, with: key), auditEvent: self.auditEvent)
     }
 }

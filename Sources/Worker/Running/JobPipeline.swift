@@ -148,7 +148,11 @@ package struct JobPipeline: Sendable {
 
     private func completion(_ report: RunReport, _ end: Completion.End) async throws -> Completion {
         let delivery = report.delivery
-        var sealed: [UInt8] = []
+        var (sealed, sealedTerms) = ([UInt8](), [UInt8]())
+        if let job = report.job, job.terms != JobTerms() {
+            let key = try await self.keys.currentKey(of: delivery.workspace)
+            sealedTerms = try JobEnvelope.seal(terms: job.terms, of: job, with: key)
+        }
         if let detail = report.detail, !detail.isEmpty, let id = delivery.jobID {
             let key = try await self.keys.currentKey(of: delivery.workspace)
             sealed = try JobEnvelope.seal(result: detail, workspace: delivery.workspace, job: id, with: key)
@@ -157,7 +161,7 @@ package struct JobPipeline: Sendable {
         return Completion(
             delivery: delivery, end: end, action: report.job?.action.name ?? "", tags: report.job?.tags ?? [],
             runTime: report.runTime(until: self.queueClock.now()), failures: failures, crashes: delivery.crashes,
-            reason: report.reason, sealedResult: sealed, auditEvent: try self.auditEvent(report, end))
+            reason: report.reason, sealedTerms: sealedTerms, sealedResult: sealed, auditEvent: try self.auditEvent(report, end))
     }
 
     /// The encoded audit event; empty for a release and for a job that could not be opened.

@@ -27,11 +27,15 @@ enum JobText {
         return "\(job.id)  \(state)  \(self.time(job.submittedAt))  \(job.action)\(reason)"
     }
 
-    /// All of a job for people; `shown` names members of the result that were printed before.
-    static func page(_ job: JobRecord, result: JSONValue?, shown: Set<String> = []) -> String {
+    /// All of a job for people, with its terms; `shown` names members of the result that were printed before.
+    static func page(_ job: JobRecord, terms: JobTerms = JobTerms(), result: JSONValue?, shown: Set<String> = []) -> String {
         var lines = ["job          \(job.id)", "action       \(job.action)", "state        \(job.state.rawValue)"]
         if !job.reason.isEmpty { lines.append("reason       \(Printable.text(job.reason, limit: 500))") }
         lines.append("submitted    \(self.time(job.submittedAt))")
+        if terms.priority != .normal { lines.append("priority     \(terms.priority.name)") }
+        if let time = terms.runAt { lines.append("not before   \(self.time(time))") }
+        if let time = terms.deadline { lines.append("deadline     \(self.time(time))") }
+        if let key = terms.uniqueKey { lines.append("unique key   \(Printable.text(key))") }
         if job.startedAt > 0 { lines.append("started      \(self.time(job.startedAt))") }
         if job.finishedAt > 0 { lines.append("finished     \(self.time(job.finishedAt))") }
         if !job.node.isEmpty { lines.append("node         \(Printable.text(job.node))") }
@@ -61,8 +65,8 @@ enum JobText {
         return lines
     }
 
-    /// All of a job for programs.
-    static func json(_ job: JobRecord, result: JSONValue? = nil) -> JSONValue {
+    /// All of a job for programs, with its terms where they are given.
+    static func json(_ job: JobRecord, terms: JobTerms? = nil, result: JSONValue? = nil) -> JSONValue {
         var members: [JSONMember] = [
             JSONMember("job_id", .string(job.id.description)), JSONMember("action", .string(job.action)),
             JSONMember("state", .string(job.state.rawValue)),
@@ -73,6 +77,12 @@ enum JobText {
             JSONMember("node", .string(job.node)), JSONMember("reason", .string(job.reason)),
         ]
         members.append(JSONMember("tags", .array(job.tags.map { .string($0) })))
+        if let terms {
+            members.append(JSONMember("priority", .string(terms.priority.name)))
+            members.append(JSONMember("run_at", .integer(Int64(clamping: terms.runAt ?? 0))))
+            members.append(JSONMember("deadline", .integer(Int64(clamping: terms.deadline ?? 0))))
+            members.append(JSONMember("unique_key", terms.uniqueKey.map { .string($0) } ?? .null))
+        }
         if let progress = job.progress {
             let value: JSONValue = [
                 "percent": .integer(Int64(progress.percent)), "text": .string(progress.text),

@@ -61,7 +61,11 @@ struct JobsCommand: AsyncParsableCommand {
                             "there is no job \(id) in workspace '\(workspace)', or it is older than the retention")
                     }
                     let result = try await JobText.result(of: job, in: workspace, keys: session.keys)
-                    show(json ? JobText.json(job, result: result).text : JobText.page(job, result: result))
+                    let terms = try await JobEnvelope.terms(of: job, in: workspace, keys: session.keys)
+                    show(
+                        json
+                            ? JobText.json(job, terms: terms, result: result).text
+                            : JobText.page(job, terms: terms, result: result))
                 }
             }
         }

@@ -56,7 +56,8 @@ end
 
 -- Records; StoredRecord reads and writes the same bytes. 1: state code; 2-7: end, in ms since the epoch; 8-11: run
 -- time in ms; 12: failures; 13: crashes; 14-15: length of the reason, then the reason; then action, node and tags,
--- each after its length in one byte; the rest is the sealed result. State codes: s a r c x d u l, see JobState.code.
+-- each after its length in one byte; the sealed terms after their length in two bytes; the rest is the sealed
+-- result. State codes: s a r c x d u l, see JobState.code.
 -- Tags of 255 bytes and more: 255, their length in two bytes, and the tags.
 local NEVER = '\0\0\0\0\0\0'
 local function state_of(record) return string.sub(record, 1, 1) end
@@ -71,18 +72,23 @@ local function with_reason(record, reason)
   return string.sub(record, 1, 13) .. string.char(math.floor(#reason / 256), #reason % 256) .. reason ..
     string.sub(record, reason_end(record) + 1)
 end
--- The position of the end of the tags whose length is at i. Records of earlier builds have 255 bytes of text after a
--- 255, and no tag begins with a byte as small as the first of a length.
+-- The position of the end of the tags whose length is at i.
 local function tags_end(record, i)
   local length, high, low = string.byte(record, i, i + 2)
-  if length == 255 and high and high < 2 then return i + 2 + high * 256 + low end
+  if length == 255 then return i + 2 + high * 256 + low end
   return i + length
+end
+-- The position of the end of the terms that follow tags whose length is at i.
+local function terms_end(record, i)
+  local at = tags_end(record, i) + 1
+  local high, low = string.byte(record, at, at + 1)
+  return at + 1 + high * 256 + low
 end
 -- The position at which the result begins.
 local function result_start(record)
   local i = reason_end(record) + 1
   for _ = 1, 2 do i = i + 1 + string.byte(record, i) end
-  return tags_end(record, i) + 1
+  return terms_end(record, i) + 1
 end
 -- The record of a job that has not run: no times, attempts, reason, node or result.
 local function reset_record(record)
@@ -90,8 +96,8 @@ local function reset_record(record)
   local action = string.sub(record, i, i + string.byte(record, i))
   i = i + #action
   i = i + 1 + string.byte(record, i)
-  local tags = string.sub(record, i, tags_end(record, i))
-  return 'a' .. NEVER .. string.char(0, 0, 0, 0, 0, 0, 0, 0) .. action .. string.char(0) .. tags
+  local tags_and_terms = string.sub(record, i, terms_end(record, i))
+  return 'a' .. NEVER .. string.char(0, 0, 0, 0, 0, 0, 0, 0) .. action .. string.char(0) .. tags_and_terms
 end
 
 -- A record is stored in the bucket of its job's time of submission.
