@@ -12,7 +12,8 @@ struct JobPagesTests {
             JobRecord(
                 id: JobID(milliseconds: UInt64(count - number), randomHigh: 0, randomLow: UInt64(number)),
                 state: .running, action: number % rate == 0 ? "agent.run" : "queue.noop", startedAt: 0, finishedAt: 0,
-                failures: 0, crashes: 0, node: "n1", reason: "", tags: [], progress: nil, sealedTerms: [], sealedResult: [])
+                failures: 0, crashes: 0, node: "n1", reason: "", tags: [], progress: nil, sealedTerms: [],
+                sealedResult: [])
         }
     }
 

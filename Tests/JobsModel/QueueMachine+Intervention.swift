@@ -61,7 +61,8 @@ extension QueueMachine {
     ) {
         let before = self.record(job, in: workspace) ?? deadLetter.record
         self.setRecord(
-            job, in: workspace, StoredRecord(state: .available, action: before.action, tags: before.tags, terms: before.terms), at: now)
+            job, in: workspace,
+            StoredRecord(state: .available, action: before.action, tags: before.tags, terms: before.terms), at: now)
         self.tries[job] = nil
         let stream = StreamName(workspace: workspace, priority: deadLetter.priority)
         self.addEntry(stream, job: job, envelope: deadLetter.envelope, at: now)

@@ -161,7 +161,8 @@ package struct JobPipeline: Sendable {
         return Completion(
             delivery: delivery, end: end, action: report.job?.action.name ?? "", tags: report.job?.tags ?? [],
             runTime: report.runTime(until: self.queueClock.now()), failures: failures, crashes: delivery.crashes,
-            reason: report.reason, sealedTerms: sealedTerms, sealedResult: sealed, auditEvent: try self.auditEvent(report, end))
+            reason: report.reason, sealedTerms: sealedTerms, sealedResult: sealed,
+            auditEvent: try self.auditEvent(report, end))
     }
 
     /// The encoded audit event; empty for a release and for a job that could not be opened.

@@ -28,7 +28,9 @@ enum JobText {
     }
 
     /// All of a job for people, with its terms; `shown` names members of the result that were printed before.
-    static func page(_ job: JobRecord, terms: JobTerms = JobTerms(), result: JSONValue?, shown: Set<String> = []) -> String {
+    static func page(_ job: JobRecord, terms: JobTerms = JobTerms(), result: JSONValue?, shown: Set<String> = [])
+        -> String
+    {
         var lines = ["job          \(job.id)", "action       \(job.action)", "state        \(job.state.rawValue)"]
         if !job.reason.isEmpty { lines.append("reason       \(Printable.text(job.reason, limit: 500))") }
         lines.append("submitted    \(self.time(job.submittedAt))")
