@@ -75,6 +75,7 @@ let package = Package(
         module("Redaction", ["Domain", logging]),
         module("Supervision", ["Domain", deque, heap, logging, coreMetrics]),
         module("Redis", ["CHiredis", "Domain", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
+        module("ModelUsage", ["Domain"]),
         module("ShimProtocol", ["Domain"]),
         module("Sandboxing", ["CLinux", "Domain", "ShimProtocol"]),
         module("Screens", ["Domain"]),
@@ -164,7 +165,7 @@ let package = Package(
             path: "Tests/Conformance/Support", swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-conformance",
-            dependencies: ["ConformanceSupport", "Credentials", "Cryptography", "Domain"],
+            dependencies: ["ConformanceSupport", "Credentials", "Cryptography", "Domain", "ModelUsage"],
             path: "Tests/Conformance/Driver", swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-bench-baseline", path: "Tests/Benchmarks/Baseline",
@@ -208,6 +209,7 @@ let package = Package(
         tests("IntakeTests", ["Cryptography", "Domain", "Intake", "Jobs", "JobsModel", "Policy"]),
         tests("SimulationTests", ["Domain", "Jobs", "JobsModel", "TestSupport", "Worker"]),
 
+        tests("ModelUsageTests", ["ModelUsage", "Domain"]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("ShimTests", ["Shim", "CLinux", "Domain", "Screens", "ShimProtocol", "TestSupport"]),
         tests("SandboxingTests", ["Domain", "Sandboxing", "ShimProtocol", "TestSupport"]),

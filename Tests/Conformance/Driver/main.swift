@@ -4,7 +4,7 @@ import Cryptography
 import Domain
 import Foundation
 
-// orchestra-conformance supervisor|jwt < CASES
+// orchestra-conformance supervisor|jwt|usage < CASES
 //
 // Reads cases from standard input and prints what the product's own modules do with them, one JSON object a
 // line, in the order of the cases. It knows no expectation.
@@ -71,7 +71,9 @@ do {
         for line in try await playSupervisorVectors(try readInput()) { print(line.text) }
     case "jwt":
         for line in try await verifyTokens(try readInput()) { print(line.text) }
-    default: fail("expected: orchestra-conformance supervisor|jwt")
+    case "usage":
+        for line in try readUsage(try readInput()) { print(line.text) }
+    default: fail("expected: orchestra-conformance supervisor|jwt|usage")
     }
 } catch {
     fail("\(error)")

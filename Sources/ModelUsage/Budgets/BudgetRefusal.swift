@@ -1,0 +1,23 @@
+internal import Domain
+
+/// Why a call was not admitted: the first limit, in the order of the ledger, that has no space for it.
+package struct BudgetRefusal: Hashable, Sendable {
+    package let limit: BudgetLimit
+    /// Whose counter it is.
+    package let name: String
+    package let spent: UInt64
+    package let reserved: UInt64
+    /// What the call would have reserved.
+    package let requested: UInt64
+    /// When the limit starts again, in milliseconds since the epoch; nil for a run.
+    package let resetsAt: UInt64?
+
+    /// A sentence for the caller: which limit, how much is used, when it starts again, whom to ask.
+    package var message: String {
+        let unit = self.limit.unit == .money ? "nanodollars" : self.limit.unit.rawValue
+        let reset = self.resetsAt.map { "starts again at \(RFC3339.secondsText(of: $0))" } ?? "ends with the run"
+        return "the budget '\(self.limit.id)' of \(self.limit.scope.rawValue) '\(Printable.text(self.name))' is spent: "
+            + "\(self.spent) of \(self.limit.amount) \(unit) are used and \(self.reserved) reserved, and the call needs "
+            + "\(self.requested); the budget \(reset). Ask the operator to raise it."
+    }
+}

@@ -1,0 +1,4 @@
+/// Whose calls a limit counts together.
+package enum BudgetScope: String, CaseIterable, Hashable, Sendable {
+    case tenant, workspace, definition, job
+}
