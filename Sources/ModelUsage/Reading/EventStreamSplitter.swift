@@ -15,7 +15,13 @@ struct EventStreamSplitter: Sendable {
         case name, colon, value, ignored
     }
 
+    private enum Field: Hashable, Sendable {
+        case data, event, other
+    }
+
     private var place = Place.name
+    /// The field of the line, once its name is complete.
+    private var field = Field.other
     private var name: [UInt8] = []
     private var eventName: [UInt8] = []
     private var hasFields = false
@@ -29,6 +35,9 @@ struct EventStreamSplitter: Sendable {
     /// The name of the event that is being read; empty if it has none yet.
     var currentEvent: String { String(decoding: self.eventName, as: UTF8.self) }
 
+    /// Whether the next byte is data, unless it ends the line.
+    var isInData: Bool { self.place == .value && self.field == .data }
+
     /// Reads one byte.
     mutating func next(_ byte: UInt8) -> Signal {
         if byte == 0x0a, self.wasCarriageReturn {
@@ -41,7 +50,8 @@ struct EventStreamSplitter: Sendable {
         case .name:
             if byte == UInt8(ascii: ":") {
                 self.place = self.name.isEmpty ? .ignored : .colon
-                if self.name == Self.event { self.eventName.removeAll(keepingCapacity: true) }
+                self.endName()
+                if self.field == .event { self.eventName.removeAll(keepingCapacity: true) }
             } else if self.name.count < Self.nameLimit {
                 self.name.append(byte)
             } else {
@@ -63,14 +73,19 @@ struct EventStreamSplitter: Sendable {
     }
 
     private mutating func value(_ byte: UInt8) -> Signal {
-        if self.name == Self.data { return .data(byte) }
-        if self.name == Self.event, self.eventName.count < Self.eventNameLimit { self.eventName.append(byte) }
+        if self.field == .data { return .data(byte) }
+        if self.field == .event, self.eventName.count < Self.eventNameLimit { self.eventName.append(byte) }
         return .nothing
+    }
+
+    private mutating func endName() {
+        self.field = self.name == Self.data ? .data : self.name == Self.event ? .event : .other
     }
 
     private mutating func endLine() -> Signal {
         let isBlank = self.place == .name && self.name.isEmpty
-        let isData = self.place != .ignored && self.name == Self.data
+        if self.place == .name { self.endName() }
+        let isData = self.place != .ignored && self.field == .data
         if !isBlank, self.place != .ignored { self.hasFields = true }
         self.place = .name
         self.name.removeAll(keepingCapacity: true)

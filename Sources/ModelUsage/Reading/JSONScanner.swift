@@ -31,6 +31,8 @@ struct JSONScanner: Sendable {
     private var arrays: [Bool] = []
     private var isName = false
     private var hasEscapes = false
+    /// Whether the text is kept; most texts are only counted.
+    private var isKept = false
     private var nameSize: UInt64 = 0
 
     /// The members and elements that lead to the last leaf.
@@ -56,6 +58,28 @@ struct JSONScanner: Sendable {
 
     /// The last leaf as text, at most `keptLimit` bytes of it.
     var keptText: String { Self.decoded(self.kept, hasEscapes: self.hasEscapes) }
+
+    /// Whether the next byte is part of a text.
+    var isInText: Bool { self.state == .text }
+
+    /// Whether a byte stands for itself in a text.
+    static func isPlain(_ byte: UInt8) -> Bool {
+        byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+    }
+
+    /// Reads a run of plain bytes inside a text.
+    mutating func scanPlainText(_ bytes: Span<UInt8>) {
+        self.size = self.size.addingSaturated(UInt64(bytes.count))
+        guard self.isKept else { return }
+        for index in bytes.indices.prefix(Self.keptLimit - self.kept.count) { self.kept.append(bytes[index]) }
+    }
+
+    /// Prepares for the next document.
+    mutating func reset() {
+        self.state = .value
+        self.arrays.removeAll(keepingCapacity: true)
+        self.path.removeAll(keepingCapacity: true)
+    }
 
     /// Ends a number or literal if the next byte is not part of it. Returns whether that was a leaf. Only the next byte shows
     /// the end of a number, and `path` is that of the leaf until this byte is read.
@@ -90,7 +114,7 @@ struct JSONScanner: Sendable {
     }
 
     private mutating func keep(_ byte: UInt8) {
-        if self.kept.count < Self.keptLimit { self.kept.append(byte) }
+        if self.isKept, self.kept.count < Self.keptLimit { self.kept.append(byte) }
     }
 
     private mutating func scanText(_ byte: UInt8) -> Bool {
@@ -119,8 +143,8 @@ struct JSONScanner: Sendable {
 
     private mutating func setName() {
         guard !self.path.isEmpty else { return }
-        let isLong = self.kept.count > UsageMember.longestName && !self.hasEscapes
-        self.path[self.path.count - 1] = isLong ? .other : .named(self.keptText)
+        let name = self.hasEscapes ? Array(self.keptText.utf8) : self.kept
+        self.path[self.path.count - 1] = .named(name)
     }
 
     private mutating func scanStructure(_ byte: UInt8) {
@@ -148,6 +172,7 @@ struct JSONScanner: Sendable {
         self.isName = isName
         self.hasEscapes = false
         self.size = 0
+        self.isKept = isName || state == .word || self.path.last?.isKept ?? false
         self.kept.removeAll(keepingCapacity: true)
     }
 

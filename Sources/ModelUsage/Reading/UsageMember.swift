@@ -35,15 +35,21 @@ enum UsageMember: String, CaseIterable, Hashable, Sendable {
     case element = ""
     case other = " "
 
-    private static let names = Dictionary(uniqueKeysWithValues: Self.allCases.map { ($0.rawValue, $0) })
-    /// Longer names are `other` without a look.
-    static let longestName = 32
+    /// The names by their length, which few of them share.
+    private static let names: [[(bytes: [UInt8], member: UsageMember)]] = {
+        let all = Self.allCases.filter { $0 != .element && $0 != .other }.map { (Array($0.rawValue.utf8), $0) }
+        let longest = all.map(\.0.count).max() ?? 0
+        return (0...longest).map { length in all.filter { $0.0.count == length } }
+    }()
 
     /// The member of a name.
-    static func named(_ name: String) -> UsageMember {
-        guard !name.isEmpty, name != " " else { return .other }
-        return self.names[name] ?? .other
+    static func named(_ name: [UInt8]) -> UsageMember {
+        guard self.names.indices.contains(name.count) else { return .other }
+        return self.names[name.count].first { $0.bytes == name }?.member ?? .other
     }
+
+    /// Whether the text of such a member is read; others are counted only.
+    var isKept: Bool { self == .model || self == .modelVersion || self == .type }
 
     /// Whether values of this name stand next to the model's text without being part of it.
     var isNotText: Bool {

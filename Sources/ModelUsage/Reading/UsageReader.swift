@@ -30,7 +30,10 @@ package struct UsageReader: Sendable {
     private var hasEnded = false
     private var wasClosedEarly = false
 
+    /// Blanks and the byte order mark, which may come first.
+    private static let leading: Set<UInt8> = [0x20, 0x09, 0x0a, 0x0d, 0xef, 0xbb, 0xbf]
     private static let doneMark = Array("[DONE]".utf8)
+    private static let doneMarkSize = 6
 
     /// Starts before the head of the answer.
     package init(provider: ModelProvider, request: SentRequest = SentRequest()) {
@@ -58,7 +61,19 @@ package struct UsageReader: Sendable {
         guard !self.hasEnded else { return }
         self.bodyBytes = self.bodyBytes.addingSaturated(UInt64(segment.count))
         guard self.form != .unreadable else { return }
-        for index in segment.indices { self.read(segment[index]) }
+        var index = 0
+        while index < segment.count {
+            // Most of an answer is text, which is read in runs.
+            if self.scanner.isInText, self.form == .document || self.splitter.isInData {
+                var end = index
+                while end < segment.count, JSONScanner.isPlain(segment[end]) { end += 1 }
+                self.scanner.scanPlainText(segment.extracting(index..<end))
+                index = end
+                guard index < segment.count else { return }
+            }
+            self.read(segment[index])
+            index += 1
+        }
     }
 
     /// Takes the end of the answer. `closedEarly` when the connection ended before the answer was complete, or the caller
@@ -89,8 +104,7 @@ package struct UsageReader: Sendable {
     private mutating func read(_ byte: UInt8) {
         switch self.form {
         case .unknown:
-            // Blanks and the byte order mark may come first.
-            guard ![0x20, 0x09, 0x0a, 0x0d, 0xef, 0xbb, 0xbf].contains(byte) else { return }
+            guard !Self.leading.contains(byte) else { return }
             let isDocument = byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[")
             self.form = isDocument ? .document : .events
             self.read(byte)
@@ -101,7 +115,7 @@ package struct UsageReader: Sendable {
             switch self.splitter.next(byte) {
             case .nothing: break
             case .data(let byte):
-                if self.dataStart.count <= Self.doneMark.count, byte > 0x20 { self.dataStart.append(byte) }
+                if self.dataStart.count <= Self.doneMarkSize, byte > 0x20 { self.dataStart.append(byte) }
                 self.scan(byte)
             case .ended: self.endEvent()
             }
@@ -127,7 +141,7 @@ package struct UsageReader: Sendable {
             self.isComplete = true
         default: break
         }
-        self.scanner = JSONScanner()
+        self.scanner.reset()
         self.tally.beganDocument()
         self.splitter.reset()
         self.dataStart.removeAll(keepingCapacity: true)
