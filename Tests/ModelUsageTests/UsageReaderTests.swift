@@ -127,6 +127,16 @@ struct UsageReaderTests {
         #expect(limited.output == 100)
     }
 
+    @Test("a cut after the final number keeps it, even if the text would be estimated higher")
+    func cutAfterFinalUsage() {
+        let body = Answer.anthropicStream.body.replacing("世界", with: String(repeating: "x", count: 4000))
+            .replacing("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", with: "")
+        var expected = Answer.anthropicStream.expected
+        #expect(Answer.read(.anthropic, body) == expected)
+        expected.isEstimated = true
+        #expect(Answer.read(.anthropic, body, closedEarly: true) == expected)
+    }
+
     @Test(
         "the end events of Responses carry usage",
         arguments: ["response.completed", "response.incomplete", "response.failed"])

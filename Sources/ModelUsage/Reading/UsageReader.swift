@@ -6,8 +6,8 @@
 /// `accept-encoding: identity`. An answer with an error status and without usage costs nothing.
 ///
 /// An estimate keeps each number that the provider named. Missing input is the size of the request by
-/// `TokenEstimate.ofSentRequest`. Output is what the provider named last and the text after it by `TokenEstimate.ofText`,
-/// or all the text, whichever is more; at least one, and not above the maximum that the request allows.
+/// `TokenEstimate.ofSentRequest`. Output is what the provider named last and the text after it by `TokenEstimate.ofText`;
+/// all the text, if that is more and the final number is missing; at least one, and not above what the request allows.
 package struct UsageReader: Sendable {
     private enum Form: Hashable, Sendable {
         /// Nothing but blanks has arrived.
@@ -191,9 +191,11 @@ package struct UsageReader: Sendable {
         }
         let textBytes = self.tally.textBytes
         let laterText = textBytes.subtractingSaturated(self.tally.textBytesAtOutput)
-        var output = max(
-            known.output.addingSaturated(TokenEstimate.ofText(bytes: laterText)), TokenEstimate.ofText(bytes: textBytes)
-        )
+        var output = known.output.addingSaturated(TokenEstimate.ofText(bytes: laterText))
+        // The final number covers the text before it; any other is not trusted to.
+        if !self.tally.hasFinalUsage || self.tally.hasImplausible || known.output == 0 {
+            output = max(output, TokenEstimate.ofText(bytes: textBytes))
+        }
         if self.form == .unreadable { output = TokenEstimate.ofCompressed(bytes: self.bodyBytes) }
         if let maximum = self.sentRequest.maximumOutput { output = min(output, max(maximum, known.output)) }
         usage.output = max(1, min(output, TokenUsage.limit))
