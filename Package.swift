@@ -224,8 +224,8 @@ let package = Package(
         tests(
             "CommandTests",
             [
-                "API", "Domain", "Jobs", "Policy", "Redaction", "Redis", "Telemetry", "TestSupport", "orchestra",
-                argumentParser, coreMetrics, logging,
+                "API", "Domain", "Jobs", "Policy", "Redaction", "Redis", "ShimProtocol", "Telemetry", "TestSupport",
+                "orchestra", argumentParser, coreMetrics, logging,
             ]),
         tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),
         tests("RedactionTests", ["Redaction", "Domain", logging]),

@@ -162,10 +162,15 @@ package actor Agent {
             assignment: self.assignment, configuration: self.configuration, generation: self.generation,
             terminal: terminal, clock: self.clock, token: self.token
         ).start()
-        guard let record = try await self.converse(isLaunch: true, terminal, report) else {
-            throw AgentError(code: .crashed, message: "the agent's shim ended without an exit record")
+        do {
+            guard let record = try await self.converse(isLaunch: true, terminal, report) else {
+                throw AgentError(code: .crashed, message: "the agent's shim ended without an exit record")
+            }
+            return record
+        } catch let error as HostFileError {
+            // The program runs, so this is no launch that another node could make instead.
+            throw AgentError(code: .crashed, message: "it could not be followed: \(error)")
         }
-        return record
     }
 
     /// The number of the newest launch on disk, 0 when there is none. A directory that exists and cannot be read may be

@@ -3,6 +3,7 @@ internal import Foundation
 internal import Logging
 internal import NIOCore
 internal import NIOPosix
+internal import Sandboxing
 internal import Screens
 internal import ShimProtocol
 internal import Synchronization
@@ -86,8 +87,13 @@ actor AgentConversation {
             try await self.clock.sleep(
                 for: self.machine.isWaitingForScreen ? Self.firstLooks : Self.laterLooks)
             guard self.connection != nil else { continue }
-            let found = try await self.configuration.files.run { try follower.look(at: directory, generation) }
-            if let found { await self.take(.seen(found.state, rule: found.rule)) }
+            do {
+                let found = try await self.configuration.files.run { try follower.look(at: directory, generation) }
+                if let found { await self.take(.seen(found.state, rule: found.rule)) }
+            } catch is HostFileError {
+                // The agent runs on, and its screen is looked at again.
+                continue
+            }
             if self.machine.isWaitingForScreen, ContinuousClock.now - start > Self.screenTimeout {
                 await self.take(.patienceOver)
             }
@@ -129,8 +135,17 @@ actor AgentConversation {
             }
             self.connection = nil
             try Task.checkCancellation()
-            if let record = try await self.configuration.files.run({ try directory.exitRecord(generation) }) {
-                return self.settled(record)
+            do {
+                if let record = try await self.configuration.files.run({ try directory.exitRecord(generation) }) {
+                    return self.settled(record)
+                }
+            } catch let error as HostFileError {
+                // A record that cannot be read proves nothing about the program; it is tried again.
+                guard ContinuousClock.now < deadline else {
+                    throw AgentError(code: .crashed, message: "its exit record cannot be read: \(error)")
+                }
+                try await self.clock.sleep(for: Self.firstLooks)
+                continue
             }
             // A socket that does not exist means that the shim is gone, except right after a launch. Anything
             // else (no descriptors left, a full backlog) proves nothing about the shim and is tried again.

@@ -178,8 +178,8 @@ package struct AgentRunner: Sendable {
                 // Another owner's agent is not ours to restart, none is started next to one that may live, and what this
                 // node cannot launch another one can.
                 case .replaced, .launchFailed, .notGone, .hostUnavailable: return
-                // What may have taken effect is a person's to decide.
-                case .crashed where !isRepeatable: return
+                // What may have taken effect is a person's to decide, and another launch is another run.
+                case .crashed where !isRepeatable, .failed where !isRepeatable: return
                 case .crashed, .failed: throw error
                 }
             }

@@ -65,6 +65,8 @@ package struct CommandRunner: Sendable {
     package func run(
         _ spec: LaunchSpec, progress: @escaping @Sendable (Int, String) -> Void = { _, _ in }
     ) async throws -> ExitRecord {
+        // Without them the shim could not be started or not be followed, and which of the two is not known afterwards.
+        do { try LaunchCheck.openDescriptors() } catch { throw AgentError(error) }
         let input = try SpecFile(spec.encoded)
         defer { input.close() }
         let shim: (status: TerminationStatus, output: [UInt8], complaints: String)

@@ -21,7 +21,7 @@ package struct LaunchCheck: Sendable {
 
     /// Why nothing can be launched now, nil when a launch is possible: writes and syncs a file in the agents' and in the
     /// workspaces' directory, opens as many descriptors as a launch needs, and runs the guard in a real sandbox. Leaves
-    /// nothing behind. Throws only `CancellationError`.
+    /// an empty workspace of its own behind. Throws only `CancellationError`.
     package func problem() async throws -> String? {
         let (root, workspaces) = (self.configuration.root, self.configuration.workspaces)
         let workspace = root + "/launch-check"
@@ -50,12 +50,15 @@ package struct LaunchCheck: Sendable {
         guard unsafe unlink(path) == 0 else { throw HostFileError("removed", path, code: errno) }
     }
 
-    private static func openDescriptors() throws {
-        var opened: [Int32] = []
+    /// Throws `HostFileError` when this process cannot open as many descriptors as a launch needs.
+    static func openDescriptors() throws(HostFileError) {
+        let first = orc_memfd_with(nil, 0)
+        guard first >= 0 else { throw HostFileError("opened", "a file in memory", code: -first) }
+        var opened = [first]
         defer { for descriptor in opened { close(descriptor) } }
-        for _ in 0..<self.descriptors {
-            let descriptor = orc_memfd_with(nil, 0)
-            guard descriptor >= 0 else { throw HostFileError("opened", "a file in memory", code: -descriptor) }
+        for _ in 1..<self.descriptors {
+            let descriptor = fcntl(first, F_DUPFD_CLOEXEC, 0)
+            guard descriptor >= 0 else { throw HostFileError("opened", "a file in memory", code: errno) }
             opened.append(descriptor)
         }
     }

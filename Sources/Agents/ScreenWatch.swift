@@ -1,6 +1,6 @@
 internal import Domain
 internal import Screens
-internal import ShimProtocol
+package import ShimProtocol
 
 /// Follows an agent's log and applies the screen rules of its definition to the screen that results. It reads the shim's log
 /// file, a bounded part each time, so that a flood of output does not cost the node more than that.
@@ -72,7 +72,7 @@ extension TerminalScreen {
 
 extension AgentDirectory {
     /// The sizes that a launch's terminal was given; none when it kept its first.
-    func sizes(_ generation: Int) throws -> TerminalSizes {
+    package func sizes(_ generation: Int) throws -> TerminalSizes {
         TerminalSizes(decoding: try self.read(ShimFiles.sizes, generation: generation) ?? [])
     }
 }

@@ -67,7 +67,7 @@ package struct CredentialStore: Sendable {
     }
 
     private func put(_ record: KeyRecord) async throws {
-        var call = RedisCommand.functionCall("orcauth_1_put", key: self.index, capacity: 512)
+        var call = RedisCommand.functionCall(Self.functions.put, key: self.index, capacity: 512)
         call.append(self.key(record.id))
         call.append(self.epochKey)
         call.append(record.id)
@@ -97,7 +97,7 @@ package struct CredentialStore: Sendable {
 
     /// Stores a denial and deletes those that are over. `now` is in seconds since the epoch.
     package func deny(_ denial: TokenDenial, now: UInt64) async throws {
-        var call = RedisCommand.functionCall("orcauth_1_deny", key: self.denials)
+        var call = RedisCommand.functionCall(Self.functions.deny, key: self.denials)
         call.append(self.epochKey)
         call.append(denial.field)
         call.append(denial.value)
@@ -117,33 +117,10 @@ package struct CredentialStore: Sendable {
     }
 
     private func call(_ call: RedisCommand) async throws {
-        for reply in try await Self.library.call([call], on: self.client) { _ = try reply.checked() }
+        for reply in try await Self.functions.library.call([call], on: self.client) { _ = try reply.checked() }
     }
 
-    /// Changes of several keys at once.
-    private static let library = RedisFunctionLibrary(
-        name: "orchestra_auth_1",
-        source: #"""
-            -- KEYS index; key, epoch, id, time of creation, fields and values of the record
-            redis.register_function{function_name='orcauth_1_put', callback=function(keys, args)
-              redis.call('ZADD', keys[1], args[4], args[3])
-              redis.call('HSET', args[1], unpack(args, 5))
-              redis.call('INCR', args[2])
-              return 1
-            end}
-
-            -- KEYS denials; epoch, field, 'issued before:until', now
-            redis.register_function{function_name='orcauth_1_deny', callback=function(keys, args)
-              local all = redis.call('HGETALL', keys[1])
-              for i = 1, #all, 2 do
-                local ends = tonumber(string.match(all[i + 1], ':(%d+)$'))
-                if not ends or ends <= tonumber(args[4]) then redis.call('HDEL', keys[1], all[i]) end
-              end
-              redis.call('HSET', keys[1], args[2], args[3])
-              redis.call('INCR', args[1])
-              return 1
-            end}
-            """#)
+    private static let functions = Functions()
 
     private func hash(_ name: String) async throws -> [String: String] {
         let parts = try await self.client.send(RedisCommand("HGETALL", name)).elements

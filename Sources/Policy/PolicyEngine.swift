@@ -106,6 +106,12 @@ package struct PolicyEngine: Sendable {
         do throws(DomainError) {
             let value = try JSONParser.parse(params)
             if let problem = action.schema.problem(with: value) { return invalid(problem) }
+            if case .agent(let param, _) = action.definition.handler, let agent = value[param]?.string,
+                !self.bundle.agents.values.contains(where: { $0.name.name == agent })
+            {
+                return invalid(
+                    "there is no agent '\(Printable.text(agent))'; expected the name of a file in Policies/agents")
+            }
             return (.allow(rule: "allow-list"), action.definition, value)
         } catch {
             return invalid("they are not JSON: \(error.message)")

@@ -42,7 +42,7 @@ package struct JSONLogHandler: LogHandler {
         var members = [
             JSONMember("ts", .string(self.now())),
             JSONMember("level", .string(event.level.rawValue)),
-            JSONMember("msg", .string("\(event.message)")),
+            JSONMember("msg", .string(CredentialMask.masked("\(event.message)"))),
             JSONMember("component", .string(self.component)),
         ]
         let merged = self.metadata.merging(event.metadata ?? [:]) { _, new in new }
@@ -69,6 +69,7 @@ package struct JSONLogHandler: LogHandler {
 
     private static func shown(key: String, _ text: String) -> String {
         if self.namesSecret(key) { return "<secret>" }
+        let text = CredentialMask.masked(text)
         return text.utf8.count > self.valueLimit ? String(text.prefix(self.valueLimit)) + "…" : text
     }
 }

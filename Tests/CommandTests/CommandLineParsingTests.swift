@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import ShimProtocol
 import Testing
 
 @testable import orchestra

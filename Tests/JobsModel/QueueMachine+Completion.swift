@@ -36,6 +36,10 @@ extension QueueMachine {
         let reference = completion.delivery.entry
         let stream = StreamName(workspace: reference.workspace, priority: reference.priority)
         var record = StoredRecord(completion, node: node)
+        // A node that did not open the job does not know what it is.
+        if record.action.isEmpty, let stored = entry.job.flatMap({ self.record($0, in: reference.workspace) }) {
+            (record.action, record.tags, record.terms) = (stored.action, stored.tags, stored.terms)
+        }
         self.dropEntry(stream, entry.id)
         switch completion.end {
         case .completed, .cancelled, .discarded, .unresolved:

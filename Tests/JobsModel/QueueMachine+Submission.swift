@@ -15,7 +15,7 @@ extension QueueMachine {
         if let before = self.requests[workspace]?[submission.requestDigest], before.job.milliseconds + memory > now {
             guard before.paramsDigest == submission.paramsDigest else { return .conflict(first: before.job) }
             self.duplicates += 1
-            return .duplicate(before.job, state: self.record(before.job, in: workspace)?.state)
+            return .duplicate(before.job, state: self.stateNow(before.job, in: workspace))
         }
         if let tick = submission.tick, self.ticks[tick.name] ?? 0 >= tick.time {
             self.duplicates += 1
@@ -23,7 +23,7 @@ extension QueueMachine {
         }
         if self.quarantines[workspace] != nil { return .quarantined }
         if let digest = submission.uniqueDigest, let taken = self.unique[workspace]?[digest] {
-            return .notUnique(taken, state: self.record(taken, in: workspace)?.state)
+            return .notUnique(taken, state: self.stateNow(taken, in: workspace))
         }
         let stream = StreamName(workspace: workspace, priority: submission.priority)
         let time = submission.start.time(at: now) ?? 0
@@ -52,18 +52,23 @@ extension QueueMachine {
             self.uniqueOfJob[submission.id] = (workspace, digest)
         }
         if let tick = submission.tick { self.ticks[tick.name] = tick.time }
-        Self.append(submission.id, to: &self.newest[workspace, default: []])
+        let oldest = now - min(now, self.retention)
+        Self.append(submission.id, to: &self.newest[workspace, default: []], oldest: oldest)
         for tag in submission.tags {
-            Self.append(submission.id, to: &self.tagged[workspace, default: [:]][tag, default: []])
+            Self.append(
+                submission.id, to: &self.tagged[workspace, default: [:]][tag, default: []], oldest: oldest)
         }
         self.audit.append(submission.auditEvent)
         return .accepted(submission.id)
     }
 
-    /// Adds a job to a bounded list.
-    private static func append(_ job: JobID, to list: inout [JobID]) {
+    /// Adds a job to a list; removes those that were submitted before `oldest`, but none of the newest.
+    private static func append(_ job: JobID, to list: inout [JobID], oldest: UInt64) {
         list.append(job)
-        if list.count > Self.newestLimit * 11 / 10 { list.removeFirst(list.count - Self.newestLimit) }
+        for _ in 0..<max(0, min(2, list.count - Self.newestLimit)) {
+            guard let last = list.first, last.milliseconds < oldest else { break }
+            list.removeFirst()
+        }
     }
 
     /// Returns the time of a schedule's last tick, which is now for a new schedule.
@@ -80,5 +85,12 @@ extension QueueMachine {
     package mutating func takeAudit() -> [[UInt8]] {
         defer { self.audit = [] }
         return self.audit
+    }
+
+    /// The state of a job, `running` while a node holds it.
+    private func stateNow(_ job: JobID, in workspace: WorkspaceID) -> JobState? {
+        guard let state = self.record(job, in: workspace)?.state else { return nil }
+        let isOpen = state == .available || state == .retryable
+        return isOpen && self.nodes.values.contains { $0.held[.job(job)] != nil } ? .running : state
     }
 }

@@ -36,7 +36,9 @@ struct RedisUsersTests {
                 buildDirectory + "/orchestra", ["worker"], environment: environment,
                 log: "\(installation.directory)/n1.log")
             try await installation.start(node)
-            let submitter = ["REDIS_URL": Self.url(installation, "orchestra-submitter"), "ORCHESTRA_WORKSPACE": "acme"]
+            let submitter = [
+                "REDIS_URL": Self.url(installation, "orchestra-submitter-acme"), "ORCHESTRA_WORKSPACE": "acme",
+            ]
             let done = try await installation.command(
                 ["submit", "shell.run", "--param", "command=echo fine", "--wait"], change: submitter)
             #expect(done.code == 0 && done.output.contains("fine"), "\(done.output)\(done.errors)")
@@ -62,14 +64,18 @@ struct RedisUsersTests {
     @Test(
         "neither can do what it has no business with",
         arguments: [
-            ("orchestra-submitter", ["XREVRANGE", "orc:{l0}:audit", "+", "-"]),
-            ("orchestra-submitter", ["HSET", "orc:{l0}:run:n1", "x", "y"]),
+            ("orchestra-submitter-acme", ["XREVRANGE", "orc:{l0}:audit", "+", "-"]),
+            ("orchestra-submitter-acme", ["HSET", "orc:{l0}:run:n1", "x", "y"]),
+            ("orchestra-submitter-acme", ["XADD", "orc:{l0}:w:other:s:2", "*", "e", "x"]),
+            ("orchestra-submitter-acme", ["HGET", "orc:{l0}:w:other:k", "1"]),
+            ("orchestra-submitter-acme", ["HSET", "orc:{l0}:w:other:u", "x", "y"]),
             (
-                "orchestra-submitter",
+                "orchestra-submitter-acme",
                 ["FUNCTION", "LOAD", "REPLACE", "#!lua name=x\nredis.register_function('x', function() end)"]
             ),
-            ("orchestra-submitter", ["ZADD", "orc:{l0}:nodes", "1", "n1"]), ("orchestra-submitter", ["FLUSHALL"]),
-            ("orchestra-submitter", ["SET", "other", "x"]), ("orchestra-node", ["FLUSHALL"]),
+            ("orchestra-submitter-acme", ["ZADD", "orc:{l0}:nodes", "1", "n1"]),
+            ("orchestra-submitter-acme", ["FLUSHALL"]),
+            ("orchestra-submitter-acme", ["SET", "other", "x"]), ("orchestra-node", ["FLUSHALL"]),
             ("orchestra-node", ["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]),
             ("orchestra-node", ["KEYS", "*"]),
             ("orchestra-node", ["GET", "other"]), ("orchestra-node", ["ACL", "LIST"]),

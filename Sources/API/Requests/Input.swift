@@ -25,7 +25,8 @@ enum Input {
     ) throws(InputError) -> Value {
         // It would be kept as a name in rows and lists.
         guard CredentialMask.masked(text) == text else {
-            throw InputError(message: "a name or an id contains a credential")
+            throw InputError(
+                message: "a name or an id contains a credential; expected a name, which is stored and shown")
         }
         do throws(DomainError) { return try body() } catch { throw InputError(message: error.message) }
     }

@@ -107,22 +107,7 @@ extension Endpoint {
     private static func type(_ call: Call) async throws -> Response {
         var body = try await call.body()
         let input = try TerminalInput(messageText: try body.text("text"))
-        let key = try Input.requestID(try body.text("message_id"))
-        let until = try body.optionalText("until") ?? "written"
-        try body.finish()
-        let stage = try TerminalMessage.stage(until)
-        let agent = try await call.agent()
-        guard let ticket = call.services.streams.enter(.message, call.workspace, agent.job.id) else {
-            throw Call.tooManyMessages
-        }
-        defer { withExtendedLifetime(ticket) {} }
-        let receipt = try await agent.type(input, key: key, until: stage) { digest in
-            call.event(.typed, agent.job.id, status: "asked", action: key.description, digest: digest)
-        }
-        guard receipt.stage != .refused else {
-            throw Problem(.conflict, "the message was refused: \(Printable.text(receipt.reason, limit: 300))")
-        }
-        return .json(.object([JSONMember("message_id", .string(key.description))] + receipt.view))
+        return try await call.type(input, &body, named: "message")
     }
 
     private static func stop(_ call: Call) async throws -> Response {
@@ -173,6 +158,26 @@ extension Call {
                 rule: "streams", headers: [(.retryAfter, "10")])
         }
         return ticket
+    }
+
+    /// Types a message or keys into the agent's terminal and answers with the receipt. Reads the rest of the body.
+    func type(_ input: TerminalInput, _ body: inout BodyReader, named name: String) async throws -> Response {
+        let key = try Input.requestID(try body.text("message_id"))
+        let until = try body.optionalText("until") ?? "written"
+        try body.finish()
+        let stage = try TerminalMessage.stage(until)
+        let agent = try await self.agent()
+        guard let ticket = self.services.streams.enter(.message, self.workspace, agent.job.id) else {
+            throw Self.tooManyMessages
+        }
+        defer { withExtendedLifetime(ticket) {} }
+        let receipt = try await agent.type(input, key: key, until: stage) { digest in
+            self.event(.typed, agent.job.id, status: "asked", action: key.description, digest: digest)
+        }
+        guard receipt.stage != .refused else {
+            throw Problem(.conflict, "the \(name) was refused: \(Printable.text(receipt.reason, limit: 300))")
+        }
+        return .json(.object([JSONMember("message_id", .string(key.description))] + receipt.view))
     }
 
     static let tooManyMessages = Problem(

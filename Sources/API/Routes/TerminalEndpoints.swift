@@ -35,22 +35,7 @@ extension Endpoint {
     private static func press(_ call: Call) async throws -> Response {
         var body = try await call.body()
         let input = try TerminalInput(keyNames: &body)
-        let key = try Input.requestID(try body.text("message_id"))
-        let until = try body.optionalText("until") ?? "written"
-        try body.finish()
-        let stage = try TerminalMessage.stage(until)
-        let agent = try await call.agent()
-        guard let ticket = call.services.streams.enter(.message, call.workspace, agent.job.id) else {
-            throw Call.tooManyMessages
-        }
-        defer { withExtendedLifetime(ticket) {} }
-        let receipt = try await agent.type(input, key: key, until: stage) { digest in
-            call.event(.typed, agent.job.id, status: "asked", action: key.description, digest: digest)
-        }
-        guard receipt.stage != .refused else {
-            throw Problem(.conflict, "the keys were refused: \(Printable.text(receipt.reason, limit: 300))")
-        }
-        return .json(.object([JSONMember("message_id", .string(key.description))] + receipt.view))
+        return try await call.type(input, &body, named: "message")
     }
 
     private static func resize(_ call: Call) async throws -> Response {

@@ -6,7 +6,7 @@ package import Domain
 /// The bytes are a `UInt8` version, a `UInt32` key ID, then nonce, ciphertext and tag. Workspace and job ID are
 /// authenticated too, so an entry that is moved to another workspace or to another ID cannot be opened.
 package enum JobEnvelope {
-    private static let version: UInt8 = 1
+    private static let version: UInt8 = 2
 
     /// Seals a job. Throws `CryptographyError`.
     package static func seal(_ job: Job, with key: WorkspaceKey) throws -> [UInt8] {

@@ -33,7 +33,7 @@ package struct QueueFunctions: Sendable {
     func name(_ function: String) -> String { self.prefix + function }
 
     /// `Functions/*.lua` in the order in which Redis loads them: each file uses the local functions of those before it.
-    /// `ops/lib/check-lua.sh` has the same list.
+    /// `ops/lib/check-lua` has the same list.
     private static let files = [
         PackageResources.common_lua, PackageResources.submission_lua, PackageResources.delivery_lua,
         PackageResources.leases_lua, PackageResources.completion_lua, PackageResources.intervention_lua,

@@ -14,8 +14,8 @@ extension RedisStreamJobQueue {
         let marks = self.lane.key("libraries")
         _ = try await self.direct(.hashSet(marks, field: own, value: String(now)))
         var deleted: [String] = []
-        for name in Self.libraryNames(try await self.direct(.functionList(libraries: "orchestra_*"))) where name != own
-        {
+        let all = Self.libraryNames(try await self.direct(.functionList(libraries: "orchestra_*")))
+        for name in all where name != own && !Self.otherLibraries.contains(where: name.hasPrefix) {
             // One that nobody noted yet lives for a day from now.
             _ = try await self.direct(.hashSetIfAbsent(marks, field: name, value: Array(String(now).utf8)))
             let mark = try await self.direct(.hashGet(marks, field: name)).string.flatMap { UInt64($0) } ?? now
@@ -26,6 +26,9 @@ extension RedisStreamJobQueue {
         }
         return deleted
     }
+
+    /// Libraries of keys and limits, whose use is not noted. They are small, and few builds change them.
+    private static let otherLibraries = ["orchestra_auth_", "orchestra_limit_"]
 
     /// The names in an answer to FUNCTION LIST: for each library a flat list of names and values.
     static func libraryNames(_ reply: RESPValue) -> [String] {

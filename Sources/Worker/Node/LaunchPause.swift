@@ -8,6 +8,8 @@ package final class LaunchPause: Sendable {
     private struct State {
         /// Why nothing can be launched; nil when nothing is known to be wrong.
         var problem: String?
+        /// Launches that failed so far.
+        var failures: UInt64 = 0
         /// How often this node returned a job.
         var returns: [JobID: Int] = [:]
     }
@@ -31,6 +33,7 @@ package final class LaunchPause: Sendable {
     package func launchFailed(_ job: JobID, _ reason: String) -> Bool {
         self.state.withLock { state in
             state.problem = reason
+            state.failures += 1
             if state.returns.count >= Self.capacity { state.returns = [:] }
             let count = state.returns[job, default: 0] + 1
             state.returns[job] = count
@@ -67,10 +70,15 @@ package final class LaunchPause: Sendable {
                 continue
             }
             guard waited >= pause else { continue }
+            let failures = self.state.withLock { $0.failures }
             let found = try await problem()
             (pause, waited) = (min(2 * pause, Self.longestPause), 0)
-            self.state.withLock { $0.problem = found }
-            if found == nil { await resumed() }
+            let isOver = self.state.withLock { state in
+                // A launch that failed meanwhile is newer than the check.
+                if found != nil || state.failures == failures { state.problem = found }
+                return state.problem == nil
+            }
+            if isOver { await resumed() }
         }
     }
 }

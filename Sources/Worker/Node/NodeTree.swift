@@ -24,11 +24,11 @@ struct NodeTree {
     /// Lets tests make children fail or hang.
     let adjust: @Sendable (ChildSpecification) -> ChildSpecification
 
-    /// The time without a heartbeat after which a child is considered hung. It is six times the longest wait of a loop, which
-    /// is five seconds.
+    /// The time without a heartbeat after which a child is considered hung. It is at least three times the longest wait of a
+    /// loop, which is ten seconds.
     static let heartbeatLimit = Duration.seconds(30)
 
-    /// Longer than a connection attempt or a last write can take (five seconds each), so that neither counts as leaked.
+    /// Longer than a connection attempt or a last write can take (three seconds each), so that neither counts as leaked.
     static let shutdownTimeout = ShutdownPolicy.timeout(.seconds(12))
 
     /// The delays between restarts of a child.

@@ -78,7 +78,7 @@ package struct ActionHandlers: Sendable {
         guard self.pause.launchFailed(job.id, reason) else {
             return .failed(
                 Failure(
-                    reason: "it could not be launched \(LaunchPause.returnsPerJob + 1) times by this node: \(reason)",
+                    reason: "this node could not launch it again and again: \(reason)",
                     isRetryable: true))
         }
         return .notStarted(reason: reason)
@@ -145,7 +145,7 @@ package struct ActionHandlers: Sendable {
                 directory: AgentDirectory(root: self.agents.configuration.root, id: job.id), definition: definition,
                 profile: profile, workspacePath: try self.workspacePath(job.workspace), workspace: job.workspace,
                 prompt: params[promptParam]?.string ?? "", isRecovered: isRecovered, epoch: self.epoch,
-                isRepeatable: action.effect != .external),
+                isRepeatable: action.mayRepeat(job)),
             of: job.workspace)
         var members = [
             JSONMember("exit_status", .integer(Int64(result.record.code))),

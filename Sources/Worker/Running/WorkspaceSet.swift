@@ -8,6 +8,7 @@ package actor WorkspaceSet {
     private let environment: SupervisionEnvironment
     private let adjust: @Sendable (ChildSpecification) -> ChildSpecification
     private var supervisor: Supervisor?
+    private var isDraining = false
     private let concurrency: Int
     private let capacity: Int
     private let pipeline: JobPipeline
@@ -82,6 +83,8 @@ package actor WorkspaceSet {
 
     /// Passes deliveries to their workspaces, in one batch each. Returns when they are accepted or released.
     package func dispatch(_ deliveries: [Delivery]) async {
+        // A claim that was in flight when the drain began.
+        if self.isDraining { return await self.pipeline.release(deliveries) }
         var batches: [WorkspaceID: [Delivery]] = [:]
         for delivery in deliveries { batches[delivery.workspace, default: []].append(delivery) }
         for (id, batch) in batches {
@@ -107,6 +110,7 @@ package actor WorkspaceSet {
 
     /// Starts no more jobs and releases the waiting deliveries. Running jobs continue.
     package func drain() async {
+        self.isDraining = true
         for member in self.members.values { await member.drain() }
     }
 

@@ -175,7 +175,9 @@ extension AgentsCommand {
                 }
                 var recording = Recording(log: log.bytes, timing: try agent.timing(generation))
                 if self.cast {
-                    for line in recording.asciicast(columns: 220, rows: 50) { show(line) }
+                    for line in recording.asciicast(columns: 220, rows: 50, sizes: try agent.sizes(generation)) {
+                        show(line)
+                    }
                     return
                 }
                 var played: UInt64 = 0
@@ -314,25 +316,31 @@ struct Recording {
         return (part.milliseconds, bytes)
     }
 
-    /// asciicast v2: a header and a line `[seconds, "o", text]` for each part. A character that is cut between two parts goes
-    /// whole into the later one.
-    mutating func asciicast(columns: Int, rows: Int) -> [String] {
+    /// asciicast v2: a header, a line `[seconds, "o", text]` for each part, and `[seconds, "r", "COLUMNSxROWS"]` where the
+    /// terminal was resized. A character that is cut between two parts goes whole into the later one.
+    mutating func asciicast(columns: Int, rows: Int, sizes: TerminalSizes) -> [String] {
         let header: JSONValue = [
             "version": .integer(2), "width": .integer(Int64(columns)), "height": .integer(Int64(rows)),
         ]
         var lines = [header.text]
         var last: UInt64 = 0
         var begun: [UInt8] = []
+        var (changes, offset) = (sizes.changes[...], UInt64(0))
+        func line(_ kind: String, _ text: String) -> String {
+            "[\(last / 1000).\(String(1000 + last % 1000).dropFirst()), \"\(kind)\", \(JSONValue.string(text).text)]"
+        }
         while let (time, bytes) = self.next() {
             last = max(last, time)
+            while let change = changes.first, change.offset <= offset {
+                lines.append(line("r", "\(change.columns)x\(change.rows)"))
+                changes.removeFirst()
+            }
+            offset += UInt64(bytes.count)
             begun += bytes
             let cut = self.log.isEmpty ? 0 : Self.unfinished(begun)
             let text = String(decoding: begun.dropLast(cut), as: UTF8.self)
             begun = Array(begun.suffix(cut))
-            if !text.isEmpty {
-                lines.append(
-                    "[\(last / 1000).\(String(1000 + last % 1000).dropFirst()), \"o\", \(JSONValue.string(text).text)]")
-            }
+            if !text.isEmpty { lines.append(line("o", text)) }
         }
         return lines
     }

@@ -119,7 +119,7 @@ struct AgentsCommand: AsyncParsableCommand {
                 let result = replaceProcess(
                     tmux, arguments: ["tmux"] + arguments,
                     environment: ["TERM": terminal, "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"])
-                throw CommandError(.unavailable, "tmux could not be started: error \(result)")
+                throw CommandError(.unavailable, "\(tmux) could not be started: \(Host.reason(result))")
             }
         }
     }

@@ -102,6 +102,6 @@ struct DevScreen: Sendable {
     private static func sandboxText(_ settings: Settings) -> String {
         settings.text("sandbox.selftest") == "never"
             ? "not tested: sandbox.selftest is never"
-            : "makes \(EscapeAttempt.all.count) escape attempts first, some ten seconds; jobs wait for that"
+            : "\(EscapeAttempt.all.count) escape attempts must fail before programs run; a result is remembered for this boot"
     }
 }

@@ -110,6 +110,7 @@ enum Doctor {
             findings += best.layers.map { layer in
                 Finding(level: layer.holds ? .ok : .fail, name: "sandbox: \(layer.name)", detail: layer.detail)
             }
+            findings += try Self.danglingLinks(configuration.plan.host)
             findings += try context.policy().bundle.profiles.values.filter { $0.lowestTier > best.tier }
                 .sorted { $0.name.name < $1.name.name }.map { profile in
                     Finding(
@@ -122,6 +123,24 @@ enum Doctor {
         } catch {
             return [Finding(level: .fail, name: "sandbox", detail: CommandError(error).message)]
         }
+    }
+
+    /// Links of `/usr` whose targets programs inside do not find.
+    private static func danglingLinks(_ host: SandboxHost) throws -> [Finding] {
+        let links = try host.danglingLinks()
+        guard !links.isEmpty else {
+            return [
+                Finding(level: .ok, name: "sandbox: links", detail: "all of /usr lead to what programs find inside")
+            ]
+        }
+        let shown = links.prefix(5).map { "\($0.link) -> \($0.target)" }.joined(separator: ", ")
+        return [
+            Finding(
+                level: .warn, name: "sandbox: links",
+                detail:
+                    "\(links.count)\(links.count == 100 ? " or more" : "") of /usr lead to files that programs do not find inside: \(shown)\(links.count > 5 ? ", …" : ""); add what they need to read_only_paths of a profile"
+            )
+        ]
     }
 
     private static func fix(_ tier: SandboxTier) -> String {

@@ -18,19 +18,22 @@ struct JobsCommand: AsyncParsableCommand {
                   orchestra jobs list
                   orchestra jobs list --limit 100 --json
                   orchestra jobs list --tag nightly
+                  orchestra jobs list --after 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11
                 """)
 
         @OptionGroup var scope: WorkspaceScope
         @OptionGroup var output: OutputOptions
         @OptionGroup var length: ListLimit
         @Option(help: "Only jobs that were submitted with this tag.") var tag: String?
+        @Option(help: ArgumentHelp("Only jobs older than this one, the last of a list before.", valueName: "id"))
+        var after: String?
 
         func run() async throws {
             try await reporting {
                 let (limit, json) = (self.length.limit, self.output.json)
-                let tag = try self.tag.map { try JobTag($0) }
+                let (tag, after) = (try self.tag.map { try JobTag($0) }, try self.after.map { try JobID($0) })
                 try await self.scope.withSession { session, workspace in
-                    let jobs = try await session.queue.jobs(in: workspace, limit: limit, tag: tag)
+                    let jobs = try await session.queue.jobs(in: workspace, limit: limit, tag: tag, after: after)
                     if !json, jobs.isEmpty { show("no jobs in workspace '\(workspace)'") }
                     for job in jobs { show(json ? JobText.json(job).text : JobText.line(job)) }
                 }
@@ -118,8 +121,8 @@ extension JobsCommand {
         static let configuration = CommandConfiguration(
             abstract: "Says what became of a job whose outcome is unknown.",
             discussion: """
-                An action with effects outside is not tried again by itself when its node died or its time was up in
-                the middle of it: it may have taken effect. Such a job waits as 'unresolved' until somebody looked.
+                An action whose effect may not be repeated is not tried again by itself when its node died in the middle
+                of it: it may have taken effect. Such a job waits as 'unresolved' until somebody looked.
 
                 EXAMPLES
                   orchestra jobs resolve 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11 --as done

@@ -48,13 +48,13 @@ struct SandboxCommand: AsyncParsableCommand {
                 let bytes = launch.encoded
                 let file = unsafe orc_memfd_with(bytes, bytes.count)
                 guard file >= 0, fcntl(file, F_SETFD, 0) == 0 else {
-                    throw CommandError(.gaveUp, "the launch file could not be made: error \(file)")
+                    throw CommandError(.gaveUp, "the launch file could not be made: \(Host.reason(-file))")
                 }
                 let shim = try Host.shim()
                 let result = replaceProcess(
                     shim, arguments: ["orchestra-shim", "direct", String(file)],
                     environment: ["SWIFT_BACKTRACE": "enable=no"])
-                throw CommandError(.unavailable, "\(shim) could not be started: error \(result)")
+                throw CommandError(.unavailable, "\(shim) could not be started: \(Host.reason(result))")
             }
         }
 

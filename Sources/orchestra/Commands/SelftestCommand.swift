@@ -11,7 +11,7 @@ struct SelftestCommand: AsyncParsableCommand {
 
     struct Escape: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Tries every known way out of a sandbox, from inside one.",
+            abstract: "Makes \(EscapeAttempt.all.count) attempts to leave a sandbox, from inside one.",
             discussion: """
                 What counts is what is seen outside: a secret that comes out, a file that is touched, a listener that is
                 visited, a process that dies or is left. Status 70 when anything got out.

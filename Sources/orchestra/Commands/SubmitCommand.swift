@@ -23,7 +23,7 @@ struct SubmitCommand: AsyncParsableCommand {
     @Argument(help: "The action's exact name.") var action: String?
     @Option(
         help: ArgumentHelp(
-            "Many requests at once: a file with one JSON object a line, with action, params and what the options below give (request_id, priority, delay, run_at, deadline, unique, tags); - is standard input.",
+            "Many requests at once: a file with one JSON object a line, with action, params and what the options below give (request_id, priority, delay, run_at, deadline, unique, tags, repeatable); - is standard input.",
             valueName: "file"))
     var batch: String?
     @Option(help: ArgumentHelp("A text param; 'name:=JSON' gives any other type.", valueName: "name=value"))
@@ -32,7 +32,8 @@ struct SubmitCommand: AsyncParsableCommand {
     var json: String?
     @Option(help: "The idempotency key, a UUID; a new one when it is left out.") var requestID: String?
     @Option(help: "The workspace (also ORCHESTRA_WORKSPACE).") var workspace: String?
-    @Option(help: "high, normal or low: what of the workspace runs first.") var priority = "normal"
+    @Option(help: "high, normal or low: what of the workspace runs first; normal when it is left out.") var priority:
+        String?
     @Option(help: ArgumentHelp("Runs it this much later, in seconds.", valueName: "seconds")) var delay: Int64?
     @Option(help: ArgumentHelp("Runs it at this time, such as 2026-12-24T18:00:00Z.", valueName: "time"))
     var runAt: String?
@@ -94,6 +95,7 @@ struct SubmitCommand: AsyncParsableCommand {
     /// whole, before anything is stored.
     private func submitBatch(_ file: String, _ context: Context) async throws {
         guard self.action == nil, self.param.isEmpty, self.json == nil, self.requestID == nil, self.delay == nil,
+            self.priority == nil,
             self.runAt == nil, self.deadline == nil, self.unique == nil, self.tag.isEmpty, !self.wait, !self.follow,
             !self.repeatable
         else { throw CommandError(.usage, "--batch takes everything from its file; expected no other request options") }
@@ -118,14 +120,14 @@ struct SubmitCommand: AsyncParsableCommand {
         var members: [(name: String, json: [UInt8])] = []
         for text in self.param {
             guard let equals = text.firstIndex(of: "=") else {
-                throw CommandError(.usage, "--param \(Printable.text(text)): expected name=value or name:=JSON")
+                throw CommandError(.usage, "--param without '=': expected name=value or name:=JSON")
             }
             let value = String(text[text.index(after: equals)...])
             var name = text[..<equals]
             let isJSON = name.hasSuffix(":")
             if isJSON { name = name.dropLast() }
             guard !name.isEmpty, !members.contains(where: { $0.name == name }) else {
-                throw CommandError(.usage, "--param \(Printable.text(text)): expected each name once")
+                throw CommandError(.usage, "--param \(Printable.text(String(name)))=…: expected each name once")
             }
             // A number keeps the digits that it was written with.
             if isJSON { _ = try JSONParser.parse(Array(value.utf8)) }

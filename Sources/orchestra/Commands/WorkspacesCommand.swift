@@ -125,6 +125,9 @@ extension WorkspacesCommand {
         @Option(help: "Why, for the operators.") var reason: String
         @Flag(help: "Ends what runs.") var kill = false
 
+        /// Jobs read at once.
+        private static let page = 1000
+
         func run() async throws {
             try await reporting {
                 let (workspace, reason, kills) = (try WorkspaceID(self.name), self.reason, self.kill)
@@ -133,11 +136,14 @@ extension WorkspacesCommand {
                     let isNew = try await session.queue.quarantine(workspace, reason: reason, auditEvent: event)
                     show("workspace '\(workspace)' is in quarantine\(isNew ? "" : ", as it was before")")
                     guard kills else { return }
-                    let newest = try await session.queue.jobs(in: workspace, limit: 10_000, tag: nil)
-                    if newest.count == 10_000 {
-                        show("warning: only the newest 10000 jobs were looked through; older ones may still run")
+                    var jobs = try await session.queue.jobs(in: workspace, limit: Self.page, tag: nil)
+                    var running = jobs.filter { $0.state == .running }
+                    while jobs.count == Self.page {
+                        jobs = try await session.queue.jobs(
+                            in: workspace, limit: Self.page, tag: nil, after: jobs.last?.id)
+                        running += jobs.filter { $0.state == .running }
                     }
-                    for job in newest where job.state == .running {
+                    for job in running {
                         let request = try await session.event(
                             .cancelRequested, of: job.id, in: workspace, status: "requested")
                         let outcome = try await session.event(.outcome, of: job.id, in: workspace, status: "cancelled")

@@ -11,9 +11,7 @@ struct Exposure: Sendable, Equatable {
 
     /// The sentence for production.
     var refusal: String {
-        let flag = "--" + self.key.replacing(".", with: "-")
-        return
-            "ENV is production and \(self.text); to allow it, use \(flag) (\(SettingKey.byName[self.key]?.variable ?? self.key)=yes)"
+        "ENV is production and \(self.text); to allow it, use --set \(self.key)=yes (\(SettingKey.byName[self.key]?.variable ?? self.key)=yes)"
     }
 
     /// The sentence for development.

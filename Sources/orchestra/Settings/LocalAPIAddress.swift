@@ -22,8 +22,8 @@ struct LocalAPIAddress: Sendable, Equatable {
         }
     }
 
-    /// The command that gets this path.
+    /// The command that gets this path, for bash. The key is not among curl's arguments, which all users can see.
     func curl(path: String, key: String) -> String {
-        "curl -sH \"Authorization: Bearer \(key)\"\(self.curlOptions) \(self.url)\(path)"
+        "curl -sH @<(printf 'Authorization: Bearer %s' \(key))\(self.curlOptions) \(self.url)\(path)"
     }
 }

@@ -1,3 +1,4 @@
+import Domain
 import CoreMetrics
 import Cryptography
 import Intake
@@ -63,7 +64,25 @@ struct QueueSession: Sendable {
     }
 
     /// As `submit`, for one draft.
+    ///
+    /// When the answer may have been lost, the same request is made once more: its ID makes that harmless. When that fails
+    /// too, the error names the ID.
     func submit(_ draft: RequestDraft, actor: String, _ context: Context) async throws -> IntakeAnswer {
+        do {
+            return try await self.submitOnce(draft, actor: actor, context)
+        } catch let error as JobQueueError where error.isTransient {
+            do {
+                return try await self.submitOnce(draft, actor: actor, context)
+            } catch let error as JobQueueError where error.isTransient {
+                throw CommandError(
+                    .unavailable,
+                    "\(error.message); it is unknown whether the request was stored; submit it again with: --request-id \(draft.requestID)"
+                )
+            }
+        }
+    }
+
+    private func submitOnce(_ draft: RequestDraft, actor: String, _ context: Context) async throws -> IntakeAnswer {
         guard let first = try await self.submit([draft], actor: actor, context).first else {
             throw CommandError(.gaveUp, "the queue did not answer")
         }

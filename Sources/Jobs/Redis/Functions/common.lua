@@ -82,6 +82,8 @@ end
 local function terms_end(record, i)
   local at = tags_end(record, i) + 1
   local high, low = string.byte(record, at, at + 1)
+  -- A record of another build has none.
+  if not low then return at - 1 end
   return at + 1 + high * 256 + low
 end
 -- The position at which the result begins.
@@ -89,6 +91,18 @@ local function result_start(record)
   local i = reason_end(record) + 1
   for _ = 1, 2 do i = i + 1 + string.byte(record, i) end
   return terms_end(record, i) + 1
+end
+-- A node that did not open a job reports a record without its action; what is stored about the job stays.
+local function with_job_of(record, stored)
+  local i = reason_end(record) + 1
+  if not stored or string.byte(record, i) ~= 0 then return record end
+  local node = string.sub(record, i + 1, i + 1 + string.byte(record, i + 1))
+  local s = reason_end(stored) + 1
+  local action = string.sub(stored, s, s + string.byte(stored, s))
+  s = s + #action
+  s = s + 1 + string.byte(stored, s)
+  return string.sub(record, 1, i - 1) .. action .. node .. string.sub(stored, s, terms_end(stored, s)) ..
+    string.sub(record, result_start(record))
 end
 -- The record of a job that has not run: no times, attempts, reason, node or result.
 local function reset_record(record)

@@ -74,6 +74,9 @@ register('finish', DRAIN, function(keys, args)
         gone[#gone + 1] = lease
         ids[#ids + 1] = id
         local job, code = job_of(lease), state_of(record)
+        if job ~= '' and string.byte(record, reason_end(record) + 1) == 0 then
+          record = with_job_of(record, get_record(P, ws, job))
+        end
         if ENDED[code] and job ~= '' then over[job] = true end
         if ENDED[code] then
           record = with_state(record, code, stamp)

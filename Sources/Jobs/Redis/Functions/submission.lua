@@ -6,6 +6,16 @@
 -- Returns for each request: 0 accepted | 1 duplicate | 2 conflict | 3 full | 4 unique key in use | 5 quarantined |
 -- 6 stale key; job ID; state code.
 local STAMP_LENGTH = 24
+
+-- Removes jobs that are older than the retention from the end of a list, but keeps the newest NEWEST_LIMIT. `count`
+-- jobs were added, so twice as many at most are removed by one call.
+local function trim_list(list, length, count, oldest)
+  for _ = 1, math.min(2 * count, length - NEWEST_LIMIT) do
+    if millis(redis.call('LINDEX', list, -1)) >= oldest then return end
+    redis.call('RPOP', list)
+  end
+end
+
 register('submit', {}, function(keys, args)
   local P = prefix(keys)
   local now = now_ms()
@@ -71,7 +81,8 @@ register('submit', {}, function(keys, args)
     end
     local function state_now(id)
       local record = not fresh[id] and get_record(P, ws, id)
-      return fresh[id] or record and state_of(record) or ''
+      local code = fresh[id] or record and state_of(record) or ''
+      return (code == 'a' or code == 'r') and runner_of(P, id) and 'R' or code
     end
     if before then
       local first = string.sub(before, 1, 16)
@@ -152,9 +163,7 @@ register('submit', {}, function(keys, args)
     redis.call('PEXPIRE', key, time - now + retention + BUCKET_MS, 'GT')
   end
   for list, jobs in pairs(newest) do
-    if redis.call('LPUSH', list, unpack(jobs)) > NEWEST_LIMIT * 1.1 then
-      redis.call('LTRIM', list, 0, NEWEST_LIMIT - 1)
-    end
+    trim_list(list, redis.call('LPUSH', list, unpack(jobs)), #jobs, now - retention)
   end
   for list, time in pairs(tagged) do
     local life = math.max(time - now, 0) + retention + BUCKET_MS

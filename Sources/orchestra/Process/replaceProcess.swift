@@ -1,20 +1,6 @@
 import CLinux
 import Foundation
-
-/// Gives C a NULL-terminated array of strings for the time of the call.
-func withCStrings<Result>(
-    _ texts: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
-) -> Result {
-    var pointers: [UnsafeMutablePointer<CChar>?] = unsafe texts.map { unsafe strdup($0) }
-    unsafe pointers.append(nil)
-    defer { unsafe pointers.forEach { unsafe free($0) } }
-    return unsafe pointers.withUnsafeMutableBufferPointer { buffer in
-        guard let base = buffer.baseAddress else {
-            preconditionFailure("an array of at least one element has an address")
-        }
-        return unsafe body(base)
-    }
-}
+import ShimProtocol
 
 /// Replaces this process by another program; returns only the error's number.
 func replaceProcess(_ path: String, arguments: [String], environment: [String: String]) -> Int32 {
