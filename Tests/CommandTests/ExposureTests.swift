@@ -26,7 +26,7 @@ struct ExposureTests {
     func refusedProbe() throws {
         let context = try self.context(["ENV": "production", "ORCHESTRA_PROBE_HOST": "0.0.0.0"])
         let error = #expect(throws: CommandError.self) { try context.probe() }
-        #expect(error?.status == .configuration && error?.message.contains("--insecure-public-probe") == true)
+        #expect(error?.status == .configuration && error?.message.contains("--set insecure.public-probe=yes") == true)
     }
 
     @Test("in production an exposed probe port is accepted with its insecure key")
@@ -41,7 +41,7 @@ struct ExposureTests {
     func refusedRedis() throws {
         let context = try self.context(["ENV": "production", "REDIS_URL": "redis://127.0.0.1:1"])
         let error = #expect(throws: CommandError.self) { try context.redis() }
-        #expect(error?.message.contains("--insecure-plain-redis") == true)
+        #expect(error?.message.contains("--set insecure.plain-redis=yes") == true)
         #expect(error?.message.contains("expected rediss://") == true)
     }
 

@@ -34,6 +34,6 @@ struct LocalAPIAddressTests {
         let address = LocalAPIAddress(.unix(path: "/s"), certificateFile: nil, port: 0)
         #expect(
             address.curl(path: "/p", key: "k")
-                == #"curl -sH "Authorization: Bearer k" --unix-socket /s http://localhost/p"#)
+                == "curl -sH @<(printf 'Authorization: Bearer %s' k) --unix-socket /s http://localhost/p")
     }
 }

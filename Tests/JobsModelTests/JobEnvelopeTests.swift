@@ -59,7 +59,7 @@ struct JobEnvelopeTests {
     @Test("the envelope begins with its version and the key's id")
     func header() async throws {
         let bench = try await Bench()
-        #expect(bench.envelope.prefix(5) == [1, 0, 0, 0, 1])
+        #expect(bench.envelope.prefix(5) == [2, 0, 0, 0, 1])
     }
 
     @Test("the envelope shows nothing of the params, and two of one job differ")
