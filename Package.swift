@@ -72,6 +72,7 @@ let package = Package(
         module("Domain"),
         module("Cryptography", ["COpenSSL", "Domain"]),
         module("TransportSecurity", ["COpenSSL", "Domain", nioCore]),
+        module("Egress", ["Domain"]),
         module("Redaction", ["Domain", logging]),
         module("Supervision", ["Domain", deque, heap, logging, coreMetrics]),
         module("Redis", ["CHiredis", "Domain", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
@@ -190,6 +191,7 @@ let package = Package(
             exclude: ["Vectors"]),
         tests(
             "CredentialsIntegrationTests", ["Credentials", "Domain", "Redis", "TestSupport", nioPosix, logging]),
+        tests("EgressTests", ["Domain", "Egress"]),
         tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],

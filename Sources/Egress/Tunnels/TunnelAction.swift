@@ -1,0 +1,19 @@
+/// What the server does next for a connection, in the order of the list that a `TunnelMachine` returns.
+package enum TunnelAction: Hashable, Sendable {
+    /// Ask the resolver for the addresses of the name, once, and call `resolved`.
+    case resolve(HostName)
+    /// Connect to exactly this address, and call `dialed`.
+    case dial(EgressAddress, port: UInt16)
+    /// Record the event. The actions after it wait until the audit trail has it; if it cannot be written, call `refuse`.
+    case record(EgressEvent)
+    /// Send the bytes to the caller.
+    case answer([UInt8])
+    /// Send the bytes to the server.
+    case forward([UInt8])
+    /// Close the direction to the caller after what was answered.
+    case endAnswer
+    /// Close the direction to the server after what was forwarded.
+    case endForward
+    /// Close both connections after what was answered; nothing more is forwarded.
+    case close
+}

@@ -1,0 +1,92 @@
+extension TunnelMachine {
+    /// Bytes have arrived from the server.
+    package mutating func receivedFromServer(_ bytes: [UInt8]) -> [TunnelAction] {
+        switch self.state {
+        case .relaying:
+            guard !self.hasServerEnded, !bytes.isEmpty else { return [] }
+            self.event.bytesToCaller += bytes.count
+            return [.answer(bytes)]
+        case .connected:
+            // TLS never begins with the server.
+            return self.refuse(.opaqueTunnel, "the server sent bytes before a ClientHello")
+        case .readingHead, .resolving, .dialing, .closed: return []
+        }
+    }
+
+    /// The server sends nothing more, or its connection has failed.
+    package mutating func receivedEndFromServer() -> [TunnelAction] {
+        switch self.state {
+        case .relaying:
+            guard !self.hasServerEnded else { return [] }
+            self.hasServerEnded = true
+            guard self.request?.isTunnel == true, !self.hasCallerEnded else { return self.close() }
+            return [.endAnswer]
+        case .connected: return self.recordDecision() + self.close()
+        case .readingHead, .resolving, .dialing, .closed: return []
+        }
+    }
+
+    /// The deadline of the present state has passed: the head, the answer of the resolver, the dial, the ClientHello, or the
+    /// longest idle time.
+    package mutating func hitDeadline() -> [TunnelAction] {
+        let host = self.event.target.map(\.description) ?? "the server"
+        switch self.state {
+        case .readingHead: return self.refuse(.deadlinePassed, "the head did not arrive in time")
+        case .resolving: return self.resolved(.timedOut)
+        case .dialing: return self.refuse(.dialTimeout, "\(host) did not answer in time")
+        case .connected: return self.refuse(.opaqueTunnel, "the tunnel had no complete ClientHello in time")
+        case .relaying: return self.close()
+        case .closed: return []
+        }
+    }
+
+    /// The rules have changed. A connection that the new generation refuses is closed.
+    package mutating func changed(_ configuration: TunnelConfiguration) -> [TunnelAction] {
+        self.take(configuration)
+        guard !self.isClosed, let request = self.request else { return [] }
+        do throws(EgressRefusal) {
+            let entry = try configuration.decide(request.head.line)
+            let isNarrower = entry.protocolKind != request.entry.protocolKind
+            guard !isNarrower else { return self.refuse(.policyChanged, "the entry of this connection has changed") }
+            if let address = self.event.address {
+                try configuration.check([address], for: entry, request.head.line.target)
+            }
+            return []
+        } catch {
+            return self.refuse(.policyChanged, "the new rules refuse this connection: \(error.reason.rawValue)")
+        }
+    }
+
+    /// Refuses the connection for a reason that the server around the machine knows, such as `too_many_tunnels`.
+    package mutating func refuse(_ reason: EgressReason, _ detail: String) -> [TunnelAction] {
+        self.refuse(EgressRefusal(reason, detail))
+    }
+
+    /// Records the refusal, answers it in the form that the caller can still read, and closes.
+    mutating func refuse(_ refusal: EgressRefusal) -> [TunnelAction] {
+        guard !self.isClosed else { return [] }
+        var refusal = refusal
+        refusal.target = refusal.target ?? self.event.target
+        refusal.entry = refusal.entry ?? self.event.entry
+        self.event.reason = refusal.reason
+        self.event.entry = refusal.entry
+        let answer: [UInt8]
+        if self.event.status == nil, self.event.bytesToCaller == 0 {
+            self.event.status = refusal.reason.status
+            answer = refusal.response(toHead: self.event.method == .head)
+        } else {
+            answer = self.state == .connected ? TLSAlert.record(for: refusal.reason) : []
+        }
+        self.event.phase = self.hasRecorded ? .ended : .decided
+        self.state = .closed
+        return [.record(self.event)] + (answer.isEmpty ? [] : [.answer(answer)]) + [.close]
+    }
+
+    /// Ends a connection that was not refused.
+    mutating func close() -> [TunnelAction] {
+        self.state = .closed
+        guard self.hasRecorded else { return [.close] }
+        self.event.phase = .ended
+        return [.record(self.event), .close]
+    }
+}
