@@ -162,7 +162,7 @@ let package = Package(
             path: "Tests/Fuzz",
             exclude: ["Seeds"], swiftSettings: swiftSettings),
         .target(
-            name: "ConformanceSupport", dependencies: ["Domain", "Supervision", logging],
+            name: "ConformanceSupport", dependencies: ["Domain", "Egress", "Supervision", logging],
             path: "Tests/Conformance/Support", swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-conformance",
@@ -191,7 +191,7 @@ let package = Package(
             exclude: ["Vectors"]),
         tests(
             "CredentialsIntegrationTests", ["Credentials", "Domain", "Redis", "TestSupport", nioPosix, logging]),
-        tests("EgressTests", ["Domain", "Egress"]),
+        tests("EgressTests", ["ConformanceSupport", "Domain", "Egress"]),
         tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],

@@ -1,4 +1,15 @@
 extension TunnelMachine {
+    /// Whether the rest of the connection needs no decision: a tunnel whose first bytes were accepted. The server may then
+    /// copy bytes without the machine, and reports their number to `relayed`.
+    package var isTransparent: Bool { self.state == .relaying && self.request?.isTunnel == true }
+
+    /// Counts bytes that the server has copied without the machine.
+    package mutating func relayed(fromCaller: Int, fromServer: Int) {
+        guard self.isTransparent else { return }
+        self.event.bytesFromCaller += fromCaller
+        self.event.bytesToCaller += fromServer
+    }
+
     /// Bytes have arrived from the server.
     package mutating func receivedFromServer(_ bytes: [UInt8]) -> [TunnelAction] {
         switch self.state {
