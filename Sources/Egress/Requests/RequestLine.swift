@@ -5,7 +5,7 @@ struct RequestLine: Hashable, Sendable {
     /// Nil for CONNECT.
     let path: RequestPath?
     /// With the question mark; empty if there is none.
-    let query: ArraySlice<UInt8>
+    let query: [UInt8]
     let isVersion10: Bool
 
     /// Reads `METHOD target HTTP/1.1` with single spaces. CONNECT has `host:port`, every other method an absolute
@@ -42,7 +42,7 @@ struct RequestLine: Hashable, Sendable {
         let mark = rest[end...].firstIndex(of: UInt8(ascii: "?")) ?? rest.endIndex
         let path = rest[end..<mark]
         self.path = try RequestPath(path.isEmpty ? Array("/".utf8)[...] : path)
-        self.query = rest[mark...]
+        self.query = Array(rest[mark...])
         guard self.query.allSatisfy({ (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "#") }) else {
             throw EgressRefusal(.invalidPath, "the query has a character that must be escaped")
         }

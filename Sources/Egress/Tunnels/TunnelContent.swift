@@ -2,13 +2,9 @@ internal import Domain
 
 /// Checks what the caller sends after the head: the body of one request, a ClientHello and what follows, or any bytes.
 struct TunnelContent: Hashable, Sendable {
-    private enum Kind: Hashable {
-        case body(BodyReader)
-        case hello(ClientHelloReader)
-        case opaque
-    }
-
-    private var kind: Kind
+    // Apart and not an enumeration, so that a reader changes in place and its buffer is not copied for each segment.
+    private var body: BodyReader?
+    private var hello: ClientHelloReader?
     private let target: EgressTarget
     private let allowsMissingServerName: Bool
     /// The server name of the ClientHello.
@@ -18,46 +14,35 @@ struct TunnelContent: Hashable, Sendable {
         self.target = head.line.target
         self.allowsMissingServerName = entry.allowsMissingServerName
         if head.line.method != .connect {
-            self.kind = .body(BodyReader(head.framing))
-        } else {
-            self.kind = entry.protocolKind == .tls ? .hello(ClientHelloReader()) : .opaque
+            self.body = BodyReader(head.framing)
+        } else if entry.protocolKind == .tls {
+            self.hello = ClientHelloReader()
         }
     }
 
     /// Whether bytes can be forwarded: in a TLS tunnel only after the ClientHello was accepted.
-    var isChecked: Bool {
-        if case .hello = self.kind { false } else { true }
-    }
+    var isChecked: Bool { self.hello == nil }
 
     /// Why the input must not end here; nil if it may.
     var problemAtEnd: EgressRefusal? {
-        switch self.kind {
-        case .body(let reader) where !reader.isComplete:
-            EgressRefusal(.incompleteRequest, "the input ends before the body is complete")
-        case .hello(let reader) where !reader.isEmpty:
-            EgressRefusal(.malformedClientHello, "the input ends before the ClientHello is complete")
-        default: nil
+        if let body = self.body, !body.isComplete {
+            return EgressRefusal(.incompleteRequest, "the input ends before the body is complete")
         }
+        if let hello = self.hello, !hello.isEmpty {
+            return EgressRefusal(.malformedClientHello, "the input ends before the ClientHello is complete")
+        }
+        return nil
     }
 
     /// Returns the bytes that belong to the request. What follows the body of a request is dropped: the connection has one
     /// request, and the caller sends the next one on a new connection.
     mutating func read(_ bytes: ArraySlice<UInt8>) throws(EgressRefusal) -> ArraySlice<UInt8> {
-        switch self.kind {
-        case .body(var reader):
-            let used = try reader.read(bytes)
-            self.kind = .body(reader)
-            return bytes.prefix(used)
-        case .hello(var reader):
-            let hello = try reader.read(bytes)
-            self.kind = .hello(reader)
-            if let hello {
-                try self.check(hello)
-                self.kind = .opaque
-            }
-            return bytes
-        case .opaque: return bytes
+        if let used = try self.body?.read(bytes) { return bytes.prefix(used) }
+        if let hello = try self.hello?.read(bytes) {
+            try self.check(hello)
+            self.hello = nil
         }
+        return bytes
     }
 
     private mutating func check(_ hello: ClientHello) throws(EgressRefusal) {

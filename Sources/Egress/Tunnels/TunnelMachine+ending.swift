@@ -56,11 +56,11 @@ extension TunnelMachine {
         self.take(configuration)
         guard !self.isClosed, let request = self.request else { return [] }
         do throws(EgressRefusal) {
-            let entry = try configuration.decide(request.head.line)
+            let entry = try configuration.decide(request.line)
             let isNarrower = entry.protocolKind != request.entry.protocolKind
             guard !isNarrower else { return self.refuse(.policyChanged, "the entry of this connection has changed") }
             if let address = self.event.address {
-                try configuration.check([address], for: entry, request.head.line.target)
+                try configuration.check([address], for: entry, request.line.target)
             }
             return []
         } catch {

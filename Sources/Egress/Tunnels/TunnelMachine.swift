@@ -18,9 +18,9 @@ package struct TunnelMachine: Hashable, Sendable {
     }
 
     struct Request: Hashable {
-        let head: RequestHead
+        let line: RequestLine
         let entry: EgressEntry
-        var isTunnel: Bool { self.head.line.method == .connect }
+        var isTunnel: Bool { self.line.method == .connect }
     }
 
     private(set) var configuration: TunnelConfiguration
@@ -85,7 +85,7 @@ package struct TunnelMachine: Hashable, Sendable {
     /// The resolver has answered.
     package mutating func resolved(_ resolution: EgressResolution) -> [TunnelAction] {
         guard self.state == .resolving, let request = self.request else { return [] }
-        let target = request.head.line.target
+        let target = request.line.target
         switch resolution {
         case .addresses(let addresses) where !addresses.isEmpty:
             do throws(EgressRefusal) {
@@ -102,7 +102,7 @@ package struct TunnelMachine: Hashable, Sendable {
     /// The attempt to connect has ended. The next address is tried after a failure.
     package mutating func dialed(_ result: EgressDialResult) -> [TunnelAction] {
         guard case .dialing(let rest) = self.state, let request = self.request else { return [] }
-        let target = request.head.line.target
+        let target = request.line.target
         switch result {
         case .connected: return self.connect(request)
         case .failed, .timedOut:
@@ -125,9 +125,11 @@ package struct TunnelMachine: Hashable, Sendable {
         self.event.entry = entry.id
         self.event.protocolKind = entry.protocolKind
         self.event.credential = entry.credential
-        self.request = Request(head: head, entry: entry)
+        self.request = Request(line: line, entry: entry)
         self.content = TunnelContent(head, entry)
         if line.method != .connect { self.pending = head.forwarded }
+        // Its buffer is not needed for the rest of the connection.
+        self.reader = RequestHeadReader()
         self.state = .resolving
         _ = try self.readContent(rest)
         switch line.target.host {
@@ -140,7 +142,7 @@ package struct TunnelMachine: Hashable, Sendable {
         guard let first = addresses.first, let request = self.request else { return [] }
         self.state = .dialing(rest: Array(addresses.dropFirst()))
         self.event.address = first
-        return [.dial(first, port: request.head.line.target.port)]
+        return [.dial(first, port: request.line.target.port)]
     }
 
     private mutating func connect(_ request: Request) -> [TunnelAction] {
@@ -169,21 +171,16 @@ package struct TunnelMachine: Hashable, Sendable {
 
     /// Checks bytes after the head and keeps or forwards those that belong to the request.
     private mutating func readContent(_ bytes: ArraySlice<UInt8>) throws(EgressRefusal) -> [TunnelAction] {
-        guard var content = self.content else { return [] }
         let isWaiting = self.state != .connected && self.state != .relaying
         guard !isWaiting || self.pending.count <= Self.pendingLimit else {
             throw EgressRefusal(.bufferExceeded, "more bytes arrived before the connection than are kept")
         }
-        do throws(EgressRefusal) {
-            self.pending += try content.read(bytes)
-        } catch {
-            // The name is part of the event also when it is the reason of the refusal.
-            self.event.serverName = content.serverName
-            throw error
-        }
-        self.content = content
-        self.event.serverName = content.serverName
-        return isWaiting || !content.isChecked ? [] : self.relay()
+        // The name is part of the event also when it is the reason of a refusal.
+        defer { self.event.serverName = self.content?.serverName }
+        guard let kept = try self.content?.read(bytes) else { return [] }
+        self.pending += kept
+        self.event.serverName = self.content?.serverName
+        return isWaiting || self.content?.isChecked != true ? [] : self.relay()
     }
 
     mutating func recordDecision() -> [TunnelAction] {
