@@ -6,7 +6,7 @@ package struct EgressRules: Hashable, Sendable {
     package let entries: [EgressEntry]
     private let exact: [EgressHost: [EgressEntry]]
     private let wildcards: [HostName: [EgressEntry]]
-    private let approved: Set<EgressEntryID>
+    let approved: Set<EgressEntryID>
 
     /// Throws `EgressError.inconsistent` if two entries have the same ID. Entries that need approval allow something only
     /// if `approved` has them.

@@ -13,7 +13,7 @@ package struct PathPattern: Hashable, Sendable, CustomStringConvertible {
     /// query, fragment, backslash, escape, empty segment or dot segment. Rules are written in the normalized form.
     package init?(_ text: String) {
         let bytes = Array(text.utf8)
-        guard bytes.first == UInt8(ascii: "/"), bytes.count <= 512, (try? RequestPath(bytes[...])) != nil,
+        guard bytes.first == UInt8(ascii: "/"), bytes.count <= 512, Self.isNormal(bytes),
             !bytes.contains(UInt8(ascii: "%"))
         else { return nil }
         var parts: [Part] = []
@@ -29,6 +29,15 @@ package struct PathPattern: Hashable, Sendable, CustomStringConvertible {
         guard parts.count(where: { $0 == .segment || $0 == .anything }) <= 16 else { return nil }
         self.text = text
         self.parts = parts
+    }
+
+    /// Whether a request could have this path.
+    private static func isNormal(_ bytes: [UInt8]) -> Bool {
+        do throws(EgressRefusal) {
+            return try RequestPath(bytes[...]).spelled.utf8.count == bytes.count
+        } catch {
+            return false
+        }
     }
 
     /// Whether the pattern matches the whole normalized path. The time is bounded by the product of both lengths.
