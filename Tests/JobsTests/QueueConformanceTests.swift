@@ -409,7 +409,7 @@ struct QueueConformanceTests {
 
             try await bench.advance(.seconds(-3600))
             #expect(
-                try await bench.submit(try bench.submission(request: request)) == .duplicate(job, state: .available))
+                try await bench.submit(try bench.submission(request: request)) == .duplicate(job, state: .running))
             _ = try await bench.queue.moveDue(most: 1)
             #expect(try await alive.claim(ClaimRequest(most: 9)).deliveries.map(\.workspace.name) == ["slow"])
             try await bench.advance(.seconds(29))

@@ -71,7 +71,7 @@ struct CommandLineTests {
                 words: "expected a path"),
             Refusal(
                 arguments: ["worker"], environment: ["ENV": "production", "ORCHESTRA_PROBE_HOST": "0.0.0.0"], code: 78,
-                words: "--insecure-public-probe"),
+                words: "--set insecure.public-probe=yes"),
             Refusal(arguments: ["config", "--config", "/nonexistent.json"], code: 78, words: "cannot be read"),
             Refusal(arguments: ["nonsense"], code: 64, words: "nonsense"),
         ])
