@@ -63,7 +63,7 @@ struct ShimTests {
                 "stty raw -echo; echo is raw; head -c \(line.count) >/dev/null; stty sane; echo is sane; sleep 60"
             let spec = try plan.launch(
                 ["/bin/bash", "-c", program], profile: .measured, workspace: work,
-                connection: .terminal(token: [1], orphanGrace: .seconds(60)))
+                connection: .terminal(token: [1], orphanGrace: .seconds(20)))
             try Data(spec.encoded).write(to: URL(fileURLWithPath: home + "/" + ShimFiles.launch))
             let shim = ManagedProcess(
                 buildDirectory + "/orchestra-shim", ["agent", home], log: directory + "/shim.log")
@@ -111,7 +111,7 @@ struct ShimTests {
                 homeSize: 1 << 20, environment: [:], readOnlyPaths: [])
             let spec = try TestSandbox.plan(tier, directory: directory).launch(
                 ["/bin/bash", "--noprofile", "--norc", "-i"], environment: ["PS1": "ps> ", "HISTFILE": ""],
-                profile: profile, workspace: work, connection: .terminal(token: [1], orphanGrace: .seconds(5)))
+                profile: profile, workspace: work, connection: .terminal(token: [1], orphanGrace: .seconds(20)))
             try Data(spec.encoded).write(to: URL(fileURLWithPath: home + "/" + ShimFiles.launch))
             let shim = ManagedProcess(
                 buildDirectory + "/orchestra-shim", ["agent", home], log: directory + "/shim.log")
