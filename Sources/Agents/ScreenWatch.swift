@@ -10,6 +10,8 @@ struct ScreenWatch {
     private var sizes = TerminalSizes()
     private var screen: TerminalScreen
     private var offset: UInt64 = 0
+    /// What the last new output shows, until the terminal has been quiet for one call.
+    private var unsettled: (state: ScreenRule.State, rule: Int)?
     /// Calls of `look` since a string of the terminal's language was begun and not ended.
     private var looksInsideString = 0
 
@@ -25,12 +27,17 @@ struct ScreenWatch {
         self.screen = TerminalScreen(columns: columns, rows: rows)
     }
 
-    /// What the rules conclude; nil when nothing was written since the last call, or no rule holds. Throws when the log
-    /// cannot be read; the next call begins where this one ended. Blocks.
+    /// What the rules conclude; nil when nothing was written since the last call, or no rule holds. That a program reads is
+    /// concluded only when nothing more was written since the call before. Throws when the log cannot be read; the next call
+    /// begins where this one ended. Blocks.
     mutating func look(at directory: AgentDirectory, _ generation: Int) throws -> (state: ScreenRule.State, rule: Int)?
     {
         let length = try directory.logLength(generation)
         guard length > self.offset else {
+            if let settled = self.unsettled {
+                self.unsettled = nil
+                return settled
+            }
             guard self.screen.isInsideString else { return nil }
             self.looksInsideString += 1
             if self.looksInsideString == Self.stringLooks { self.screen.abandonString() }
@@ -51,7 +58,15 @@ struct ScreenWatch {
             self.screen.feed(part.bytes, at: part.place, self.sizes)
             self.offset = part.place + UInt64(part.bytes.count)
         }
-        return self.rules.conclusion(from: self.screen)
+        let found = self.rules.conclusion(from: self.screen)
+        switch found?.state {
+        case .ready, .waiting:
+            self.unsettled = found
+            return nil
+        case .busy, .throttled, nil:
+            self.unsettled = nil
+            return found
+        }
     }
 }
 

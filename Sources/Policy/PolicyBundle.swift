@@ -272,6 +272,7 @@ package struct PolicyBundle: Sendable {
                 lacks: try item.strings("lacks", default: []),
                 cursorLineEnds: try item.optionalString("cursor_line_ends"),
                 titleContains: try item.optionalString("title_contains"),
+                marksPastes: try item.optionalBool("marks_pastes"),
                 lines: try item.integer("lines", in: 1...200, default: 12))
             guard !rule.contains.isEmpty || rule.cursorLineEnds != nil || rule.titleContains != nil else {
                 throw item.fail("expected 'contains', 'cursor_line_ends' or 'title_contains': it would always hold")

@@ -24,11 +24,13 @@ package struct ScreenRules: Hashable, Sendable {
         private let filled: [String]
         private let cursorLine: String
         private let title: String
+        private let marksPastes: Bool
 
         init(_ screen: TerminalScreen) {
             let lines = screen.lines
             self.filled = lines.reversed().filter { !$0.isEmpty }
             self.title = screen.title
+            self.marksPastes = screen.modes.isPasteMarked
             let cursor = screen.cursor
             // A column is a character here; where wide ones stand before the cursor, more of the line is taken.
             let line = lines.indices.contains(cursor.row) ? lines[cursor.row] : ""
@@ -41,6 +43,7 @@ package struct ScreenRules: Hashable, Sendable {
             func shows(_ text: String) -> Bool { looked.contains { Self.holds($0, text) } }
             if let end = rule.cursorLineEnds, !Array(self.cursorLine.utf8).ends(with: end) { return false }
             if let title = rule.titleContains, !Self.holds(self.title, title) { return false }
+            if let marks = rule.marksPastes, marks != self.marksPastes { return false }
             return rule.contains.allSatisfy(shows) && !rule.lacks.contains(where: shows)
         }
 

@@ -149,15 +149,15 @@ extension QueueMachine {
                 claim.dropped += 1
                 continue
             }
-            guard !self.hasEnded(entry.job, in: stream.workspace) else {
+            let isHeld = entry.job.map { job in self.nodes.values.contains { $0.held[.job(job)] != nil } } ?? false
+            guard !isHeld, !self.hasEnded(entry.job, in: stream.workspace) else {
                 self.dropEntry(stream, entry.id)
                 self.refusedEntries += 1
                 claim.refused += 1
                 continue
             }
             let reference = EntryReference(
-                workspace: stream.workspace, priority: stream.priority, id: entry.id,
-                isRepeated: entry.job.map { self.nodes[claim.node]?.held[.job($0)] != nil } ?? false)
+                workspace: stream.workspace, priority: stream.priority, id: entry.id)
             self.nodes[claim.node]?.held[Self.leaseKey(entry, reference)] = reference
             claim.active[stream.workspace, default: 0] += 1
             claim.deliveries.append(self.delivery(entry, reference, isRecovered: false))
@@ -166,8 +166,7 @@ extension QueueMachine {
     }
 
     static func leaseKey(_ entry: Entry, _ reference: EntryReference) -> LeaseKey {
-        guard let job = entry.job else { return .entry(reference) }
-        return reference.isRepeated ? .repeated(job, entry.id) : .job(job)
+        entry.job.map { .job($0) } ?? .entry(reference)
     }
 
     func delivery(_ entry: Entry, _ reference: EntryReference, isRecovered: Bool) -> Delivery {

@@ -26,8 +26,6 @@ extension QueueMachine {
     /// The key of a lease in a node's running hash.
     enum LeaseKey: Hashable, Sendable {
         case job(JobID)
-        /// A second entry of a job that is held.
-        case repeated(JobID, EntryID)
         /// An entry without a job ID.
         case entry(EntryReference)
     }

@@ -38,7 +38,7 @@ extension QueuePair {
         }
         func plain(_ delivery: Delivery) -> String {
             let job = delivery.jobID.map { "\($0)" } ?? "none"
-            return "\(delivery.workspace) \(delivery.entry.priority) \(job) \(delivery.entry.isRepeated) "
+            return "\(delivery.workspace) \(delivery.entry.priority) \(job) "
                 + "\(delivery.failures):\(delivery.crashes) \(delivery.envelope.count) \(delivery.isRecovered)"
         }
         let (left, right) = (redis.map(ordered), model.map(ordered))

@@ -66,4 +66,11 @@ struct ScreenRulesTests {
         // What was overwritten is not there.
         #expect(conclusion("thinking (esc to interrupt)\r\u{1b}[2K> ") == .ready)
     }
+
+    @Test("a prompt counts only while the program reads a line, where a rule asks for that", arguments: [true, false])
+    func marksPastes(isReading: Bool) {
+        let rules = ScreenRules([ScreenRule(state: .ready, cursorLineEnds: "$", marksPastes: true)])
+        let text = "\u{1b}[?2004h$ printf 'costs 5$'\r\n" + (isReading ? "$ " : "\u{1b}[?2004lcosts 5$")
+        #expect(rules.conclusion(from: Self.screen(text))?.state == (isReading ? .ready : nil))
+    }
 }

@@ -17,19 +17,23 @@ package struct ScreenRule: Hashable, Sendable {
     /// The cursor's line, up to the cursor and without trailing blanks, ends with this text.
     package let cursorLineEnds: String?
     package let titleContains: String?
+    /// The program has asked for marked pastes (`?2004`), as line editors do only while they read; nil when it does not
+    /// matter.
+    package let marksPastes: Bool?
     /// The number of examined lines: the lowest ones that are not empty.
     package let lines: Int
 
     /// Takes the parts as given; checks nothing. A rule without a condition matches every screen.
     package init(
         state: State, contains: [String] = [], lacks: [String] = [], cursorLineEnds: String? = nil,
-        titleContains: String? = nil, lines: Int = 12
+        titleContains: String? = nil, marksPastes: Bool? = nil, lines: Int = 12
     ) {
         self.state = state
         self.contains = contains
         self.lacks = lacks
         self.cursorLineEnds = cursorLineEnds
         self.titleContains = titleContains
+        self.marksPastes = marksPastes
         self.lines = lines
     }
 }

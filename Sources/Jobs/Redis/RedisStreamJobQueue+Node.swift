@@ -180,11 +180,7 @@ extension RedisStreamJobQueue {
             let (workspace, priority) = try self.stream(suffix)
             index += 2
             for _ in 0..<count {
-                let text = parts[index].bytes
-                let isRepeated = text.first == UInt8(ascii: "!")
-                guard let id = EntryID(text: isRepeated ? text.dropFirst() : text) else {
-                    throw self.unexpected("a delivery")
-                }
+                guard let id = EntryID(text: parts[index].bytes) else { throw self.unexpected("a delivery") }
                 let value = parts[index + 1].bytes
                 let tries =
                     width == 3 ? (parts[index + 2].string ?? "").split(separator: ":").compactMap { Int($0) } : []
@@ -192,8 +188,7 @@ extension RedisStreamJobQueue {
                 deliveries.append(
                     Delivery(
                         workspace: workspace, jobID: job,
-                        entry: EntryReference(
-                            workspace: workspace, priority: priority, id: id, isRepeated: isRepeated),
+                        entry: EntryReference(workspace: workspace, priority: priority, id: id),
                         envelope: Array(job == nil ? value : value.dropFirst(16)),
                         crashes: tries.count == 2 ? tries[1] : 0, failures: tries.count == 2 ? tries[0] : 0,
                         isRecovered: isRecovered))
@@ -229,7 +224,7 @@ extension Delivery {
     /// The same key as `lease_key` in the functions.
     fileprivate var leaseKey: [UInt8] {
         guard let job = self.jobID else { return Array("#\(self.entry.streamSuffix)|\(self.entry.id)".utf8) }
-        return self.entry.isRepeated ? job.uuid.bytes + Array("#\(self.entry.id)".utf8) : job.uuid.bytes
+        return job.uuid.bytes
     }
 }
 

@@ -227,16 +227,12 @@ local function drop_entry(P, suffix, id)
 end
 
 -- Leases. A node's running hash maps each lease key to a token, which names the entry. The lease key is the job ID. An
--- entry that repeats a held job, and an entry without a job ID, have lease keys of their own.
-local function lease_key(value, suffix, id, is_repeated)
+-- entry without a job ID has a lease key of its own.
+local function lease_key(value, suffix, id)
   if #value < 16 then return '#' .. suffix .. '|' .. id end
-  local job = string.sub(value, 1, 16)
-  return is_repeated and job .. '#' .. id or job
+  return string.sub(value, 1, 16)
 end
-local function job_of(lease)
-  if #lease == 16 then return lease end
-  return string.byte(lease) == 35 and '' or string.sub(lease, 1, 16)
-end
+local function job_of(lease) return #lease == 16 and lease or '' end
 -- 'acme:s:2|17-0' -> 'acme:s:2', '17-0'
 local function split_token(token) return string.match(token, '^([^|]*)|([^|]*)$') end
 

@@ -3,7 +3,7 @@
 -- The state of one call that delivers entries to a node. `out` is the reply to the client: flags (1: failures and
 -- crashes follow each value, 2: the ready queue is not empty); the number of cancelled entries that were dropped; the
 -- number of entries that were refused; then for each run of entries of one stream: suffix, count, and for each entry
--- its ID, its value (and failures:crashes). An entry ID begins with '!' when the lease key is not just the job ID.
+-- its ID, its value (and failures:crashes).
 local function begin_delivery(P, node)
   local has_tries = exists(P, 'tries')
   return {
@@ -44,34 +44,45 @@ local function drop_cancelled(d, suffix, entries)
   return left
 end
 
--- Returns the entries of jobs that have not ended, and removes the others. The queue creates no entry for a job that
--- has ended; another writer added an old entry again, or other bytes under the ID. Such an entry starts nothing and
--- changes no record.
-local function refuse_ended(d, suffix, entries)
+-- The set of those jobs of a list of job IDs that a node holds.
+local function held_among(P, jobs)
+  local found = {}
+  if #jobs == 0 then return found end
+  for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
+    for n, token in ipairs(redis.call('HMGET', P .. 'run:' .. node, unpack(jobs))) do
+      if token then found[jobs[n]] = true end
+    end
+  end
+  return found
+end
+
+-- Returns the entries of jobs that have not ended and that no node holds, the first of each job, and removes the
+-- others. The queue creates no other entry for such a job; another writer added an old entry again, or other bytes
+-- under the ID. Such an entry starts nothing and changes no record.
+local function refuse_repeated(d, suffix, entries)
   local jobs = {}
   for _, entry in ipairs(entries) do
     local job = string.sub(value_of(entry), 1, 16)
     if #job == 16 then jobs[#jobs + 1] = job end
   end
-  local found = ended_among(d.P, workspace_of(suffix), jobs)
-  if next(found) == nil then return entries end
-  local left = {}
+  local found, held, left = ended_among(d.P, workspace_of(suffix), jobs), held_among(d.P, jobs), {}
   for _, entry in ipairs(entries) do
-    if found[string.sub(value_of(entry), 1, 16)] then
+    local job = string.sub(value_of(entry), 1, 16)
+    if found[job] or held[job] then
       d.refused = d.refused + 1
       drop_entry(d.P, suffix, entry[1])
     else
       left[#left + 1] = entry
+      if #job == 16 then held[job] = true end
     end
   end
   return left
 end
 
 -- Appends an entry to the reply at a position; returns the next position.
-local function emit(d, at, lease, id, value)
+local function emit(d, at, id, value)
   local out = d.out
-  -- The lease key is not 16 bytes when the entry has no job ID or repeats a held job.
-  out[at + 1], out[at + 2] = #lease ~= 16 and string.find(lease, '#', 17, true) and '!' .. id or id, value
+  out[at + 1], out[at + 2] = id, value
   if not d.has_tries then return at + 2 end
   local f, c = tries_of(d.P, string.sub(value, 1, 16))
   out[at + 3] = f .. ':' .. c
@@ -81,25 +92,18 @@ end
 -- Records leases for new entries of one stream and appends the entries to the reply.
 local function deliver(d, suffix, entries)
   if d.has_cancels then entries = drop_cancelled(d, suffix, entries) end
-  entries = refuse_ended(d, suffix, entries)
+  entries = refuse_repeated(d, suffix, entries)
   local n = #entries
   if n == 0 then return end
-  local leases, held, values = {}, {}, {}
-  for i = 1, n do
-    values[i] = value_of(entries[i])
-    leases[i] = lease_key(values[i], suffix, entries[i][1])
-  end
-  local known, seen = redis.call('HMGET', d.run, unpack(leases)), {}
+  local held = {}
   local at = #d.out
   d.out[at + 1], d.out[at + 2] = suffix, n
   at = at + 2
   local stretch = suffix .. '|'
   for i = 1, n do
-    local lease, id, value = leases[i], entries[i][1], values[i]
-    if known[i] or seen[lease] then lease = lease_key(value, suffix, id, true) end
-    seen[lease] = true
-    held[2 * i - 1], held[2 * i] = lease, stretch .. id
-    at = emit(d, at, lease, id, value)
+    local id, value = entries[i][1], value_of(entries[i])
+    held[2 * i - 1], held[2 * i] = lease_key(value, suffix, id), stretch .. id
+    at = emit(d, at, id, value)
   end
   redis.call('HSET', d.run, unpack(held))
   d.count = d.count + n

@@ -26,7 +26,7 @@ local function redeliver(d, counts_crash, is_join)
       else
         local at = #d.out
         d.out[at + 1], d.out[at + 2] = suffix, 1
-        emit(d, at + 2, lease, id, value)
+        emit(d, at + 2, id, value)
       end
     else
       redis.call('HDEL', d.run, lease)
