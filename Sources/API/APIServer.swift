@@ -85,29 +85,42 @@ package struct APIServer: Sendable {
                 bound(channel.localAddress?.port ?? 0)
             },
             eventLoopGroup: self.services.group, logger: Self.quiet)
+        let (stops, stop) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         do {
             try await withTaskCancellationHandler {
                 // A cancellation must stop it gracefully.
-                try await withoutCancellation { () async throws -> Void in try await server.run() }
-            } onCancel: {
-                Task {  // ends with the server, which is awaited
-                    await withDiscardingTaskGroup { deadline in
-                        deadline.addTask {
-                            if await ContinuousClock.elapsed(Self.grace) { connections.closeAll() }
-                        }
-                        do { try await server.shutdownGracefully() } catch {
-                            logger.debug("the API was stopped already", error: error)
-                        }
-                        deadline.cancelAll()
-                    }
-                    connections.closeAll()
+                try await withoutCancellation { () async throws -> Void in
+                    async let _: Void = Self.shutDown(server, connections, when: stops, logger)
+                    defer { stop.finish() }
+                    try await server.run()
                 }
+            } onCancel: {
+                stop.yield()
             }
         } catch {
             try Task.checkCancellation()
             throw error
         }
         try Task.checkCancellation()
+    }
+
+    /// Waits for a stop, then lets the requests in progress end within the grace, and closes what is left.
+    private static func shutDown(
+        _ server: Server<APIChannel>, _ connections: ConnectionRegistry, when stops: AsyncStream<Void>, _ logger: Logger
+    ) async {
+        for await _ in stops {
+            await withDiscardingTaskGroup { deadline in
+                deadline.addTask {
+                    if await ContinuousClock.elapsed(Self.grace) { connections.closeAll() }
+                }
+                do { try await server.shutdownGracefully() } catch {
+                    logger.debug("the API was stopped already", error: error)
+                }
+                deadline.cancelAll()
+            }
+            connections.closeAll()
+            return
+        }
     }
 
     /// The library logs about sockets, which is of no use to an operator.

@@ -42,14 +42,12 @@ package final class Authenticator: Sendable {
     private struct State {
         var known: [[UInt8]: Known] = [:]
         var wrong: [[UInt8]: ContinuousClock.Instant] = [:]
-        var checks: [[UInt8]: Task<Authentication, Never>] = [:]
         var budget: WrongKeyBudget
         var uses: [String: UInt64] = [:]
         var epoch: UInt64?
         /// Rises with every change that was noticed.
         var generation: UInt64 = 0
         var syncedAt: ContinuousClock.Instant?
-        var sync: Task<Bool, Never>?
         var denials = DenyList()
     }
 
@@ -59,6 +57,8 @@ package final class Authenticator: Sendable {
     private let pool: HashingPool
     private let digestKey: [UInt8]
     private let state: Mutex<State>
+    private let checks = SharedRuns<[UInt8], Authentication>()
+    private let polls = SharedRuns<Int, Bool>()
     private let clock: @Sendable () -> ContinuousClock.Instant
     /// Milliseconds since the epoch.
     private let now: @Sendable () -> UInt64
@@ -112,23 +112,10 @@ package final class Authenticator: Sendable {
 
     /// Polls the store; concurrent callers share one poll. False when the store did not answer.
     private func synchronize() async -> Bool {
-        let task = self.state.withLock { state in
-            if let task = state.sync { return task }
-            let task = Task {  // awaited by all callers that come meanwhile
-                let isDone: Bool
-                do {
-                    try await self.readChanges()
-                    isDone = true
-                } catch {
-                    isDone = false
-                }
-                self.state.withLock { $0.sync = nil }
-                return isDone
-            }
-            state.sync = task
-            return task
+        await self.polls.value(of: 0) {
+            do { try await self.readChanges() } catch { return false }
+            return true
         }
-        return await task.value
     }
 
     private func readChanges() async throws {
@@ -247,17 +234,7 @@ package final class Authenticator: Sendable {
         if let record { return self.accept(record) }
         if isWrong { return .refused(reason: Self.refusal) }
         // Concurrent requests with one key that is not known yet share one check.
-        let check = self.state.withLock { state in
-            if let check = state.checks[digest] { return check }
-            let check = Task {  // awaited below by all that share it
-                let answer = await self.check(key, digest, address)
-                self.state.withLock { $0.checks[digest] = nil }
-                return answer
-            }
-            state.checks[digest] = check
-            return check
-        }
-        let answer = await check.value
+        let answer = await self.checks.value(of: digest) { await self.check(key, digest, address) }
         guard case .refused = answer else { return answer }
         return self.refuse(address, at: time)
     }
@@ -336,7 +313,8 @@ package final class Authenticator: Sendable {
             self.configuration.parameters, self.pool, self.store, self.logger
         )
         guard !Argon2id.isCurrent(record.hash, parameters) || record.checksum == nil else { return }
-        Task {  // not awaited: the request does not depend on it; once for each key and change of parameters
+        // Once for each key and change of parameters.
+        self.afterwards {
             do {
                 let secret = key.secret
                 let made = await pool.run { Result { try Argon2id.hash(secret, parameters: parameters) } }
@@ -360,10 +338,14 @@ package final class Authenticator: Sendable {
         }
         guard isDue else { return }
         let (store, logger) = (self.store, self.logger)
-        Task {  // not awaited: the request does not depend on it; at most one a minute and key
+        // At most one a minute and key.
+        self.afterwards {
             do { try await store.noteUse(record.id, at: now) } catch {
                 logger.debug("the use of a key could not be noted", error: error)
             }
         }
     }
+
+    /// Runs what no request waits for; it ends with its calls to Redis, which have a deadline.
+    private func afterwards(_ work: @escaping @Sendable () async -> Void) { Task { await work() } }
 }

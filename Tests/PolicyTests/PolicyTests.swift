@@ -38,7 +38,8 @@ struct PolicyTests {
         for test in bundle.screenTests { #expect(test.failure(with: bundle) == nil) }
         let agents = Set(bundle.agents.values.filter { !$0.screen.isEmpty }.map(\.name))
         #expect(Set(bundle.screenTests.map(\.agent)) == agents, "rules without recorded screens")
-        let wrong = #"{"name":"wrong","agent":"shell","cases":[{"output":"\u001b[?2004hbash-5.2$ ","expect":"waiting"}]}"#
+        let wrong =
+            #"{"name":"wrong","agent":"shell","cases":[{"output":"\u001b[?2004hbash-5.2$ ","expect":"waiting"}]}"#
         let files = try Self.shipped() + [PolicyFile(folder: "screens", name: "wrong.json", bytes: Array(wrong.utf8))]
         let failures = try PolicyBundle(files: files).screenTests.compactMap { $0.failure(with: bundle) }
         #expect(failures.count == 1 && failures.first?.contains("says ready by rule") == true, "\(failures)")

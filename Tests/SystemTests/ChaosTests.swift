@@ -34,7 +34,10 @@ struct ChaosTests {
             var threshold = 50
             try await eventually(within: .seconds(600), "all jobs have an outcome") {
                 done = try await installation.auditCounts("job.outcome").count
-                if done >= threshold, done < ids.count {
+                // A third death would make a dead letter of a job, as it should.
+                let tries = try await installation.client.send(RedisCommand("HVALS", "orc:{l0}:tries")).elements
+                let isFragile = tries.contains { $0.string?.hasSuffix(":2") == true }
+                if done >= threshold, done < ids.count, !isFragile {
                     threshold = done + Int.random(in: 40...160, using: &random)
                     let victim = Int.random(in: 0...1, using: &random)
                     await nodes[victim].kill9()

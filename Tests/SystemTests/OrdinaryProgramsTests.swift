@@ -95,6 +95,42 @@ struct OrdinaryProgramsTests {
                 echo 1 > f && git add f && git commit -qm one && git log --format='%an %ae' | grep 'own own@example.com'
                 """),
         Program(
+            name: "a key of gpg, and a text for it", needs: ["gpg"],
+            script: """
+                export GNUPGHOME=/tmp/g; mkdir -m 700 $GNUPGHOME
+                gpg --batch --quiet --passphrase '' --quick-gen-key a@example.com default default never
+                echo secret | gpg --batch -ear a@example.com | gpg --batch -qd | grep secret
+                """, needsUnixSockets: true),
+        Program(
+            name: "a Java program", needs: ["java", "javac"],
+            script: """
+                echo 'class A { public static void main(String[] a) { System.out.println(6 * 7); } }' > A.java
+                javac A.java && java -cp . A | grep 42
+                """, reservesMemory: true),
+        Program(
+            name: "a program of cargo", needs: ["cargo"],
+            script: "cargo init --quiet --vcs none c && cd c && cargo run --quiet --offline | grep Hello"),
+        Program(
+            name: "a Redis server", needs: ["redis-server", "redis-cli"],
+            script: """
+                redis-server --port 7000 --save '' --daemonize yes --dir /tmp >/dev/null
+                until redis-cli -p 7000 ping 2>/dev/null | grep -q PONG; do sleep 0.05; done
+                redis-cli -p 7000 set a b && redis-cli -p 7000 get a | grep b && redis-cli -p 7000 shutdown
+                """),
+        Program(
+            name: "a PostgreSQL server", needs: ["psql"],
+            script: """
+                programs=$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)
+                "$programs/initdb" -D "$PWD/pg" -A trust -U agent --locale=C --no-sync >/dev/null
+                "$programs/pg_ctl" -D "$PWD/pg" -o '-k /tmp -h 127.0.0.1' -w -l pg.log start >/dev/null || cat pg.log
+                psql -h 127.0.0.1 -U agent -tc 'select 41 + 1' postgres | grep 42
+                "$programs/pg_ctl" -D "$PWD/pg" -m fast stop
+                """, needsUnixSockets: true),
+        Program(
+            name: "htop", needs: ["htop", "script"],
+            script: "TERM=xterm script -qec 'timeout 2 htop' /dev/null >/dev/null; test $? = 124"),
+        Program(name: "fzf", needs: ["fzf"], script: "printf 'one\ntwo\n' | fzf -f two | grep two"),
+        Program(
             name: "temporary files", needs: [],
             script: "mktemp -p /var/tmp && mktemp && mktemp -p /dev/shm"),
         Program(

@@ -147,13 +147,17 @@ package actor Node {
     private func waitUntilIdle(atMost limit: Duration) async {
         let clock = self.clock
         let registry = self.registry
-        // Not a child task: a cancellation of the drain must not cut the grace short. It only limits the wait below, and
-        // is cancelled when that ends.
-        let timer = Task {
-            try await clock.sleep(for: limit)
-            await registry.stopWaitingUntilIdle()
+        // A cancellation of the drain must not cut the grace short.
+        await withoutCancellation {
+            await withDiscardingTaskGroup { timer in
+                timer.addTask {
+                    // Cancelled when the wait below has ended.
+                    do { try await clock.sleep(for: limit) } catch { return }
+                    await registry.stopWaitingUntilIdle()
+                }
+                await registry.waitUntilIdle()
+                timer.cancelAll()
+            }
         }
-        await registry.waitUntilIdle()
-        timer.cancel()
     }
 }
