@@ -1,4 +1,5 @@
 import Domain
+import Foundation
 import Redis
 import TestSupport
 import Testing
@@ -32,7 +33,8 @@ extension QueueTests {
     @Test("jobs of a deleted stream end as lost, once, and release their unique keys; others are untouched")
     func deletedStream() async throws {
         try await Self.withLoss { bench, client in
-            let unique = try await bench.accept(bench.submission(unique: "only one"))
+            let request = UUID().uuidString
+            let unique = try await bench.accept(bench.submission(request: request, unique: "only one"))
             let plain = try await bench.accept(bench.submission())
             let urgent = try await bench.accept(bench.submission(priority: .high))
             let other = try await bench.accept(bench.submission("other"))
@@ -51,7 +53,8 @@ extension QueueTests {
             #expect(try await bench.state(delayed) == .scheduled)
             #expect(try await bench.state(other, in: "other") == .available)
             #expect(try await bench.queue.statistics().waiting == 2)
-            try await bench.accept(bench.submission(unique: "only one"))
+            // A client that repeats its request gets the job back.
+            try await bench.accept(bench.submission(request: request, unique: "only one"))
             #expect(try await Self.compare(bench) == (0, []))
         }
     }

@@ -7,6 +7,30 @@ import Testing
 /// A node that lacks something of its own must not harm the jobs.
 @Suite("A node in trouble", .serialized, .enabled(if: !isRoot, "the node refuses to run as root"))
 struct NodeTroubleTests {
+    @Test("an agent whose files cannot be read for a while runs on, and is launched once")
+    func unreadableFiles() async throws {
+        try await Installation.with { installation in
+            let node = installation.node("n1")
+            try await installation.start(node)
+            let marker = "sleep 4.\(Int.random(in: 1000...9999))"
+            let job = try await installation.submit(
+                "agent.run", ["agent": "shell", "prompt": .string("\(marker); echo is-over")])
+            try await eventually("it runs") { !ProcessTable().matching(marker).isEmpty }
+            let launch = "\(installation.directory)/n1/agents/\(job)/1"
+            try Self.setMode(0, of: launch)
+            // Several looks at its screen and its state fall into this time.
+            try await ContinuousClock().sleep(for: .seconds(2))
+            try Self.setMode(0o700, of: launch)
+            let record = try await installation.ended(job)
+            #expect(record.state == .completed && record.failures == 0 && record.crashes == 0, "\(record.reason)")
+            let result = try await installation.result(record)
+            #expect(result["launches"]?.integer == 1)
+            #expect(result["terminal"]?.string?.contains("is-over") == true)
+            await node.signal(SIGTERM)
+            #expect(try await node.wait().code == 0)
+        }
+    }
+
     private static func setMode(_ mode: Int16, of path: String) throws {
         try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
     }

@@ -182,7 +182,7 @@ orc_swift_build() {
     [ "$status" -eq 0 ] || tail -n 40 "$log" >&2
     rm -f "$log"
     # When it measures coverage, the compiler leaves expanded macros at the top level, in files with broken names.
-    find . -maxdepth 1 -type f -exec grep -lZ '^// original-source-range: @__swiftmacro' {} + | xargs -0r rm --
+    find . -maxdepth 1 -type f -exec grep -lZ '^// original-source-range: @__swiftmacro' {} + | xargs -0r rm -- || true
     return "$status"
 }
 

@@ -69,6 +69,11 @@ register('submit', {}, function(keys, args)
     local suffix = ws .. ':s:' .. level
     local extras = args[i + 9]
     local before = prior[ws][request]
+    if before and not fresh[string.sub(before, 1, 16)] then
+      local record = get_record(P, ws, string.sub(before, 1, 16))
+      -- A job that Redis lost may be submitted again.
+      if record and state_of(record) == 'l' then before = nil end
+    end
     local unique, taken, tick_name, tick
     -- 'h' (104) comes last, so extras that begin with it contain nothing else.
     if not before and string.byte(extras, 1) ~= 104 then
