@@ -85,7 +85,8 @@ let package = Package(
         // L2: one concern each
         // All of the shim but its entry point: tests link it, which they cannot do with a static executable.
         module("Shim", ["CLinux", "Domain", "Screens", "ShimProtocol"]),
-        module("Policy", ["Domain", "Sandboxing", "Screens"]),
+        module("Policy", ["Domain", "Egress", "Sandboxing", "Screens"]),
+        module("EgressServer", ["CLinux", "Domain", "Egress", "ShimProtocol", nioCore, nioPosix, logging]),
         module(
             "Credentials",
             [
@@ -136,8 +137,9 @@ let package = Package(
         .executableTarget(
             name: "orchestra",
             dependencies: [
-                "API", "Agents", "Audit", "CLinux", "Credentials", "Cryptography", "Domain", "Intake", "Jobs", "Policy",
-                "Redaction", "Redis", "Sandboxing", "ShimProtocol", "Supervision", "Telemetry", "TransportSecurity",
+                "API", "Agents", "Audit", "CLinux", "Credentials", "Cryptography", "Domain", "Egress", "EgressServer",
+                "Intake", "Jobs", "Policy", "Redaction", "Redis", "Sandboxing", "ShimProtocol", "Supervision",
+                "Telemetry", "TransportSecurity",
                 "Worker", argumentParser, configuration, coreMetrics, logging, nioPosix, subprocess, systemPackage,
                 unixSignals,
             ],
@@ -192,6 +194,9 @@ let package = Package(
         tests(
             "CredentialsIntegrationTests", ["Credentials", "Domain", "Redis", "TestSupport", nioPosix, logging]),
         tests("EgressTests", ["ConformanceSupport", "Domain", "Egress"]),
+        tests(
+            "EgressServerTests",
+            ["CLinux", "Domain", "Egress", "EgressServer", "ShimProtocol", "TestSupport", logging, nioCore, nioPosix]),
         tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],

@@ -66,10 +66,20 @@ struct AgentLaunch: Sendable {
                 assignment.definition.argv, environment: assignment.definition.environment, secrets: secrets,
                 profile: assignment.profile, workspace: assignment.workspacePath,
                 directory: WorkingDirectory.path(assignment.definition.directory, of: assignment.directory.id),
-                connection: .terminal(token: token, orphanGrace: configuration.orphanGrace))
+                connection: .terminal(token: token, orphanGrace: configuration.orphanGrace), egress: self.egress)
         } catch {
             throw AgentError(error)
         }
+    }
+
+    private var egress: LaunchSpec.Egress? {
+        guard let socket = self.configuration.egressSocket, let workspace = self.assignment.workspace else {
+            return nil
+        }
+        let hello = EgressHello(
+            workspace: workspace, job: self.directory.id, launch: self.generation,
+            profile: self.assignment.profile.name)
+        return LaunchSpec.Egress(socket: socket, hello: hello.encoded)
     }
 
     private func secrets() throws -> [LaunchSpec.Secret] {

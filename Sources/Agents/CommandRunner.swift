@@ -21,17 +21,17 @@ package struct CommandRunner: Sendable {
     /// reason that nothing could be started, `AgentError.hostUnavailable` when this node is, and `CommandInterruption` when
     /// the task is canceled, after the command's whole tree has ended; `CancellationError` when nothing had begun then.
     ///
-    /// `progress` receives what the command says of its progress, a percentage and a text.
+    /// `caller` is whose connections those of a profile with egress are. `progress` receives what the command says of its progress, a percentage and a text.
     package func run(
         _ argv: [String], input: [UInt8], environment: [String: String] = [:], secrets: [LaunchSpec.Secret] = [],
-        profile: SandboxProfile, workspacePath: String,
+        profile: SandboxProfile, workspacePath: String, caller: EgressHello? = nil,
         progress: @escaping @Sendable (Int, String) -> Void = { _, _ in }
     ) async throws -> ExitRecord {
         try await self.configuration.gate?.pass()
         return try await self.run(
             try await self.launch(
                 argv, input: input, environment: environment, secrets: secrets, profile: profile,
-                workspacePath: workspacePath),
+                workspacePath: workspacePath, caller: caller),
             progress: progress)
     }
 
@@ -45,8 +45,11 @@ package struct CommandRunner: Sendable {
 
     private func launch(
         _ argv: [String], input: [UInt8], environment: [String: String], secrets: [LaunchSpec.Secret] = [],
-        profile: SandboxProfile, workspacePath: String, isReport: Bool = false
+        profile: SandboxProfile, workspacePath: String, caller: EgressHello? = nil, isReport: Bool = false
     ) async throws -> LaunchSpec {
+        let egress = self.configuration.egressSocket.flatMap { socket in
+            caller.map { LaunchSpec.Egress(socket: socket, hello: $0.encoded) }
+        }
         let (configuration, processID) = (self.configuration, self.processID)
         return try await configuration.files.run {
             do throws(SandboxError) {
@@ -54,7 +57,7 @@ package struct CommandRunner: Sendable {
                     argv, environment: environment, secrets: secrets, profile: profile, workspace: workspacePath,
                     connection: .command(
                         input: input, outputLimit: configuration.outputLimit, ownerPID: processID),
-                    isReport: isReport)
+                    egress: egress, isReport: isReport)
             } catch {
                 throw AgentError(error)
             }

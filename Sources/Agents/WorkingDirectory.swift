@@ -57,7 +57,7 @@ struct WorkingDirectory: Sendable {
         return try await withThrowingTaskGroup(of: ExitRecord?.self) { group in
             group.addTask {
                 try await commands.run(
-                    ["/bin/sh", "-c", script], input: [], environment: variables, profile: profile,
+                    ["/bin/sh", "-c", script], input: [], environment: variables, profile: profile.withoutEgress,
                     workspacePath: workspacePath)
             }
             group.addTask {

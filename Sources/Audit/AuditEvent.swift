@@ -45,6 +45,8 @@ package struct AuditEvent: Hashable, Sendable {
         case keyRevoked = "key.revoked"
         /// Tokens with valid signatures were revoked.
         case tokensRevoked = "tokens.revoked"
+        /// A connection of a sandbox was decided, or has ended.
+        case egress = "egress.request"
     }
 
     package var kind: Kind
@@ -72,6 +74,8 @@ package struct AuditEvent: Hashable, Sendable {
     package var address = ""
     /// How many events of this kind the row stands for.
     package var count = 1
+    /// What is known of a connection of a sandbox, as an object.
+    package var connection: JSONValue?
 
     /// Takes the parts as given; leaves the params prefix, request ID and address empty, and the count at 1.
     package init(
@@ -132,6 +136,10 @@ package struct AuditEvent: Hashable, Sendable {
         ] where !text.isEmpty {
             writer.raw(",\"\(name)\":")
             writer.write(text: text)
+        }
+        if let connection = self.connection {
+            writer.raw(",\"connection\":")
+            writer.write(connection)
         }
         if self.count != 1 { writer.raw(",\"count\":\(self.count)") }
         if !self.node.isEmpty {

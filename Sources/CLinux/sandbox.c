@@ -210,7 +210,7 @@ int orc_remove_key(int id) { return syscall(SYS_keyctl, unlink_key, id, user_key
 static int bound(int family, int kind, const void *address, socklen_t length) {
     int fd = socket(family, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -errno;
-    if (bind(fd, address, length) == 0 && (kind == SOCK_DGRAM || listen(fd, 16) == 0)) return fd;
+    if (bind(fd, address, length) == 0 && (kind == SOCK_DGRAM || listen(fd, 512) == 0)) return fd;
     int error = errno;
     close(fd);
     return -error;

@@ -1,4 +1,5 @@
 package import Domain
+package import Egress
 package import Sandboxing
 
 /// A file of a policy directory: its kind is its folder's name.
@@ -30,6 +31,9 @@ package struct PolicyBundle: Sendable {
     /// Recorded screens, and what is to be concluded from them.
     package let screenTests: [ScreenTest]
     package let schedules: [DefinitionName: ScheduleDefinition]
+    package let egress: [DefinitionName: EgressFile]
+    /// The rules of each profile that has egress, by the profile's name: the entries of all its files.
+    package let egressRules: [DefinitionName: EgressRules]
 
     /// An action with its compiled schema.
     package struct Action: Sendable {
@@ -38,10 +42,10 @@ package struct PolicyBundle: Sendable {
     }
 
     package static let folders = [
-        "actions", "agents", "operations", "roles", "sandbox", "schedules", "screens", "tests",
+        "actions", "agents", "egress", "operations", "roles", "sandbox", "schedules", "screens", "tests",
     ]
     /// Folders that need not be there.
-    package static let optionalFolders: Set<String> = ["operations", "schedules", "screens", "tests"]
+    package static let optionalFolders: Set<String> = ["egress", "operations", "schedules", "screens", "tests"]
 
     /// Reads and cross-checks all files; throws `PolicyError` for the first that is wrong, and then nothing
     /// of the bundle is used.
@@ -54,6 +58,7 @@ package struct PolicyBundle: Sendable {
         var tests: [PolicyTest] = []
         var screenTests: [ScreenTest] = []
         var schedules: [DefinitionName: ScheduleDefinition] = [:]
+        var egress: [DefinitionName: EgressFile] = [:]
         for file in files {
             let document: JSONDocument
             do throws(DomainError) {
@@ -102,6 +107,10 @@ package struct PolicyBundle: Sendable {
                 let schedule = try Self.schedule(&reader, source: document.bytes(of: "params"))
                 name = schedule.name.name
                 schedules[schedule.name] = schedule
+            case "egress":
+                let list = try EgressFile(&reader)
+                name = list.name.name
+                egress[list.name] = list
             default: throw .invalid(file.path, "expected one of the folders \(Self.folders.joined(separator: ", "))")
             }
             try reader.finish()
@@ -117,6 +126,8 @@ package struct PolicyBundle: Sendable {
         self.tests = tests
         self.screenTests = screenTests
         self.schedules = schedules
+        self.egress = egress
+        self.egressRules = try EgressFile.rules(of: profiles.values, in: egress)
         try self.checkReferences()
     }
 
@@ -331,7 +342,8 @@ package struct PolicyBundle: Sendable {
             homeSize: try reader.integer("home_mib", in: 1...65_536, default: 64) * mebibyte,
             environment: try reader.texts("environment"),
             readOnlyPaths: try reader.strings("read_only_paths", default: []),
-            allowsUnixSockets: try reader.boolean("unix_sockets", default: true))
+            allowsUnixSockets: try reader.boolean("unix_sockets", default: true),
+            egress: try EgressFile.names(&reader))
         for path in profile.readOnlyPaths where !path.hasPrefix("/") || path == "/" || path.contains("..") {
             throw reader.fail("'read_only_paths' must be absolute paths below the root, not '\(Printable.text(path))'")
         }

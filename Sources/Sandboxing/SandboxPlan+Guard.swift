@@ -26,6 +26,7 @@ extension SandboxPlan {
         variables["ASAN_OPTIONS"] = "detect_leaks=0"
         // git takes it only where no configuration names an author.
         variables["EMAIL"] = Self.author
+        if !profile.egress.isEmpty { variables.merge(Self.proxyVariables) { $1 } }
         variables.merge(profile.environment) { $1 }
         variables.merge(environment) { $1 }
         var filter: [UInt8] = []

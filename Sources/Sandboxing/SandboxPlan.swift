@@ -78,13 +78,14 @@ package struct SandboxPlan: Sendable {
     }
 
     /// The launch of a program, or with `isReport` of the guard's check of all layers. `directory` is where it starts,
-    /// below the workspace. Throws `SandboxError` when the host gives less than the profile demands, and when no user is
+    /// below the workspace; `egress` counts only for a profile that has egress files. Throws `SandboxError` when the host gives less than the profile demands, and when no user is
     /// left to run as. Blocks: the numbers of users are kept in files.
     package func launch(
         _ argv: [String], environment: [String: String] = [:], secrets: [LaunchSpec.Secret] = [],
         profile: SandboxProfile, workspace: String, directory: String? = nil, connection: Connection,
-        isReport: Bool = false
+        egress: LaunchSpec.Egress? = nil, isReport: Bool = false
     ) throws(SandboxError) -> LaunchSpec {
+        try self.checkEgress(profile, egress)
         guard secrets.isEmpty || self.tier >= .namespaces else {
             throw SandboxError(
                 message:
@@ -108,6 +109,7 @@ package struct SandboxPlan: Sendable {
             argv, environment: environment, profile: profile, workspace: workspace, connection: connection,
             user: user?.spec)
         if let directory { spec.directory += "/" + directory }
+        if !profile.egress.isEmpty { spec.listeners = [Self.proxyPort] }
         spec.mounts += secrets.map { Self.path(ofSecret: $0.name) }
         if isReport { spec.task = .report }
         var launch: LaunchSpec
@@ -129,6 +131,7 @@ package struct SandboxPlan: Sendable {
         }
         Self.connect(&launch, connection)
         launch.secrets = secrets
+        launch.egress = profile.egress.isEmpty ? nil : egress
         launch.controlGroups = self.host.controlGroups.groups(for: profile)
         return launch
     }

@@ -26,14 +26,17 @@ package struct SandboxProfile: Hashable, Sendable {
     package let readOnlyPaths: [String]
     /// Whether programs may use Unix stream sockets, where the sandbox has a user of its own (tier 3).
     package let allowsUnixSockets: Bool
+    /// Names of egress files. A sandbox of a profile without any has no listener and reaches nothing outside.
+    package let egress: [DefinitionName]
 
     /// Takes the parts as given; sizes are bytes. Without `processorPercent` the processors' time has no limit.
     package init(
         name: DefinitionName, summary: String, lowestTier: SandboxTier, processLimit: Int, openFileLimit: Int,
         fileSizeLimit: Int, memoryLimit: Int, treeMemoryLimit: Int, processorPercent: Int? = nil,
         temporarySize: Int, homeSize: Int, environment: [String: String], readOnlyPaths: [String],
-        allowsUnixSockets: Bool = true
+        allowsUnixSockets: Bool = true, egress: [DefinitionName] = []
     ) {
+        self.egress = egress
         self.allowsUnixSockets = allowsUnixSockets
         self.name = name
         self.summary = summary
@@ -48,5 +51,15 @@ package struct SandboxProfile: Hashable, Sendable {
         self.homeSize = homeSize
         self.environment = environment
         self.readOnlyPaths = readOnlyPaths
+    }
+
+    /// The same profile without access to anything outside, for work of the node's own.
+    package var withoutEgress: SandboxProfile {
+        SandboxProfile(
+            name: self.name, summary: self.summary, lowestTier: self.lowestTier, processLimit: self.processLimit,
+            openFileLimit: self.openFileLimit, fileSizeLimit: self.fileSizeLimit, memoryLimit: self.memoryLimit,
+            treeMemoryLimit: self.treeMemoryLimit, processorPercent: self.processorPercent,
+            temporarySize: self.temporarySize, homeSize: self.homeSize, environment: self.environment,
+            readOnlyPaths: self.readOnlyPaths, allowsUnixSockets: self.allowsUnixSockets)
     }
 }

@@ -52,7 +52,8 @@ struct CommandSession {
             }
             var session = CommandSession(
                 spec: spec, signals: signals, owner: owner,
-                program: ProgramRun(tree: launcher, isTerminal: false, stopGrace: spec.stopGrace),
+                program: ProgramRun(
+                    tree: launcher, isTerminal: false, stopGrace: spec.stopGrace, egress: spec.egress),
                 inputPipe: input.writer,
                 outputs: [output.reader, errors.reader, result.reader, progress.reader])
             return POSIX.writeAll(STDOUT_FILENO, session.loop().encoded) ? 0 : 70
@@ -86,15 +87,16 @@ struct CommandSession {
                 [
                     (self.signals, POSIX.readable), (self.owner, POSIX.readable),
                     (self.program.tree.pollDescriptor, POSIX.readable),
-                    (self.inputPipe, POSIX.writable),
+                    (self.inputPipe, POSIX.writable), (self.program.handoverDescriptor, POSIX.readable),
                 ] + self.outputs.map { ($0.fd, POSIX.readable) },
-                milliseconds: isIdle ? 1000 : 50)
+                milliseconds: self.program.handover.wait(isIdle ? 1000 : 50))
             if events[0] != 0 { self.handleSignals() }
             if events[1] != 0 { self.program.end(.orphaned) }
             if events[2] != 0 { self.program.tree.readReports() }
             if events[3] != 0 { self.feed() }
-            for index in self.outputs.indices where events[4 + index] != 0 { self.collect(index) }
+            for index in self.outputs.indices where events[5 + index] != 0 { self.collect(index) }
             let now = orc_monotonic_milliseconds()
+            self.program.handOver(at: now)
             self.program.reap(at: now)
             self.program.killIfOverdue(at: now)
             self.forwardProgress(at: now)

@@ -56,7 +56,8 @@ struct DirectSession {
         case .success(let launcher):
             var session = DirectSession(
                 signals: signals, master: master,
-                program: ProgramRun(tree: launcher, isTerminal: isTerminal, stopGrace: spec.stopGrace))
+                program: ProgramRun(
+                    tree: launcher, isTerminal: isTerminal, stopGrace: spec.stopGrace, egress: spec.egress))
             let before = isTerminal ? POSIX.terminalSettings(STDIN_FILENO) : nil
             if isTerminal { _ = orc_make_raw(STDIN_FILENO) }
             defer { if let before { POSIX.setTerminal(STDIN_FILENO, before) } }
@@ -81,13 +82,15 @@ struct DirectSession {
                         POSIX.readable | (self.pending.isEmpty ? 0 : POSIX.writable)
                     ),
                     (self.master >= 0 && self.isInputOpen && self.pending.isEmpty ? STDIN_FILENO : -1, POSIX.readable),
-                ], milliseconds: self.program.hasExited ? 20 : 1000)
+                    (self.program.handoverDescriptor, POSIX.readable),
+                ], milliseconds: self.program.handover.wait(self.program.hasExited ? 20 : 1000))
             if events[0] != 0 { self.handleSignals() }
             if events[1] != 0 { self.program.tree.readReports() }
             if events[2] & POSIX.writable != 0 { self.writeInput() }
             if events[2] & (POSIX.readable | POSIX.ended) != 0 { self.showOutput() }
             if events[3] != 0 { self.readInput() }
             self.program.reap(at: orc_monotonic_milliseconds())
+            self.program.handOver(at: orc_monotonic_milliseconds())
             if let exit = self.program.exit, self.isOver() { return exit.signal == 0 ? exit.code : 128 + exit.signal }
         }
     }

@@ -49,6 +49,7 @@ struct Guard {
         // Nothing of the launcher's or the shim's stays open, whether it was forgotten there or not.
         self.apply("descriptors", orc_place_descriptor(report, self.report))
         self.apply("descriptors", orc_close_from(UInt32(self.report) + 1))
+        for port in self.spec.listeners { self.apply("listener", self.passListener(port)) }
         if let user = self.spec.ownUser { self.becomeOwnUser(user) }
         self.apply("no-new-privileges", orc_no_new_privileges())
         self.setLimits()
@@ -92,6 +93,17 @@ struct Guard {
     }
 
     // MARK: - Applying layers
+
+    /// Listens at the port and passes the socket to the shim, which is outside of the network namespace and can have no
+    /// other.
+    private func passListener(_ port: UInt16) -> Int32 {
+        let listener = orc_listen_loopback(port, 0)
+        guard listener >= 0 else { return listener }
+        defer { close(listener) }
+        let message = GuardReport.listenerMessage(port)
+        let sent = unsafe orc_send_descriptor(self.report, message, message.count, listener)
+        return sent >= 0 && sent < Int32(message.count) ? -EIO : min(sent, 0)
+    }
 
     private mutating func becomeOwnUser(_ user: GuardSpec.OwnUser) {
         for path in self.spec.handedOver {

@@ -17,6 +17,9 @@ struct Launcher: ProcessTree {
     private(set) var hasReadInit: Bool
     private var isStatusOpen = true
     private let reportDescriptor: Int32
+    private var isReportAtEnd = false
+    /// Listening sockets that the guard has passed on and that nobody has taken.
+    private var listeners: [Int32] = []
     /// False for a program that is run without a guard: then the launcher's end is all that is known.
     private let hasGuard: Bool
     /// What the guard reported up to now.
@@ -31,8 +34,8 @@ struct Launcher: ProcessTree {
     /// Starts the launcher, or the command itself where there is none. `pty` is a terminal's master or -1; `stdio` are
     /// the descriptors for 0, 1, 2 (unused with a terminal) and any more that the program keeps.
     static func start(_ spec: LaunchSpec, pty: Int32, stdio: [Int32]) -> Result<Launcher, DomainError> {
-        guard let status = POSIX.pipe(), let mapping = POSIX.pipe(), let report = POSIX.pipe() else {
-            return .failure(DomainError.invalidValue("no pipe can be had: errno \(errno)"))
+        guard let status = POSIX.pipe(), let mapping = POSIX.pipe(), let report = POSIX.socketPair() else {
+            return .failure(DomainError.invalidValue("no pipe and no pair of sockets can be had: errno \(errno)"))
         }
         var handed = HandedDescriptors(
             keeping: stdio, status: status.writer, mapping: mapping.reader, report: report.writer,
@@ -179,7 +182,23 @@ struct Launcher: ProcessTree {
 
     /// Reads what the guard has reported up to now.
     private mutating func readGuardReport() {
-        while case .bytes(let bytes) = POSIX.read(self.reportDescriptor, limit: 64) { self.guardReport.take(bytes) }
+        while !self.isReportAtEnd {
+            switch POSIX.receive(self.reportDescriptor, limit: 64) {
+            case .bytes(let bytes, let descriptor):
+                self.guardReport.take(bytes)
+                if descriptor >= 0 { self.listeners.append(descriptor) }
+            case .wouldBlock: return
+            case .end: self.isReportAtEnd = true
+            }
+        }
+    }
+
+    var guardDescriptor: Int32 { self.isReportAtEnd ? -1 : self.reportDescriptor }
+
+    mutating func takeListeners() -> [Int32] {
+        self.readGuardReport()
+        defer { self.listeners = [] }
+        return self.listeners
     }
 
     private mutating func readStatus() -> POSIX.ReadResult {

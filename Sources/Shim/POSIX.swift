@@ -21,6 +21,26 @@ enum POSIX {
         return .end
     }
 
+    enum ReceiveResult {
+        /// Bytes, and the descriptor that came with them or -1.
+        case bytes([UInt8], descriptor: Int32)
+        case wouldBlock
+        case end
+    }
+
+    /// Receives at most `limit` bytes of a Unix stream and at most one descriptor.
+    static func receive(_ fd: Int32, limit: Int) -> ReceiveResult {
+        var descriptor: Int32 = -1
+        var count: Int32 = 0
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, initialized in
+            guard let start = buffer.baseAddress else { return }
+            count = unsafe orc_receive_descriptor(fd, start, limit, &descriptor)
+            initialized = Int(max(0, count))
+        }
+        if count > 0 { return .bytes(bytes, descriptor: descriptor) }
+        return count == -EAGAIN ? .wouldBlock : .end
+    }
+
     /// Bytes of a file from `offset` on; empty at its end.
     static func read(_ fd: Int32, at offset: UInt64, limit: Int) -> [UInt8] {
         unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, initialized in
@@ -78,6 +98,13 @@ enum POSIX {
     static func variable(_ name: String) -> String? {
         guard let value = unsafe getenv(name) else { return nil }
         return unsafe String(cString: value)
+    }
+
+    /// Two ends of a Unix stream: the first reads what the second writes, and descriptors can go with it. Nil when that fails.
+    static func socketPair() -> (reader: Int32, writer: Int32)? {
+        var ends: [Int32] = [0, 0]
+        guard unsafe orc_socket_pair(&ends) == 0 else { return nil }
+        return (ends[0], ends[1])
     }
 
     /// All bytes until the end; nil when there are more than the limit, or none yet.

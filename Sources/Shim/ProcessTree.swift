@@ -9,6 +9,11 @@ protocol ProcessTree {
     var pollDescriptor: Int32 { get }
     /// Reads the launcher's reports without waiting.
     mutating func readReports()
+    /// What to poll for reports of the guard.
+    var guardDescriptor: Int32 { get }
+    /// Reads the guard's reports without waiting; the listening sockets that have come since the last call, which the caller
+    /// owns.
+    mutating func takeListeners() -> [Int32]
     /// Reaps the launcher; nil while it runs.
     func reap() -> orc_exit?
     /// Kills every process of the tree.

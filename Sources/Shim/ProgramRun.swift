@@ -13,8 +13,10 @@ struct ProgramRun {
     private(set) var endedBy = ExitRecord.EndedBy.itself
     /// When a program that was asked to end is killed.
     private(set) var killAt: UInt64?
+    private(set) var handover: ListenerHandover
 
-    init(tree: any ProcessTree, isTerminal: Bool, stopGrace: UInt32) {
+    init(tree: any ProcessTree, isTerminal: Bool, stopGrace: UInt32, egress: LaunchSpec.Egress? = nil) {
+        self.handover = ListenerHandover(egress)
         self.tree = tree
         self.isTerminal = isTerminal
         self.stopGrace = UInt64(stopGrace)
@@ -27,6 +29,21 @@ struct ProgramRun {
         guard self.exit == nil, let exit = self.tree.reap() else { return }
         self.exit = exit
         self.exitSeenAt = now
+        self.handover.end()
+    }
+
+    /// What to poll for the listener of the sandbox: the guard's report until the listener has come, then the connection to
+    /// the egress server.
+    var handoverDescriptor: Int32 {
+        guard self.exit == nil else { return -1 }
+        return self.handover.needsListener ? self.tree.guardDescriptor : self.handover.pollDescriptor
+    }
+
+    /// Does what is next for the listener of the sandbox. To be called in each turn of a session.
+    mutating func handOver(at now: UInt64) {
+        guard self.exit == nil else { return }
+        if self.handover.needsListener { for listener in self.tree.takeListeners() { self.handover.take(listener) } }
+        self.handover.turn(now)
     }
 
     /// Kills the tree. The first reason to end it is the one that is recorded.

@@ -68,7 +68,8 @@ extension TerminalSession {
                         master: master, listener: listener, signals: signals, eventPipe: events.reader,
                         eventFile: eventFile, paneInput: STDIN_FILENO, paneOutput: STDOUT_FILENO),
                     recorder: recorder,
-                    program: ProgramRun(tree: launcher, isTerminal: true, stopGrace: spec.stopGrace)))
+                    program: ProgramRun(
+                        tree: launcher, isTerminal: true, stopGrace: spec.stopGrace, egress: spec.egress)))
         }
     }
 

@@ -97,9 +97,10 @@ struct TerminalSession {
         if events[4] & POSIX.ended != 0 { self.isPaneOpen = false }
         if events[4] & POSIX.readable != 0 { self.discardPaneInput() }
         if events[6] != 0 { self.readEvents() }
+        self.program.handOver(at: self.now())
         self.checkConsumption()
         // A connection accepted just now has no event yet.
-        for index in self.clients.indices where 7 + index < events.count && events[7 + index] != 0 {
+        for index in self.clients.indices where 8 + index < events.count && events[8 + index] != 0 {
             self.serve(index)
         }
         self.writeInput()
@@ -116,7 +117,7 @@ struct TerminalSession {
         }
         let isWaiting =
             self.ledger.isWaitingForReader || !self.answers.isEmpty || self.input.rest.isEmpty && self.input.hasChunk
-        let usual = isWaiting ? Self.readerMilliseconds : 250
+        let usual = self.program.handover.wait(isWaiting ? Self.readerMilliseconds : 250)
         guard let killAt = self.program.killAt else { return usual }
         return min(usual, Int32(clamping: killAt - min(killAt, self.now())) + 1)
     }
@@ -143,6 +144,7 @@ struct TerminalSession {
             (self.isPaneOpen ? self.descriptors.paneInput : -1, POSIX.readable),
             (paneWants ? self.descriptors.paneOutput : -1, POSIX.writable),
             (self.isEventPipeOpen ? self.descriptors.eventPipe : -1, POSIX.readable),
+            (self.program.handoverDescriptor, POSIX.readable),
         ] + self.clients.map { ($0.fd, POSIX.readable | ($0.wantsToWrite ? POSIX.writable : 0)) }
     }
 

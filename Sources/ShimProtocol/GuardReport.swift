@@ -7,6 +7,8 @@ package struct GuardReport: Hashable, Sendable {
     package private(set) var isLaunchAtFault = false
     /// The wait status of the program, nil while it runs and when the guard ended first.
     package private(set) var waitStatus: Int32?
+    /// The ports of the listeners that the guard has passed on, in the order of their descriptors.
+    package private(set) var listeners: [UInt16] = []
     private var pending: [UInt8] = []
 
     /// Starts with nothing reported.
@@ -15,6 +17,7 @@ package struct GuardReport: Hashable, Sendable {
     private static let started: UInt8 = 1
     private static let refused: UInt8 = 2
     private static let ended: UInt8 = 3
+    private static let listener: UInt8 = 4
 
     package static let startedMessage: [UInt8] = [Self.started]
     package static let refusedMessage: [UInt8] = [Self.refused]
@@ -23,6 +26,11 @@ package struct GuardReport: Hashable, Sendable {
     package static func endedMessage(_ status: Int32) -> [UInt8] {
         let bits = UInt32(bitPattern: status)
         return [Self.ended] + (0..<4).map { UInt8(truncatingIfNeeded: bits >> ($0 * 8)) }
+    }
+
+    /// Returns the message that goes with the descriptor of a listener: its kind and the port in big-endian order.
+    package static func listenerMessage(_ port: UInt16) -> [UInt8] {
+        [Self.listener, UInt8(port >> 8), UInt8(truncatingIfNeeded: port)]
     }
 
     /// Takes bytes as they come; what is not a message ends the reading.
@@ -41,6 +49,10 @@ package struct GuardReport: Hashable, Sendable {
                 let bits = self.pending[1...4].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
                 self.waitStatus = Int32(bitPattern: bits)
                 self.pending.removeFirst(5)
+            case Self.listener:
+                guard self.pending.count >= 3 else { return }
+                self.listeners.append(UInt16(self.pending[1]) << 8 | UInt16(self.pending[2]))
+                self.pending.removeFirst(3)
             default:
                 self.pending = []
             }

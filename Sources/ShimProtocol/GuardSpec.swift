@@ -109,6 +109,9 @@ package struct GuardSpec: Hashable, Sendable {
     /// Bytes of memory that one process may have for itself (RLIMIT_DATA: private and writable), or `unlimited` where a
     /// control group limits the memory of the whole tree.
     package var memoryLimit: UInt64
+    /// Ports of the sandbox's loopback interface at which the guard listens for the node. It passes each listening socket
+    /// on and keeps none.
+    package var listeners: [UInt16]
 
     /// No limit of a process's own.
     package static let unlimited = UInt64.max
@@ -121,7 +124,7 @@ package struct GuardSpec: Hashable, Sendable {
         sharedTree: String,
         madeDirectories: [String], isLandlocked: Bool, rules: [Rule],
         filter: [UInt8], processLimit: UInt64, openFileLimit: UInt64, fileSizeLimit: UInt64,
-        memoryLimit: UInt64
+        memoryLimit: UInt64, listeners: [UInt16] = []
     ) {
         self.task = task
         self.isTerminal = isTerminal
@@ -146,9 +149,10 @@ package struct GuardSpec: Hashable, Sendable {
         self.openFileLimit = openFileLimit
         self.fileSizeLimit = fileSizeLimit
         self.memoryLimit = memoryLimit
+        self.listeners = listeners
     }
 
-    private static let version: UInt8 = 2
+    private static let version: UInt8 = 3
 
     package var encoded: [UInt8] {
         var writer = ByteWriter()
@@ -191,6 +195,7 @@ package struct GuardSpec: Hashable, Sendable {
         writer.write(self.openFileLimit)
         writer.write(self.fileSizeLimit)
         writer.write(self.memoryLimit)
+        writer.write(self.listeners) { $0.write($1) }
         return writer.bytes
     }
 
@@ -235,7 +240,8 @@ package struct GuardSpec: Hashable, Sendable {
                 return Rule(path, access)
             },
             filter: try reader.block(), processLimit: try reader.number(), openFileLimit: try reader.number(),
-            fileSizeLimit: try reader.number(), memoryLimit: try reader.number())
+            fileSizeLimit: try reader.number(), memoryLimit: try reader.number(),
+            listeners: try reader.list { reader throws(DomainError) in try reader.number() })
         guard reader.isAtEnd else { throw DomainError.invalidValue("the guard's file is longer than expected") }
     }
 }

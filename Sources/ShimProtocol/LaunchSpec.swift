@@ -143,6 +143,8 @@ package struct LaunchSpec: Hashable, Sendable {
     /// Filled where the spec itself is handed over by a pipe; else the shim reads them from the pipe
     /// `ShimFiles.secrets`.
     package var secrets: [Secret] = []
+    /// Nil for a launch without a listener.
+    package var egress: Egress?
     package var columns: UInt16
     package var rows: UInt16
     /// Seconds without an owner after which the shim ends its program.
@@ -162,7 +164,7 @@ package struct LaunchSpec: Hashable, Sendable {
     /// In command mode: the node's process; its end ends the program.
     package var ownerPID: Int32
 
-    /// Takes the parts as given; leaves control groups and secrets empty, and `keepsNewestLog` false.
+    /// Takes the parts as given; leaves control groups, secrets and egress empty, and `keepsNewestLog` false.
     package init(
         mode: Mode, executable: String, arguments: [Argument], command: [Argument], userMap: UserMap? = nil,
         columns: UInt16 = 220, rows: UInt16 = 50,
@@ -186,7 +188,7 @@ package struct LaunchSpec: Hashable, Sendable {
         self.ownerPID = ownerPID
     }
 
-    private static let version: UInt8 = 4
+    private static let version: UInt8 = 5
 
     package var encoded: [UInt8] {
         var writer = ByteWriter()
@@ -230,6 +232,11 @@ package struct LaunchSpec: Hashable, Sendable {
         writer.write(block: self.token)
         writer.write(block: self.input)
         writer.write(UInt32(bitPattern: self.ownerPID))
+        writer.write(UInt8(self.egress == nil ? 0 : 1))
+        if let egress = self.egress {
+            writer.write(text: egress.socket)
+            writer.write(block: egress.hello)
+        }
         return writer.bytes
     }
 
@@ -271,6 +278,9 @@ package struct LaunchSpec: Hashable, Sendable {
         self.keepsNewestLog = keepsNewestLog
         self.controlGroups = controlGroups
         self.secrets = secrets
+        if try reader.number(UInt8.self) == 1 {
+            self.egress = Egress(socket: try reader.text(), hello: try reader.block())
+        }
         guard reader.isAtEnd else { throw DomainError.invalidValue("the launch file is longer than expected") }
     }
 

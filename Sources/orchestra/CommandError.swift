@@ -1,5 +1,6 @@
 import Agents
 import Domain
+import EgressServer
 import Intake
 import Jobs
 import Policy
@@ -40,6 +41,8 @@ struct CommandError: Error, CustomStringConvertible {
         case let error as DomainError: self.init(.usage, error.description)
         case let error as DraftError: self.init(.usage, error.message(naming: \.option))
         case let error as PolicyError: self.init(.configuration, error.description)
+        case let error as EgressServerError:
+            self.init(error.code == .socket ? .unavailable : .configuration, error.description)
         case let error as TLSError: self.init(.configuration, error.description)
         case let error as RedisError:
             self.init(error.code == .configuration ? .configuration : .unavailable, error.description)

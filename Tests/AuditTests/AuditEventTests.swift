@@ -24,6 +24,7 @@ struct AuditEventTests {
         (.quarantined, "workspace.quarantined"), (.released, "workspace.released"),
         (.incident, "security.incident"), (.limitsSet, "workspace.limits"), (.request, "api.request"),
         (.keyCreated, "key.created"), (.keyRevoked, "key.revoked"), (.tokensRevoked, "tokens.revoked"),
+        (.egress, "egress.request"),
     ]
 
     @Test("each kind keeps its name", arguments: names)

@@ -14,7 +14,8 @@ struct GuardSpecTests {
             sizes: [GuardSpec.SizedDirectory(path: "/tmp", size: 7)],
             ownUser: GuardSpec.OwnUser(inside: 1000, outside: 200_001), handedOver: ["/home/agent"],
             sharedTree: "/workspace", madeDirectories: [], isLandlocked: true, rules: [GuardSpec.Rule("/", .read)],
-            filter: [1, 2], processLimit: 1, openFileLimit: 2, fileSizeLimit: 3, memoryLimit: 4)
+            filter: [1, 2], processLimit: 1, openFileLimit: 2, fileSizeLimit: 3, memoryLimit: 4,
+            listeners: [3128])
         #expect(try GuardSpec(decoding: spec.encoded) == spec)
         for length in 0..<spec.encoded.count {
             #expect(throws: DomainError.self) { try GuardSpec(decoding: Array(spec.encoded.prefix(length))) }

@@ -6,13 +6,14 @@ import Testing
 struct LaunchSpecTests {
     @Test("a launch file survives its encoding, and any cut of it is an error")
     func launchSpec() throws {
-        let spec = LaunchSpec(
+        var spec = LaunchSpec(
             mode: .command, executable: "/usr/bin/bwrap", arguments: [.text("--a"), .data([1, 2]), .statusDescriptor],
             command: [.text("/bin/true"), .text(""), .mappingDescriptor],
             userMap: LaunchSpec.UserMap(
                 userMapper: "/usr/bin/newuidmap", groupMapper: "/usr/bin/newgidmap",
                 users: [LaunchSpec.Mapping(inside: 0, outside: 7, count: 1)], groups: []), token: [9], input: [0],
             ownerPID: -1)
+        spec.egress = LaunchSpec.Egress(socket: "/s", hello: [1, 2])
         #expect(try LaunchSpec(decoding: spec.encoded) == spec)
         for length in 0..<spec.encoded.count {
             #expect(throws: DomainError.self) { try LaunchSpec(decoding: Array(spec.encoded.prefix(length))) }
@@ -40,7 +41,7 @@ struct LaunchSpecTests {
 
     @Test("a launch file of another version is refused, and names both versions")
     func version() {
-        #expect(throws: DomainError.invalidValue("the launch file has version 200, expected 4")) {
+        #expect(throws: DomainError.invalidValue("the launch file has version 200, expected 5")) {
             try LaunchSpec(decoding: [200])
         }
     }

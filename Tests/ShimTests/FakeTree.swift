@@ -15,7 +15,16 @@ final class FakeTree: ProcessTree {
     private(set) var kills = 0
     private(set) var asks = 0
 
+    let guardDescriptor: Int32 = -1
+    /// What the guard has passed on.
+    var passed: [Int32] = []
+
     func readReports() {}
+
+    func takeListeners() -> [Int32] {
+        defer { self.passed = [] }
+        return self.passed
+    }
     func reap() -> orc_exit? { self.exit }
     func killTree() { self.kills += 1 }
 

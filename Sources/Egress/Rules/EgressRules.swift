@@ -31,6 +31,16 @@ package struct EgressRules: Hashable, Sendable {
         self.approved = approved
     }
 
+    /// Rules without an entry, which allow nothing.
+    package static let nothing = EgressRules()
+
+    private init() {
+        self.entries = []
+        self.exact = [:]
+        self.wildcards = [:]
+        self.approved = []
+    }
+
     /// Reads the entries of a file. Throws `EgressError` that names the file, the entry, the field and what was expected.
     package init(
         parsing values: [JSONValue], file: String = "egress", suffixes: PublicSuffixes = PublicSuffixes(),

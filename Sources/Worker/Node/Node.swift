@@ -51,12 +51,13 @@ package actor Node {
 
     /// Runs until `stop` has drained the node and the task is cancelled. Throws `SupervisionError` when the restart
     /// budget is used up, and when a restart cannot help. `telemetry` are the children that export logs and metrics; they
-    /// start first and stop last. `server` is a Redis server that the node runs itself, `api` the listeners for clients.
+    /// start first and stop last. `server` is a Redis server that the node runs itself, `egress` the server of the sandboxes'
+    /// listeners, `api` the listeners for clients.
     package func run(
-        telemetry: [ChildSpecification] = [], server: [ChildSpecification] = [],
+        telemetry: [ChildSpecification] = [], server: [ChildSpecification] = [], egress: [ChildSpecification] = [],
         api: [ChildSpecification] = []
     ) async throws {
-        let root = try self.supervisors.root(telemetry: telemetry, server: server, api: api)
+        let root = try self.supervisors.root(telemetry: telemetry, server: server, egress: egress, api: api)
         self.root = root
         try await root.run()
         guard !Task.isCancelled else { return }

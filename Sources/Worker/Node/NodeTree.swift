@@ -36,10 +36,11 @@ struct NodeTree {
         first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(120))
 
     /// Makes the root supervisor; starts nothing. `telemetry` are the children that export logs and metrics, `server` is a
-    /// Redis server that the node runs itself, `api` the listeners for clients. Their specifications include their own
-    /// backoff. Throws `SupervisionError` when a specification is invalid.
+    /// Redis server that the node runs itself, `egress` the server of the sandboxes' listeners, `api` the listeners for
+    /// clients. Their specifications include their own backoff. Throws `SupervisionError` when a specification is invalid.
     func root(
-        telemetry: [ChildSpecification], server: [ChildSpecification], api: [ChildSpecification]
+        telemetry: [ChildSpecification], server: [ChildSpecification], egress: [ChildSpecification],
+        api: [ChildSpecification]
     ) throws -> Supervisor {
         try Supervisor(
             Supervisor.Configuration(
@@ -48,6 +49,8 @@ struct NodeTree {
                 self.subsystem("telemetry", intensity: 30, telemetry),
                 self.subsystem("redis", intensity: 10, server + self.links),
                 self.subsystem("queue", intensity: 10, self.queue),
+                // More than its pauses allow, so that hostile bytes that end it again and again end nothing else.
+            ] + (egress.isEmpty ? [] : [self.subsystem("egress", intensity: 100, egress)]) + [
                 self.agents.child,
                 self.workspaces.child,
                 self.subsystem("consumers", intensity: 10, self.fetching, isSignificant: true),

@@ -114,6 +114,7 @@ package struct ActionHandlers: Sendable {
             argv, input: bytes, environment: environment,
             secrets: try self.agents.configuration.secrets.secrets(action.secrets, of: job.workspace), profile: profile,
             workspacePath: workspacePath,
+            caller: EgressHello(workspace: job.workspace, job: job.id, launch: 1, profile: profile.name),
             progress: { step.yield(JobProgress(percent: $0, text: $1)) })
         step.finish()
         await reported

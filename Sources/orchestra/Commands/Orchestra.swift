@@ -24,6 +24,6 @@ struct Orchestra: AsyncParsableCommand {
             DeadCommand.self, WorkspacesCommand.self, AgentsCommand.self, SandboxCommand.self, SelftestCommand.self,
             DoctorCommand.self,
             ConfigCommand.self,
-            PolicyCommand.self, KeysCommand.self, TokensCommand.self,
+            PolicyCommand.self, KeysCommand.self, TokensCommand.self, EgressServerCommand.self,
         ])
 }

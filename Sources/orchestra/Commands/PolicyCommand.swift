@@ -60,7 +60,7 @@ struct PolicyCommand: AsyncParsableCommand {
                 let context = try self.common.nodeContext()
                 let bundle = try context.policy().bundle
                 show(
-                    "\(try context.policiesDirectory()): \(bundle.actions.count) actions, \(bundle.agents.count) agents, \(bundle.profiles.count) sandbox profiles, \(bundle.roles.count) roles, \(bundle.operations.count) of \(Operation.allCases.count) operations, \(bundle.schedules.count) schedules, \(bundle.tests.count) tests, \(bundle.screenTests.count) recorded screens"
+                    "\(try context.policiesDirectory()): \(bundle.actions.count) actions, \(bundle.agents.count) agents, \(bundle.profiles.count) sandbox profiles, \(bundle.egress.count) egress files, \(bundle.roles.count) roles, \(bundle.operations.count) of \(Operation.allCases.count) operations, \(bundle.schedules.count) schedules, \(bundle.tests.count) tests, \(bundle.screenTests.count) recorded screens"
                 )
                 for operation in Operation.allCases where bundle.operations[operation] == nil {
                     show("warning: nobody may use '\(operation.rawValue)': no file under operations names it")
@@ -76,10 +76,14 @@ struct PolicyCommand: AsyncParsableCommand {
                 EXAMPLES
                   orchestra policy explain jobs.execute --role developer --action shell.run --params '{"command":"ls"}'
                   orchestra policy explain audit.read --scope actions:preview
+                  orchestra policy explain egress web https://api.example.com/v1
                 """)
 
         @OptionGroup var common: CommonOptions
-        @Argument(help: "The operation, such as jobs.execute.") var operation: String
+        @Argument(help: "The operation, such as jobs.execute; or egress, a sandbox profile and a URL.")
+        var operation: String
+        @Argument(help: "For egress: the sandbox profile and the URL.") var target: [String] = []
+        @Option(help: "For egress: the method of a request in plain HTTP.") var method = "GET"
         @Option(help: "A role of the credential; may be given several times.") var role: [String] = []
         @Option(help: "A scope of the credential itself; may be given several times.") var scope: [String] = []
         @Option(help: "The action that is asked for.") var action: String?
@@ -88,6 +92,10 @@ struct PolicyCommand: AsyncParsableCommand {
         func run() async throws {
             try await reporting {
                 let policy = try self.common.nodeContext().policy()
+                if self.operation == "egress" { return try self.explainEgress(policy.bundle) }
+                guard self.target.isEmpty else {
+                    throw CommandError(.usage, "expected one operation, or egress with a sandbox profile and a URL")
+                }
                 guard let operation = Operation(rawValue: self.operation) else {
                     let known = Operation.allCases.map(\.rawValue).joined(separator: ", ")
                     throw CommandError(
@@ -116,6 +124,16 @@ struct PolicyCommand: AsyncParsableCommand {
                     throw ExitCode(CommandError.Status.notPermitted.rawValue)
                 }
             }
+        }
+
+        private func explainEgress(_ bundle: PolicyBundle) throws {
+            guard self.target.count == 2 else {
+                throw CommandError(.usage, "expected a sandbox profile and a URL after egress")
+            }
+            let explanation = try EgressExplanation(
+                bundle, profile: self.target[0], url: self.target[1], method: self.method)
+            show(explanation.text)
+            guard explanation.isAllowed else { throw ExitCode(CommandError.Status.notPermitted.rawValue) }
         }
     }
 

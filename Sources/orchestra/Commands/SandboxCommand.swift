@@ -44,7 +44,8 @@ struct SandboxCommand: AsyncParsableCommand {
                 }
                 let launch = try await self.plan(context, profile).launch(
                     self.command, profile: profile, workspace: try self.directory(),
-                    connection: .direct(terminal: self.tty ? (columns: 80, rows: 24) : nil))
+                    connection: .direct(terminal: self.tty ? (columns: 80, rows: 24) : nil),
+                    egress: try self.egress(context, profile))
                 let bytes = launch.encoded
                 let file = unsafe orc_memfd_with(bytes, bytes.count)
                 guard file >= 0, fcntl(file, F_SETFD, 0) == 0 else {
@@ -56,6 +57,23 @@ struct SandboxCommand: AsyncParsableCommand {
                     environment: ["SWIFT_BACKTRACE": "enable=no"])
                 throw CommandError(.unavailable, "\(shim) could not be started: \(Host.reason(result))")
             }
+        }
+
+        /// The way to the egress server of the node that serves this state directory. Throws status 69 when there is none.
+        private func egress(_ context: Context, _ profile: SandboxProfile) throws -> LaunchSpec.Egress? {
+            guard !profile.egress.isEmpty else { return nil }
+            let socket = try context.egressSocket()
+            guard unsafe orc_probe_unix(socket) == 0 else {
+                throw CommandError(
+                    .unavailable,
+                    "the sandbox profile '\(profile.name)' has egress, and no node serves \(socket); an egress server for one program is not available yet: start a node with this state directory"
+                )
+            }
+            let job = JobID(
+                milliseconds: Host.wallMilliseconds(), randomHigh: .random(in: 0...(.max)),
+                randomLow: .random(in: 0...(.max)))
+            let hello = EgressHello(workspace: try context.workspace(), job: job, launch: 1, profile: profile.name)
+            return LaunchSpec.Egress(socket: socket, hello: hello.encoded)
         }
 
         private func plan(_ context: Context, _ profile: SandboxProfile) async throws -> SandboxPlan {

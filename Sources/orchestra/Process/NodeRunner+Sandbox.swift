@@ -20,6 +20,7 @@ extension NodeRunner {
             self.logger.warning("processes whose shim is gone were ended", metadata: ["groups": "\(swept)"])
         }
         agents.gate = SandboxGate()
+        agents.egressSocket = self.policy.bundle.egressRules.isEmpty ? nil : try self.context.egressSocket()
         self.report(measure)
         return NodeConfiguration(
             node: try self.context.node(), owner: try self.owner(), redis: try self.context.redis(),

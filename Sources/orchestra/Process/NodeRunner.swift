@@ -2,6 +2,7 @@ import Agents
 import CoreMetrics
 import Cryptography
 import Domain
+import EgressServer
 import Jobs
 import Foundation
 import Logging
@@ -42,10 +43,12 @@ struct NodeRunner: Sendable {
         let api = try await APIRunner(
             self.context, policy: self.policy, master: self.master, nextTo: access, metrics: self.metrics,
             logger: self.logger)
+        let egress = try self.egressChildren(access)
         let signals = await UnixSignalsSequence(trapping: Self.stopSignals)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask {
-                try await node.run(telemetry: telemetry, server: self.server, api: api?.children ?? [])
+                try await node.run(
+                    telemetry: telemetry, server: self.server, egress: egress, api: api?.children ?? [])
             }
             tasks.addTask { await self.stop(node, on: signals, then: port) }
             tasks.addTask {
@@ -94,6 +97,16 @@ struct NodeRunner: Sendable {
                 child.ready()
             }
         }
+    }
+
+    /// The egress server where a profile of the policy needs one. Throws status 78 when its settings are refused.
+    private func egressChildren(_ access: QueueAccess) throws -> [ChildSpecification] {
+        guard let configuration = try self.context.egress(self.policy.bundle) else { return [] }
+        let clock = access.clock
+        let trail = EgressTrail(
+            store: access.store, node: try self.context.node().name, now: { clock.now() },
+            wall: { Host.wallMilliseconds() }, logger: self.logger)
+        return [EgressRunner(configuration: configuration.encoded, trail: trail, logger: self.logger).child]
     }
 
     private func statusChild(_ node: Node) throws -> ChildSpecification {

@@ -72,6 +72,10 @@ extension SettingKey {
         SettingKey(
             "watch.response", "ORCHESTRA_WATCH_RESPONSE", .oneOf(["report", "freeze", "kill", "quarantine"]), "report",
             "What happens, in addition to the report, when part of an agent is found outside its sandbox."),
+        SettingKey(
+            "egress.overrides", "ORCHESTRA_EGRESS_OVERRIDES", .text, nil,
+            "Comma-separated NAME=ADDRESS:PORT: where connections of sandboxes to these names go instead, for tests; refused in production."
+        ),
         SettingKey("worker.slots", "ORCHESTRA_WORKER_SLOTS", .integer(1...10_000), "16", "Jobs held at once."),
         SettingKey(
             "worker.workspace-concurrency", "ORCHESTRA_WORKER_WORKSPACE_CONCURRENCY", .integer(1...10_000), "8",

@@ -1,0 +1,45 @@
+internal import CLinux
+internal import Domain
+internal import Glibc
+internal import ShimProtocol
+
+/// The server's own system calls on descriptors.
+enum Descriptors {
+    /// How long a shim may take to send its hello, in milliseconds. It sends it with its connection.
+    private static let helloMilliseconds: Int32 = 1000
+
+    /// Waits until there is something to read; false when the time is over first.
+    static func waitUntilReadable(_ descriptor: Int32, milliseconds: Int32) -> Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&entry, 1, milliseconds) > 0
+    }
+
+    /// Receives the line of a shim and the listener that comes with it. Nil when either is missing or malformed.
+    static func receiveHello(_ connection: Int32) -> (hello: EgressHello, listener: Int32)? {
+        var line: [UInt8] = []
+        var listener: Int32 = -1
+        while line.last != UInt8(ascii: "\n"), line.count <= EgressHello.limit,
+            self.waitUntilReadable(connection, milliseconds: self.helloMilliseconds)
+        {
+            var passed: Int32 = -1
+            var count: Int32 = 0
+            line += unsafe [UInt8](unsafeUninitializedCapacity: EgressHello.limit) { buffer, initialized in
+                guard let start = buffer.baseAddress else { return }
+                count = unsafe orc_receive_descriptor(connection, start, EgressHello.limit, &passed)
+                initialized = Int(max(0, count))
+            }
+            if passed >= 0 {
+                if listener >= 0 { close(listener) }
+                listener = passed
+            }
+            if count <= 0 { break }
+        }
+        guard listener >= 0 else { return nil }
+        do throws(DomainError) {
+            return (try EgressHello(decoding: Array(line.dropLast())), listener)
+        } catch {
+            close(listener)
+            return nil
+        }
+    }
+}

@@ -1,0 +1,76 @@
+internal import CLinux
+internal import Domain
+internal import Glibc
+package import Logging
+internal import NIOCore
+internal import NIOPosix
+
+/// An egress server as a process of its own. The first line of standard input is its configuration, each further one the
+/// number of an event that is in the audit trail; standard output has `{"ready":true}` and then the events. The process ends
+/// with its standard input.
+package enum EgressProcess {
+    /// The largest configuration in bytes.
+    private static let configurationLimit = 16 * 1024 * 1024
+
+    /// Serves until the node closes standard input. `ports` are those of a sandbox's own listeners. Throws `EgressError` and
+    /// `EgressServerError`.
+    package static func run(ports: Set<UInt16>, logger: Logger) async throws {
+        // The bytes that it reads are hostile: no program that it starts could gain rights, and no core file has memory.
+        guard orc_no_new_privileges() >= 0, orc_harden_process() >= 0 else {
+            throw EgressServerError(code: .configuration, message: "the process could not be restricted")
+        }
+        let configuration = try EgressServerConfiguration(decoding: try self.readLine())
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+        let pool = NIOThreadPool(numberOfThreads: 8)
+        pool.start()
+        let output = PipeOutput()
+        let link = AuditLink { output.send($0) }
+        let (ends, end) = AsyncStream<Void>.makeStream()
+        let channel = try await NIOPipeBootstrap(group: group)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        NodeLinkHandler(
+                            acknowledged: { link.acknowledged($0) },
+                            ended: {
+                                link.closed()
+                                end.finish()
+                            }))
+                }
+            }
+            .takingOwnershipOfDescriptors(input: STDIN_FILENO, output: STDOUT_FILENO).get()
+        output.open(channel)
+        let server = try EgressServer(
+            configuration: configuration, own: EgressServer.ownAddresses(), ports: ports, group: group,
+            resolver: SystemResolver(pool: pool), recorder: link, wall: self.wallMilliseconds, logger: logger)
+        try server.start()
+        output.send(Array("{\"ready\":true}\n".utf8))
+        for await _ in ends {}
+        _ = unsafe unlink(configuration.socket)
+    }
+
+    /// Bytes up to the first newline. The node sends nothing more until the server is ready.
+    private static func readLine() throws(EgressServerError) -> [UInt8] {
+        var line: [UInt8] = []
+        while line.last != UInt8(ascii: "\n") {
+            var count = 0
+            line += unsafe [UInt8](unsafeUninitializedCapacity: 64 * 1024) { buffer, initialized in
+                repeat {
+                    count = unsafe read(STDIN_FILENO, buffer.baseAddress, buffer.count)
+                } while count < 0 && errno == EINTR
+                initialized = max(0, count)
+            }
+            guard count > 0, line.count <= self.configurationLimit else {
+                throw EgressServerError(
+                    code: .configuration, message: "standard input has no configuration; expected one line of JSON")
+            }
+        }
+        return Array(line.dropLast())
+    }
+
+    private static func wallMilliseconds() -> UInt64 {
+        var now = timespec()
+        _ = unsafe clock_gettime(CLOCK_REALTIME, &now)
+        return UInt64(max(0, now.tv_sec)) * 1000 + UInt64(max(0, now.tv_nsec)) / 1_000_000
+    }
+}

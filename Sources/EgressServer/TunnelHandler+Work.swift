@@ -1,0 +1,91 @@
+internal import Egress
+internal import NIOCore
+internal import NIOPosix
+
+/// What takes time: the audit trail, the resolver, the dial, and the deadlines of each.
+extension TunnelHandler {
+    func record(_ event: EgressEvent) {
+        self.isAwaitingAudit = true
+        self.surroundings.record(event, after: .now() - self.startedAt, on: self.loop)
+            .assumeIsolated().whenComplete { self.recorded($0) }
+    }
+
+    private func recorded(_ result: Result<Void, any Error>) {
+        self.isAwaitingAudit = false
+        if case .failure = result, !self.machine.isClosed {
+            // Nothing of what was to follow is done. The refusal cannot be recorded either.
+            self.actions = self.machine.refuse(.auditUnavailable, "the audit trail cannot be written now").filter {
+                if case .record = $0 { false } else { true }
+            }
+        }
+        self.performActions()
+    }
+
+    func resolve(_ name: HostName) {
+        self.setDeadline(self.surroundings.limits.resolution)
+        self.surroundings.addresses(of: name, on: self.loop).assumeIsolated().whenSuccess { resolution in
+            self.enqueue(self.machine.resolved(resolution))
+        }
+    }
+
+    func dial(_ address: EgressAddress, _ port: UInt16) {
+        let limits = self.surroundings.limits
+        // All addresses together; each attempt has a limit of its own.
+        self.setDeadline(limits.dial * 3)
+        let target = self.surroundings.overrides.upstream(for: address, port: port)
+        let socketAddress: SocketAddress
+        do {
+            socketAddress = try SocketAddress(ipAddress: "\(target.address)", port: Int(target.port))
+        } catch {
+            return self.enqueue(self.machine.dialed(.failed))
+        }
+        let bound = NIOLoopBound(self, eventLoop: self.loop)
+        ClientBootstrap(group: self.loop)
+            .connectTimeout(limits.dial)
+            .channelOption(.autoRead, value: false)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(UpstreamHandler(bound.value))
+                }
+            }
+            .connect(to: socketAddress).assumeIsolated().whenComplete { self.dialed($0) }
+    }
+
+    private func dialed(_ result: Result<any Channel, any Error>) {
+        switch result {
+        case .success(let channel):
+            guard !self.machine.isClosed, self.upstream == nil else { return channel.close(promise: nil) }
+            self.upstream = channel
+            self.setDeadline(self.surroundings.limits.head)
+            self.enqueue(self.machine.dialed(.connected))
+            // A tunnel without TLS needs no ClientHello.
+            if self.machine.isTransparent { self.setIdleDeadline() }
+        case .failure(let error):
+            var isTimeout = false
+            if case .connectTimeout? = error as? ChannelError { isTimeout = true }
+            self.enqueue(self.machine.dialed(isTimeout ? .timedOut : .failed))
+        }
+    }
+
+    // MARK: - Deadlines
+
+    func setDeadline(_ time: TimeAmount) {
+        self.deadline?.cancel()
+        self.deadline = self.loop.assumeIsolated().scheduleTask(in: time) {
+            self.enqueue(self.machine.hitDeadline())
+        }
+    }
+
+    /// Ends the connection once no byte has come for the idle time.
+    func setIdleDeadline() {
+        self.deadline?.cancel()
+        let limit = self.surroundings.limits.idle
+        let left = limit - (NIODeadline.now() - self.lastActivity)
+        self.deadline = self.loop.assumeIsolated().scheduleTask(in: max(left, .milliseconds(1))) {
+            guard NIODeadline.now() - self.lastActivity >= limit else { return self.setIdleDeadline() }
+            self.enqueue(self.machine.hitDeadline())
+        }
+    }
+}

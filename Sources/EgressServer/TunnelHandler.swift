@@ -1,0 +1,164 @@
+internal import Egress
+internal import NIOCore
+internal import NIOPosix
+
+/// One connection of a sandbox: gives what happens to the `TunnelMachine` and performs its actions in order. All of it runs
+/// on the event loop of the connection, also the connection to the server.
+final class TunnelHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    let surroundings: TunnelSurroundings
+    var machine: TunnelMachine
+    /// Actions that wait, in order.
+    var actions: [TunnelAction] = []
+    /// The connection to the caller.
+    let channel: any Channel
+    /// The connection to the server.
+    var upstream: (any Channel)?
+    var isAwaitingAudit = false
+    /// The machine is done, and the caller may read the rest of its answer.
+    var isClosing = false
+    var hasCallerEnded = false
+    var deadline: Scheduled<Void>?
+    var lastActivity = NIODeadline.now()
+    let startedAt = NIODeadline.now()
+    /// Why the connection is refused without a look at its bytes.
+    private let refusal: EgressReason?
+
+    var loop: any EventLoop { self.channel.eventLoop }
+
+    /// With `refusal` the connection is answered and closed at once.
+    init(_ surroundings: TunnelSurroundings, channel: any Channel, refusal: EgressReason?) {
+        self.surroundings = surroundings
+        self.machine = TunnelMachine(surroundings.configuration)
+        self.channel = channel
+        self.refusal = refusal
+    }
+
+    // MARK: - The caller
+
+    func channelActive(context: ChannelHandlerContext) {
+        if let refusal = self.refusal {
+            return self.enqueue(self.machine.refuse(refusal, "this launch has too many connections"))
+        }
+        self.setDeadline(self.surroundings.limits.head)
+        self.updateReads()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let buffer = self.unwrapInboundIn(data)
+        guard !self.isClosing else { return }
+        self.lastActivity = .now()
+        guard self.actions.isEmpty, self.machine.isTransparent, let upstream = self.upstream else {
+            return self.enqueue(self.machine.received(Array(buffer.readableBytesView)))
+        }
+        self.machine.relayed(fromCaller: buffer.readableBytes, fromServer: 0)
+        upstream.write(buffer, promise: nil)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        self.upstream?.flush()
+        self.updateReads()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) { self.updateReads() }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case .inputClosed? = event as? ChannelEvent else { return context.fireUserInboundEventTriggered(event) }
+        self.hasCallerEnded = true
+        if self.isClosing {
+            self.channel.close(promise: nil)
+        } else {
+            self.enqueue(self.machine.receivedEndOfInput())
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.hasCallerEnded = true
+        // Nobody is left to read an answer, so that the end of the server need not be awaited.
+        self.enqueue(self.machine.receivedEndOfInput())
+        self.enqueue(self.machine.receivedEndFromServer())
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    // MARK: - The server
+
+    func receivedFromServer(_ buffer: ByteBuffer) {
+        guard !self.isClosing else { return }
+        self.lastActivity = .now()
+        guard self.actions.isEmpty, self.machine.isTransparent else {
+            return self.enqueue(self.machine.receivedFromServer(Array(buffer.readableBytesView)))
+        }
+        self.machine.relayed(fromCaller: 0, fromServer: buffer.readableBytes)
+        self.channel.write(buffer, promise: nil)
+    }
+
+    func serverReadComplete() {
+        self.channel.flush()
+        self.updateReads()
+    }
+
+    func serverEnded() {
+        guard !self.isClosing else { return }
+        self.enqueue(self.machine.receivedEndFromServer())
+    }
+
+    // MARK: - Actions
+
+    func enqueue(_ actions: [TunnelAction]) {
+        self.actions += actions
+        self.performActions()
+    }
+
+    /// Performs actions until one has to wait.
+    func performActions() {
+        while !self.isAwaitingAudit, !self.actions.isEmpty { self.perform(self.actions.removeFirst()) }
+        self.updateReads()
+    }
+
+    /// Reads what can be handed on: nothing while an action waits, and from each side as long as the other one takes bytes.
+    func updateReads() {
+        if self.isClosing { return self.channel.read() }
+        guard !self.isAwaitingAudit, self.actions.isEmpty else { return }
+        if self.machine.wantsCallerBytes, self.upstream?.isWritable ?? true { self.channel.read() }
+        if self.channel.isWritable { self.upstream?.read() }
+    }
+
+    private func perform(_ action: TunnelAction) {
+        switch action {
+        case .resolve(let name): self.resolve(name)
+        case .dial(let address, let port): self.dial(address, port)
+        case .record(let event): self.record(event)
+        case .answer(let bytes): self.channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+        case .forward(let bytes):
+            self.upstream?.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+            self.setIdleDeadline()
+        case .endAnswer: Self.endOutput(of: self.channel)
+        case .endForward: if let upstream = self.upstream { Self.endOutput(of: upstream) }
+        case .close: self.close()
+        }
+    }
+
+    /// Closes one direction after all that was written.
+    private static func endOutput(of channel: any Channel) {
+        channel.writeAndFlush(ByteBuffer()).whenComplete { _ in channel.close(mode: .output, promise: nil) }
+    }
+
+    /// Closes both connections. The caller's goes on to be read for a moment: a close with unread bytes would be a reset,
+    /// which takes the answer with it.
+    private func close() {
+        guard !self.isClosing else { return }
+        self.isClosing = true
+        self.deadline?.cancel()
+        self.upstream?.close(promise: nil)
+        self.upstream = nil
+        let channel = self.channel
+        guard !self.hasCallerEnded else {
+            channel.writeAndFlush(ByteBuffer()).whenComplete { _ in channel.close(promise: nil) }
+            return
+        }
+        Self.endOutput(of: channel)
+        self.loop.scheduleTask(in: self.surroundings.limits.close) { channel.close(promise: nil) }
+    }
+}

@@ -1,0 +1,37 @@
+internal import Domain
+internal import Egress
+internal import Foundation
+internal import NIOCore
+
+/// What all connections of one launch share.
+struct TunnelSurroundings: Sendable {
+    let caller: EgressCaller
+    let generation: UInt64
+    let configuration: TunnelConfiguration
+    let limits: EgressServerLimits
+    let resolver: any EgressResolver
+    let overrides: UpstreamOverrides
+    let recorder: any EgressRecorder
+    /// Milliseconds since 1970.
+    let wall: @Sendable () -> UInt64
+
+    /// The longest path in an event, in bytes; the rest is cut off.
+    private static let pathLimit = 512
+
+    /// Records an event of a connection that began `duration` ago.
+    func record(_ event: EgressEvent, after duration: TimeAmount, on loop: any EventLoop) -> EventLoopFuture<Void> {
+        var event = event
+        event.path = event.path.map { String(decoding: $0.utf8.prefix(Self.pathLimit), as: UTF8.self) }
+        let json = event.json(
+            caller: self.caller, generation: self.generation, time: Int64(clamping: self.wall()),
+            duration: .nanoseconds(duration.nanoseconds))
+        return self.recorder.record(json, on: loop)
+    }
+
+    func addresses(of name: HostName, on loop: any EventLoop) -> EventLoopFuture<EgressResolution> {
+        if let address = self.overrides.address(of: name) {
+            return loop.makeSucceededFuture(.addresses([address]))
+        }
+        return self.resolver.addresses(of: name, on: loop)
+    }
+}

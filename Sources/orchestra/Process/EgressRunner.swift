@@ -1,0 +1,66 @@
+import Domain
+import Foundation
+import Jobs
+import Logging
+import Subprocess
+import Supervision
+import SystemPackage
+
+/// The egress server of a node as a supervised child: a process of its own, whose events go to the audit trail. When it
+/// ends, connections in flight end; the shims hand their listeners to the next one.
+struct EgressRunner: Sendable {
+    /// The configuration for the server, without a newline.
+    let configuration: [UInt8]
+    let trail: EgressTrail
+    let logger: Logger
+
+    private static let backoff = RestartBackoff(
+        first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(60))
+
+    var child: ChildSpecification {
+        ChildSpecification(id: "egress-server", shutdown: .timeout(.seconds(5)), backoff: Self.backoff) { child in
+            try await self.run(ready: { child.ready() })
+        }
+    }
+
+    private func run(ready: @escaping @Sendable () -> Void) async throws {
+        var options = PlatformOptions()
+        // A session of its own: ^C is for the node.
+        options.createSession = true
+        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(1))]
+        let result = try await Subprocess.run(
+            .path(FilePath(try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))),
+            arguments: ["egress-server"], environment: Self.environment, platformOptions: options,
+            input: .inputWriter, output: .sequence, error: .sequence
+        ) { execution in
+            let input = execution.standardInputWriter
+            _ = try await input.write(self.configuration + [UInt8(ascii: "\n")])
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask {
+                    for try await line in execution.standardError.strings() {
+                        self.logger.warning(
+                            "the egress server reports", metadata: ["text": "\(Printable.text(line, limit: 400))"])
+                    }
+                }
+                for try await line in execution.standardOutput.strings() {
+                    let message = try JSONParser.parse(Array(line.utf8.filter { $0 != UInt8(ascii: "\n") }))
+                    if message["ready"] == .bool(true) { ready() }
+                    guard let number = message["n"]?.integer, let event = message["event"] else { continue }
+                    guard await self.trail.append(event) else { continue }
+                    _ = try await input.write(Array("\(number)\n".utf8))
+                }
+                try await tasks.waitForAll()
+            }
+        }
+        try Task.checkCancellation()
+        throw CommandError(.unavailable, "the egress server ended (\(result.terminationStatus))")
+    }
+
+    /// Nothing of the node's. Names are not completed by the search list of the host, which would be another name.
+    private static var environment: Subprocess.Environment {
+        .custom([
+            "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "LOCALDOMAIN": "", "RES_OPTIONS": "timeout:1 attempts:2",
+            "SWIFT_BACKTRACE": "enable=no",
+        ])
+    }
+}
