@@ -197,7 +197,7 @@ let package = Package(
         tests(
             "EgressServerTests",
             ["CLinux", "Domain", "Egress", "EgressServer", "ShimProtocol", "TestSupport", logging, nioCore, nioPosix]),
-        tests("PolicyTests", ["Policy", "Domain", "TestSupport"]),
+        tests("PolicyTests", ["Policy", "Domain", "Egress", "TestSupport"]),
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
             exclude: ["Recordings"]),

@@ -1,4 +1,5 @@
 import Domain
+import Egress
 import Foundation
 import Policy
 import TestSupport
@@ -28,6 +29,36 @@ struct PolicyTests {
         #expect(Set(bundle.actions.keys.map(\.name)).isSuperset(of: ["shell.run", "agent.run"]))
         #expect(bundle.agents.keys.map(\.name).contains("shell"))
         #expect(Set(bundle.roles.keys.map(\.name)) == ["viewer", "developer", "admin"])
+    }
+
+    private static func egressFiles(_ profile: String, _ entries: String) throws -> [PolicyFile] {
+        let web = #"{"name":"web","summary":"x","entries":[\#(entries)]}"#
+        return try Self.shipped() + [
+            PolicyFile(folder: "egress", name: "web.json", bytes: Array(web.utf8)),
+            PolicyFile(
+                folder: "sandbox", name: "open.json",
+                bytes: Array(#"{"name":"open","summary":"x","egress":["\#(profile)"]}"#.utf8)),
+        ]
+    }
+
+    @Test("a profile has the rules of the egress files that it names; the shipped profile has none")
+    func egress() throws {
+        let bundle = try PolicyBundle(files: try Self.egressFiles("web", #"{"id":"a","host":"a.example.com"}"#))
+        #expect(bundle.egressRules.mapValues { $0.entries.map(\.id.text) } == [try DefinitionName("open"): ["a"]])
+    }
+
+    @Test(
+        "an egress file that is not there, or an entry that cannot be used, is named with its file and field",
+        arguments: [
+            ("none", #"{"id":"a","host":"a.example.com"}"#, ["sandbox/open.json", "'egress'", "egress/none.json"]),
+            ("web", #"{"id":"a","host":"*"}"#, ["egress/web.json", "entry 1", "'host'"]),
+            ("web", #"{"id":"a","host":"a.example.com","prots":[1]}"#, ["egress/web.json", "'prots'"]),
+        ])
+    func wrongEgress(profile: String, entries: String, words: [String]) throws {
+        let error = #expect(throws: PolicyError.self) {
+            try PolicyBundle(files: try Self.egressFiles(profile, entries))
+        }
+        for word in words { #expect(error?.message.contains(word) == true, "\(error?.message ?? "")") }
     }
 
     @Test("the shipped agents' rules read their recorded screens, and a rule that is missing is noticed")

@@ -17,12 +17,14 @@ struct SandboxPlanTests {
         ])
     }
 
-    private static func profile(unix: Bool = true, lowest: SandboxTier = .namespaces) throws -> SandboxProfile {
+    private static func profile(
+        unix: Bool = true, lowest: SandboxTier = .namespaces, egress: [DefinitionName] = []
+    ) throws -> SandboxProfile {
         SandboxProfile(
             name: try .init("tested"), summary: "x", lowestTier: lowest, processLimit: 64, openFileLimit: 256,
             fileSizeLimit: 1 << 20, memoryLimit: 1 << 30, treeMemoryLimit: 1 << 30, temporarySize: 12_345,
             homeSize: 54_321, environment: ["FROM": "profile"], readOnlyPaths: ["/opt/tool"],
-            allowsUnixSockets: unix)
+            allowsUnixSockets: unix, egress: egress)
     }
 
     private static func launch(
@@ -30,7 +32,8 @@ struct SandboxPlanTests {
         lowest: SandboxTier = .landlock, launcher: String? = "/usr/bin/bwrap",
         subordinates: SandboxHost.Subordinates? = Self.subordinates, environment: [String: String] = [:],
         secrets: [LaunchSpec.Secret] = [], directory: String? = nil,
-        connection: SandboxPlan.Connection = .command(input: [7], outputLimit: 1024, ownerPID: 42)
+        connection: SandboxPlan.Connection = .command(input: [7], outputLimit: 1024, ownerPID: 42),
+        files: [DefinitionName] = [], egress: LaunchSpec.Egress? = nil
     ) async throws -> LaunchSpec {
         try await withDirectory { root in
             let host = SandboxHost(
@@ -40,8 +43,8 @@ struct SandboxPlanTests {
             let plan = SandboxPlan(host: host, tier: tier, slots: UserSlots(path: root + "/users"))
             return try plan.launch(
                 ["/bin/true"], environment: environment, secrets: secrets,
-                profile: try Self.profile(unix: unix, lowest: lowest), workspace: root, directory: directory,
-                connection: connection)
+                profile: try Self.profile(unix: unix, lowest: lowest, egress: files), workspace: root,
+                directory: directory, connection: connection, egress: egress)
         }
     }
 
@@ -54,6 +57,30 @@ struct SandboxPlanTests {
 
     private static func texts(_ launch: LaunchSpec) -> [String] {
         launch.arguments.map { if case .text(let text) = $0 { text } else { "#" } }
+    }
+
+    @Test("a profile with egress has a listener and the variables of a proxy, and one without has neither")
+    func egress() async throws {
+        let way = LaunchSpec.Egress(socket: "/s", hello: [1])
+        let open = try await Self.launch(.namespaces, files: [try DefinitionName("web")], egress: way)
+        let inside = try Self.guardSpec(open)
+        #expect(open.egress == way && inside.listeners == [3128])
+        #expect(inside.environment["https_proxy"] == "http://127.0.0.1:3128")
+        let closed = try await Self.launch(.namespaces, egress: way)
+        let alone = try Self.guardSpec(closed)
+        #expect(closed.egress == nil && alone.listeners.isEmpty && alone.environment["https_proxy"] == nil)
+    }
+
+    @Test("a profile with egress is refused at tier 1, and where nothing serves the launch")
+    func refusedEgress() async throws {
+        let files = [try DefinitionName("web")]
+        let way = LaunchSpec.Egress(socket: "/s", hello: [1])
+        let low = await #expect(throws: SandboxError.self) {
+            try await Self.launch(.landlock, launcher: nil, files: files, egress: way)
+        }
+        #expect(low?.message.contains("needs a network namespace") == true)
+        let unserved = await #expect(throws: SandboxError.self) { try await Self.launch(.namespaces, files: files) }
+        #expect(unserved?.isHostFault == true)
     }
 
     @Test("every namespace is unshared from tier 2 on", arguments: [SandboxTier.namespaces, .ownUser])

@@ -21,7 +21,8 @@ struct EgressExplanation {
         }
         let isTLS = url.hasPrefix("https://")
         guard isTLS || url.hasPrefix("http://"), let parts = URLComponents(string: url),
-            let host = parts.percentEncodedHost, let port = UInt16(exactly: parts.port ?? (isTLS ? 443 : 80)), parts.user == nil
+            let host = parts.percentEncodedHost, let port = UInt16(exactly: parts.port ?? (isTLS ? 443 : 80)),
+            parts.user == nil
         else {
             throw CommandError(
                 .usage, "'\(Printable.text(url))' is not a URL that begins with http:// or https://")
