@@ -15,6 +15,14 @@ package struct EgressFile: Hashable, Sendable {
         self.name = try reader.name()
         self.summary = try reader.string("summary")
         self.entries = try reader.list("entries")
+        // A limit or a credential that is read and does nothing would be a false promise.
+        for entry in self.entries {
+            for name in ["limits", "credential"] where entry[name] != nil && entry[name] != .null {
+                throw reader.fail(
+                    "entry '\(Printable.text(entry["id"]?.string ?? "?"))': '\(name)' is not supported by the egress server of this version"
+                )
+            }
+        }
         do throws(EgressError) {
             self.rules = try EgressRules(parsing: self.entries, file: reader.file)
         } catch {

@@ -53,6 +53,10 @@ struct PolicyTests {
             ("none", #"{"id":"a","host":"a.example.com"}"#, ["sandbox/open.json", "'egress'", "egress/none.json"]),
             ("web", #"{"id":"a","host":"*"}"#, ["egress/web.json", "entry 1", "'host'"]),
             ("web", #"{"id":"a","host":"a.example.com","prots":[1]}"#, ["egress/web.json", "'prots'"]),
+            (
+                "web", #"{"id":"a","host":"a.example.com","limits":{"connections":1}}"#,
+                ["egress/web.json", "'a'", "'limits' is not supported"]
+            ),
         ])
     func wrongEgress(profile: String, entries: String, words: [String]) throws {
         let error = #expect(throws: PolicyError.self) {

@@ -10,6 +10,13 @@ import Sandboxing
 struct EgressServerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "egress-server", abstract: "Serves the listeners of sandboxes; started by a node.",
+        discussion: """
+            Reads its configuration from the first line of standard input and the node's acknowledgements of events from the
+            others, and writes events to standard output. It ends with its standard input.
+
+            EXAMPLE
+              orchestra worker        # starts it where a sandbox profile names egress files
+            """,
         shouldDisplay: false)
 
     func run() async throws {
