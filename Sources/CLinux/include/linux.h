@@ -1,7 +1,8 @@
 #pragma once
 
 // System calls that Swift cannot make: fork and what must happen between fork and exec, variadic ioctls,
-// and calls newer than the Glibc overlay. Every function returns a value >= 0, or -errno.
+// and calls newer than the Glibc overlay. Every function returns a value >= 0, or -errno. What is passed over sockets is in
+// descriptors.h, what only a sandbox needs in sandbox.h.
 
 #include <stddef.h>
 #include <stdint.h>
