@@ -196,7 +196,10 @@ let package = Package(
         tests("EgressTests", ["ConformanceSupport", "Domain", "Egress"]),
         tests(
             "EgressServerTests",
-            ["CLinux", "Domain", "Egress", "EgressServer", "ShimProtocol", "TestSupport", logging, nioCore, nioPosix]),
+            [
+                "CLinux", "Domain", "Egress", "EgressServer", "ShimProtocol", "TestSupport", logging, nioCore,
+                nioEmbedded, nioPosix,
+            ]),
         tests("PolicyTests", ["Policy", "Domain", "Egress", "TestSupport"]),
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],

@@ -13,10 +13,10 @@ package final class AuditLink: EgressRecorder {
 
     private let state = Mutex(State())
     private let limits: EgressServerLimits
-    private let send: @Sendable ([UInt8]) -> Void
+    private let send: @Sendable ([UInt8]) -> Bool
 
-    /// `send` writes one line with its newline to the node and does not wait.
-    package init(limits: EgressServerLimits = EgressServerLimits(), send: @escaping @Sendable ([UInt8]) -> Void) {
+    /// `send` writes one line with its newline to the node and does not wait; false when the node does not read.
+    package init(limits: EgressServerLimits = EgressServerLimits(), send: @escaping @Sendable ([UInt8]) -> Bool) {
         self.limits = limits
         self.send = send
     }
@@ -37,7 +37,7 @@ package final class AuditLink: EgressRecorder {
         let deadline = loop.scheduleTask(in: self.limits.audit) { self.end(number, with: .failure(Self.unavailable)) }
         promise.futureResult.whenComplete { _ in deadline.cancel() }
         let line: JSONValue = ["n": .integer(Int64(clamping: number)), "event": event]
-        self.send(line.bytes + [UInt8(ascii: "\n")])
+        if !self.send(line.bytes + [UInt8(ascii: "\n")]) { self.end(number, with: .failure(Self.unavailable)) }
         return promise.futureResult
     }
 

@@ -12,13 +12,16 @@ package enum EgressProcess {
     /// The largest configuration in bytes.
     private static let configurationLimit = 16 * 1024 * 1024
 
-    /// Serves until the node closes standard input. `ports` are those of a sandbox's own listeners. Throws `EgressError` and
-    /// `EgressServerError`.
-    package static func run(ports: Set<UInt16>, logger: Logger) async throws {
+    /// Serves until the node closes standard input. `ports` are those of a sandbox's own listeners, `wall` returns
+    /// milliseconds since 1970. Throws `EgressError` and `EgressServerError`.
+    package static func run(
+        ports: Set<UInt16>, wall: @escaping @Sendable () -> UInt64, logger: Logger
+    ) async throws {
         // The bytes that it reads are hostile: no program that it starts could gain rights, and no core file has memory.
         guard orc_no_new_privileges() >= 0, orc_harden_process() >= 0 else {
             throw EgressServerError(code: .configuration, message: "the process could not be restricted")
         }
+        self.raiseDescriptorLimit()
         let configuration = try EgressServerConfiguration(decoding: try self.readLine())
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let pool = NIOThreadPool(numberOfThreads: 8)
@@ -27,6 +30,7 @@ package enum EgressProcess {
         let link = AuditLink { output.send($0) }
         let (ends, end) = AsyncStream<Void>.makeStream()
         let channel = try await NIOPipeBootstrap(group: group)
+            .channelOption(.writeBufferWaterMark, value: .init(low: 512 * 1024, high: 1024 * 1024))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
@@ -41,12 +45,11 @@ package enum EgressProcess {
             .takingOwnershipOfDescriptors(input: STDIN_FILENO, output: STDOUT_FILENO).get()
         output.open(channel)
         let server = try EgressServer(
-            configuration: configuration, own: EgressServer.ownAddresses(), ports: ports, group: group,
-            resolver: SystemResolver(pool: pool), recorder: link, wall: self.wallMilliseconds, logger: logger)
+            configuration: configuration, own: try SystemResolver.ownAddresses(), ports: ports, group: group,
+            resolver: SystemResolver(pool: pool), recorder: link, wall: wall, logger: logger)
         try server.start()
-        output.send(Array("{\"ready\":true}\n".utf8))
+        _ = output.send(Array("{\"ready\":true}\n".utf8))
         for await _ in ends {}
-        _ = unsafe unlink(configuration.socket)
     }
 
     /// Bytes up to the first newline. The node sends nothing more until the server is ready.
@@ -68,9 +71,12 @@ package enum EgressProcess {
         return Array(line.dropLast())
     }
 
-    private static func wallMilliseconds() -> UInt64 {
-        var now = timespec()
-        _ = unsafe clock_gettime(CLOCK_REALTIME, &now)
-        return UInt64(max(0, now.tv_sec)) * 1000 + UInt64(max(0, now.tv_nsec)) / 1_000_000
+    /// Two descriptors for each connection of each launch are more than many systems give at first. When it fails, dials fail
+    /// sooner and accepting pauses.
+    private static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 }

@@ -45,9 +45,6 @@ package final class EgressServer: Sendable {
         self.logger = logger
     }
 
-    /// The addresses of this machine's interfaces.
-    package static func ownAddresses() -> Set<EgressAddress> { SystemResolver.ownAddresses() }
-
     /// Opens the socket for shims and accepts on a thread of its own, for the life of the process. A file that is there is
     /// replaced: the directory belongs to this user alone. Throws `EgressServerError`.
     package func start() throws(EgressServerError) {
@@ -73,33 +70,44 @@ package final class EgressServer: Sendable {
             if connection != -EAGAIN { Thread.sleep(forTimeInterval: 0.2) }
             return
         }
-        guard let (hello, socket) = Descriptors.receiveHello(connection) else {
+        switch Descriptors.receiveHello(connection) {
+        case .listener(let hello, let socket): self.serve(hello, listener: socket, until: connection)
+        case .probe: close(connection)
+        case .malformed:
             close(connection)
-            return self.logger.warning("a listener was not handed over", metadata: ["reason": "malformed hello"])
+            self.logger.warning("a listener was not handed over", metadata: ["reason": "malformed hello"])
         }
-        self.serve(hello, listener: socket, until: connection)
     }
 
     /// Serves the listening socket until the peer closes `connection`. Owns both descriptors.
     package func serve(_ hello: EgressHello, listener: Int32, until connection: Int32) {
-        let surroundings = self.surroundings(hello)
-        let connections = LaunchConnections(limit: self.limits.connections)
+        let recorder = LaunchRecorder(self.recorder, self.limits)
+        let surroundings = self.surroundings(hello, recorder)
+        let connections = LaunchConnections(self.limits)
         let logger = self.logger
         let serving = ServerBootstrap(group: self.group)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+                }
+            }
             .childChannelOption(.autoRead, value: false)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let hasRoom = connections.add(channel)
+                    let answer = try connections.add(channel)
                     try channel.pipeline.syncOperations.addHandler(
-                        TunnelHandler(surroundings, channel: channel, refusal: hasRoom ? nil : .tooManyTunnels))
+                        TunnelHandler(
+                            surroundings, channel: channel, refusal: answer == .refuse ? .tooManyTunnels : nil))
                 }
             }
             .withBoundSocket(listener)
         let peer = ClientBootstrap(group: self.group).withConnectedSocket(connection)
+        let loop = self.group.next()
         let end: @Sendable () -> Void = {
             connections.end()
+            recorder.flush(on: loop)
             serving.whenSuccess { $0.close(promise: nil) }
         }
         peer.whenComplete { result in
@@ -114,14 +122,13 @@ package final class EgressServer: Sendable {
         }
     }
 
-    private func surroundings(_ hello: EgressHello) -> TunnelSurroundings {
+    private func surroundings(_ hello: EgressHello, _ recorder: LaunchRecorder) -> TunnelSurroundings {
         // A profile that is gone allows nothing.
         let configuration = self.rules[hello.profile] ?? TunnelConfiguration(rules: .nothing)
         return TunnelSurroundings(
             caller: EgressCaller(workspace: hello.workspace, job: hello.job, launch: hello.launch),
             generation: self.configuration.generation,
             configuration: configuration, limits: self.limits, resolver: self.resolver, overrides: self.overrides,
-            recorder: self.recorder,
-            wall: self.wall)
+            recorder: recorder, wall: self.wall)
     }
 }

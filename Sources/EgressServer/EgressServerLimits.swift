@@ -8,15 +8,25 @@ package struct EgressServerLimits: Hashable, Sendable {
     package var head = TimeAmount.seconds(10)
     /// How long the resolver may take.
     package var resolution = TimeAmount.seconds(5)
-    /// How long one attempt to connect may take.
+    /// How long one attempt to connect may take; all attempts of a connection take three times that at most.
     package var dial = TimeAmount.seconds(10)
     /// How long a connection may be without a byte in either direction.
     package var idle = TimeAmount.seconds(900)
     /// How long the audit trail may take until the request is refused.
     package var audit = TimeAmount.seconds(3)
-    /// How long a caller may read its answer before the connection is closed.
+    /// How long a caller may take to read the rest of what was sent to it.
+    package var drain = TimeAmount.seconds(60)
+    /// How long the connection stays open after that, so that the close is no reset.
     package var close = TimeAmount.seconds(1)
-    /// Events that wait for the audit trail at the same time, over all launches.
+    /// New connections of one launch: this many at once and so many more each second; further ones are answered with 503.
+    package var connectionBurst = 512
+    package var connectionsPerSecond = 50
+    /// Rows for refused requests of one launch: this many at once and one more each second; further ones are counted in the
+    /// next row.
+    package var refusalBurst = 60
+    /// Events of one launch that wait for the audit trail at the same time.
+    package var launchUnacknowledged = 64
+    /// The same over all launches.
     package var unacknowledged = 4096
 
     /// Has the defaults.

@@ -1,3 +1,4 @@
+internal import Domain
 package import Egress
 internal import Glibc
 package import NIOCore
@@ -6,14 +7,20 @@ package import NIOPosix
 /// The resolver of the operating system, on threads of its own because it blocks.
 package struct SystemResolver: EgressResolver {
     private let pool: NIOThreadPool
+    private let limits: EgressServerLimits
 
     /// `pool` must have been started.
-    package init(pool: NIOThreadPool) { self.pool = pool }
+    package init(pool: NIOThreadPool, limits: EgressServerLimits = EgressServerLimits()) {
+        self.pool = pool
+        self.limits = limits
+    }
 
-    /// Asks the system once; a question that is under way cannot be cut short.
+    /// Asks the system once; a question that is under way cannot be cut short. One that waited for a thread until its request
+    /// was refused is not asked, so that a slow name server costs its own names only.
     package func addresses(of name: HostName, on loop: any EventLoop) -> EventLoopFuture<EgressResolution> {
-        let text = name.text
-        return self.pool.runIfActive(eventLoop: loop) { Self.lookUp(text) }.flatMapErrorThrowing { _ in .failed }
+        let (text, until) = (name.text, NIODeadline.now() + self.limits.resolution)
+        return self.pool.runIfActive(eventLoop: loop) { .now() < until ? Self.lookUp(text) : .timedOut }
+            .flatMapErrorThrowing { _ in .failed }
     }
 
     /// All addresses in the system's order. An address that cannot be read spoils the answer, because it cannot be checked.
@@ -48,10 +55,13 @@ package struct SystemResolver: EgressResolver {
         return EgressAddress(String(decoding: bytes.prefix { $0 != UInt8(ascii: "%") }, as: UTF8.self))
     }
 
-    /// The addresses of all interfaces of this machine; empty when they cannot be read.
-    static func ownAddresses() -> Set<EgressAddress> {
+    /// The addresses of all interfaces of this machine. Throws `EgressServerError` when they cannot be read.
+    static func ownAddresses() throws(EgressServerError) -> Set<EgressAddress> {
         var list: UnsafeMutablePointer<ifaddrs>?
-        guard unsafe getifaddrs(&list) == 0 else { return [] }
+        guard unsafe getifaddrs(&list) == 0 else {
+            throw EgressServerError(
+                code: .configuration, message: "the addresses of this machine cannot be read: errno \(errno)")
+        }
         defer { unsafe freeifaddrs(list) }
         var addresses: Set<EgressAddress> = []
         var next = unsafe list

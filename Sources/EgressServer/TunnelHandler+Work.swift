@@ -31,7 +31,9 @@ extension TunnelHandler {
     func dial(_ address: EgressAddress, _ port: UInt16) {
         let limits = self.surroundings.limits
         // All addresses together; each attempt has a limit of its own.
-        self.setDeadline(limits.dial * 3)
+        let until = self.dialsUntil ?? .now() + limits.dial * 3
+        self.dialsUntil = until
+        self.setDeadline(max(until - .now(), .milliseconds(1)))
         let target = self.surroundings.overrides.upstream(for: address, port: port)
         let socketAddress: SocketAddress
         do {
@@ -50,13 +52,21 @@ extension TunnelHandler {
                     try channel.pipeline.syncOperations.addHandler(UpstreamHandler(bound.value))
                 }
             }
-            .connect(to: socketAddress).assumeIsolated().whenComplete { self.dialed($0) }
+            .connect(to: socketAddress).assumeIsolated().whenComplete {
+                self.dialed($0, isRedirected: target.address != address)
+            }
     }
 
-    private func dialed(_ result: Result<any Channel, any Error>) {
+    private func dialed(_ result: Result<any Channel, any Error>, isRedirected: Bool) {
         switch result {
         case .success(let channel):
             guard !self.machine.isClosed, self.upstream == nil else { return channel.close(promise: nil) }
+            // The host may have got the address after its addresses were read. Nobody else is reached from itself.
+            if !isRedirected, let address = channel.localAddress?.ipAddress, address == channel.remoteAddress?.ipAddress
+            {
+                channel.close(promise: nil)
+                return self.enqueue(self.machine.refuse(.addressNotAllowed, "\(address) is an address of this host"))
+            }
             self.upstream = channel
             self.setDeadline(self.surroundings.limits.head)
             self.enqueue(self.machine.dialed(.connected))

@@ -22,6 +22,8 @@ final class TunnelHandler: ChannelInboundHandler {
     var deadline: Scheduled<Void>?
     var lastActivity = NIODeadline.now()
     let startedAt = NIODeadline.now()
+    /// When the dials of this connection must have ended, once the first has begun.
+    var dialsUntil: NIODeadline?
     /// Why the connection is refused without a look at its bytes.
     private let refusal: EgressReason?
 
@@ -49,7 +51,9 @@ final class TunnelHandler: ChannelInboundHandler {
         let buffer = self.unwrapInboundIn(data)
         guard !self.isClosing else { return }
         self.lastActivity = .now()
-        guard self.actions.isEmpty, self.machine.isTransparent, let upstream = self.upstream else {
+        // An end of input makes NIO read what is left, whatever was asked for, also while a decision waits for the trail.
+        guard !self.isAwaitingAudit, self.actions.isEmpty, self.machine.isTransparent, let upstream = self.upstream
+        else {
             return self.enqueue(self.machine.received(Array(buffer.readableBytesView)))
         }
         self.machine.relayed(fromCaller: buffer.readableBytes, fromServer: 0)
@@ -66,11 +70,7 @@ final class TunnelHandler: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case .inputClosed? = event as? ChannelEvent else { return context.fireUserInboundEventTriggered(event) }
         self.hasCallerEnded = true
-        if self.isClosing {
-            self.channel.close(promise: nil)
-        } else {
-            self.enqueue(self.machine.receivedEndOfInput())
-        }
+        if !self.isClosing { self.enqueue(self.machine.receivedEndOfInput()) }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -87,7 +87,7 @@ final class TunnelHandler: ChannelInboundHandler {
     func receivedFromServer(_ buffer: ByteBuffer) {
         guard !self.isClosing else { return }
         self.lastActivity = .now()
-        guard self.actions.isEmpty, self.machine.isTransparent else {
+        guard !self.isAwaitingAudit, self.actions.isEmpty, self.machine.isTransparent else {
             return self.enqueue(self.machine.receivedFromServer(Array(buffer.readableBytesView)))
         }
         self.machine.relayed(fromCaller: 0, fromServer: buffer.readableBytes)
@@ -153,12 +153,13 @@ final class TunnelHandler: ChannelInboundHandler {
         self.deadline?.cancel()
         self.upstream?.close(promise: nil)
         self.upstream = nil
-        let channel = self.channel
-        guard !self.hasCallerEnded else {
-            channel.writeAndFlush(ByteBuffer()).whenComplete { _ in channel.close(promise: nil) }
-            return
+        let (channel, limits, loop) = (self.channel, self.surroundings.limits, self.loop)
+        let last = loop.scheduleTask(in: limits.drain) { channel.close(promise: nil) }
+        channel.writeAndFlush(ByteBuffer()).assumeIsolated().whenComplete { _ in
+            last.cancel()
+            guard !self.hasCallerEnded else { return channel.close(promise: nil) }
+            channel.close(mode: .output, promise: nil)
+            loop.scheduleTask(in: limits.close) { channel.close(promise: nil) }
         }
-        Self.endOutput(of: channel)
-        self.loop.scheduleTask(in: self.surroundings.limits.close) { channel.close(promise: nil) }
     }
 }

@@ -22,6 +22,11 @@ package struct EgressFile: Hashable, Sendable {
                     "entry '\(Printable.text(entry["id"]?.string ?? "?"))': '\(name)' is not supported by the egress server of this version"
                 )
             }
+            if let listener = entry["door"]?.string, ["model", "git", "registry"].contains(listener) {
+                throw reader.fail(
+                    "entry '\(Printable.text(entry["id"]?.string ?? "?"))': the egress server of this version has no '\(listener)'; expected tunnel or http"
+                )
+            }
         }
         do throws(EgressError) {
             self.rules = try EgressRules(parsing: self.entries, file: reader.file)

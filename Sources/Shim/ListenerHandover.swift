@@ -21,9 +21,6 @@ struct ListenerHandover {
     /// Whether the guard's listener is still to come.
     var needsListener: Bool { self.egress != nil && self.listener < 0 }
 
-    /// Whether the server has the listener, as far as is known.
-    var isHandedOver: Bool { self.connection >= 0 }
-
     /// What to poll for `POSIX.readable`; -1 when there is nothing to wait for.
     var pollDescriptor: Int32 { self.connection }
 

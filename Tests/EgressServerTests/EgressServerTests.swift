@@ -26,18 +26,39 @@ final class CountingResolver: EgressResolver {
 
 /// An audit trail in memory.
 final class MemoryTrail: EgressRecorder {
+    /// What it does with an event.
+    enum Mode { case takes, refuses, holds }
+
     struct Full: Error {}
     private let events = Mutex<[JSONValue]>([])
-    private let isFull: Bool
+    private let held = Mutex<[EventLoopPromise<Void>]>([])
+    private let mode: Mode
 
-    init(isFull: Bool = false) { self.isFull = isFull }
+    init(_ mode: Mode = .takes) { self.mode = mode }
 
     var all: [JSONValue] { self.events.withLock { $0 } }
 
     func record(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<Void> {
-        guard !self.isFull else { return loop.makeFailedFuture(Full()) }
-        self.events.withLock { $0.append(event) }
-        return loop.makeSucceededVoidFuture()
+        switch self.mode {
+        case .refuses: return loop.makeFailedFuture(Full())
+        case .takes:
+            self.events.withLock { $0.append(event) }
+            return loop.makeSucceededVoidFuture()
+        case .holds:
+            let promise = loop.makePromise(of: Void.self)
+            self.held.withLock { $0.append(promise) }
+            self.events.withLock { $0.append(event) }
+            return promise.futureResult
+        }
+    }
+
+    /// Fails what it holds.
+    func refuseHeld() {
+        let held = self.held.withLock { held in
+            defer { held = [] }
+            return held
+        }
+        for promise in held { promise.fail(Full()) }
     }
 }
 
@@ -48,16 +69,18 @@ struct ServerBench {
     let trail: MemoryTrail
     /// The shim's end of its connection.
     let shim: Int32
+    let echo: EchoCount
 
     static func with(
-        isFull: Bool = false, limits: EgressServerLimits = EgressServerLimits(),
+        _ mode: MemoryTrail.Mode = .takes, limits: EgressServerLimits = EgressServerLimits(),
         _ body: (ServerBench) async throws -> Void
     ) async throws {
         let group = MultiThreadedEventLoopGroup.singleton
+        let echoed = EchoCount()
         let echo = try await ServerBootstrap(group: group)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(EchoHandler())
+                    try channel.pipeline.syncOperations.addHandler(EchoHandler(echoed))
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
@@ -68,7 +91,7 @@ struct ServerBench {
             uniqueKeysWithValues: names.map { (try HostName(Array($0.utf8)[...]), upstream) })
         let profile = try DefinitionName("web")
         let resolver = CountingResolver()
-        let trail = MemoryTrail(isFull: isFull)
+        let trail = MemoryTrail(mode)
         let server = try EgressServer(
             configuration: EgressServerConfiguration(
                 socket: "/none", generation: 7,
@@ -89,13 +112,14 @@ struct ServerBench {
             EgressHello(
                 workspace: try WorkspaceID("acme"), job: JobID(milliseconds: 1, randomHigh: 2, randomLow: 3), launch: 4,
                 profile: profile), listener: listener, until: ends[0])
-        try await body(ServerBench(port: port, resolver: resolver, trail: trail, shim: ends[1]))
+        try await body(ServerBench(port: port, resolver: resolver, trail: trail, shim: ends[1], echo: echoed))
         close(ends[1])
         try await echo.close()
     }
 
-    /// Sends each part and reads until the other side ends or `until` bytes have come.
-    func exchange(_ bytes: [UInt8], until count: Int = .max) async throws -> [UInt8] {
+    /// Sends bytes and reads until the other side ends or `until` bytes have come. With `last` sends that after the first
+    /// answer and ends the input.
+    func exchange(_ bytes: [UInt8], until count: Int = .max, last: [UInt8]? = nil) async throws -> [UInt8] {
         let port = self.port
         return try await NIOThreadPool.singleton.runIfActive {
             let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -111,6 +135,7 @@ struct ServerBench {
             }
             guard result == 0 else { throw TestFailure("no connection: errno \(errno)") }
             _ = unsafe send(fd, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+            var last = last
             var answer: [UInt8] = []
             var buffer = [UInt8](repeating: 0, count: 4096)
             while answer.count < count {
@@ -119,6 +144,11 @@ struct ServerBench {
                 let received = unsafe recv(fd, &buffer, buffer.count, 0)
                 guard received > 0 else { break }
                 answer += buffer.prefix(received)
+                if let rest = last {
+                    last = nil
+                    _ = unsafe send(fd, rest, rest.count, Int32(MSG_NOSIGNAL))
+                    shutdown(fd, Int32(SHUT_WR))
+                }
             }
             return answer
         }
@@ -129,16 +159,29 @@ struct ServerBench {
     }
 }
 
+/// Bytes that the echo server received.
+final class EchoCount: Sendable {
+    private let bytes = Mutex(0)
+    var count: Int { self.bytes.withLock { $0 } }
+    func add(_ count: Int) { self.bytes.withLock { $0 += count } }
+}
+
 /// Sends back what it receives.
 final class EchoHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
+    private let count: EchoCount
+
+    init(_ count: EchoCount) { self.count = count }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        self.count.add(self.unwrapInboundIn(data).readableBytes)
         context.writeAndFlush(data, promise: nil)
     }
 }
 
-@Suite("EgressServer")
+/// One after the other: each blocks threads of the shared pool.
+@Suite("EgressServer", .serialized, .timeLimit(.minutes(1)))
 struct EgressServerTests {
     private static let established = "HTTP/1.1 200 Connection established\r\n\r\n"
 
@@ -217,10 +260,54 @@ struct EgressServerTests {
 
     @Test("what the audit trail does not take is not forwarded")
     func auditUnavailable() async throws {
-        try await ServerBench.with(isFull: true) { bench in
+        try await ServerBench.with(.refuses) { bench in
             let answer = try await bench.text(
                 "GET http://plain.example.test/a HTTP/1.1\r\nHost: plain.example.test\r\n\r\n")
             #expect(answer.hasPrefix("HTTP/1.1 503 ") && answer.contains("audit_unavailable"), "\(answer)")
+        }
+    }
+
+    @Test(
+        "while a decision waits for the audit trail no byte goes on, also when the caller ends its input",
+        arguments: 0..<10)
+    func heldAudit(round: Int) async throws {
+        try await ServerBench.with(.holds) { bench in
+            async let answer = bench.exchange(
+                Array(Self.connect("raw.example.test").utf8), last: [UInt8](repeating: 7, count: 1000))
+            try await eventually("the decision waits") { bench.trail.all.count == 1 }
+            // Another connection is answered, so the server has had its turn with the first.
+            async let other = bench.exchange(Array(Self.connect("other.example.test").utf8))
+            try await eventually("the second decision waits") { bench.trail.all.count == 2 }
+            bench.trail.refuseHeld()
+            _ = try await (answer, other)
+            #expect(bench.echo.count == 0)
+        }
+    }
+
+    @Test("a flood of refusals is few rows with their count, and the launch's end writes the rest")
+    func refusalFlood() async throws {
+        var limits = EgressServerLimits()
+        limits.refusalBurst = 2
+        try await ServerBench.with(limits: limits) { bench in
+            for _ in 0..<20 {
+                let answer = try await bench.text(Self.connect("other.example.test"))
+                #expect(answer.hasPrefix("HTTP/1.1 403 "))
+            }
+            _ = shutdown(bench.shim, Int32(SHUT_RDWR))
+            func rows() -> Int64 { bench.trail.all.reduce(0) { $0 + ($1["count"]?.integer ?? 1) } }
+            try await eventually("all are counted") { rows() == 20 }
+            #expect(bench.trail.all.count < 10)
+        }
+    }
+
+    @Test("new connections of a launch have a rate")
+    func connectionRate() async throws {
+        var limits = EgressServerLimits()
+        (limits.connectionBurst, limits.connectionsPerSecond) = (1, 0)
+        try await ServerBench.with(limits: limits) { bench in
+            let first = try await bench.text(Self.connect("other.example.test"))
+            let second = try await bench.text(Self.connect("other.example.test"))
+            #expect(first.hasPrefix("HTTP/1.1 403 ") && second.hasPrefix("HTTP/1.1 503 "), "\(first)\(second)")
         }
     }
 

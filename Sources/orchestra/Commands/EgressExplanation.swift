@@ -45,8 +45,9 @@ struct EgressExplanation {
         switch decision {
         case .allow(let entry):
             self.isAllowed = true
-            self.text =
+            let text =
                 "allowed by \(entry.id): \(entry.host) as \(isTLS ? "a tunnel, whose path and method are not visible" : "http"); its addresses are checked when it is used"
+            self.text = ([text] + entry.warnings.map { "warning: \($0)" }).joined(separator: "\n")
         case .refuse(let refusal):
             self.isAllowed = false
             let rule = refusal.entry.map { " by \($0)" } ?? ""

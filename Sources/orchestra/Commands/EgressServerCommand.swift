@@ -27,7 +27,8 @@ struct EgressServerCommand: AsyncParsableCommand {
                     component: "egress", level: .notice, now: { RFC3339.text(of: Host.wallMilliseconds()) },
                     write: { _ = Output.write($0, to: STDERR_FILENO) })
             }
-            try await EgressProcess.run(ports: [SandboxPlan.proxyPort], logger: logger)
+            try await EgressProcess.run(
+                ports: [SandboxPlan.proxyPort], wall: { Host.wallMilliseconds() }, logger: logger)
         }
     }
 }

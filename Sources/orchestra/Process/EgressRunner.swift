@@ -1,5 +1,4 @@
 import Domain
-import Foundation
 import Jobs
 import Logging
 import Subprocess
@@ -29,7 +28,8 @@ struct EgressRunner: Sendable {
         options.createSession = true
         options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(1))]
         let result = try await Subprocess.run(
-            .path(FilePath(try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))),
+            // This very program, also when its file was replaced.
+            .path("/proc/self/exe"),
             arguments: ["egress-server"], environment: Self.environment, platformOptions: options,
             input: .inputWriter, output: .sequence, error: .sequence
         ) { execution in

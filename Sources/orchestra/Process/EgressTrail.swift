@@ -2,6 +2,7 @@ import Audit
 import Domain
 import Jobs
 import Logging
+import Synchronization
 
 /// Writes the events of an egress server to the audit trail.
 struct EgressTrail: Sendable {
@@ -12,41 +13,77 @@ struct EgressTrail: Sendable {
     /// The same by this machine's clock, which the server uses.
     let wall: @Sendable () -> UInt64
     let logger: Logger
+    private let losses = Losses()
+
+    init(
+        store: any JobStore, node: String, now: @escaping @Sendable () -> UInt64,
+        wall: @escaping @Sendable () -> UInt64, logger: Logger
+    ) {
+        self.store = store
+        self.node = node
+        self.now = now
+        self.wall = wall
+        self.logger = logger
+    }
 
     /// An allowed request that waited for longer than this was refused meanwhile.
     private static let longestWait: Int64 = 2500
 
     /// Returns whether the trail has the event. A decision that comes too late is not written: the server has refused the
-    /// request by then.
+    /// request by then. Events that are lost are counted in the log, in one line a minute.
     func append(_ event: JSONValue) async -> Bool {
         guard let workspace = event["workspace"]?.string.flatMap({ WorkspaceID(ifValid: $0) }) else { return false }
         let isAllowed = event["decision"]?.string == "allow"
         let isDecision = event["phase"]?.string == "decided"
         let age = Int64(clamping: self.wall()) - (event["time"]?.integer ?? 0)
-        guard age <= Self.longestWait || !isDecision || !isAllowed else { return false }
+        guard age <= Self.longestWait || !isDecision || !isAllowed else {
+            self.lost("the trail was too slow")
+            return false
+        }
         var row = AuditEvent(
             kind: .egress, workspace: workspace, actor: "sandbox", action: "egress.\(event["door"]?.string ?? "none")",
-            jobID: event["job"]?.string.flatMap(Self.job),
+            jobID: event["job"]?.string.flatMap { JobID(ifValid: $0) },
             status: !isAllowed ? "denied" : isDecision ? "allowed" : "ended", rule: event["rule"]?.string ?? "",
             duration: .milliseconds(event["duration_ms"]?.integer ?? 0), errorReason: event["reason"]?.string ?? "",
-            paramsDigest: [], node: self.node, time: self.now())
+            paramsDigest: [], node: self.node,
+            // When it happened, by the clock of the trail.
+            time: self.now() - min(self.now(), UInt64(max(0, age))))
+        row.count = event["count"]?.integer.map { Int(clamping: $0) } ?? 1
         row.connection = Self.connection(event)
         do {
             try await self.store.appendAudit(row.encoded, of: workspace)
             return true
         } catch {
-            self.logger.debug("an event of the egress server is not in the audit trail", error: error)
+            self.lost("\(error)")
             return false
         }
     }
 
-    private static func job(_ text: String) -> JobID? {
-        do throws(DomainError) { return try JobID(text) } catch { return nil }
+    private func lost(_ reason: String) {
+        guard let count = self.losses.note(at: self.wall()) else { return }
+        self.logger.warning(
+            "events of the egress server are not in the audit trail; their requests were refused",
+            metadata: ["events.count": "\(count)", "reason": "\(Printable.text(reason, limit: 200))"])
+    }
+
+    /// Counts what is lost between two lines of the log.
+    private final class Losses: Sendable {
+        private let state = Mutex((count: 0, loggedAt: UInt64(0)))
+
+        /// How many were lost since the last line, when another is due.
+        func note(at now: UInt64) -> Int? {
+            self.state.withLock { state in
+                state.count += 1
+                guard now < state.loggedAt || now - state.loggedAt >= 60_000 else { return nil }
+                defer { state = (0, now) }
+                return state.count
+            }
+        }
     }
 
     /// The fields that have no column of their own, without those that are not known.
     private static func connection(_ event: JSONValue) -> JSONValue {
-        let columns: Set<String> = ["time", "workspace", "job", "decision", "reason", "rule", "duration_ms"]
+        let columns: Set<String> = ["time", "workspace", "job", "decision", "reason", "rule", "duration_ms", "count"]
         return .object((event.members ?? []).filter { $0.value != .null && !columns.contains($0.name) })
     }
 }

@@ -99,9 +99,14 @@ struct NodeRunner: Sendable {
         }
     }
 
-    /// The egress server where a profile of the policy needs one. Throws status 78 when its settings are refused.
+    /// The egress server where a profile of the policy needs one, or an agent that lives on was launched with a listener: what
+    /// its profile does not name any more is refused. Throws status 78 when its settings are refused.
     private func egressChildren(_ access: QueueAccess) throws -> [ChildSpecification] {
-        guard let configuration = try self.context.egress(self.policy.bundle) else { return [] }
+        let configuration = try self.context.egress(self.policy.bundle)
+        let isNeeded =
+            try !configuration.entries.isEmpty
+            || AgentDirectory.anyNeedsEgress(root: try self.context.agents().root)
+        guard isNeeded else { return [] }
         let clock = access.clock
         let trail = EgressTrail(
             store: access.store, node: try self.context.node().name, now: { clock.now() },

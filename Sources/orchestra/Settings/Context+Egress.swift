@@ -7,10 +7,9 @@ extension Context {
     /// The socket to which shims hand their listeners; throws as `statusSocket`.
     func egressSocket() throws -> String { try self.socketRoot() + "/egress.sock" }
 
-    /// What the egress server of this policy serves; nil when no profile has egress. Throws status 78 in production when
-    /// connections are redirected.
-    func egress(_ bundle: PolicyBundle) throws -> EgressServerConfiguration? {
-        guard !bundle.egressRules.isEmpty else { return nil }
+    /// What the egress server of this policy serves; without entries when no profile has egress. Throws status 78 in
+    /// production when connections are redirected.
+    func egress(_ bundle: PolicyBundle) throws -> EgressServerConfiguration {
         let overrides = try EgressServerConfiguration.overrides(self.settings.text("egress.overrides") ?? "")
         guard try overrides.isEmpty || self.settings.required("environment") != "production" else {
             throw CommandError.configuration(
