@@ -114,6 +114,8 @@ package actor InMemoryJobQueue: JobQueue {
         self.machine.jobs(in: workspace, limit: limit, tag: tag, after: after)
     }
 
+    package func running(in workspace: WorkspaceID) -> [JobID] { self.machine.running(in: workspace) }
+
     package func auditTrail(of workspace: WorkspaceID, before cursor: String?, limit: Int) -> AuditPage {
         let end = cursor.flatMap { Int($0) } ?? self.machine.audit.count
         let found = self.machine.audit.enumerated().prefix(end).reversed().filter {
@@ -213,7 +215,7 @@ package actor InMemoryJobQueue: JobQueue {
     }
 
     /// The model never loses an entry.
-    package func compare() -> QueueComparison {
+    package func compare(as node: NodeIdentity) -> QueueComparison {
         QueueComparison(missing: 0, hasNextStep: false, auditEntries: self.machine.audit.count, lost: [])
     }
 

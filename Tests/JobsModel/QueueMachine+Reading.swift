@@ -44,4 +44,12 @@ extension QueueMachine {
         statistics.refusedEntries = self.refusedEntries
         return statistics
     }
+
+    /// The jobs of a workspace that nodes hold; see `JobStore.running`.
+    package func running(in workspace: WorkspaceID) -> [JobID] {
+        self.nodes.values.flatMap(\.held).compactMap { key, reference in
+            guard case .job(let job) = key, reference.workspace == workspace else { return nil }
+            return job
+        }
+    }
 }

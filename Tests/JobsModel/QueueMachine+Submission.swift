@@ -52,23 +52,21 @@ extension QueueMachine {
             self.uniqueOfJob[submission.id] = (workspace, digest)
         }
         if let tick = submission.tick { self.ticks[tick.name] = tick.time }
-        let oldest = now - min(now, self.retention)
-        Self.append(submission.id, to: &self.newest[workspace, default: []], oldest: oldest)
+        self.newest[workspace] = self.listed(submission.id, in: workspace, after: self.newest[workspace] ?? [])
         for tag in submission.tags {
-            Self.append(
-                submission.id, to: &self.tagged[workspace, default: [:]][tag, default: []], oldest: oldest)
+            self.tagged[workspace, default: [:]][tag] = self.listed(
+                submission.id, in: workspace, after: self.tagged[workspace]?[tag] ?? [])
         }
         self.audit.append(submission.auditEvent)
         return .accepted(submission.id)
     }
 
-    /// Adds a job to a list; removes those that were submitted before `oldest`, but none of the newest.
-    private static func append(_ job: JobID, to list: inout [JobID], oldest: UInt64) {
-        list.append(job)
-        for _ in 0..<max(0, min(2, list.count - Self.newestLimit)) {
-            guard let last = list.first, last.milliseconds < oldest else { break }
-            list.removeFirst()
-        }
+    /// A list with another job, without the oldest whose records have expired, but with all of the newest.
+    private func listed(_ job: JobID, in workspace: WorkspaceID, after list: [JobID]) -> [JobID] {
+        let list = list + [job]
+        let most = max(0, min(2, list.count - Self.newestLimit))
+        let expired = list.prefix(most).prefix { self.record($0, in: workspace) == nil }
+        return Array(list.dropFirst(expired.count))
     }
 
     /// Returns the time of a schedule's last tick, which is now for a new schedule.

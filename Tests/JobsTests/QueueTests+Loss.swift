@@ -13,7 +13,7 @@ extension QueueTests {
         _ = try await bench.client?.send(RedisCommand("HDEL", "orc:{l0}:compare", "at"))
         var (missing, lost) = (0, [LostJob]())
         while true {
-            let step = try await bench.queue.compare()
+            let step = try await bench.queue.compare(as: bench.lease("n1").identity)
             missing += step.missing
             lost += step.lost
             if !step.lost.isEmpty {
@@ -53,7 +53,12 @@ extension QueueTests {
             #expect(try await bench.state(delayed) == .scheduled)
             #expect(try await bench.state(other, in: "other") == .available)
             #expect(try await bench.queue.statistics().waiting == 2)
-            // A client that repeats its request gets the job back.
+            // A client that repeats its request gets the job back, and with other params it is refused as before.
+            guard case .conflict = try await bench.submit(bench.submission(request: request, params: #"{"a":1}"#))
+            else {
+                Issue.record("other params under the ID of a lost job were accepted")
+                return
+            }
             try await bench.accept(bench.submission(request: request, unique: "only one"))
             #expect(try await Self.compare(bench) == (0, []))
         }
@@ -108,7 +113,7 @@ extension QueueTests {
             // Each step is followed by a release and a claim of the job, so that it waits in some of them.
             var (held, hasNextStep): (Delivery?, Bool) = (delivery, true)
             while hasNextStep {
-                let step = try await bench.queue.compare()
+                let step = try await bench.queue.compare(as: bench.lease("n1").identity)
                 hasNextStep = step.hasNextStep
                 #expect(step.lost.allSatisfy { $0.id != job })
                 let events = step.lost.map { ($0, Array("lost".utf8)) }
@@ -129,13 +134,65 @@ extension QueueTests {
     func compareInterval() async throws {
         try await Self.withLoss { bench, client in
             try await bench.accept(bench.submission())
-            #expect(try await bench.queue.compare().auditEntries == 1)
+            #expect(try await bench.queue.compare(as: bench.lease("n1").identity).auditEntries == 1)
             _ = try await client.send(RedisCommand("DEL", "orc:{l0}:w:acme:s:2"))
-            #expect(try await bench.queue.compare().missing == 0)
-            try await bench.advance(.seconds(30))
-            #expect(try await bench.queue.compare().missing == 1)
+            #expect(try await bench.queue.compare(as: bench.lease("n1").identity).missing == 0)
+            try await bench.advance(.seconds(31))
+            #expect(try await bench.queue.compare(as: bench.lease("n1").identity).missing == 1)
             _ = try await client.send(RedisCommand("DEL", "orc:{l0}:audit"))
-            #expect(try await bench.queue.compare().auditEntries == 0)
+            #expect(try await bench.queue.compare(as: bench.lease("n1").identity).auditEntries == 0)
+        }
+    }
+
+    @Test("what a client wrote into the records by hand stops no comparison")
+    func junkRecords() async throws {
+        try await Self.withLoss { bench, client in
+            let job = try await bench.accept(bench.submission())
+            let bucket = bench.now / 614_400
+            let records = "orc:{l0}:w:acme:r:\(bucket)"
+            for (field, value) in [("short", "a"), (String(repeating: "x", count: 16), "a"), ("", "")] {
+                _ = try await client.send(RedisCommand("HSET", records, field, value))
+            }
+            // A bucket of another type, and a workspace that has never had a job.
+            _ = try await client.send(RedisCommand("SET", "orc:{l0}:w:acme:r:\(bucket - 1)", "x"))
+            _ = try await client.send(RedisCommand("ZADD", "orc:{l0}:workspaces", "0", "abandoned"))
+            _ = try await client.send(RedisCommand("DEL", "orc:{l0}:w:acme:s:2"))
+            #expect(try await Self.compare(bench).lost.map(\.id) == [job])
+            #expect(try await bench.state(job) == .lost)
+            let known = try await client.send(RedisCommand("ZRANGE", "orc:{l0}:workspaces", "0", "-1")).elements
+            #expect(known.compactMap(\.string) == ["acme"])
+        }
+    }
+
+    @Test("one node takes the steps of a comparison, and another goes on when it stops")
+    func oneStepper() async throws {
+        try await Self.withLoss { bench, client in
+            let (first, second) = (try bench.lease("n1").identity, try bench.lease("n2").identity)
+            try await bench.accept(bench.submission())
+            _ = try await client.send(RedisCommand("DEL", "orc:{l0}:w:acme:s:2"))
+            #expect(try await bench.queue.compare(as: first).hasNextStep)
+            #expect(try await !bench.queue.compare(as: second).hasNextStep)
+            #expect(try await bench.queue.compare(as: first).hasNextStep)
+            try await bench.advance(.seconds(5))
+            #expect(try await bench.queue.compare(as: second).hasNextStep)
+            #expect(try await !bench.queue.compare(as: first).hasNextStep)
+        }
+    }
+
+    @Test(
+        "the jobs that nodes hold are found however old they are, of one workspace", arguments: Implementation.allCases)
+    func running(implementation: Implementation) async throws {
+        try await QueueBench.with(implementation) { bench in
+            var held: Set<JobID> = []
+            for name in ["n1", "n2"] {
+                let lease = try bench.lease(name)
+                _ = try await lease.join()
+                held.insert(try await bench.accept(bench.submission()))
+                _ = try await lease.claim(ClaimRequest(most: 1))
+            }
+            try await bench.accept(bench.submission())
+            #expect(Set(try await bench.queue.running(in: WorkspaceID("acme"))) == held)
+            #expect(try await bench.queue.running(in: WorkspaceID("other")).isEmpty)
         }
     }
 }

@@ -27,8 +27,9 @@ package protocol JobQueue: JobStore {
     /// Makes at most `most` due jobs available; returns their number.
     func moveDue(most: Int) async throws -> Int
 
-    /// Takes one step of comparing what is stored, to find waiting jobs whose entries were lost.
-    func compare() async throws -> QueueComparison
+    /// Takes one step of comparing what is stored, to find waiting jobs whose entries were lost. One node takes the steps of
+    /// a comparison; others get no next step meanwhile.
+    func compare(as node: NodeIdentity) async throws -> QueueComparison
 
     /// Ends jobs as `lost` that `compare` returned, each with its audit event; returns how many. Does nothing for a job
     /// that has an entry again.

@@ -44,6 +44,9 @@ package protocol JobStore: Sendable {
     /// the next older job; the list is empty when that job is not listed any more.
     func jobs(in workspace: WorkspaceID, limit: Int, tag: JobTag?, after: JobID?) async throws -> [JobRecord]
 
+    /// Returns the jobs of a workspace that nodes hold, however old they are.
+    func running(in workspace: WorkspaceID) async throws -> [JobID]
+
     /// Returns events of a workspace's audit trail, newest first, from before the cursor of an earlier page. A page may
     /// have fewer events than `limit`, even none, when there are events of other workspaces in between.
     func auditTrail(of workspace: WorkspaceID, before cursor: String?, limit: Int) async throws -> AuditPage

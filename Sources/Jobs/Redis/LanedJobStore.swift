@@ -88,6 +88,11 @@ package struct LanedJobStore: JobStore {
         try await self.lane(of: workspace).jobs(in: workspace, limit: limit, tag: tag, after: after)
     }
 
+    /// Returns the jobs of the workspace that nodes hold, from its lane.
+    package func running(in workspace: WorkspaceID) async throws -> [JobID] {
+        try await self.lane(of: workspace).running(in: workspace)
+    }
+
     /// Returns a page of the audit trail of the workspace's lane; its cursor is valid in that lane only.
     package func auditTrail(
         of workspace: WorkspaceID, before cursor: String?, limit: Int

@@ -61,18 +61,19 @@ extension RedisStreamJobQueue {
         return try await self.send(call).integer ?? 0
     }
 
-    /// Takes one step of the comparison. Throws `JobQueueError`: `failed` when the reply is malformed.
-    package func compare() async throws -> QueueComparison {
-        let parts = try await self.send(self.call("compare")).elements
+    /// Takes one step of the comparison. Leaves out jobs whose record cannot be read. Throws `JobQueueError`: `failed` when
+    /// the reply is malformed.
+    package func compare(as node: NodeIdentity) async throws -> QueueComparison {
+        let parts = try await self.send(self.call("compare", node)).elements
         guard parts.count == 4, let missing = parts[0].integer, let isRunning = parts[1].integer,
             let auditEntries = parts[2].integer
         else { throw Self.unexpected("compare") }
         let fields = parts[3].elements
-        let lost = try stride(from: 0, to: fields.count - fields.count % 3, by: 3).map { index in
+        let lost: [LostJob] = stride(from: 0, to: fields.count - fields.count % 3, by: 3).compactMap { index in
             guard let workspace = WorkspaceID(ifValid: fields[index].string ?? ""),
                 let uuid = UUIDBytes(bytes: fields[index + 1].bytes),
                 let record = StoredRecord(bytes: fields[index + 2].bytes)
-            else { throw Self.unexpected("compare") }
+            else { return nil }
             return LostJob(id: JobID(uuid: uuid), workspace: workspace, action: record.action)
         }
         return QueueComparison(

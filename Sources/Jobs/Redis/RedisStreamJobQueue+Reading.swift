@@ -54,6 +54,14 @@ extension RedisStreamJobQueue {
         return try await self.send(call).elements.filter { !$0.isNull }.map(Self.record)
     }
 
+    /// Returns the jobs that nodes hold. Throws `JobQueueError`: `failed` when the reply is malformed.
+    package func running(in workspace: WorkspaceID) async throws -> [JobID] {
+        try await self.send(self.call("running", workspace)).elements.map { value in
+            guard let uuid = UUIDBytes(bytes: value.bytes) else { throw Self.unexpected("running") }
+            return JobID(uuid: uuid)
+        }
+    }
+
     /// Returns the numbers of this lane. Throws `JobQueueError`: `failed` when the reply is malformed.
     package func statistics() async throws -> QueueStatistics {
         let parts = try await self.send(self.call("stats")).elements.compactMap(\.integer)

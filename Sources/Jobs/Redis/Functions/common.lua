@@ -12,6 +12,7 @@
 --   credit, passed, rate, limits, active, delayed, quarantine   per workspace, see delivery.lua
 --   nodes          nodes by the end of their lease              node:NODE incarnation, owner, fence
 --   run:NODE       the running hash: lease key -> token         due       delayed jobs, by time
+--   holders        job -> node that holds it; a hint, which is checked with the running hash
 --   tries, cancel, cancelling, unique, progress, waiters        side records of jobs, see side_records
 --   bell           the wake-up stream of idle nodes             control   requests to nodes, such as cancellations
 --   audit          the audit trail                              counts    counters for metrics
@@ -21,6 +22,7 @@
 local BUCKET_MS = 614400
 local DEAD_LIMIT = 10000
 local NEWEST_LIMIT = 10000
+local LIST_LIMIT = 1000000
 -- The largest integer that a double holds exactly: a score that no time reaches.
 local NO_END = 9007199254740991
 
@@ -172,6 +174,13 @@ local function ended_among(P, ws, jobs)
 end
 
 local function get_record(P, ws, job) return redis.call('HGET', record_key(P, ws, job), job) end
+-- Removes jobs whose record has expired from the end of a list, `most` at most, but keeps the newest NEWEST_LIMIT.
+local function trim_list(P, ws, list, length, most)
+  for _ = 1, math.min(most, length - NEWEST_LIMIT) do
+    if get_record(P, ws, redis.call('LINDEX', list, -1)) then return end
+    redis.call('RPOP', list)
+  end
+end
 -- The lifetime of a bucket, for calls that do not pass the retention. The function `due` stores it.
 local function life_of(P) return tonumber(redis.call('GET', P .. 'retention') or 86400000) + BUCKET_MS end
 local function set_record(P, ws, job, record)
@@ -280,6 +289,12 @@ local function leases_of(run)
   end
   table.sort(out, function(a, b) return a[2] < b[2] end)
   return out
+end
+
+-- Removes leases. `jobs` are their lease keys.
+local function drop_leases(P, run, jobs)
+  redis.call('HDEL', run, unpack(jobs))
+  redis.call('HDEL', P .. 'holders', unpack(jobs))
 end
 
 local function held_count(run)

@@ -5,7 +5,12 @@
 -- its records, 'entries' takes out those that have an entry, 'found' returns the rest. The state is in P .. 'compare',
 -- the collected jobs in P .. 'w:WS:c'. `add_entry` takes out jobs that get an entry meanwhile.
 local COMPARE_MS = 30000
-local COMPARED_A_CALL = 2000
+local COMPARED_A_CALL = 1000
+-- A node that takes the steps is left alone for so long; another one goes on when it stops.
+local STEPPER_MS = 5000
+local TRIMMED_A_CALL = 1000
+-- Entries hold params of up to 64 KiB.
+local ENTRIES_A_CALL = 200
 
 -- Entries that no node has read, over all streams. Entries that were trimmed after they were read count as read, which
 -- makes this too small until their nodes have acknowledged them.
@@ -44,30 +49,61 @@ local function begin_workspace(P, after, now)
   local newest = math.floor(now / BUCKET_MS) + 1
   redis.call('DEL', P .. 'w:' .. next_one .. ':c')
   redis.call('HSET', P .. 'compare', 'phase', 'records', 'ws', next_one, 'bucket', newest,
-    'oldest', math.max(0, newest - KEPT_BUCKETS), 'cursor', '0')
+    'oldest', math.max(0, newest - KEPT_BUCKETS), 'cursor', '0', 'seen', '0')
 end
 
--- Collects waiting jobs from the records, newest bucket first.
+-- The newest bucket that exists, from `bucket` down to `oldest`, or less than that, and how many were looked at.
+local function next_bucket(P, ws, bucket, oldest)
+  local looked = 0
+  while bucket >= oldest do
+    local keys = {}
+    for number = bucket, math.max(oldest, bucket - 99), -1 do
+      keys[#keys + 1] = P .. 'w:' .. ws .. ':r:' .. string.format('%d', number)
+    end
+    looked = looked + 1
+    if redis.call('EXISTS', unpack(keys)) > 0 then
+      for n, key in ipairs(keys) do
+        if redis.call('EXISTS', key) == 1 then return bucket - n + 1, looked end
+      end
+    end
+    bucket = bucket - #keys
+  end
+  return bucket, looked
+end
+
+-- Collects waiting jobs from the records, newest bucket first. A workspace without any record is forgotten. Clients may
+-- have written anything into a bucket, so nothing is taken for granted.
 local function collect_waiting(P, ws, state)
-  local bucket, oldest, cursor = tonumber(state.bucket), tonumber(state.oldest), state.cursor
+  local bucket, oldest, cursor, seen = tonumber(state.bucket), tonumber(state.oldest), state.cursor, state.seen
   local spent, candidates = 0, P .. 'w:' .. ws .. ':c'
   while spent < COMPARED_A_CALL and bucket >= oldest do
-    local reply = redis.call('HSCAN', P .. 'w:' .. ws .. ':r:' .. string.format('%d', bucket), cursor, 'COUNT', 500)
-    cursor = reply[1]
-    local fields, waiting = reply[2], {}
-    for i = 1, #fields, 2 do
-      if state_of(fields[i + 1]) == 'a' then waiting[#waiting + 1] = fields[i] end
+    if cursor == '0' then
+      local looked
+      bucket, looked = next_bucket(P, ws, bucket, oldest)
+      spent = spent + looked
     end
-    if #waiting > 0 then
-      redis.call('SADD', candidates, unpack(waiting))
-      redis.call('PEXPIRE', candidates, 3600000)
+    if bucket >= oldest then
+      seen = '1'
+      local key = P .. 'w:' .. ws .. ':r:' .. string.format('%d', bucket)
+      local reply = redis.pcall('HSCAN', key, cursor, 'COUNT', 100)
+      if reply.err then reply = {'0', {}} end
+      cursor = reply[1]
+      local fields, waiting = reply[2], {}
+      for i = 1, #fields, 2 do
+        if #fields[i] == 16 and state_of(fields[i + 1]) == 'a' then waiting[#waiting + 1] = fields[i] end
+      end
+      if #waiting > 0 then
+        redis.call('SADD', candidates, unpack(waiting))
+        redis.call('PEXPIRE', candidates, 3600000)
+      end
+      spent = spent + 1 + #fields / 2
+      if cursor == '0' then bucket = bucket - 1 end
     end
-    spent = spent + 2 + #fields / 2
-    if cursor == '0' then bucket = bucket - 1 end
   end
   if bucket >= oldest then
-    redis.call('HSET', P .. 'compare', 'bucket', bucket, 'cursor', cursor)
+    redis.call('HSET', P .. 'compare', 'bucket', bucket, 'cursor', cursor, 'seen', seen)
   else
+    if seen == '0' then redis.call('ZREM', P .. 'workspaces', ws) end
     redis.call('HSET', P .. 'compare', 'phase', 'entries', 'level', 1, 'pos', '-')
   end
 end
@@ -77,12 +113,12 @@ local function take_out(P, ws, state)
   local level, pos, candidates = tonumber(state.level), state.pos, P .. 'w:' .. ws .. ':c'
   if not exists(P, 'w:' .. ws .. ':c') then level = 4 end
   if level <= 3 then
-    local entries = redis.pcall('XRANGE', stream_of(P, ws .. ':s:' .. level), pos, '+', 'COUNT', COMPARED_A_CALL)
+    local entries = redis.pcall('XRANGE', stream_of(P, ws .. ':s:' .. level), pos, '+', 'COUNT', ENTRIES_A_CALL)
     if entries.err then entries = {} end
     local jobs = {}
     for _, entry in ipairs(entries) do jobs[#jobs + 1] = string.sub(value_of(entry), 1, 16) end
     if #jobs > 0 then redis.call('SREM', candidates, unpack(jobs)) end
-    if #entries == COMPARED_A_CALL then
+    if #entries == ENTRIES_A_CALL then
       pos = '(' .. entries[#entries][1]
     else
       level, pos = level + 1, '-'
@@ -100,8 +136,9 @@ local function found_lost(P, ws, now)
   local out, candidates = {}, P .. 'w:' .. ws .. ':c'
   for _, job in ipairs(redis.call('SRANDMEMBER', candidates, 100)) do
     local record = get_record(P, ws, job)
-    if record and state_of(record) == 'a' and not runner_of(P, job) then
-      out[#out + 1], out[#out + 2], out[#out + 3] = ws, job, string.sub(record, 1, result_start(record) - 1)
+    local is_readable, start = pcall(result_start, record or '')
+    if is_readable and state_of(record) == 'a' and not runner_of(P, job) then
+      out[#out + 1], out[#out + 2], out[#out + 3] = ws, job, string.sub(record, 1, start - 1)
     else
       redis.call('SREM', candidates, job)
     end
@@ -110,13 +147,31 @@ local function found_lost(P, ws, now)
   return out
 end
 
--- Takes one step. Returns: the number of entries that were found missing by this call, 1 when there is a next step at
--- once and 0 otherwise, the number of audit entries that there ever were, and the lost jobs, see found_lost.
-register('compare', DRAIN, function(keys)
+-- Removes expired jobs from the list of one workspace after the other.
+local function trim_next(P, after)
+  local ws = redis.call('ZRANGEBYLEX', P .. 'workspaces', after == '' and '-' or '(' .. after, '+', 'LIMIT', 0, 1)[1]
+  if ws then
+    local list = P .. 'w:' .. ws .. ':n'
+    trim_list(P, ws, list, redis.call('LLEN', list), TRIMMED_A_CALL)
+  end
+  redis.call('HSET', P .. 'compare', 'trimmed', ws or '')
+end
+
+-- Takes one step. Arguments: node. Returns: the number of entries that were found missing by this call, 1 when this
+-- node is to take the next step at once and 0 otherwise, the number of audit entries that there ever were, and the lost
+-- jobs, see found_lost.
+register('compare', DRAIN, function(keys, args)
   local P = prefix(keys)
   local now, state, missing, lost = now_ms(), {}, 0, {}
   local all = redis.call('HGETALL', P .. 'compare')
   for i = 1, #all, 2 do state[all[i]] = all[i + 1] end
+  if state.phase then
+    local stepped = tonumber(state.stepped or 0)
+    if state.stepper ~= args[1] and now >= stepped and now - stepped < STEPPER_MS then
+      return {0, 0, audit_count(P), {}}
+    end
+    redis.call('HSET', P .. 'compare', 'stepper', args[1], 'stepped', string.format('%d', now))
+  end
   if state.phase == 'records' then
     collect_waiting(P, state.ws, state)
   elseif state.phase == 'entries' then
@@ -125,8 +180,11 @@ register('compare', DRAIN, function(keys)
     lost = found_lost(P, state.ws, now)
   else
     local at = tonumber(state.at or 0)
-    if now < at or now - at >= COMPARE_MS then
-      redis.call('HSET', P .. 'compare', 'at', string.format('%d', now))
+    -- Counting takes some microseconds for each workspace with entries.
+    if now < at or now - at >= COMPARE_MS + 10 * redis.call('HLEN', P .. 'levels') then
+      redis.call('HSET', P .. 'compare', 'at', string.format('%d', now), 'stepper', args[1], 'stepped',
+        string.format('%d', now))
+      trim_next(P, state.trimmed or '')
       local depth, actual = tonumber(redis.call('GET', P .. 'depth') or 0), unread_count(P)
       if depth ~= actual then redis.call('SET', P .. 'depth', actual) end
       missing = math.max(0, depth - actual)
@@ -149,8 +207,8 @@ register('lose', DRAIN, function(keys, args)
     local ws, job = args[i], args[i + 1]
     local record = get_record(P, ws, job)
     -- Only a job that is still among the collected ones has no entry.
-    if redis.call('SREM', P .. 'w:' .. ws .. ':c', job) == 1 and record and state_of(record) == 'a'
-      and not runner_of(P, job) then
+    local is_among = redis.call('SREM', P .. 'w:' .. ws .. ':c', job) == 1
+    if is_among and record and pcall(result_start, record) and state_of(record) == 'a' and not runner_of(P, job) then
       put_record(records, P, ws, job, with_reason(with_state(record, 'l', stamp), args[2]))
       remove_side_records(P, has, job, 'l')
       audit[#audit + 1] = 'e'
@@ -160,7 +218,6 @@ register('lose', DRAIN, function(keys, args)
   end
   write_records(records, tonumber(args[1]))
   if count > 0 then
-    redis.call('HINCRBY', P .. 'counts', 'lost', count)
     redis.call('XADD', P .. 'audit', '*', unpack(audit))
   end
   return count

@@ -105,7 +105,7 @@ register('finish', DRAIN, function(keys, args)
       active[ws] = (active[ws] or 0) - #ids
     end
   end
-  if #gone > 0 then redis.call('HDEL', run, unpack(gone)) end
+  if #gone > 0 then drop_leases(P, run, gone) end
   write_records(records, retention)
   count_active(P, active)
   if #audit > 0 then redis.call('XADD', P .. 'audit', '*', unpack(audit)) end

@@ -7,7 +7,7 @@
 local function begin_delivery(P, node)
   local has_tries = exists(P, 'tries')
   return {
-    P = P, run = P .. 'run:' .. node, has_tries = has_tries, has_cancels = exists(P, 'cancel'), count = 0,
+    P = P, node = node, run = P .. 'run:' .. node, has_tries = has_tries, has_cancels = exists(P, 'cancel'), count = 0,
     dropped = 0, refused = 0, read = 0, active = {}, out = {has_tries and 1 or 0, 0, 0},
   }
 end
@@ -48,10 +48,8 @@ end
 local function held_among(P, jobs)
   local found = {}
   if #jobs == 0 then return found end
-  for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
-    for n, token in ipairs(redis.call('HMGET', P .. 'run:' .. node, unpack(jobs))) do
-      if token then found[jobs[n]] = true end
-    end
+  for n, node in ipairs(redis.call('HMGET', P .. 'holders', unpack(jobs))) do
+    if node and redis.call('HEXISTS', P .. 'run:' .. node, jobs[n]) == 1 then found[jobs[n]] = true end
   end
   return found
 end
@@ -95,7 +93,7 @@ local function deliver(d, suffix, entries)
   entries = refuse_repeated(d, suffix, entries)
   local n = #entries
   if n == 0 then return end
-  local held = {}
+  local held, holders = {}, {}
   local at = #d.out
   d.out[at + 1], d.out[at + 2] = suffix, n
   at = at + 2
@@ -103,9 +101,11 @@ local function deliver(d, suffix, entries)
   for i = 1, n do
     local id, value = entries[i][1], value_of(entries[i])
     held[2 * i - 1], held[2 * i] = lease_key(value, suffix, id), stretch .. id
+    if #value >= 16 then holders[#holders + 1], holders[#holders + 2] = held[2 * i - 1], d.node end
     at = emit(d, at, id, value)
   end
   redis.call('HSET', d.run, unpack(held))
+  if #holders > 0 then redis.call('HSET', d.P .. 'holders', unpack(holders)) end
   d.count = d.count + n
   local ws = workspace_of(suffix)
   d.active[ws] = (d.active[ws] or 0) + n

@@ -14,6 +14,19 @@ end
 -- Arguments: workspace, job ID. Returns the job, or false.
 register('job', READ, function(keys, args) return job_reply(prefix(keys), args[1], args[2]) end)
 
+-- Returns the jobs of a workspace that nodes hold. Arguments: workspace.
+register('running', READ, function(keys, args)
+  local P, out = prefix(keys), {}
+  for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
+    for _, held in ipairs(leases_of(P .. 'run:' .. node)) do
+      local suffix = split_token(held[2])
+      if #held[1] == 16 and suffix and workspace_of(suffix) == args[1] then out[#out + 1] = held[1] end
+    end
+  end
+  return out
+end)
+
+local MISSES = 20000
 -- Lists jobs without their results. Arguments: workspace, maximum count, tag or '', job ID or ''. Returns the newest
 -- jobs, with a job ID those that are older than it. Jobs whose record has expired are left out.
 register('jobs', READ, function(keys, args)
@@ -26,15 +39,18 @@ register('jobs', READ, function(keys, args)
     if not place then return out end
     from = place + 1
   end
-  local most = tonumber(args[2])
-  -- Reads on until the page is full or the list ends, because jobs whose record has expired do not count.
-  while #out < most do
+  local most, misses = tonumber(args[2]), 0
+  -- Reads on until the page is full or the list ends, because jobs whose record has expired do not count. Many of them
+  -- in a row are its end: older ones have expired too.
+  while #out < most and misses < MISSES do
     local wanted = most - #out
     local jobs = redis.call('LRANGE', P .. 'w:' .. args[1] .. list, from, from + wanted - 1)
     for _, job in ipairs(jobs) do
       local reply = job_reply(P, args[1], job)
-      if reply then
-        reply[2] = string.sub(reply[2], 1, result_start(reply[2]) - 1)
+      local is_readable, start = pcall(result_start, reply and reply[2] or '')
+      misses = is_readable and 0 or misses + 1
+      if is_readable then
+        reply[2] = string.sub(reply[2], 1, start - 1)
         out[#out + 1] = reply
       end
     end

@@ -18,7 +18,7 @@ local function redeliver(d, counts_crash, is_join)
         redis.call('HSET', P .. 'tries', job, f .. ':' .. (c + 1))
       end
       if has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1 then
-        redis.call('HDEL', d.run, lease)
+        drop_leases(P, d.run, {lease})
         d.active[ws] = (d.active[ws] or 0) - 1
         drop_entry(P, suffix, id)
         add_entry(P, suffix, value)
@@ -29,7 +29,7 @@ local function redeliver(d, counts_crash, is_join)
         emit(d, at + 2, id, value)
       end
     else
-      redis.call('HDEL', d.run, lease)
+      drop_leases(P, d.run, {lease})
       local ws = suffix and workspace_of(suffix)
       if ws then d.active[ws] = (d.active[ws] or 0) - 1 end
     end
@@ -108,7 +108,7 @@ register('rescue', DRAIN, function(keys, args)
   for i = 1, math.min(#held, most) do
     local lease, suffix, id = held[i][1], split_token(held[i][2])
     local entries = suffix and redis.call('XRANGE', stream_of(P, suffix), id, id) or {}
-    redis.call('HDEL', run, lease)
+    drop_leases(P, run, {lease})
     if suffix then active[workspace_of(suffix)] = (active[workspace_of(suffix)] or 0) - 1 end
     if #entries == 1 then
       drop_entry(P, suffix, id)

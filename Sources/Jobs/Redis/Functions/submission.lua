@@ -7,15 +7,6 @@
 -- 6 stale key; job ID; state code.
 local STAMP_LENGTH = 24
 
--- Removes jobs that are older than the retention from the end of a list, but keeps the newest NEWEST_LIMIT. `count`
--- jobs were added, so twice as many at most are removed by one call.
-local function trim_list(list, length, count, oldest)
-  for _ = 1, math.min(2 * count, length - NEWEST_LIMIT) do
-    if millis(redis.call('LINDEX', list, -1)) >= oldest then return end
-    redis.call('RPOP', list)
-  end
-end
-
 register('submit', {}, function(keys, args)
   local P = prefix(keys)
   local now = now_ms()
@@ -30,19 +21,24 @@ register('submit', {}, function(keys, args)
   local delayed, delays = {}, {}
 
   -- One command per workspace and period for the whole batch.
-  local requested, prior = {}, {}
+  local requested, prior, lost, owner = {}, {}, {}, {}
   for i = 4, #args, 10 do
     local ws = args[i]
     requested[ws] = requested[ws] or {}
     table.insert(requested[ws], args[i + 2])
   end
   for ws, digests in pairs(requested) do
-    prior[ws] = {}
+    prior[ws], lost[ws] = {}, {}
     -- Includes the next period, because the clock may be slightly behind after a fail-over.
     for back = 2, -1, -1 do
       local found = redis.call('HMGET', idem_key(ws, back), unpack(digests))
       for n, value in ipairs(found) do
-        if value and millis(value) > now - ttl then prior[ws][digests[n]] = value end
+        if value and millis(value) > now - ttl then
+          local record = get_record(P, ws, string.sub(value, 1, 16))
+          -- A job that Redis lost may be submitted again.
+          local is_lost = record and state_of(record) == 'l'
+          if is_lost then lost[ws][digests[n]] = value else prior[ws][digests[n]] = value end
+        end
       end
     end
   end
@@ -69,11 +65,7 @@ register('submit', {}, function(keys, args)
     local suffix = ws .. ':s:' .. level
     local extras = args[i + 9]
     local before = prior[ws][request]
-    if before and not fresh[string.sub(before, 1, 16)] then
-      local record = get_record(P, ws, string.sub(before, 1, 16))
-      -- A job that Redis lost may be submitted again.
-      if record and state_of(record) == 'l' then before = nil end
-    end
+    local lost_before = not before and lost[ws][request]
     local unique, taken, tick_name, tick
     -- 'h' (104) comes last, so extras that begin with it contain nothing else.
     if not before and string.byte(extras, 1) ~= 104 then
@@ -97,6 +89,8 @@ register('submit', {}, function(keys, args)
       else
         out[#out + 1] = {2, first, ''}
       end
+    elseif lost_before and string.sub(lost_before, 17) ~= params then
+      out[#out + 1] = {2, string.sub(lost_before, 1, 16), ''}
     elseif tick and tonumber(redis.call('HGET', P .. 'ticks', tick_name) or 0) >= tonumber(tick) then
       hits = hits + 1
       out[#out + 1] = {1, job, ''}
@@ -144,10 +138,12 @@ register('submit', {}, function(keys, args)
         if tick then redis.call('HSET', P .. 'ticks', tick_name, tick) end
         local list = P .. 'w:' .. ws .. ':n'
         newest[list] = newest[list] or {}
+        owner[list] = ws
         table.insert(newest[list], job)
         for tag in string.gmatch(string.match(extras, 't=([^;]*);') or '', '[^,]+') do
           local key = P .. 'w:' .. ws .. ':t:' .. tag
           newest[key] = newest[key] or {}
+          owner[key] = ws
           table.insert(newest[key], job)
           tagged[key] = math.max(tagged[key] or 0, time)
         end
@@ -168,13 +164,15 @@ register('submit', {}, function(keys, args)
     redis.call('PEXPIRE', key, time - now + retention + BUCKET_MS, 'GT')
   end
   for list, jobs in pairs(newest) do
-    trim_list(list, redis.call('LPUSH', list, unpack(jobs)), #jobs, now - retention)
+    local length = redis.call('LPUSH', list, unpack(jobs))
+    if length > LIST_LIMIT then redis.call('LTRIM', list, 0, LIST_LIMIT - 1) end
+    trim_list(P, owner[list], list, math.min(length, LIST_LIMIT), 2 * #jobs)
+    redis.call('ZADD', P .. 'workspaces', 0, owner[list])
   end
   for list, time in pairs(tagged) do
     local life = math.max(time - now, 0) + retention + BUCKET_MS
     if redis.call('PTTL', list) < life then redis.call('PEXPIRE', list, life) end
   end
-  for ws in pairs(requested) do redis.call('ZADD', P .. 'workspaces', 0, ws) end
   for _, suffix in ipairs(ready) do mark_level_ready(P, workspace_of(suffix), level_of(suffix)) end
   for ws, count in pairs(delays) do count_delayed(P, ws, count) end
   if added > 0 then redis.call('INCRBY', P .. 'depth', added) end
