@@ -34,6 +34,8 @@ struct AgentLaunch: Sendable {
             switch error {
             case let error as AgentError: throw error
             case let error as HostFileError: throw AgentError(error)
+            case let error as TerminalError where error.code == .lost:
+                throw AgentError(code: .crashed, message: "\(error)")
             default:
                 throw AgentError(
                     code: .hostUnavailable, message: "the agent's terminal could not be started: \(error)")
@@ -112,6 +114,7 @@ struct AgentLaunch: Sendable {
             guard code == ENXIO else { throw HostFileError("opened", path, code: code) }
             try await self.clock.sleep(for: .milliseconds(2))
         }
-        throw AgentError(code: .launchFailed, message: "the agent's shim did not ask for its secrets")
+        // It asks before it starts the program.
+        throw AgentError(code: .hostUnavailable, message: "the agent's shim did not ask for its secrets in time")
     }
 }

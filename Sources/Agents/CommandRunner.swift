@@ -69,7 +69,7 @@ package struct CommandRunner: Sendable {
         _ spec: LaunchSpec, progress: @escaping @Sendable (Int, String) -> Void = { _, _ in }
     ) async throws -> ExitRecord {
         // Without them the shim could not be started or not be followed, and which of the two is not known afterwards.
-        do { try LaunchCheck.openDescriptors() } catch { throw AgentError(error) }
+        do { try LaunchCheck.openDescriptors() } catch { throw AgentError(error) }  // system calls that do not wait
         let input = try SpecFile(spec.encoded)
         defer { input.close() }
         let shim: (status: TerminationStatus, output: [UInt8], complaints: String)
@@ -100,15 +100,16 @@ package struct CommandRunner: Sendable {
     /// The record of a command that had its run. A command that ended by itself has had its effects, even when its task
     /// was canceled meanwhile.
     private static func checked(_ record: ExitRecord) throws -> ExitRecord {
-        let text = Printable.text(String(decoding: record.errorOutput, as: UTF8.self), limit: 300)
+        let words = Printable.text(String(decoding: record.errorOutput, as: UTF8.self), limit: 300)
+        let text = words.isEmpty ? "" : ": \(words)"
         switch record.endedBy {
         case .itself: return record
         case .launchFailed:
             try Task.checkCancellation()
-            throw AgentError(code: .launchFailed, message: "the command's sandbox could not be set up: \(text)")
+            throw AgentError(code: .launchFailed, message: "the command was not run: \(record.summary)\(text)")
         case .hostFailed:
             try Task.checkCancellation()
-            throw AgentError(code: .hostUnavailable, message: "this node cannot set up the command's sandbox: \(text)")
+            throw AgentError(code: .hostUnavailable, message: "the command was not run: \(record.summary)\(text)")
         case .stop, .orphaned, .logQuota, .logFailed:
             guard !Task.isCancelled else { throw CommandInterruption(record: record) }
             return record

@@ -41,7 +41,11 @@ package struct SecretStore: Sendable {
         guard unsafe fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid(),
             status.st_mode & 0o077 == 0
         else { throw unusable("may be read by others: \(expected)") }
-        guard let data = try handle.read(upToCount: Self.limit + 1), data.count <= Self.limit else {
+        let data: Data?
+        do { data = try handle.read(upToCount: Self.limit + 1) } catch {
+            throw AgentError(HostFileError("read", path, code: EIO))
+        }
+        guard let data, data.count <= Self.limit else {
             throw unusable("is empty or longer than \(Self.limit) bytes")
         }
         return Array(data)

@@ -83,9 +83,9 @@ package struct ExitRecord: Hashable, Sendable {
         case .stop: "it was stopped"
         case .orphaned: "it was ended because its node did not come back"
         case .logQuota: "it was ended because its output passed the log's quota"
-        case .launchFailed: "its sandbox could not be set up"
+        case .launchFailed: "its sandbox could not be set up\(self.silentEnd)"
         case .logFailed: "it was ended because its output could not be recorded; is the disk full?"
-        case .hostFailed: "this node could not set up its sandbox"
+        case .hostFailed: "this node could not set up its sandbox\(self.silentEnd)"
         case .itself where self.signal != 0 && self.code < 0: "its launcher was ended by signal \(self.signal)"
         case .itself where self.signal == Self.kill && self.memoryKills > 0:
             "it was ended because its sandbox reached its memory limit"
@@ -97,6 +97,13 @@ package struct ExitRecord: Hashable, Sendable {
     }
 
     private static let kill: Int32 = 9
+
+    /// How the launcher ended when it wrote no reason: something outside ended it.
+    private var silentEnd: String {
+        guard self.errorOutput.isEmpty else { return "" }
+        let end = self.signal == 0 ? "with status \(self.code)" : "by signal \(self.signal)"
+        return "; its launcher ended \(end) and wrote no reason"
+    }
 
     /// What a status does not say: that processes next to or below the program were ended.
     private var otherKills: String {

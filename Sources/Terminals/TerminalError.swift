@@ -9,4 +9,6 @@ package enum TerminalErrorCode: Hashable, Sendable {
     case commandFailed
     /// The answer of tmux is malformed.
     case unexpectedAnswer
+    /// The server was started and then did not answer: it was ended, and its program may have run.
+    case lost
 }

@@ -40,7 +40,7 @@ package struct TmuxServer: Sendable {
     package static var configurationText: String { self.configuration + "\n" }
 
     /// Starts the server with `argv` as its only pane; its process. The environment has five harmless variables. Throws
-    /// `TerminalError` with tmux's message; no server is left then.
+    /// `TerminalError` with tmux's message; no server is left then. With the code `lost` its program may have run.
     package func start(configurationFile: String, argv: [String], directory: String) async throws -> Int32 {
         _ = try await self.run(
             [
@@ -49,9 +49,14 @@ package struct TmuxServer: Sendable {
             ]
                 + argv)
         // Not in the file: tmux 3.3a dies when `window-size manual` is set before the first window exists.
-        let answer = try await self.run(
-            ["set-option", "-g", "window-size", "manual", ";", "display-message", "-p", "#{pid}"])
-        return try Self.processID(printed: answer)
+        do {
+            return try Self.processID(
+                printed: try await self.run(
+                    ["set-option", "-g", "window-size", "manual", ";", "display-message", "-p", "#{pid}"]))
+        } catch {
+            await self.stop()
+            throw TerminalError(code: .lost, message: "tmux was started and then did not answer", underlying: error)
+        }
     }
 
     static func processID(printed text: String) throws(TerminalError) -> Int32 {

@@ -31,6 +31,17 @@ struct LaunchPauseTests {
         #expect(self.pause.launchFailed(self.job(2), "x"))
     }
 
+    @Test("a job that is taken for the cause pauses nothing, and a launch forgets what was before")
+    func cause() {
+        let other = LaunchPause()
+        for _ in 0..<LaunchPause.returnsPerJob { _ = other.launchFailed(self.job(1), "x") }
+        other.launched(self.job(1))
+        #expect(other.launchFailed(self.job(1), "x"))
+        let quiet = LaunchPause()
+        for _ in 0...LaunchPause.returnsPerJob { _ = quiet.launchFailed(self.job(1), "the first") }
+        #expect(!quiet.launchFailed(self.job(1), "the cause") && quiet.reason?.hasSuffix("the first") == true)
+    }
+
     @Test("the check runs only after a failure, with growing pauses, and a success resumes the claims")
     func checks() async throws {
         let found = Mutex(["still full", "still full", nil] as [String?])

@@ -107,7 +107,7 @@ extension Endpoint {
     private static func type(_ call: Call) async throws -> Response {
         var body = try await call.body()
         let input = try TerminalInput(messageText: try body.text("text"))
-        return try await call.type(input, &body, named: "message")
+        return try await call.type(input, &body, named: "the message was")
     }
 
     private static func stop(_ call: Call) async throws -> Response {
@@ -175,7 +175,7 @@ extension Call {
             self.event(.typed, agent.job.id, status: "asked", action: key.description, digest: digest)
         }
         guard receipt.stage != .refused else {
-            throw Problem(.conflict, "the \(name) was refused: \(Printable.text(receipt.reason, limit: 300))")
+            throw Problem(.conflict, "\(name) refused: \(Printable.text(receipt.reason, limit: 300))")
         }
         return .json(.object([JSONMember("message_id", .string(key.description))] + receipt.view))
     }

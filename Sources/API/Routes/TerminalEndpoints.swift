@@ -35,7 +35,7 @@ extension Endpoint {
     private static func press(_ call: Call) async throws -> Response {
         var body = try await call.body()
         let input = try TerminalInput(keyNames: &body)
-        return try await call.type(input, &body, named: "message")
+        return try await call.type(input, &body, named: "the keys were")
     }
 
     private static func resize(_ call: Call) async throws -> Response {

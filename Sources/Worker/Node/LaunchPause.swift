@@ -29,15 +29,23 @@ package final class LaunchPause: Sendable {
     package init() {}
 
     /// Notes that a job could not be launched for a reason of this node. Returns whether the job is to be returned to the
-    /// queue uncounted; false when this node returned it too often before.
+    /// queue uncounted. False when this node returned it too often before: the job is the cause then, and pauses nothing.
     package func launchFailed(_ job: JobID, _ reason: String) -> Bool {
         self.state.withLock { state in
-            state.problem = reason
-            state.failures += 1
             if state.returns.count >= Self.capacity { state.returns = [:] }
             let count = state.returns[job, default: 0] + 1
             state.returns[job] = count
-            return count <= Self.returnsPerJob
+            guard count <= Self.returnsPerJob else { return false }
+            state.problem = reason
+            state.failures += 1
+            return true
+        }
+    }
+
+    /// Notes that a job's program was launched: what kept it from that before is over.
+    package func launched(_ job: JobID) {
+        self.state.withLock { state in
+            if !state.returns.isEmpty { state.returns[job] = nil }
         }
     }
 

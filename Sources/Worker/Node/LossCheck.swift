@@ -14,6 +14,7 @@ package actor LossCheck {
     private var auditEntries = 0
     /// Jobs that this node ended in the current comparison.
     private var ended = 0
+    private let failureLog = LogThrottle()
 
     /// The interval of asking. Redis compares every 30 s, whichever node asks.
     static let interval = Duration.seconds(10)
@@ -28,21 +29,24 @@ package actor LossCheck {
         self.logger = logger
     }
 
-    /// Runs until the task is cancelled; throws `CancellationError` then, and `JobQueueError` when an answer is malformed.
-    /// Waits while Redis is unavailable.
+    /// Runs until the task is cancelled; throws `CancellationError` then. A comparison that fails is logged, once a minute, and
+    /// tried again: no job depends on it.
     package func run(clock: any Clock<Duration>, heartbeat: @Sendable () -> Void) async throws {
         while true {
             heartbeat()
             var hasNextStep = false
-            do { hasNextStep = try await self.takeStep() } catch let error as JobQueueError where error.isTransient {
-                // The link child reports the outage.
+            do { hasNextStep = try await self.takeStep() } catch let error as JobQueueError {
+                // The link child reports an outage.
+                if !error.isTransient, self.failureLog.isDue(at: self.queueClock.now()) {
+                    self.logger.error("what Redis stores could not be compared", error: error)
+                }
             }
             try await clock.sleep(for: hasNextStep ? Self.stepInterval : Self.interval)
         }
     }
 
     private func takeStep() async throws -> Bool {
-        let comparison = try await self.lease.queue.compare()
+        let comparison = try await self.lease.queue.compare(as: self.lease.identity)
         let lane = "\(self.lease.lane.number)"
         if comparison.auditEntries < self.auditEntries {
             self.logger.error(

@@ -101,7 +101,11 @@ package struct ActionHandlers: Sendable {
             case .params: job.params
             case .param(let name): Array((params[name]?.string ?? "").utf8)
             }
-        let workspacePath = try self.workspacePath(job.workspace)
+        let workspacePath = try await self.workspacePath(job.workspace)
+        let secrets = self.agents.configuration.secrets
+        let given = try await self.agents.configuration.files.run {
+            try secrets.secrets(action.secrets, of: job.workspace)
+        }
         // With the request ID another service can detect a repeated effect.
         let environment = [
             "ORCHESTRA_JOB_ID": job.id.description, "ORCHESTRA_REQUEST_ID": job.requestID.description,
@@ -112,11 +116,12 @@ package struct ActionHandlers: Sendable {
         defer { step.finish() }
         let record = try await commands.run(
             argv, input: bytes, environment: environment,
-            secrets: try self.agents.configuration.secrets.secrets(action.secrets, of: job.workspace), profile: profile,
+            secrets: given, profile: profile,
             workspacePath: workspacePath,
             caller: EgressHello(workspace: job.workspace, job: job.id, launch: 1, profile: profile.name),
             progress: { step.yield(JobProgress(percent: $0, text: $1)) })
         step.finish()
+        self.pause.launched(job.id)
         await reported
         let result = Self.result(of: record)
         if record.isSuccess { return .completed(result: result) }
@@ -144,10 +149,11 @@ package struct ActionHandlers: Sendable {
         let result = try await self.agents.run(
             Agent.Assignment(
                 directory: AgentDirectory(root: self.agents.configuration.root, id: job.id), definition: definition,
-                profile: profile, workspacePath: try self.workspacePath(job.workspace), workspace: job.workspace,
+                profile: profile, workspacePath: try await self.workspacePath(job.workspace), workspace: job.workspace,
                 prompt: params[promptParam]?.string ?? "", isRecovered: isRecovered, epoch: self.epoch,
                 isRepeatable: action.mayRepeat(job)),
             of: job.workspace)
+        self.pause.launched(job.id)
         var members = [
             JSONMember("exit_status", .integer(Int64(result.record.code))),
             JSONMember("launches", .integer(Int64(result.launches))),
@@ -163,9 +169,9 @@ package struct ActionHandlers: Sendable {
 
     /// The path of the workspace's directory. Makes it with mode 0700 if it does not exist; throws `HostFileError` when
     /// that fails.
-    private func workspacePath(_ workspace: WorkspaceID) throws -> String {
+    private func workspacePath(_ workspace: WorkspaceID) async throws -> String {
         let path = "\(self.workspaces)/\(workspace)"
-        try HostFiles.makeDirectory(path)
+        try await self.agents.configuration.files.run { try HostFiles.makeDirectory(path) }
         return path
     }
 

@@ -34,12 +34,6 @@ struct CommonOptions: ParsableArguments {
             guard parts.count == 2 else {
                 throw CommandError(.usage, "--set \(Printable.text(pair)): expected key=value")
             }
-            if let key = SettingKey.byName[String(parts[0])], key.isSecret {
-                throw CommandError(
-                    .usage,
-                    "--set \(key.name): every user of this machine sees arguments; expected the secret in \(key.variable) or a file's path in \(key.variable)_FILE"
-                )
-            }
             flags[String(parts[0])] = String(parts[1])
         }
         return try SettingSources(flags: flags, config: self.config, directories: .current())

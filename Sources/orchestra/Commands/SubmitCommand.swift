@@ -103,9 +103,28 @@ struct SubmitCommand: AsyncParsableCommand {
         try await QueueSession.with(context) { session in
             try BatchFile.check(drafts, in: try context.workspace(), now: try await session.queue.time())
             var allTaken = true
-            for (request, answer) in try await session.submit(drafts, actor: Host.actor, context) {
-                show(answer.line(of: request).text)
-                allTaken = allTaken && answer.isAccepted
+            var answered = 0
+            do {
+                try await session.submit(drafts, actor: Host.actor, context) { part in
+                    answered += part.count
+                    for (request, answer) in part {
+                        show(answer.line(of: request).text)
+                        allTaken = allTaken && answer.isAccepted
+                    }
+                }
+            } catch let error as QueueSession.UnclearSubmission {
+                for request in error.requests {
+                    let line: JSONValue = [
+                        "request_id": .string(request.requestID.description),
+                        "error": "it is unknown whether it was stored; submit it again with this request_id",
+                    ]
+                    show(line.text)
+                }
+                let rest = drafts.count - answered - error.requests.count
+                throw CommandError(
+                    .unavailable,
+                    "\(error.reason); \(error.requests.count) requests are unclear, and the last \(rest) of the batch were not submitted"
+                )
             }
             guard allTaken else { throw ExitCode(CommandError.Status.jobFailed.rawValue) }
         }

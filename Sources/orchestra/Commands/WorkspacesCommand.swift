@@ -125,9 +125,6 @@ extension WorkspacesCommand {
         @Option(help: "Why, for the operators.") var reason: String
         @Flag(help: "Ends what runs.") var kill = false
 
-        /// Jobs read at once.
-        private static let page = 1000
-
         func run() async throws {
             try await reporting {
                 let (workspace, reason, kills) = (try WorkspaceID(self.name), self.reason, self.kill)
@@ -136,19 +133,12 @@ extension WorkspacesCommand {
                     let isNew = try await session.queue.quarantine(workspace, reason: reason, auditEvent: event)
                     show("workspace '\(workspace)' is in quarantine\(isNew ? "" : ", as it was before")")
                     guard kills else { return }
-                    var jobs = try await session.queue.jobs(in: workspace, limit: Self.page, tag: nil)
-                    var running = jobs.filter { $0.state == .running }
-                    while jobs.count == Self.page {
-                        jobs = try await session.queue.jobs(
-                            in: workspace, limit: Self.page, tag: nil, after: jobs.last?.id)
-                        running += jobs.filter { $0.state == .running }
-                    }
-                    for job in running {
+                    for job in try await session.queue.running(in: workspace) {
                         let request = try await session.event(
-                            .cancelRequested, of: job.id, in: workspace, status: "requested")
-                        let outcome = try await session.event(.outcome, of: job.id, in: workspace, status: "cancelled")
-                        _ = try await session.queue.cancel(job.id, in: workspace, request: request, outcome: outcome)
-                        show("job \(job.id) is being ended by its node")
+                            .cancelRequested, of: job, in: workspace, status: "requested")
+                        let outcome = try await session.event(.outcome, of: job, in: workspace, status: "cancelled")
+                        _ = try await session.queue.cancel(job, in: workspace, request: request, outcome: outcome)
+                        show("job \(job) is being ended by its node")
                     }
                 }
             }

@@ -45,48 +45,57 @@ struct QueueSession: Sendable {
         }
     }
 
-    /// Checks drafts, decides and stores them; the checked requests with their answers. Throws when another master key
-    /// first used this Redis, and `DraftError` before anything is stored.
+    /// Requests whose answer was lost twice: they may be stored. Those after them were not submitted.
+    struct UnclearSubmission: Error {
+        let requests: [JobRequest]
+        let reason: String
+    }
+
+    /// Checks drafts, decides and stores them; `each` gets the checked requests with their answers, part by part as they
+    /// come. Throws when another master key first used this Redis, `DraftError` before anything is stored, and
+    /// `UnclearSubmission`.
+    ///
+    /// A part whose answer may have been lost is submitted once more: the request IDs make that harmless.
     func submit(
-        _ drafts: [RequestDraft], actor: String, _ context: Context
-    ) async throws -> [(request: JobRequest, answer: IntakeAnswer)] {
+        _ drafts: [RequestDraft], actor: String, _ context: Context,
+        each: ([(request: JobRequest, answer: IntakeAnswer)]) -> Void
+    ) async throws {
         try await self.access.refresh()
         let workspace = try context.workspace()
         let now = self.access.clock.now()
         let requests = try drafts.map { try $0.request(in: workspace, actor: actor, now: now) }
         let intake = Intake(self.access, policy: try context.policy())
-        var answers: [(request: JobRequest, answer: IntakeAnswer)] = []
         for start in stride(from: 0, to: requests.count, by: Self.chunk) {
-            let chunk = Array(requests[start..<min(start + Self.chunk, requests.count)])
-            answers += zip(chunk, try await intake.submit(chunk)).map { ($0, $1) }
+            let part = Array(requests[start..<min(start + Self.chunk, requests.count)])
+            each(zip(part, try await Self.answers(to: part, of: intake)).map { ($0, $1) })
         }
-        return answers
     }
 
-    /// As `submit`, for one draft.
-    ///
-    /// When the answer may have been lost, the same request is made once more: its ID makes that harmless. When that fails
-    /// too, the error names the ID.
-    func submit(_ draft: RequestDraft, actor: String, _ context: Context) async throws -> IntakeAnswer {
+    private static func answers(to part: [JobRequest], of intake: Intake) async throws -> [IntakeAnswer] {
         do {
-            return try await self.submitOnce(draft, actor: actor, context)
-        } catch let error as JobQueueError where error.isTransient {
+            return try await intake.submit(part)
+        } catch let error as JobQueueError where error.code == .unavailable {
             do {
-                return try await self.submitOnce(draft, actor: actor, context)
-            } catch let error as JobQueueError where error.isTransient {
-                throw CommandError(
-                    .unavailable,
-                    "\(error.message); it is unknown whether the request was stored; submit it again with: --request-id \(draft.requestID)"
-                )
+                return try await intake.submit(part)
+            } catch let error as JobQueueError where error.code == .unavailable {
+                throw UnclearSubmission(requests: part, reason: error.message)
             }
         }
     }
 
-    private func submitOnce(_ draft: RequestDraft, actor: String, _ context: Context) async throws -> IntakeAnswer {
-        guard let first = try await self.submit([draft], actor: actor, context).first else {
-            throw CommandError(.gaveUp, "the queue did not answer")
+    /// As `submit`, for one draft; an unclear submission is an error that names the request ID.
+    func submit(_ draft: RequestDraft, actor: String, _ context: Context) async throws -> IntakeAnswer {
+        var answer: IntakeAnswer?
+        do {
+            try await self.submit([draft], actor: actor, context) { answer = $0.first?.answer }
+        } catch let error as UnclearSubmission {
+            throw CommandError(
+                .unavailable,
+                "\(error.reason); it is unknown whether the request was stored; submit it again with: --request-id \(draft.requestID)"
+            )
         }
-        return first.answer
+        guard let answer else { throw CommandError(.gaveUp, "the queue did not answer") }
+        return answer
     }
 
     /// Requests stored in one step.

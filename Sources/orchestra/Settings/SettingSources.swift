@@ -44,7 +44,7 @@ struct SettingSources: Sendable {
             guard isPassword || SettingKey.byName[name]?.isSecret == true else { continue }
             let variable = SettingKey.byName[name]?.variable ?? "its variable"
             throw CommandError.configuration(
-                "'\(name)' holds a secret, which must not be on the command line; expected it in \(variable), or in a file named by \(variable)_FILE"
+                "'\(name)' holds a secret, which must not be on the command line, where every user of this machine sees it; expected it in \(variable), or in a file named by \(variable)_FILE"
             )
         }
     }
