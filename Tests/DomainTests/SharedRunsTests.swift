@@ -16,16 +16,19 @@ struct SharedRunsTests {
     func shared() async {
         let (runs, counter) = (SharedRuns<String, Int>(), Counter())
         let (gate, opener) = AsyncStream<Void>.makeStream()
-        let first = Task {
-            await runs.value(of: "a") {
-                for await _ in gate {}
-                return await counter.increment()
+        // Each runs up to its first wait before the next line, so all have come before the gate opens.
+        let callers = (0..<3).map { _ in
+            Task.immediate {
+                await runs.value(of: "a") {
+                    for await _ in gate { break }
+                    return await counter.increment()
+                }
             }
         }
-        // Once this has a result, the first run has begun or is about to; neither waits for the other.
         #expect(await runs.value(of: "b") { 7 } == 7)
         opener.finish()
-        #expect(await first.value == 1)
+        for caller in callers { #expect(await caller.value == 1) }
+        #expect(await counter.count == 1)
         #expect(await runs.value(of: "a") { await counter.increment() } == 2)
     }
 

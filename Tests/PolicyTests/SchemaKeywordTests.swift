@@ -218,6 +218,19 @@ struct PatternParserTests {
         arguments: [#"(a)\1"#, "(?=a)", "(?!a)", "(?<=a)", "(", ")", "[", "a**", "*a", "[b-a]", "{2}", #"\"#, "a{3,2}"])
     func refused(pattern: String) { #expect(throws: DomainError.self) { try SchemaPattern(pattern) } }
 
+    @Test(
+        "the work for a text grows with its length and no faster, whatever the pattern",
+        arguments: ["^(a|aa)+$", "(a*)*b", "(a+)+$", "^(a?){500}a{500}$", "(x+x+)+y", "([a-z]+[a-z0-9]*)+!"])
+    func linearWork(pattern: String) throws {
+        func work(_ count: Int) throws -> Int {
+            var budget = Int.max
+            _ = try SchemaPattern(pattern).matches(String(repeating: "a", count: count) + "?", budget: &budget)
+            return Int.max - budget
+        }
+        let (half, whole) = (try work(2000), try work(4000))
+        #expect(half > 0 && whole <= 2 * half + 100, "\(half), \(whole)")
+    }
+
     @Test("a pattern with too many states is refused")
     func large() { #expect(throws: DomainError.self) { try SchemaPattern("(((a{50}){50}){50}){50}") } }
 

@@ -51,13 +51,13 @@ struct SupervisorMachineTests {
         }
     }
 
-    /// Breadth first over everything that can happen, from the first event on. In every state reached, events of
-    /// instances long gone change nothing, nothing forbidden is done, and a kind environment leads to rest.
     /// The states that are visited in each setting: more in the simulation stage than in the unit stage.
     private static var stateLimit: Int {
         ProcessInfo.processInfo.environment["ORCHESTRA_SIMULATION_SEEDS"] == nil ? 1000 : 6000
     }
 
+    /// Breadth first over everything that can happen, from the first event on. In every state reached, events of
+    /// instances long gone change nothing, nothing forbidden is done, and a kind environment leads to rest.
     @Test("every event in every state keeps every rule", arguments: Setting.all)
     func everyStateAndEvent(setting: Setting) throws {
         var seen: Set<World> = []

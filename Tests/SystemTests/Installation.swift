@@ -70,13 +70,13 @@ struct Installation: Sendable {
             buildDirectory + "/orchestra", arguments, environment: self.environment(node: node).merging(change) { $1 })
     }
 
-    /// Starts the node and waits until it has joined.
     /// Starts another program, such as a client, that ends with the installation.
     func startClient(_ client: ManagedProcess) async throws {
         self.started.add(client)
         try await client.start()
     }
 
+    /// Starts the node and waits until it has joined.
     func start(_ node: ManagedProcess) async throws {
         self.started.add(node)
         let before = await node.output.ranges(of: "the node is up").count

@@ -12,14 +12,15 @@ struct NodeTroubleTests {
         try await Installation.with { installation in
             let node = installation.node("n1")
             try await installation.start(node)
-            let marker = "sleep 4.\(Int.random(in: 1000...9999))"
+            let marker = "sleep 2.\(Int.random(in: 1000...9999))"
             let job = try await installation.submit(
-                "agent.run", ["agent": "shell", "prompt": .string("\(marker); echo is-over")])
+                "agent.run", ["agent": "shell", "prompt": .string("\(marker); touch seen; sleep 1; echo is-over")])
             try await eventually("it runs") { !ProcessTable().matching(marker).isEmpty }
             let launch = "\(installation.directory)/n1/agents/\(job)/1"
             try Self.setMode(0, of: launch)
-            // Several looks at its screen and its state fall into this time.
-            try await ContinuousClock().sleep(for: .seconds(2))
+            // The node looks at the screen several times until then.
+            let seen = "\(installation.directory)/n1/workspaces/acme/seen"
+            try await eventually("its first command ends") { FileManager.default.fileExists(atPath: seen) }
             try Self.setMode(0o700, of: launch)
             let record = try await installation.ended(job)
             #expect(record.state == .completed && record.failures == 0 && record.crashes == 0, "\(record.reason)")

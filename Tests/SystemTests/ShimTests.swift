@@ -161,6 +161,8 @@ struct ShimTests {
                 return ProcessTable().matching("sleep \(marker)").isEmpty
             }
             try await type("trap 'stty size' WINCH; stty size\r", until: "50 220\r\n")
+            // Before its prompt the shell is not in the front, where the signal of a new size goes.
+            try await shown("ps> ")
             _ = try await ShimConnection.with(path: home + "/" + ShimFiles.socket, group: .singleton) {
                 try await $0.send(.hello(token: [1], epoch: 1))
                 try await $0.send(.resize(columns: 132, rows: 43))
