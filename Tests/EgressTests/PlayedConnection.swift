@@ -34,7 +34,7 @@ struct PlayedConnection: Hashable {
             case .dial(let address, let port):
                 self.dials.append(EgressTarget(host: .address(address), port: port).description)
                 self.perform(self.machine.dialed(.connected))
-            case .record(let event): self.events.append(event)
+            case .record(let event), .admit(let event): self.events.append(event)
             case .forward(let bytes): self.forwarded += bytes
             case .answer(let bytes): self.answered += bytes
             case .endAnswer, .endForward: break

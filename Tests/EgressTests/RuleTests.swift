@@ -115,7 +115,7 @@ struct RuleTests {
     func otherFields() throws {
         let entry = try EgressEntry(
             self.entry([
-                ("door", "model"), ("credential", "anthropic"), ("note", "for the agent"),
+                ("door", "model"), ("provider", "anthropic"), ("credential", "anthropic"), ("note", "for the agent"),
                 ("limits", ["connections": 4, "requests_per_minute": 60, "bytes_per_day": 1000, "idle_seconds": 30]),
             ]), place: "x")
         let limits = EgressLimits(connections: 4, requestsPerMinute: 60, bytesPerDay: 1000, idle: .seconds(30))

@@ -6,9 +6,12 @@ package struct EgressCaller: Hashable, Sendable {
     package let job: JobID
     /// The number of the launch of the job's agent.
     package let launch: Int
+    /// The agent definition whose program it is; nil for a command.
+    package let definition: DefinitionName?
 
     /// Takes the parts as given.
-    package init(workspace: WorkspaceID, job: JobID, launch: Int) {
+    package init(workspace: WorkspaceID, job: JobID, launch: Int, definition: DefinitionName? = nil) {
+        self.definition = definition
         self.workspace = workspace
         self.job = job
         self.launch = launch

@@ -1,4 +1,5 @@
 package import Domain
+package import ModelUsage
 
 /// What the audit trail records of one connection. It never holds a query, a header value or a byte of a body.
 package struct EgressEvent: Hashable, Sendable {
@@ -27,8 +28,52 @@ package struct EgressEvent: Hashable, Sendable {
     package var credential: DefinitionName?
     /// The status that the caller received from the listener itself; nil if it sent none.
     package var status: Int?
+    /// What a call of a model asks for, and in the end what it used.
+    package var model: Model?
     package var bytesFromCaller = 0
     package var bytesToCaller = 0
+
+    /// A call of a model in an event.
+    package struct Model: Hashable, Sendable {
+        package let provider: ModelProvider
+        /// The model that was requested; nil if none.
+        package var name: String?
+        /// Whether the provider charges for it.
+        package var isCharged = false
+        /// The input tokens to reserve, and the most output tokens.
+        package var estimatedInput: UInt64 = 0
+        package var maximumOutput: UInt64 = 0
+        /// The service tier that changes the price; nil for the list price.
+        package var tier: String?
+        /// Whether the caller sent a credential of its own, which was removed.
+        package var hasForeignCredential = false
+        /// The reservation of the call's budget, as the admission has named it; nil if there is none.
+        package var reservation: String?
+        /// What it used; nil before its end, and when nothing was sent.
+        package var usage: TokenUsage?
+
+        /// Takes the provider; everything else is empty.
+        package init(provider: ModelProvider) { self.provider = provider }
+
+        var json: JSONValue {
+            func text(_ value: String?) -> JSONValue { value.map { .string($0) } ?? .null }
+            func number(_ value: UInt64) -> JSONValue { .integer(Int64(clamping: value)) }
+            let usage: JSONValue? = self.usage.map { usage in
+                [
+                    "input": number(usage.input), "output": number(usage.output),
+                    "cache_read": number(usage.cacheRead), "cache_write": number(usage.cacheWrite),
+                    "cache_write_hour": number(usage.cacheWriteHour), "model": text(usage.model),
+                    "estimated": .bool(usage.isEstimated),
+                ]
+            }
+            return [
+                "provider": .string(self.provider.rawValue), "name": text(self.name), "charged": .bool(self.isCharged),
+                "input_estimate": number(self.estimatedInput), "output_limit": number(self.maximumOutput),
+                "tier": text(self.tier), "foreign_credential": .bool(self.hasForeignCredential),
+                "reservation": text(self.reservation), "usage": usage ?? .null,
+            ]
+        }
+    }
 
     /// Makes an event without any detail.
     package init() {}
@@ -45,7 +90,8 @@ package struct EgressEvent: Hashable, Sendable {
         let (seconds, attoseconds) = duration.components
         return [
             "time": .integer(time), "workspace": .string(caller.workspace.name), "job": .string("\(caller.job)"),
-            "launch": .integer(Int64(caller.launch)), "generation": .integer(Int64(clamping: generation)),
+            "launch": .integer(Int64(caller.launch)), "definition": text(caller.definition?.name),
+            "generation": .integer(Int64(clamping: generation)),
             "phase": .string(self.phase.rawValue), "decision": self.isAllowed ? "allow" : "deny",
             "reason": text(self.reason?.rawValue), "rule": text(self.entry?.text),
             "door": text(self.listener?.rawValue), "method": text(self.method?.rawValue),
@@ -54,6 +100,7 @@ package struct EgressEvent: Hashable, Sendable {
             "port": self.target.map { .integer(Int64($0.port)) } ?? .null, "path": text(self.path),
             "protocol": text(self.protocolKind?.rawValue), "sni": text(self.serverName),
             "address": text(self.address?.description), "credential": text(self.credential?.name),
+            "model": self.model?.json ?? .null,
             "status": self.status.map { .integer(Int64($0)) } ?? .null,
             "bytes_out": .integer(Int64(self.bytesFromCaller)), "bytes_in": .integer(Int64(self.bytesToCaller)),
             "duration_ms": .integer(seconds * 1000 + attoseconds / 1_000_000_000_000_000),

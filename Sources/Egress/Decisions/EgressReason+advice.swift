@@ -28,6 +28,15 @@ extension EgressReason {
             "Only TLS is allowed in this tunnel. Start it with a regular ClientHello."
         case .sniMissing, .sniMismatch: "Set the TLS server name to the host of the CONNECT request."
         case .encryptedClientHello: "Disable Encrypted Client Hello: the server name must be visible."
+        case .unknownPlaceholder: "Use the base URL and the key of the environment, and no other."
+        case .lengthRequired, .requestTooLarge, .encodingNotSupported, .upgradeNotSupported, .outputLimit:
+            "Send the request again as the message says."
+        case .modelNotAllowed, .providerSideFetch, .unknownTool:
+            "Work without it, or ask the operator to allow it."
+        case .budgetSpent: "Stop. Ask the operator to raise the budget."
+        case .credentialMissing, .credentialRejected:
+            "Stop. The operator must renew the credential of this entry."
+        case .certificateNotAccepted, .answerMalformed: "The provider cannot be reached safely now. Tell the operator."
         case .tooManyTunnels: "Close connections that are not needed, then try again."
         case .auditUnavailable: "The audit trail cannot be written now. Try again later."
         }

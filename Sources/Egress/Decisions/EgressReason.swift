@@ -44,6 +44,22 @@ package enum EgressReason: String, Hashable, Sendable, CaseIterable {
     case sniMismatch = "sni_mismatch"
     case encryptedClientHello = "ech_not_allowed"
 
+    // A call of a model.
+    case unknownPlaceholder = "unknown_placeholder"
+    case lengthRequired = "length_required"
+    case requestTooLarge = "request_too_large"
+    case encodingNotSupported = "encoding_not_supported"
+    case upgradeNotSupported = "upgrade_not_supported"
+    case modelNotAllowed = "model_not_allowed"
+    case outputLimit = "output_limit"
+    case providerSideFetch = "provider_side_fetch"
+    case unknownTool = "unknown_tool"
+    case budgetSpent = "budget_spent"
+    case credentialMissing = "credential_missing"
+    case credentialRejected = "credential_rejected"
+    case certificateNotAccepted = "certificate_not_accepted"
+    case answerMalformed = "answer_malformed"
+
     // The server around the machine.
     case tooManyTunnels = "too_many_tunnels"
     case auditUnavailable = "audit_unavailable"
@@ -53,17 +69,25 @@ package enum EgressReason: String, Hashable, Sendable, CaseIterable {
     package var status: Int {
         switch self {
         case .malformedRequest, .incompleteRequest, .notAProxyRequest, .schemeNotSupported, .invalidHost, .invalidPort,
-            .invalidPath, .hostMismatch, .ambiguousFraming, .malformedBody, .bufferExceeded:
+            .invalidPath, .hostMismatch, .ambiguousFraming, .malformedBody, .bufferExceeded, .outputLimit:
             400
+        case .unknownPlaceholder: 401
+        case .budgetSpent: 402
         case .hostNotAllowed, .portNotAllowed, .doorNotAllowed, .pathNotAllowed, .upgradeNotAllowed, .denied,
             .approvalRequired, .policyChanged, .addressNotAllowed, .opaqueTunnel, .malformedClientHello,
-            .clientHelloTooLarge, .encryptedClientHello:
+            .clientHelloTooLarge, .encryptedClientHello, .modelNotAllowed, .providerSideFetch, .unknownTool:
             403
         case .methodNotAllowed: 405
         case .deadlinePassed: 408
+        case .lengthRequired: 411
+        case .requestTooLarge: 413
+        case .encodingNotSupported: 415
         case .ownListener, .sniMissing, .sniMismatch: 421
+        case .upgradeNotSupported: 426
         case .headTooLarge: 431
-        case .resolutionFailed, .dialFailed: 502
+        case .resolutionFailed, .dialFailed, .credentialMissing, .credentialRejected, .certificateNotAccepted,
+            .answerMalformed:
+            502
         case .tooManyTunnels, .auditUnavailable: 503
         case .resolutionTimeout, .dialTimeout: 504
         case .versionNotSupported: 505

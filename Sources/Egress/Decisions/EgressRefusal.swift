@@ -1,4 +1,5 @@
 package import Domain
+package import ModelUsage
 
 /// One refusal: the reason and what it is about. It becomes an answer that a model can read.
 package struct EgressRefusal: Error, Hashable, Sendable {
@@ -33,9 +34,15 @@ package struct EgressRefusal: Error, Hashable, Sendable {
         ]
     }
 
-    /// The complete HTTP/1.1 response. It closes the connection. An answer to HEAD has no body.
-    package func response(toHead isHead: Bool = false) -> [UInt8] {
-        let body = self.json.bytes
+    /// The complete HTTP/1.1 response. It closes the connection. An answer to HEAD has no body. For a call of a model the
+    /// body has the form of the provider's own errors.
+    package func response(toHead isHead: Bool = false, as provider: ModelProvider? = nil) -> [UInt8] {
+        let body =
+            provider.map {
+                ProviderErrorBody.json(
+                    $0, status: self.reason.status, code: self.reason.rawValue,
+                    message: "orchestra refused this request: \(self.detail)")
+            } ?? self.json.bytes
         var head = "HTTP/1.1 \(self.reason.status) \(Self.phrase(self.reason.status))\r\n"
         head += "content-type: application/json\r\ncontent-length: \(body.count)\r\n"
         head += "x-orchestra-reason: \(self.reason.rawValue)\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
@@ -45,10 +52,16 @@ package struct EgressRefusal: Error, Hashable, Sendable {
     private static func phrase(_ status: Int) -> String {
         switch status {
         case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 402: "Payment Required"
         case 403: "Forbidden"
         case 405: "Method Not Allowed"
         case 408: "Request Timeout"
+        case 411: "Length Required"
+        case 413: "Content Too Large"
+        case 415: "Unsupported Media Type"
         case 421: "Misdirected Request"
+        case 426: "Upgrade Required"
         case 431: "Request Header Fields Too Large"
         case 502: "Bad Gateway"
         case 503: "Service Unavailable"

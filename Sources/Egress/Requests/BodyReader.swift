@@ -30,6 +30,17 @@ struct BodyReader: Hashable, Sendable {
     /// Returns how many of the bytes belong to the body. Throws `malformed_body` for a chunk with an extension, a trailer or
     /// a malformed size.
     mutating func read(_ bytes: ArraySlice<UInt8>) throws(EgressRefusal) -> Int {
+        try self.read(bytes) { _ in }
+    }
+
+    /// The same; appends the content without its chunks to `payload`.
+    mutating func read(_ bytes: ArraySlice<UInt8>, payload: inout [UInt8]) throws(EgressRefusal) -> Int {
+        try self.read(bytes) { payload += $0 }
+    }
+
+    private mutating func read(
+        _ bytes: ArraySlice<UInt8>, _ content: (ArraySlice<UInt8>) -> Void
+    ) throws(EgressRefusal) -> Int {
         var used = 0
         while used < bytes.count {
             let rest = bytes.count - used
@@ -37,10 +48,12 @@ struct BodyReader: Hashable, Sendable {
             case .complete: return used
             case .length(let left):
                 let taken = Int(clamping: min(left, UInt64(rest)))
+                content(bytes.dropFirst(used).prefix(taken))
                 used += taken
                 self.state = left == UInt64(taken) ? .complete : .length(left - UInt64(taken))
             case .data(let left):
                 let taken = Int(clamping: min(left, UInt64(rest)))
+                content(bytes.dropFirst(used).prefix(taken))
                 used += taken
                 self.state = left == UInt64(taken) ? .dataReturn : .data(left - UInt64(taken))
             default:

@@ -16,7 +16,7 @@ struct RequestHead: Hashable, Sendable {
         }
         try Self.checkHost(line, fields)
         self.framing = try Self.framing(line, fields)
-        try Self.checkConnection(fields)
+        try Self.checkConnection(line, fields)
     }
 
     private static func checkHost(_ line: RequestLine, _ fields: [HeaderField]) throws(EgressRefusal) {
@@ -28,9 +28,22 @@ struct RequestHead: Hashable, Sendable {
             return
         }
         let authority = try Authority(field.value)
+        if line.isForListener {
+            guard Self.isListener(authority.host) else {
+                throw EgressRefusal(.hostMismatch, "the Host header does not name the listener")
+            }
+            return
+        }
         let port = authority.port ?? (line.method == .connect ? line.target.port : 80)
         guard authority.host == line.target.host, port == line.target.port else {
             throw EgressRefusal(.hostMismatch, "the Host header differs from the target")
+        }
+    }
+
+    private static func isListener(_ host: EgressHost) -> Bool {
+        switch host {
+        case .name(let name): name.text == "localhost"
+        case .address(let address): AddressClass(address) == .loopback
         }
     }
 
@@ -57,13 +70,16 @@ struct RequestHead: Hashable, Sendable {
     }
 
     /// Fields that `Connection` names are removed. It must not remove what frames or addresses the request.
-    private static func checkConnection(_ fields: [HeaderField]) throws(EgressRefusal) {
+    private static func checkConnection(_ line: RequestLine, _ fields: [HeaderField]) throws(EgressRefusal) {
         let named = fields.filter { $0.folded == "connection" }.flatMap(\.tokens)
         guard named.allSatisfy({ $0 != "host" && $0 != "content-length" && $0 != "transfer-encoding" }) else {
             throw EgressRefusal(.malformedRequest, "the Connection header names a header that must stay")
         }
+        // A model's client is answered in the provider's own form.
         for field in fields
-        where field.folded == "upgrade" && field.tokens.contains(where: { $0.hasPrefix("websocket") }) {
+        where !line.isForListener && field.folded == "upgrade"
+            && field.tokens.contains(where: { $0.hasPrefix("websocket") })
+        {
             throw EgressRefusal(.upgradeNotAllowed, "an upgrade to WebSocket is not allowed")
         }
     }
@@ -75,15 +91,27 @@ struct RequestHead: Hashable, Sendable {
         var bytes = Array("\(self.line.method.rawValue) \(self.line.path?.spelled ?? "/")".utf8)
         bytes += self.line.query
         bytes += " HTTP/1.1\r\nhost: \(host)\r\n".utf8
+        bytes += self.passedFields { _ in true }
+        if self.framing == .chunked { bytes += "transfer-encoding: chunked\r\n".utf8 }
+        bytes += "connection: close\r\n\r\n".utf8
+        return bytes
+    }
+
+    /// The header lines that are not of the connection, of those that `isPassed` allows.
+    func passedFields(_ isPassed: (HeaderField) -> Bool) -> [UInt8] {
+        var bytes: [UInt8] = []
         let named = Set(self.fields.filter { $0.folded == "connection" }.flatMap(\.tokens))
-        for field in self.fields where !Self.isRemoved(field, named) {
+        for field in self.fields where !Self.isRemoved(field, named) && isPassed(field) {
             bytes += "\(field.name): ".utf8
             bytes += field.value
             bytes += "\r\n".utf8
         }
-        if self.framing == .chunked { bytes += "transfer-encoding: chunked\r\n".utf8 }
-        bytes += "connection: close\r\n\r\n".utf8
         return bytes
+    }
+
+    /// Names in their folded form, and values.
+    var plainFields: [(name: String, value: String)] {
+        self.fields.map { ($0.folded, String(decoding: $0.value, as: UTF8.self)) }
     }
 
     private static func isRemoved(_ field: HeaderField, _ named: Set<String>) -> Bool {

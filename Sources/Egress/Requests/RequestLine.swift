@@ -1,3 +1,5 @@
+internal import ModelUsage
+
 /// The first line of a proxy request.
 struct RequestLine: Hashable, Sendable {
     let method: EgressMethod
@@ -7,9 +9,11 @@ struct RequestLine: Hashable, Sendable {
     /// With the question mark; empty if there is none.
     let query: [UInt8]
     let isVersion10: Bool
+    /// Whether the target is a path of the listener itself, below `/model/`.
+    let isForListener: Bool
 
     /// Reads `METHOD target HTTP/1.1` with single spaces. CONNECT has `host:port`, every other method an absolute
-    /// `http://` target. HTTP/1.0 is accepted for CONNECT only, since some clients use it there.
+    /// `http://` target or a path of a model. HTTP/1.0 is accepted for CONNECT only, since some clients use it there.
     init(_ line: ArraySlice<UInt8>) throws(EgressRefusal) {
         let parts = line.split(separator: ASCII.space, omittingEmptySubsequences: false)
         guard parts.count == 3, !parts[0].isEmpty, parts[0].allSatisfy(ASCII.isToken), !parts[1].isEmpty else {
@@ -22,6 +26,7 @@ struct RequestLine: Hashable, Sendable {
         }
         self.method = method
         self.isVersion10 = version == 0
+        self.isForListener = method != .connect && parts[1].starts(with: ModelService.pathPrefix.utf8)
         if method == .connect {
             let authority = try Authority(parts[1])
             guard let port = authority.port else {
@@ -35,9 +40,10 @@ struct RequestLine: Hashable, Sendable {
         guard version == 1 else {
             throw EgressRefusal(.versionNotSupported, "HTTP/1.0 is accepted for CONNECT only: expected HTTP/1.1")
         }
-        let rest = try Self.afterScheme(parts[1])
+        let rest = self.isForListener ? parts[1] : try Self.afterScheme(parts[1])
         let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
-        let authority = try Authority(rest[..<end])
+        // The host of a model is the entry's, whatever the caller writes.
+        let authority = try Authority(self.isForListener ? Array("127.0.0.1".utf8)[...] : rest[..<end])
         self.target = EgressTarget(host: authority.host, port: authority.port ?? 80)
         let mark = rest[end...].firstIndex(of: UInt8(ascii: "?")) ?? rest.endIndex
         let path = rest[end..<mark]

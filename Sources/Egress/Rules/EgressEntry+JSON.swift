@@ -28,6 +28,13 @@ extension EgressEntry {
         self.needsApproval = try reader.boolean("approval")
         self.protocolKind = try Self.protocolKind(&reader, listener)
         self.allowsMissingServerName = try reader.boolean("allow_no_sni")
+        self.model = try ModelAccess(&reader, listener, isDenied: isDenied)
+        if listener == .model, !isDenied, !self.host.isExact {
+            throw reader.fail("'host' must be exact for a model: requests name the provider and not a host")
+        }
+        if listener == .model, !isDenied, self.ports?.count != 1 {
+            throw reader.fail("'ports' must have one port for a model")
+        }
         if self.allowsMissingServerName, self.protocolKind != .tls {
             throw reader.fail("'allow_no_sni' is only for a tunnel with TLS")
         }

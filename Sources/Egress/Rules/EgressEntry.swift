@@ -23,6 +23,8 @@ package struct EgressEntry: Hashable, Sendable {
     package let protocolKind: EgressProtocol
     /// Whether a ClientHello without a server name is accepted.
     package let allowsMissingServerName: Bool
+    /// What is allowed of a model provider; nil for every other kind.
+    package let model: ModelAccess?
 
     /// The ranges that count for a request: none for a wildcard.
     package var effectivePrivateRanges: [AddressRange] { self.host.isExact ? self.allowPrivate : [] }

@@ -1,4 +1,5 @@
 package import Domain
+package import ModelUsage
 
 /// The egress rules of one sandbox: a list of entries with one decision. An entry that denies wins over every entry that
 /// allows; of those that allow, the entries with the most exact host decide; what no entry allows is refused.
@@ -7,6 +8,7 @@ package struct EgressRules: Hashable, Sendable {
     private let exact: [EgressHost: [EgressEntry]]
     private let wildcards: [HostName: [EgressEntry]]
     let approved: Set<EgressEntryID>
+    private let models: [ModelService: EgressEntry]
 
     /// Throws `EgressError.inconsistent` if two entries have the same ID. Entries that need approval allow something only
     /// if `approved` has them.
@@ -16,9 +18,18 @@ package struct EgressRules: Hashable, Sendable {
         var exact: [EgressHost: [EgressEntry]] = [:]
         var wildcards: [HostName: [EgressEntry]] = [:]
         var ids: Set<EgressEntryID> = []
+        var models: [ModelService: EgressEntry] = [:]
         for entry in entries {
             guard ids.insert(entry.id).inserted else {
                 throw EgressError.inconsistent("the egress file \(file)", "the entry '\(entry.id)' occurs twice")
+            }
+            if let service = entry.model?.service {
+                if let other = models.updateValue(entry, forKey: service) {
+                    throw EgressError.inconsistent(
+                        "the egress file \(file)",
+                        "the entries '\(other.id)' and '\(entry.id)' are both for the models of '\(service.rawValue)': expected one"
+                    )
+                }
             }
             switch entry.host {
             case .exact(let host): exact[host, default: []].append(entry)
@@ -29,6 +40,7 @@ package struct EgressRules: Hashable, Sendable {
         self.exact = exact
         self.wildcards = wildcards
         self.approved = approved
+        self.models = models
     }
 
     /// Rules without an entry, which allow nothing.
@@ -39,6 +51,7 @@ package struct EgressRules: Hashable, Sendable {
         self.exact = [:]
         self.wildcards = [:]
         self.approved = []
+        self.models = [:]
     }
 
     /// Reads the entries of a file. Throws `EgressError` that names the file, the entry, the field and what was expected.
@@ -52,6 +65,14 @@ package struct EgressRules: Hashable, Sendable {
                 try EgressEntry(value, place: "the egress file \(file), entry \(index + 1)", suffixes: suffixes))
         }
         try self.init(entries, approved: approved, file: file)
+    }
+
+    /// The services whose models the rules allow, in a fixed order.
+    package var modelServices: [ModelService] { ModelService.allCases.filter { self.models[$0] != nil } }
+
+    /// The entry for the models of a service; nil when there is none.
+    package func model(_ service: ModelService) -> (entry: EgressEntry, access: ModelAccess)? {
+        self.models[service].flatMap { entry in entry.model.map { (entry, $0) } }
     }
 
     /// Decides one request. `path` is nil where the path is not visible, as in a tunnel. The addresses of the host are not

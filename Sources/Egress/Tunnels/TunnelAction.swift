@@ -6,6 +6,9 @@ package enum TunnelAction: Hashable, Sendable {
     case dial(EgressAddress, port: UInt16)
     /// Record the event. The actions after it wait until the audit trail has it; if it cannot be written, call `refuse`.
     case record(EgressEvent)
+    /// Record the event as `record` does, and ask for the admission of the call: its credential and its budget. Then call
+    /// `admitted`, or `refuse`.
+    case admit(EgressEvent)
     /// Send the bytes to the caller.
     case answer([UInt8])
     /// Send the bytes to the server.

@@ -7,6 +7,8 @@ package struct TunnelConfiguration: Hashable, Sendable {
     package let addresses: AddressRules
     /// The ports of the sandbox's own listeners, for a hint to callers that go through the proxy to reach one.
     package let listenerPorts: Set<UInt16>
+    /// The random part of the placeholders that the sandbox has instead of keys; nil when the launch has none.
+    package var launchSecret: String?
 
     /// Takes the parts as given.
     package init(rules: EgressRules, addresses: AddressRules = AddressRules(), listenerPorts: Set<UInt16> = []) {

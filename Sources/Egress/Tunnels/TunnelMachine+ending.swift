@@ -13,6 +13,7 @@ extension TunnelMachine {
     /// Bytes have arrived from the server.
     package mutating func receivedFromServer(_ bytes: [UInt8]) -> [TunnelAction] {
         switch self.state {
+        case .relaying where self.call != nil: return self.relayAnswer(bytes)
         case .relaying:
             guard !self.hasServerEnded, !bytes.isEmpty else { return [] }
             self.event.bytesToCaller += bytes.count
@@ -20,20 +21,25 @@ extension TunnelMachine {
         case .connected:
             // TLS never begins with the server.
             return self.refuse(.opaqueTunnel, "the server sent bytes before a ClientHello")
-        case .readingHead, .resolving, .dialing, .closed: return []
+        case .admitting: return self.refuse(.answerMalformed, "the server sent bytes before the request")
+        case .readingHead, .readingBody, .resolving, .dialing, .closed: return []
         }
     }
 
     /// The server sends nothing more, or its connection has failed.
     package mutating func receivedEndFromServer() -> [TunnelAction] {
         switch self.state {
+        case .relaying where self.call != nil: return self.endAnswer()
         case .relaying:
             guard !self.hasServerEnded else { return [] }
             self.hasServerEnded = true
             guard self.request?.isTunnel == true, !self.hasCallerEnded else { return self.close() }
             return [.endAnswer]
         case .connected: return self.recordDecision() + self.close()
-        case .readingHead, .resolving, .dialing, .closed: return []
+        case .admitting:
+            guard self.hasCallerEnded else { return self.refuse(.dialFailed, "the server has closed the connection") }
+            return self.close()
+        case .readingHead, .readingBody, .resolving, .dialing, .closed: return []
         }
     }
 
@@ -43,11 +49,12 @@ extension TunnelMachine {
         let host = self.event.target.map(\.description) ?? "the server"
         switch self.state {
         case .readingHead: return self.refuse(.deadlinePassed, "the head did not arrive in time")
+        case .readingBody: return self.refuse(.deadlinePassed, "the body did not arrive in time")
         case .resolving: return self.resolved(.timedOut)
         case .dialing: return self.refuse(.dialTimeout, "\(host) did not answer in time")
         case .connected: return self.refuse(.opaqueTunnel, "the tunnel had no complete ClientHello in time")
         case .relaying: return self.close()
-        case .closed: return []
+        case .admitting, .closed: return []
         }
     }
 
@@ -56,11 +63,16 @@ extension TunnelMachine {
         self.take(configuration)
         guard !self.isClosed, let request = self.request else { return [] }
         do throws(EgressRefusal) {
-            let entry = try configuration.decide(request.line)
+            let entry: EgressEntry
+            if let call = self.call {
+                entry = try configuration.decide(call)
+            } else {
+                entry = try configuration.decide(request.line)
+            }
             let isNarrower = entry.protocolKind != request.entry.protocolKind
             guard !isNarrower else { return self.refuse(.policyChanged, "the entry of this connection has changed") }
             if let address = self.event.address {
-                try configuration.check([address], for: entry, request.line.target)
+                try configuration.check([address], for: entry, request.target)
             }
             return []
         } catch {
@@ -84,17 +96,19 @@ extension TunnelMachine {
         let answer: [UInt8]
         if self.event.status == nil, self.event.bytesToCaller == 0 {
             self.event.status = refusal.reason.status
-            answer = refusal.response(toHead: self.event.method == .head)
+            answer = refusal.response(toHead: self.event.method == .head, as: self.call?.provider)
         } else {
             answer = self.state == .connected ? TLSAlert.record(for: refusal.reason) : []
         }
         self.event.phase = self.hasRecorded ? .ended : .decided
+        self.recordUsage()
         self.state = .closed
         return [.record(self.event)] + (answer.isEmpty ? [] : [.answer(answer)]) + [.close]
     }
 
     /// Ends a connection that was not refused.
     mutating func close() -> [TunnelAction] {
+        self.recordUsage()
         self.state = .closed
         guard self.hasRecorded else { return [.close] }
         self.event.phase = .ended

@@ -9,10 +9,14 @@ package struct TunnelMachine: Hashable, Sendable {
 
     enum State: Hashable {
         case readingHead
+        /// The body of a call of a model is incomplete.
+        case readingBody
         case resolving
         case dialing(rest: [EgressAddress])
         /// The server is connected; in a TLS tunnel the ClientHello may be incomplete.
         case connected
+        /// A call of a model waits for its credential.
+        case admitting
         case relaying
         case closed
     }
@@ -20,13 +24,17 @@ package struct TunnelMachine: Hashable, Sendable {
     struct Request: Hashable {
         let line: RequestLine
         let entry: EgressEntry
+        /// What is reached: what the caller names, or the host of a model.
+        let target: EgressTarget
         var isTunnel: Bool { self.line.method == .connect }
     }
 
     private(set) var configuration: TunnelConfiguration
     var state = State.readingHead
     private var reader = RequestHeadReader()
-    private(set) var request: Request?
+    var request: Request?
+    /// The call of a model; nil for every other request.
+    var call: ModelCall?
     private var content: TunnelContent?
     private var pending: [UInt8] = []
     var event = EgressEvent()
@@ -47,8 +55,8 @@ package struct TunnelMachine: Hashable, Sendable {
     /// bytes and refuses more.
     package var wantsCallerBytes: Bool {
         switch self.state {
-        case .readingHead, .connected, .relaying: !self.hasCallerEnded
-        case .resolving, .dialing, .closed: false
+        case .readingHead, .readingBody, .connected, .relaying: !self.hasCallerEnded
+        case .resolving, .dialing, .admitting, .closed: false
         }
     }
 
@@ -56,6 +64,7 @@ package struct TunnelMachine: Hashable, Sendable {
     package mutating func received(_ bytes: [UInt8]) -> [TunnelAction] {
         guard !self.isClosed, !self.hasCallerEnded, !bytes.isEmpty else { return [] }
         do throws(EgressRefusal) {
+            if self.state == .readingBody { return try self.readBody(bytes[...]) }
             guard self.state == .readingHead else { return try self.readContent(bytes[...]) }
             guard let (head, used) = try self.reader.read(bytes[...]) else { return [] }
             return try self.begin(head, bytes.dropFirst(used))
@@ -72,20 +81,23 @@ package struct TunnelMachine: Hashable, Sendable {
             guard !self.reader.isEmpty else { return self.close() }
             return self.refuse(EgressRefusal(.incompleteRequest, "the input ends before the head is complete"))
         }
+        if self.state == .readingBody {
+            return self.refuse(EgressRefusal(.incompleteRequest, "the input ends before the body is complete"))
+        }
         if let problem = self.content?.problemAtEnd { return self.refuse(problem) }
         switch self.state {
         case .connected: return self.recordDecision() + self.close()
         case .relaying:
             if self.hasServerEnded { return self.close() }
             return self.request?.isTunnel == true ? [.endForward] : []
-        case .readingHead, .resolving, .dialing, .closed: return []
+        case .readingHead, .readingBody, .resolving, .dialing, .admitting, .closed: return []
         }
     }
 
     /// The resolver has answered.
     package mutating func resolved(_ resolution: EgressResolution) -> [TunnelAction] {
         guard self.state == .resolving, let request = self.request else { return [] }
-        let target = request.line.target
+        let target = request.target
         switch resolution {
         case .addresses(let addresses) where !addresses.isEmpty:
             do throws(EgressRefusal) {
@@ -102,9 +114,11 @@ package struct TunnelMachine: Hashable, Sendable {
     /// The attempt to connect has ended. The next address is tried after a failure.
     package mutating func dialed(_ result: EgressDialResult) -> [TunnelAction] {
         guard case .dialing(let rest) = self.state, let request = self.request else { return [] }
-        let target = request.line.target
+        let target = request.target
         switch result {
-        case .connected: return self.connect(request)
+        case .connected: return self.call == nil ? self.connect(request) : self.admit()
+        case .untrusted:
+            return self.refuse(.certificateNotAccepted, "\(target) has no certificate that is accepted for its name")
         case .failed, .timedOut:
             guard rest.isEmpty else { return self.dial(rest[...]) }
             guard result == .failed else { return self.refuse(.dialTimeout, "\(target) did not answer in time") }
@@ -117,6 +131,9 @@ package struct TunnelMachine: Hashable, Sendable {
         _ head: RequestHead, _ rest: ArraySlice<UInt8>
     ) throws(EgressRefusal) -> [TunnelAction] {
         let line = head.line
+        // Its buffer is not needed for the rest of the connection.
+        self.reader = RequestHeadReader()
+        guard !line.isForListener else { return try self.beginCall(head, rest) }
         self.event.target = line.target
         self.event.method = line.method
         self.event.listener = line.method == .connect ? .tunnel : .http
@@ -125,14 +142,18 @@ package struct TunnelMachine: Hashable, Sendable {
         self.event.entry = entry.id
         self.event.protocolKind = entry.protocolKind
         self.event.credential = entry.credential
-        self.request = Request(line: line, entry: entry)
+        self.request = Request(line: line, entry: entry, target: line.target)
         self.content = TunnelContent(head, entry)
         if line.method != .connect { self.pending = head.forwarded }
-        // Its buffer is not needed for the rest of the connection.
-        self.reader = RequestHeadReader()
         self.state = .resolving
         _ = try self.readContent(rest)
-        switch line.target.host {
+        return self.reach(line.target)
+    }
+
+    /// Asks for the addresses of the target, or dials it when it is one.
+    mutating func reach(_ target: EgressTarget) -> [TunnelAction] {
+        self.state = .resolving
+        switch target.host {
         case .name(let name): return [.resolve(name)]
         case .address(let address): return self.dial([address])
         }
@@ -142,7 +163,7 @@ package struct TunnelMachine: Hashable, Sendable {
         guard let first = addresses.first, let request = self.request else { return [] }
         self.state = .dialing(rest: Array(addresses.dropFirst()))
         self.event.address = first
-        return [.dial(first, port: request.line.target.port)]
+        return [.dial(first, port: request.target.port)]
     }
 
     private mutating func connect(_ request: Request) -> [TunnelAction] {

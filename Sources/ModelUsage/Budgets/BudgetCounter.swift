@@ -8,6 +8,21 @@ package struct BudgetCounter: Hashable, Sendable {
         package let name: String
         /// The run, day or month.
         package let period: String
+
+        init(limit: String, name: String, period: String) {
+            self.limit = limit
+            self.name = name
+            self.period = period
+        }
+
+        package var text: String { "\(self.limit)\n\(self.name)\n\(self.period)" }
+
+        /// Reads what `text` wrote; nil for anything else.
+        package init?(text: String) {
+            let parts = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+            guard parts.count == 3 else { return nil }
+            self.init(limit: parts[0], name: parts[1], period: parts[2])
+        }
     }
 
     /// Used by calls that have ended.

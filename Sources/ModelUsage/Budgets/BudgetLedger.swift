@@ -123,7 +123,8 @@ package struct BudgetLedger: Sendable {
         }
     }
 
-    private static func key(of limit: BudgetLimit, for subject: BudgetSubject, at now: UInt64) -> BudgetCounter.Key {
+    /// The counter of a limit for a subject at a time.
+    package static func key(of limit: BudgetLimit, for subject: BudgetSubject, at now: UInt64) -> BudgetCounter.Key {
         BudgetCounter.Key(
             limit: limit.id, name: subject.name(in: limit.scope),
             period: limit.window.period(at: now, run: subject.run))

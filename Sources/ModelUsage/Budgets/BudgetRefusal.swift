@@ -12,6 +12,18 @@ package struct BudgetRefusal: Hashable, Sendable {
     /// When the limit starts again, in milliseconds since the epoch; nil for a run.
     package let resetsAt: UInt64?
 
+    /// Takes the parts as given.
+    package init(
+        limit: BudgetLimit, name: String, spent: UInt64, reserved: UInt64, requested: UInt64, resetsAt: UInt64?
+    ) {
+        self.limit = limit
+        self.name = name
+        self.spent = spent
+        self.reserved = reserved
+        self.requested = requested
+        self.resetsAt = resetsAt
+    }
+
     /// A sentence for the caller: which limit, how much is used, when it starts again, whom to ask.
     package var message: String {
         let unit = self.limit.unit == .money ? "nanodollars" : self.limit.unit.rawValue

@@ -8,4 +8,12 @@ package struct BudgetThreshold: Hashable, Sendable {
     package let percent: UInt64
     package let spent: UInt64
     package let amount: UInt64
+
+    /// Takes the parts as given.
+    package init(counter: BudgetCounter.Key, percent: UInt64, spent: UInt64, amount: UInt64) {
+        self.counter = counter
+        self.percent = percent
+        self.spent = spent
+        self.amount = amount
+    }
 }

@@ -9,6 +9,15 @@ package enum BudgetWindow: String, CaseIterable, Hashable, Sendable {
     /// A month of UTC.
     case month
 
+    /// How long a counter is kept after its last change, in milliseconds: beyond the period, so that it can be looked at.
+    package var keepTime: UInt64 {
+        switch self {
+        case .run: 30 * 86_400_000
+        case .day: 40 * 86_400_000
+        case .month: 400 * 86_400_000
+        }
+    }
+
     /// The name of the period that contains a time: the run, `2026-11-30` or `2026-11`.
     func period(at milliseconds: UInt64, run: String) -> String {
         switch self {
@@ -19,7 +28,7 @@ package enum BudgetWindow: String, CaseIterable, Hashable, Sendable {
     }
 
     /// When the period that contains a time ends, in milliseconds since the epoch; nil for a run.
-    func end(after milliseconds: UInt64) -> UInt64? {
+    package func end(after milliseconds: UInt64) -> UInt64? {
         let dayLength: UInt64 = 86_400_000
         let day = milliseconds / dayLength
         switch self {

@@ -43,6 +43,20 @@ package struct PriceTable: Hashable, Sendable {
         return cost
     }
 
+    /// The most that a call can cost, with all its input at the kind that the prices make dearest. Throws as `cost`.
+    package func highestCost(
+        input: UInt64, output: UInt64, model: String?, provider: ModelProvider, tier: String?
+    ) throws(ModelUsageError) -> Money {
+        let usages = [
+            TokenUsage(input: input, output: output, model: model),
+            TokenUsage(output: output, cacheWrite: input, model: model),
+            TokenUsage(output: output, cacheWrite: input, cacheWriteHour: input, model: model),
+        ]
+        var highest = Money.zero
+        for usage in usages { highest = max(highest, try self.cost(of: usage, provider: provider, tier: tier)) }
+        return highest
+    }
+
     private func dearestCost(of usage: TokenUsage) -> Money? {
         let all = self.entries.flatMap { [$0.prices] + ($0.longInput.map { [$0.prices] } ?? []) }
         guard let first = all.first else { return nil }

@@ -1,6 +1,6 @@
 /// Splits a stream of server-sent events (WHATWG HTML §9.2) into the bytes of its data and the ends of its events. It keeps
 /// the name of the field and of the event, both bounded, and never the data.
-struct EventStreamSplitter: Sendable {
+struct EventStreamSplitter: Hashable, Sendable {
     /// What a byte of the stream means.
     enum Signal: Hashable, Sendable {
         case nothing

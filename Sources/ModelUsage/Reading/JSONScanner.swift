@@ -2,7 +2,7 @@ internal import Domain
 
 /// Reads a JSON document byte by byte, and reports each number, text and literal with its path. Its memory does not grow
 /// with the document: of a text it keeps the beginning only, so that an answer of any size can be read as it passes.
-struct JSONScanner: Sendable {
+struct JSONScanner: Hashable, Sendable {
     /// What a leaf is.
     enum Kind: Hashable, Sendable {
         case text, number, literal

@@ -8,7 +8,7 @@
 /// An estimate keeps each number that the provider named. Missing input is the size of the request by
 /// `TokenEstimate.ofSentRequest`. Output is what the provider named last and the text after it by `TokenEstimate.ofText`;
 /// all the text, if that is more and the final number is missing; at least one, and not above what the request allows.
-package struct UsageReader: Sendable {
+package struct UsageReader: Hashable, Sendable {
     private enum Form: Hashable, Sendable {
         /// Nothing but blanks has arrived.
         case unknown

@@ -1,5 +1,5 @@
 /// What an answer has said about usage so far, and how much text of the model has passed.
-struct UsageTally: Sendable {
+struct UsageTally: Hashable, Sendable {
     /// The numbers that providers report.
     enum Count: Hashable, Sendable {
         case input, output, cacheRead, cacheWrite, cacheWriteMinutes, cacheWriteHour, thoughts, toolPrompt

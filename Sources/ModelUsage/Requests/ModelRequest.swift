@@ -30,16 +30,8 @@ package struct ModelRequest: Hashable, Sendable {
     /// The usage to reserve, with all input at the kind that the prices make dearest. Throws `unknownModel` as the table
     /// does.
     package func highestCost(_ prices: PriceTable) throws(ModelUsageError) -> Money {
-        let input = self.estimatedInput
-        let usages = [
-            TokenUsage(input: input, output: self.maximumOutput, model: self.model),
-            TokenUsage(output: self.maximumOutput, cacheWrite: input, model: self.model),
-            TokenUsage(output: self.maximumOutput, cacheWrite: input, cacheWriteHour: input, model: self.model),
-        ]
-        var highest = Money.zero
-        for usage in usages {
-            highest = max(highest, try prices.cost(of: usage, provider: self.provider, tier: self.tier))
-        }
-        return highest
+        try prices.highestCost(
+            input: self.estimatedInput, output: self.maximumOutput, model: self.model, provider: self.provider,
+            tier: self.tier)
     }
 }

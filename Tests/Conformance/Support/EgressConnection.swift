@@ -31,7 +31,7 @@ struct EgressConnection {
             case .dial(let address, let port):
                 self.dialed = EgressTarget(host: .address(address), port: port).description
                 self.perform(self.machine.dialed(.connected))
-            case .record(let event): self.decision = event
+            case .record(let event), .admit(let event): self.decision = event
             case .forward(let bytes): self.forwarded += bytes
             case .answer, .endAnswer, .endForward, .close: break
             }

@@ -1,0 +1,192 @@
+internal import ModelUsage
+
+/// One call of a model by way of the listener's base URL: the caller's request and its body, what is sent to the provider,
+/// and the provider's answer. A part of `TunnelMachine`, which decides.
+struct ModelCall: Hashable, Sendable {
+    let entry: EgressEntry
+    let provider: ModelProvider
+    let target: EgressTarget
+    let path: RequestPath
+    /// Whether the caller sent a credential of its own in addition to the placeholder. It is removed.
+    let hasForeignCredential: Bool
+    /// The request once its body is complete.
+    private(set) var request: ModelRequest?
+    private let access: ModelAccess
+    private let head: RequestHead
+    private let query: String
+    private let length: Int
+    private var body: [UInt8] = []
+    private var answer = ModelAnswer()
+    private var reader: UsageReader?
+
+    /// Finds the entry of the service that the path names. Throws for a path that is no model's, a service without an entry,
+    /// a request without the placeholder of this launch, and a body whose length is not stated or is too large.
+    init(_ head: RequestHead, _ configuration: TunnelConfiguration) throws(EgressRefusal) {
+        guard let (service, path) = Self.service(head.line.path) else {
+            throw EgressRefusal(.notAProxyRequest, "the target has no host: this is a forward proxy")
+        }
+        guard let (entry, access) = configuration.rules.model(service) else {
+            throw EgressRefusal(
+                .hostNotAllowed, "no entry of the rules allows the models of '\(service.rawValue)'")
+        }
+        guard let port = entry.ports?.first, case .exact(let host) = entry.host else {
+            throw EgressRefusal(.hostNotAllowed, "the entry '\(entry.id)' names no single host", entry: entry.id)
+        }
+        self.entry = entry
+        self.access = access
+        self.provider = service.provider(path: path.spelled)
+        self.target = EgressTarget(host: host, port: port)
+        self.path = path
+        self.head = head
+        let query = String(decoding: head.line.query.dropFirst(), as: UTF8.self)
+        self.query = ProviderCredentials.passingQuery(query)
+        self.hasForeignCredential = try Self.checkPlaceholder(
+            head, query: query, expected: configuration.launchSecret.map(service.placeholder), entry)
+        switch head.framing {
+        case .none: self.length = 0
+        case .length(let length) where length <= UInt64(access.rules.bodyLimit): self.length = Int(length)
+        case .length:
+            throw EgressRefusal(
+                .requestTooLarge, "the request is larger than \(access.rules.bodyLimit) bytes: send less content",
+                entry: entry.id)
+        case .chunked:
+            throw EgressRefusal(
+                .lengthRequired, "the length of the body is not stated: send content-length", entry: entry.id)
+        }
+    }
+
+    /// Divides `/model/SERVICE/path`; nil for any other path.
+    private static func service(_ path: RequestPath?) -> (ModelService, RequestPath)? {
+        guard let spelled = path?.spelled, spelled.hasPrefix(ModelService.pathPrefix) else { return nil }
+        let rest = spelled.dropFirst(ModelService.pathPrefix.count)
+        let name = rest.prefix { $0 != "/" }
+        guard let service = ModelService(rawValue: String(name)) else { return nil }
+        let own = rest.dropFirst(name.count)
+        do throws(EgressRefusal) {
+            return (service, try RequestPath(own.isEmpty ? Array("/".utf8)[...] : Array(own.utf8)[...]))
+        } catch {
+            return nil
+        }
+    }
+
+    var method: EgressMethod { self.head.line.method }
+
+    // MARK: - The request
+
+    /// Whether the whole body has arrived.
+    var isBodyComplete: Bool { self.body.count == self.length }
+
+    /// Takes bytes of the body; what follows it is dropped. Throws once the body is complete and the request is refused.
+    mutating func read(_ bytes: ArraySlice<UInt8>) throws(EgressRefusal) {
+        self.body += bytes.prefix(self.length - self.body.count)
+        guard self.isBodyComplete, self.request == nil else { return }
+        do throws(ModelRefusal) {
+            self.request = try ModelRequest(
+                provider: self.provider, method: self.head.line.method.rawValue, path: self.path.spelled,
+                headers: self.head.plainFields, body: self.body, rules: self.access.rules)
+        } catch {
+            throw EgressRefusal(
+                EgressReason(rawValue: error.code.rawValue) ?? .malformedRequest, error.message,
+                target: self.target, entry: self.entry.id)
+        }
+    }
+
+    /// The request as the provider gets it, with the credential and without any of the caller's. The answer is read from
+    /// then on.
+    mutating func send(credential: String?) -> [UInt8] {
+        self.reader = UsageReader(provider: self.provider, request: self.request?.sent ?? SentRequest())
+        let host = self.target.port == 443 ? self.target.host.description : self.target.description
+        let query = self.query.isEmpty ? "" : "?\(self.query)"
+        var bytes = Array("\(self.head.line.method.rawValue) \(self.path.spelled)\(query) HTTP/1.1\r\n".utf8)
+        bytes += "host: \(host)\r\n".utf8
+        bytes += self.head.passedFields { field in
+            ProviderCredentials.passes(header: field.folded) && !Self.replaced.contains(field.folded)
+        }
+        if let credential {
+            // Tokens of an account have a form of their own.
+            let isOAuth = credential.hasPrefix("sk-ant-oat")
+            let added = ProviderCredentials(self.provider, isOAuth: isOAuth).added(credential)
+            bytes += "\(added.name): \(added.value)\r\n".utf8
+        }
+        // A compressed answer could not be metered.
+        bytes += "accept-encoding: identity\r\n".utf8
+        if self.length > 0 || self.head.line.method == .post { bytes += "content-length: \(self.length)\r\n".utf8 }
+        bytes += "connection: close\r\n\r\n".utf8
+        bytes += self.body
+        self.body = []
+        return bytes
+    }
+
+    private static let replaced: Set<String> = ["accept-encoding", "content-length", "expect", "forwarded", "via"]
+
+    // MARK: - The answer
+
+    /// What becomes of bytes of the answer.
+    enum Relay: Hashable {
+        /// They are for the caller. `isLast` when the answer is complete.
+        case bytes([UInt8], isLast: Bool)
+        /// The provider does not accept our credential; nothing of its answer is for the caller.
+        case rejected
+        /// They are not HTTP.
+        case malformed
+    }
+
+    /// The status of the answer, once its head has been read.
+    var answerStatus: Int? { self.answer.status }
+
+    /// Whether the whole answer has arrived. One without a stated length ends with the connection.
+    func isAnswerComplete(atEnd isEnd: Bool) -> Bool { self.answer.isComplete(atEnd: isEnd) }
+
+    /// Takes bytes from the provider.
+    mutating func received(_ bytes: [UInt8]) -> Relay {
+        let isHead = self.answer.status == nil
+        let read = self.answer.read(bytes, toHead: self.head.line.method == .head)
+        guard !self.answer.isMalformed else { return .malformed }
+        if isHead, let status = self.answer.status {
+            guard status != 401 else { return .rejected }
+            self.reader?.received(status: status, headers: self.answer.headers)
+        }
+        if !read.payload.isEmpty { self.reader?.received(read.payload) }
+        return .bytes(read.relayed, isLast: self.answer.isComplete(atEnd: false))
+    }
+
+    /// What the call has used, as far as is known; nil when nothing was sent. `isWhole` when the answer has ended well.
+    mutating func usage(isWhole: Bool) -> TokenUsage? {
+        self.reader?.ended(closedEarly: !isWhole)
+        return self.reader?.usage
+    }
+
+    // MARK: - The placeholder
+
+    /// Returns whether there are credentials in addition to the placeholder. Throws `unknown_placeholder` when it is missing.
+    private static func checkPlaceholder(
+        _ head: RequestHead, query: String, expected: String?, _ entry: EgressEntry
+    ) throws(EgressRefusal) -> Bool {
+        let isCookie: Set<String> = ["cookie", "cookie2"]
+        var presented = head.plainFields.filter {
+            !ProviderCredentials.passes(header: $0.name) && !isCookie.contains($0.name)
+        }.map(\.value)
+        for part in query.split(separator: "&") {
+            let sides = part.split(separator: "=", maxSplits: 1).map(String.init)
+            if sides.count == 2, ProviderCredentials.removedQueryNames.contains(sides[0].lowercased()) {
+                presented.append(sides[1])
+            }
+        }
+        let tokens = presented.map { value in
+            value.lowercased().hasPrefix("bearer ") ? String(value.dropFirst("bearer ".count)) : value
+        }
+        guard let expected, tokens.contains(where: { Self.isEqual($0, expected) }) else {
+            throw EgressRefusal(
+                .unknownPlaceholder,
+                "the key is not the one that this sandbox was given: use the key of the environment", entry: entry.id)
+        }
+        return tokens.contains { !Self.isEqual($0, expected) }
+    }
+
+    /// Takes the same time wherever the texts differ.
+    private static func isEqual(_ left: String, _ right: String) -> Bool {
+        let (left, right) = (Array(left.utf8), Array(right.utf8))
+        guard left.count == right.count else { return false }
+        return zip(left, right).reduce(UInt8(0)) { $0 | ($1.0 ^ $1.1) } == 0
+    }
+}

@@ -1,0 +1,259 @@
+import Domain
+import Egress
+import ModelUsage
+import Testing
+
+/// Calls of models by the base URL of the listener.
+@Suite("Calls of models")
+struct ModelCallTests {
+    private static let secret = "0123456789abcdef"
+    private static let key = "sk-ant-api03-" + Self.secret
+    private static let entries: [JSONValue] = [
+        [
+            "id": "claude", "host": "api.anthropic.test", "door": "model", "provider": "anthropic",
+            "credential": "anthropic", "models": ["claude-*"],
+        ],
+        ["id": "gpt", "host": "llm.inner.test", "ports": [8443], "door": "model", "provider": "openai"],
+        ["id": "api", "host": "api.example.test", "door": "tunnel"],
+    ]
+    private static let body =
+        #"{"model":"claude-sonnet-4-5","max_tokens":100,"messages":[{"role":"user","content":"hi"}]}"#
+
+    private static func configuration(_ entries: [JSONValue] = Self.entries) throws -> TunnelConfiguration {
+        var configuration = TunnelConfiguration(rules: try EgressRules(parsing: entries), listenerPorts: [3128])
+        configuration.launchSecret = Self.secret
+        return configuration
+    }
+
+    private static func request(
+        _ path: String = "/model/anthropic/v1/messages", method: String = "POST", host: String = "127.0.0.1:3128",
+        headers: String = "x-api-key: \(Self.key)\r\n", body: String = Self.body
+    ) -> [UInt8] {
+        let length = body.isEmpty ? "" : "content-length: \(body.utf8.count)\r\n"
+        return Array("\(method) \(path) HTTP/1.1\r\nHost: \(host)\r\n\(headers)\(length)\r\n\(body)".utf8)
+    }
+
+    /// Plays a call up to its admission.
+    private static func play(
+        _ request: [UInt8], _ entries: [JSONValue] = Self.entries, segment: Int = .max
+    ) throws -> PlayedConnection {
+        var connection = PlayedConnection(
+            machine: TunnelMachine(try Self.configuration(entries)),
+            answers: [[EgressAddress("203.0.113.5")].compactMap { $0 }])
+        var rest = request[...]
+        while !rest.isEmpty {
+            let part = Array(rest.prefix(segment))
+            rest = rest.dropFirst(part.count)
+            connection.perform(connection.machine.received(part))
+        }
+        return connection
+    }
+
+    private static let answer =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nset-cookie: a=b\r\nalt-svc: h3\r\n"
+        + "Transfer-Encoding: chunked\r\n\r\n"
+    private static let document =
+        #"{"model":"claude-sonnet-4-5","usage":{"input_tokens":10,"output_tokens":5}}"#
+    private static var chunks: String {
+        "5\r\n\(Self.document.prefix(5))\r\n\(String(Self.document.utf8.count - 5, radix: 16))\r\n"
+            + "\(Self.document.dropFirst(5))\r\n0\r\n\r\n"
+    }
+
+    @Test(
+        "a call goes to the entry's host with our credential and without any of the caller's", arguments: [1, 7, .max])
+    func call(_ segment: Int) throws {
+        let headers =
+            "authorization: Bearer sk-ant-own\r\nX-Api-Key: \(Self.key)\r\nCookie: c=d\r\nanthropic-version: 2023-06-01\r\n"
+            + "accept-encoding: gzip, br\r\nConnection: keep-alive, x-hop\r\nx-hop: 1\r\n"
+        var connection = try Self.play(
+            Self.request("/model/anthropic/v1/messages?beta=true&key=\(Self.key)", headers: headers), segment: segment)
+        #expect(connection.questions == ["api.anthropic.test"] && connection.dials == ["203.0.113.5:443"])
+        #expect(connection.machine.serverNameForTLS == "api.anthropic.test")
+        #expect(connection.forwarded.isEmpty, "nothing before the admission")
+        let event = try #require(connection.events.last)
+        #expect(event.isAllowed && event.listener == .model && event.path == "/v1/messages")
+        #expect(event.credential?.name == "anthropic" && event.model?.name == "claude-sonnet-4-5")
+        #expect(event.model?.isCharged == true && event.model?.maximumOutput == 100)
+        #expect(event.model?.hasForeignCredential == true)
+        connection.perform(connection.machine.admitted(credential: "sk-real", reservation: "r1"))
+        #expect(
+            connection.forwardedText
+                == "POST /v1/messages?beta=true HTTP/1.1\r\nhost: api.anthropic.test\r\n"
+                + "anthropic-version: 2023-06-01\r\nx-api-key: sk-real\r\naccept-encoding: identity\r\n"
+                + "content-length: \(Self.body.utf8.count)\r\nconnection: close\r\n\r\n\(Self.body)")
+        for part in Array((Self.answer + Self.chunks).utf8).chunked(segment) {
+            connection.perform(connection.machine.receivedFromServer(part))
+        }
+        #expect(
+            connection.answeredText
+                == "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nTransfer-Encoding: chunked\r\n"
+                + "connection: close\r\n\r\n\(Self.chunks)")
+        let end = try #require(connection.events.last)
+        #expect(end.phase == .ended && end.status == 200 && end.model?.reservation == "r1")
+        #expect(
+            end.model?.usage == TokenUsage(input: 10, output: 5, model: "claude-sonnet-4-5") && connection.isClosed)
+    }
+
+    /// What is refused before any name is asked for.
+    private static let refused: [(request: [UInt8], reason: EgressReason, status: Int)] = [
+        (Self.request(headers: ""), .unknownPlaceholder, 401),
+        (Self.request(headers: "x-api-key: sk-ant-api03-0123456789abcdee\r\n"), .unknownPlaceholder, 401),
+        (Self.request(headers: "x-api-key: sk-ant-real\r\n"), .unknownPlaceholder, 401),
+        (Self.request("/model/anthropic/v1/files"), .pathNotAllowed, 403),
+        (Self.request("/model/anthropic/v1/messages/../files"), .invalidPath, 400),
+        (Self.request("/model/anthropic//v1/messages"), .invalidPath, 400),
+        (Self.request("/model/anthropic/v1/messages;x"), .pathNotAllowed, 403),
+        (Self.request("/model/anthropic/v1/messages", method: "PUT"), .methodNotAllowed, 405),
+        (Self.request("/model/gemini/v1beta/models"), .hostNotAllowed, 403),
+        (Self.request("/model/other/v1/messages"), .notAProxyRequest, 400),
+        (Self.request(host: "api.anthropic.test"), .hostMismatch, 400),
+        (Self.request(body: Self.body.replacing("claude-sonnet", with: "gpt")), .modelNotAllowed, 403),
+        (Self.request(body: "{"), .malformedRequest, 400),
+        (
+            Self.request(
+                headers: "x-api-key: \(Self.key)\r\ntransfer-encoding: chunked\r\n", body: ""), .lengthRequired, 411
+        ),
+        (
+            Self.request(headers: "x-api-key: \(Self.key)\r\ncontent-encoding: gzip\r\n"), .encodingNotSupported, 415
+        ),
+        (
+            Self.request(headers: "x-api-key: \(Self.key)\r\nconnection: upgrade\r\nupgrade: websocket\r\n"),
+            .upgradeNotSupported, 426
+        ),
+        (
+            Self.request(
+                body:
+                    #"{"model":"claude-x","max_tokens":1,"messages":[],"mcp_servers":[{"url":"https://evil.test"}]}"#),
+            .providerSideFetch, 403
+        ),
+        (
+            Array(
+                ("POST /model/anthropic/v1/messages HTTP/1.1\r\nhost: localhost\r\nx-api-key: \(Self.key)\r\n"
+                    + "content-length: 40000000\r\n\r\n").utf8), .requestTooLarge, 413
+        ),
+    ]
+
+    @Test("what is refused asks no name and dials nothing", arguments: Self.refused.indices)
+    func refusal(_ index: Int) throws {
+        let (request, reason, status) = Self.refused[index]
+        let connection = try Self.play(request)
+        #expect(connection.reason == reason && reason.status == status)
+        #expect(connection.isSilent && connection.isClosed && !connection.answeredText.contains("sk-ant"))
+    }
+
+    @Test("a refusal has the form of the provider's own errors")
+    func form() throws {
+        let connection = try Self.play(Self.request("/model/anthropic/v1/files"))
+        #expect(connection.answeredText.contains(#""type":"error""#))
+        #expect(connection.answeredText.contains("x-orchestra-reason: path_not_allowed"))
+    }
+
+    @Test("a service without a certificate for its name gets neither the credential nor a byte")
+    func untrusted() throws {
+        var machine = TunnelMachine(try Self.configuration())
+        _ = machine.received(Self.request())
+        _ = machine.resolved(.addresses([EgressAddress(version4Bits: 0xcb00_7105)]))
+        let actions = machine.dialed(.untrusted)
+        guard case .record(let event)? = actions.first else { throw TestFailure("expected a row: \(actions)") }
+        #expect(event.reason == .certificateNotAccepted && machine.status == 502)
+    }
+
+    @Test("a spent budget is answered with 402, and nothing is sent")
+    func budget() throws {
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.refuse(.budgetSpent, "the budget 'daily' is spent"))
+        #expect(connection.forwarded.isEmpty && connection.answeredText.hasPrefix("HTTP/1.1 402 "))
+        #expect(connection.answeredText.contains("billing_error"))
+    }
+
+    @Test("a provider that refuses our key is no reason for the agent to log in")
+    func rejected() throws {
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.admitted(credential: "old", reservation: nil))
+        connection.perform(
+            connection.machine.receivedFromServer(Array("HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\nno".utf8)))
+        #expect(connection.answeredText.hasPrefix("HTTP/1.1 502 ") && connection.reason == .credentialRejected)
+    }
+
+    @Test(
+        "what ends before its end is estimated and never free",
+        arguments: ["", "HTTP/1.1 200 OK\r\n\r\n{\"model\":", "HTTP/1.1 100 Continue\r\n\r\n"])
+    func cut(_ answer: String) throws {
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.admitted(credential: "k", reservation: "r"))
+        if !answer.isEmpty { connection.perform(connection.machine.receivedFromServer(Array(answer.utf8))) }
+        connection.perform(connection.machine.receivedEndFromServer())
+        let usage = try #require(connection.events.last?.model?.usage)
+        #expect(connection.isClosed && usage.isEstimated && usage.total > 0)
+    }
+
+    @Test("an answer that is no HTTP is refused", arguments: ["SSH-2.0-x\r\n\r\n", "HTTP/1.1 101 Up\r\n\r\n"])
+    func malformedAnswer(_ answer: String) throws {
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.admitted(credential: "k", reservation: "r"))
+        connection.perform(connection.machine.receivedFromServer(Array(answer.utf8)))
+        #expect(connection.reason == .answerMalformed && connection.answeredText.hasPrefix("HTTP/1.1 502 "))
+    }
+
+    @Test("a caller that leaves before the admission costs nothing")
+    func left() throws {
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.receivedEndOfInput())
+        connection.perform(connection.machine.receivedEndFromServer())
+        #expect(connection.isClosed && connection.events.last?.model?.usage == nil)
+        #expect(connection.machine.admitted(credential: "k", reservation: nil).isEmpty)
+    }
+
+    @Test("a probe is answered without the provider")
+    func probe() throws {
+        let connection = try Self.play(Self.request("/model/anthropic", method: "HEAD", body: ""))
+        #expect(connection.isSilent && connection.answeredText.hasPrefix("HTTP/1.1 200 ") && connection.isClosed)
+    }
+
+    @Test("without an entry for a model the listener is a forward proxy as before")
+    func none() throws {
+        let only: [JSONValue] = [["id": "a", "host": "api.example.test", "door": "tunnel"]]
+        #expect(try Self.play(Self.request(), only).reason == .hostNotAllowed)
+        #expect(try Self.play(Self.request("/v1/messages"), only).reason == .notAProxyRequest)
+    }
+
+    @Test(
+        "an entry for a model that cannot be used names the field",
+        arguments: [
+            (["id": "a", "host": "x.test", "door": "model"], "'provider' is missing"),
+            (["id": "a", "host": "*.x.test", "door": "model", "provider": "openai"], "'host' must be exact"),
+            (
+                ["id": "a", "host": "x.test", "ports": [1, 2], "door": "model", "provider": "openai"],
+                "'ports' must have one port"
+            ),
+            (["id": "a", "host": "x.test", "door": "model", "provider": "bard"], "'provider' is 'bard'"),
+            (["id": "a", "host": "x.test", "door": "http", "provider": "openai"], "only for an entry"),
+            (["id": "a", "host": "x.test", "door": "model", "provider": "openai", "models": ["a b"]], "'models' has"),
+        ] as [(JSONValue, String)])
+    func entry(_ entry: JSONValue, _ words: String) throws {
+        let error = try #require(throws: EgressError.self) { try EgressRules(parsing: [entry]) }
+        #expect(error.message.contains(words), "\(error)")
+    }
+
+    @Test("two entries for the models of one service are refused")
+    func twice() throws {
+        let entry: (String) -> JSONValue = {
+            ["id": .string($0), "host": .string("\($0).test"), "door": "model", "provider": "openai"]
+        }
+        let error = try #require(throws: EgressError.self) { try EgressRules(parsing: [entry("a"), entry("b")]) }
+        #expect(error.message.contains("'a' and 'b'"))
+    }
+}
+
+/// What a test did not find.
+private struct TestFailure: Error {
+    let message: String
+    init(_ message: String) { self.message = message }
+}
+
+extension [UInt8] {
+    fileprivate func chunked(_ size: Int) -> [[UInt8]] {
+        guard size < self.count else { return [self] }
+        return stride(from: 0, to: self.count, by: size).map { Array(self[$0..<Swift.min($0 + size, self.count)]) }
+    }
+}
