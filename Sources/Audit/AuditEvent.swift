@@ -47,6 +47,12 @@ package struct AuditEvent: Hashable, Sendable {
         case tokensRevoked = "tokens.revoked"
         /// A connection of a sandbox was decided, or has ended.
         case egress = "egress.request"
+        /// A share of a budget was reached.
+        case budgetReached = "budget.reached"
+        /// A budget was set or removed.
+        case budgetChanged = "budget.changed"
+        /// A credential for a service outside was stored, replaced or removed.
+        case credentialChanged = "credential.changed"
     }
 
     package var kind: Kind

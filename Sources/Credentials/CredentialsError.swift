@@ -13,6 +13,8 @@ package enum CredentialsErrorCode: Hashable, Sendable {
     case refusedURL
     /// The issuer did not answer, or not with a document.
     case unreachable
+    /// The value, the hosts or the stored form of a provider's credential is malformed.
+    case malformed
     /// There are no keys that may still be used.
     case noKeys
 }

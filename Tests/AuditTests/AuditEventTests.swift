@@ -24,7 +24,8 @@ struct AuditEventTests {
         (.quarantined, "workspace.quarantined"), (.released, "workspace.released"),
         (.incident, "security.incident"), (.limitsSet, "workspace.limits"), (.request, "api.request"),
         (.keyCreated, "key.created"), (.keyRevoked, "key.revoked"), (.tokensRevoked, "tokens.revoked"),
-        (.egress, "egress.request"),
+        (.egress, "egress.request"), (.budgetReached, "budget.reached"), (.budgetChanged, "budget.changed"),
+        (.credentialChanged, "credential.changed"),
     ]
 
     @Test("each kind keeps its name", arguments: names)

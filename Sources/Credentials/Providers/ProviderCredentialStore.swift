@@ -1,0 +1,81 @@
+package import Cryptography
+package import Domain
+internal import NIOCore
+package import Redis
+
+/// The credentials of workspaces for services outside, sealed, in the Redis of the first lane.
+///
+/// Each is sealed with a key that is derived from the master key and bound to its workspace and name: write access to Redis
+/// alone can remove one or restore an earlier value, and neither read nor make one.
+package struct ProviderCredentialStore: Sendable {
+    private let client: RedisClient
+    private let prefix: String
+    private let key: SealingKey
+
+    /// In the slot of the first lane of the queue.
+    package static let standardPrefix = "orc:{l0}:auth:provider:"
+
+    /// `prefix` begins the names of all keys. Throws `CryptographyError`.
+    package init(
+        client: RedisClient, prefix: String = Self.standardPrefix, master: SealingKey
+    ) throws(CryptographyError) {
+        self.client = client
+        self.prefix = prefix
+        self.key = try SealingKey(bytes: try master.derived(for: "orchestra/provider-credential/1"))
+    }
+
+    private func hash(_ workspace: WorkspaceID) -> String { self.prefix + workspace.name }
+
+    private func associated(_ name: DefinitionName, _ workspace: WorkspaceID) -> [UInt8] {
+        Array("orchestra/provider-credential/1/\(workspace.name)/\(name.name)".utf8)
+    }
+
+    /// The credential with this name; nil when there is none. Throws `CredentialsError` when it cannot be opened, and when
+    /// Redis does not answer.
+    package func credential(_ name: DefinitionName, of workspace: WorkspaceID) async throws -> ProviderCredential? {
+        let reply = try await self.client.send(
+            RedisCommand("HGET", self.hash(workspace), name.name), timeout: .seconds(2))
+        return reply.isNull ? nil : try self.open(Array(reply.bytes), name, workspace)
+    }
+
+    /// All credentials of a workspace, by name. Throws as `credential`.
+    package func credentials(of workspace: WorkspaceID) async throws -> [ProviderCredential] {
+        let parts = try await self.client.send(RedisCommand("HGETALL", self.hash(workspace))).elements
+        var credentials: [ProviderCredential] = []
+        for index in stride(from: 0, to: parts.count - 1, by: 2) {
+            let name = try DefinitionName(String(decoding: parts[index].bytes, as: UTF8.self))
+            credentials.append(try self.open(Array(parts[index + 1].bytes), name, workspace))
+        }
+        return credentials.sorted { $0.name.name < $1.name.name }
+    }
+
+    /// Stores a credential in the place of the one with its name.
+    package func put(_ credential: ProviderCredential, of workspace: WorkspaceID) async throws {
+        let sealed = try self.key.seal(
+            credential.bytes, authenticating: self.associated(credential.name, workspace))
+        var command = RedisCommand("HSET", self.hash(workspace), credential.name.name)
+        command.append(sealed)
+        _ = try await self.client.send(command)
+    }
+
+    /// Removes a credential; false when there is none.
+    package func remove(_ name: DefinitionName, of workspace: WorkspaceID) async throws -> Bool {
+        try await self.client.send(RedisCommand("HDEL", self.hash(workspace), name.name)).integer == 1
+    }
+
+    private func open(
+        _ sealed: [UInt8], _ name: DefinitionName, _ workspace: WorkspaceID
+    ) throws(CredentialsError) -> ProviderCredential {
+        let bytes: [UInt8]
+        do throws(CryptographyError) {
+            bytes = try self.key.open(sealed[...], authenticating: self.associated(name, workspace))
+        } catch {
+            throw CredentialsError(
+                code: .malformed,
+                message:
+                    "the credential '\(name)' of workspace '\(workspace)' cannot be opened: it was changed in Redis, "
+                    + "or sealed under another master key")
+        }
+        return try ProviderCredential(name: name, bytes: bytes)
+    }
+}
