@@ -72,13 +72,13 @@ let package = Package(
         module("Domain"),
         module("Cryptography", ["COpenSSL", "Domain"]),
         module("TransportSecurity", ["COpenSSL", "Domain", nioCore]),
-        module("Egress", ["Domain"]),
+        module("Egress", ["Domain", "ModelUsage"]),
         module("Redaction", ["Domain", logging]),
         module("Supervision", ["Domain", deque, heap, logging, coreMetrics]),
         module("Redis", ["CHiredis", "Domain", "TransportSecurity", nioCore, nioPosix, logging, coreMetrics]),
         module("ModelUsage", ["Domain"]),
         module("ShimProtocol", ["Domain"]),
-        module("Sandboxing", ["CLinux", "Domain", "ShimProtocol"]),
+        module("Sandboxing", ["CLinux", "Domain", "ModelUsage", "ShimProtocol"]),
         module("Screens", ["Domain"]),
         module("Terminals", ["CLinux", "Domain", subprocess, systemPackage]),
 
@@ -86,13 +86,16 @@ let package = Package(
         // All of the shim but its entry point: tests link it, which they cannot do with a static executable.
         module("Shim", ["CLinux", "Domain", "Screens", "ShimProtocol"]),
         module("Policy", ["Domain", "Egress", "Sandboxing", "Screens"]),
-        module("EgressServer", ["CLinux", "Domain", "Egress", "ShimProtocol", nioCore, nioPosix, logging]),
+        module(
+            "EgressServer",
+            ["CLinux", "Domain", "Egress", "ShimProtocol", "TransportSecurity", nioCore, nioPosix, logging]),
         module(
             "Credentials",
             [
                 "CArgon2", "CLinux", "Cryptography", "Domain", "Redis", "TransportSecurity", nioCore, nioPosix,
                 nioHTTP1, logging, coreMetrics,
             ]),
+        module("Budgets", ["Domain", "ModelUsage", "Redis", nioCore]),
         module("Audit", ["Domain", "Redaction"]),
         module(
             "Jobs", ["Domain", "Cryptography", "Redis", nioPosix, logging, coreMetrics],
@@ -137,8 +140,9 @@ let package = Package(
         .executableTarget(
             name: "orchestra",
             dependencies: [
-                "API", "Agents", "Audit", "CLinux", "Credentials", "Cryptography", "Domain", "Egress", "EgressServer",
-                "Intake", "Jobs", "Policy", "Redaction", "Redis", "Sandboxing", "ShimProtocol", "Supervision",
+                "API", "Agents", "Audit", "Budgets", "CLinux", "Credentials", "Cryptography", "Domain", "Egress",
+                "EgressServer", "Intake", "Jobs", "ModelUsage", "Policy", "Redaction", "Redis", "Sandboxing",
+                "ShimProtocol", "Supervision",
                 "Telemetry", "TransportSecurity",
                 "Worker", argumentParser, configuration, coreMetrics, logging, nioPosix, subprocess, systemPackage,
                 unixSignals,
@@ -193,7 +197,7 @@ let package = Package(
             exclude: ["Vectors"]),
         tests(
             "CredentialsIntegrationTests", ["Credentials", "Domain", "Redis", "TestSupport", nioPosix, logging]),
-        tests("EgressTests", ["ConformanceSupport", "Domain", "Egress"]),
+        tests("EgressTests", ["ConformanceSupport", "Domain", "Egress", "ModelUsage"]),
         tests(
             "EgressServerTests",
             [
@@ -222,7 +226,7 @@ let package = Package(
         tests("ModelUsageTests", ["ModelUsage", "Domain"]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("ShimTests", ["Shim", "CLinux", "Domain", "Screens", "ShimProtocol", "TestSupport"]),
-        tests("SandboxingTests", ["Domain", "Sandboxing", "ShimProtocol", "TestSupport"]),
+        tests("SandboxingTests", ["Domain", "ModelUsage", "Sandboxing", "ShimProtocol", "TestSupport"]),
         tests("TerminalsTests", ["Domain", "Terminals"]),
         tests("ScreensTests", ["Screens", "Domain", "TestSupport"], exclude: ["Recordings"]),
         tests(

@@ -24,8 +24,8 @@ package struct AgentConfiguration: Sendable {
     package var retention: Duration = .seconds(30 * 86_400)
     /// What every new program waits for, where there is one.
     package var gate: SandboxGate?
-    /// The path of the egress server's socket; nil where no profile has egress.
-    package var egressSocket: String?
+    /// Where the listeners of sandboxes are served; nil where no profile has egress.
+    package var egress: EgressAccess.Endpoint?
     /// Where blocking work on files and processes is done.
     package var files = FileSystemPool(.singleton)
 

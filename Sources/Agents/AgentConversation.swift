@@ -52,7 +52,9 @@ actor AgentConversation {
         self.report = report
         self.rules = ScreenRules(assignment.definition.screen)
         self.machine = AgentMachine(
-            inputs: PromptText.inputs(prompt: assignment.prompt, closing: assignment.definition.closing),
+            inputs: PromptText.inputs(
+                prompt: assignment.definition.promptDelivery == .typed ? assignment.prompt : "",
+                closing: assignment.definition.closing),
             waitsForScreen: self.rules.canTellReady)
     }
 

@@ -65,7 +65,8 @@ struct AgentLaunch: Sendable {
         let (assignment, configuration) = (self.assignment, self.configuration)
         do throws(SandboxError) {
             return try configuration.plan.launch(
-                assignment.definition.argv, environment: assignment.definition.environment, secrets: secrets,
+                assignment.definition.arguments(prompt: assignment.prompt),
+                environment: assignment.definition.environment, secrets: secrets,
                 profile: assignment.profile, workspace: assignment.workspacePath,
                 directory: WorkingDirectory.path(assignment.definition.directory, of: assignment.directory.id),
                 connection: .terminal(token: token, orphanGrace: configuration.orphanGrace), egress: self.egress)
@@ -74,14 +75,12 @@ struct AgentLaunch: Sendable {
         }
     }
 
-    private var egress: LaunchSpec.Egress? {
-        guard let socket = self.configuration.egressSocket, let workspace = self.assignment.workspace else {
-            return nil
-        }
+    private var egress: EgressAccess? {
+        guard let endpoint = self.configuration.egress, let workspace = self.assignment.workspace else { return nil }
         let hello = EgressHello(
             workspace: workspace, job: self.directory.id, launch: self.generation,
-            profile: self.assignment.profile.name)
-        return LaunchSpec.Egress(socket: socket, hello: hello.encoded)
+            profile: self.assignment.profile.name, definition: self.assignment.definition.name)
+        return EgressAccess(hello, at: endpoint)
     }
 
     private func secrets() throws -> [LaunchSpec.Secret] {

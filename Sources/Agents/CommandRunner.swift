@@ -47,9 +47,7 @@ package struct CommandRunner: Sendable {
         _ argv: [String], input: [UInt8], environment: [String: String], secrets: [LaunchSpec.Secret] = [],
         profile: SandboxProfile, workspacePath: String, caller: EgressHello? = nil, isReport: Bool = false
     ) async throws -> LaunchSpec {
-        let egress = self.configuration.egressSocket.flatMap { socket in
-            caller.map { LaunchSpec.Egress(socket: socket, hello: $0.encoded) }
-        }
+        let egress = self.configuration.egress.flatMap { endpoint in caller.map { EgressAccess($0, at: endpoint) } }
         let (configuration, processID) = (self.configuration, self.processID)
         return try await configuration.files.run {
             do throws(SandboxError) {

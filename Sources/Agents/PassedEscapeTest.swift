@@ -76,7 +76,7 @@ extension SandboxProfile {
             self.name.name, "\(self.lowestTier.rawValue)", "\(self.processLimit)", "\(self.openFileLimit)",
             "\(self.fileSizeLimit)", "\(self.memoryLimit)", "\(self.treeMemoryLimit)",
             "\(self.processorPercent ?? 0)", "\(self.temporarySize)", "\(self.homeSize)", "\(variables)",
-            "\(self.readOnlyPaths)", "\(self.allowsUnixSockets)",
+            "\(self.readOnlyPaths)", "\(self.allowsUnixSockets)", "\(self.usesTools)",
         ].joined(separator: " ")
     }
 }

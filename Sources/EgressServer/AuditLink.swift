@@ -7,7 +7,7 @@ internal import Synchronization
 package final class AuditLink: EgressRecorder {
     private struct State {
         var lastNumber: UInt64 = 0
-        var waiting: [UInt64: EventLoopPromise<Void>] = [:]
+        var waiting: [UInt64: EventLoopPromise<EgressAcknowledgement>] = [:]
         var isClosed = false
     }
 
@@ -22,8 +22,8 @@ package final class AuditLink: EgressRecorder {
     }
 
     /// Fails when the node does not answer within the limit.
-    package func record(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<Void> {
-        let promise = loop.makePromise(of: Void.self)
+    package func record(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<EgressAcknowledgement> {
+        let promise = loop.makePromise(of: EgressAcknowledgement.self)
         let number: UInt64? = self.state.withLock { state in
             guard !state.isClosed, state.waiting.count < self.limits.unacknowledged else { return nil }
             state.lastNumber += 1
@@ -42,7 +42,9 @@ package final class AuditLink: EgressRecorder {
     }
 
     /// The node has written the event with this number.
-    package func acknowledged(_ number: UInt64) { self.end(number, with: .success(())) }
+    package func acknowledged(_ number: UInt64, _ acknowledgement: EgressAcknowledgement) {
+        self.end(number, with: .success(acknowledgement))
+    }
 
     /// The node is gone: no event is taken any more.
     package func closed() {
@@ -54,7 +56,7 @@ package final class AuditLink: EgressRecorder {
         for promise in promises { promise.fail(Self.unavailable) }
     }
 
-    private func end(_ number: UInt64, with result: Result<Void, any Error>) {
+    private func end(_ number: UInt64, with result: Result<EgressAcknowledgement, any Error>) {
         self.state.withLock { $0.waiting.removeValue(forKey: number) }?.completeWith(result)
     }
 

@@ -35,7 +35,7 @@ package enum EgressProcess {
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
                         NodeLinkHandler(
-                            acknowledged: { link.acknowledged($0) },
+                            acknowledged: { link.acknowledged($0, $1) },
                             ended: {
                                 link.closed()
                                 end.finish()

@@ -124,11 +124,14 @@ package final class EgressServer: Sendable {
 
     private func surroundings(_ hello: EgressHello, _ recorder: LaunchRecorder) -> TunnelSurroundings {
         // A profile that is gone allows nothing.
-        let configuration = self.rules[hello.profile] ?? TunnelConfiguration(rules: .nothing)
+        var configuration = self.rules[hello.profile] ?? TunnelConfiguration(rules: .nothing)
+        configuration.launchSecret = hello.secret
         return TunnelSurroundings(
-            caller: EgressCaller(workspace: hello.workspace, job: hello.job, launch: hello.launch),
+            caller: EgressCaller(
+                workspace: hello.workspace, job: hello.job, launch: hello.launch,
+                definition: hello.definition),
             generation: self.configuration.generation,
             configuration: configuration, limits: self.limits, resolver: self.resolver, overrides: self.overrides,
-            recorder: recorder, wall: self.wall)
+            recorder: recorder, authorityFile: self.configuration.authorityFile, wall: self.wall)
     }
 }

@@ -22,16 +22,19 @@ package struct EgressServerConfiguration: Sendable {
     package let entries: [DefinitionName: [JSONValue]]
     /// Names that are not asked of the resolver, each with where its connections go: for tests on one machine.
     package let overrides: [HostName: Upstream]
+    /// The PEM file of the authorities that certificates of model providers are checked against; nil means the system's.
+    package let authorityFile: String?
 
     /// Takes the parts as given.
     package init(
         socket: String, generation: UInt64, entries: [DefinitionName: [JSONValue]],
-        overrides: [HostName: Upstream] = [:]
+        overrides: [HostName: Upstream] = [:], authorityFile: String? = nil
     ) {
         self.socket = socket
         self.generation = generation
         self.entries = entries
         self.overrides = overrides
+        self.authorityFile = authorityFile
     }
 
     /// The document for the server, without a newline.
@@ -46,6 +49,7 @@ package struct EgressServerConfiguration: Sendable {
                         $0.key.text,
                         ["address": .string("\($0.value.address)"), "port": .integer(Int64($0.value.port))])
                 }),
+            "authority_file": self.authorityFile.map { .string($0) } ?? .null,
         ]
         return value.bytes
     }
@@ -70,7 +74,8 @@ package struct EgressServerConfiguration: Sendable {
                 overrides[name] = upstream
             }
             self.init(
-                socket: socket, generation: UInt64(clamping: generation), entries: entries, overrides: overrides)
+                socket: socket, generation: UInt64(clamping: generation), entries: entries, overrides: overrides,
+                authorityFile: value["authority_file"]?.string)
         } catch {
             throw EgressServerError(
                 code: .configuration, message: "the configuration of the egress server is malformed: \(error)")

@@ -27,7 +27,7 @@ final class LaunchRecorder: EgressRecorder {
 
     /// Fails as the recorder behind it, and when too many events of the launch wait. A refusal that is only counted succeeds
     /// at once.
-    func record(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<Void> {
+    func record(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<EgressAcknowledgement> {
         enum Step { case send(JSONValue), count, refuse }
         let isRefusal = event["decision"]?.string != "allow"
         let step: Step = self.state.withLock { state in
@@ -43,7 +43,7 @@ final class LaunchRecorder: EgressRecorder {
             return .send(Self.counted(event, state.uncounted + 1))
         }
         switch step {
-        case .count: return loop.makeSucceededVoidFuture()
+        case .count: return loop.makeSucceededFuture(EgressAcknowledgement())
         case .refuse: return loop.makeFailedFuture(Busy())
         case .send(let event): return self.send(event, on: loop)
         }
@@ -60,7 +60,7 @@ final class LaunchRecorder: EgressRecorder {
         if let event { _ = self.send(event, on: loop) }
     }
 
-    private func send(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<Void> {
+    private func send(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<EgressAcknowledgement> {
         let result = self.recorder.record(event, on: loop)
         result.whenComplete { _ in self.state.withLock { $0.waiting -= 1 } }
         return result

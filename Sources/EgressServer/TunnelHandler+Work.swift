@@ -1,6 +1,7 @@
 internal import Egress
 internal import NIOCore
 internal import NIOPosix
+internal import TransportSecurity
 
 /// What takes time: the audit trail, the resolver, the dial, and the deadlines of each.
 extension TunnelHandler {
@@ -10,15 +11,28 @@ extension TunnelHandler {
             .assumeIsolated().whenComplete { self.recorded($0) }
     }
 
-    private func recorded(_ result: Result<Void, any Error>) {
+    private func recorded(_ result: Result<EgressAcknowledgement, any Error>) {
         self.isAwaitingAudit = false
-        if case .failure = result, !self.machine.isClosed {
-            // Nothing of what was to follow is done. The refusal cannot be recorded either.
-            self.actions = self.machine.refuse(.auditUnavailable, "the audit trail cannot be written now").filter {
-                if case .record = $0 { false } else { true }
+        switch result {
+        case .success(let acknowledgement):
+            if let refusal = acknowledgement.refusal {
+                // Its row is the one that the node has written.
+                self.refuseUnrecorded(refusal.reason, refusal.message)
+            } else {
+                self.actions += self.machine.admitted(
+                    credential: acknowledgement.credential, reservation: acknowledgement.reservation)
             }
+        case .failure:
+            // The refusal cannot be recorded either.
+            self.refuseUnrecorded(.auditUnavailable, "the audit trail cannot be written now")
         }
         self.performActions()
+    }
+
+    /// Refuses the request without a row. Nothing of what was to follow is done.
+    private func refuseUnrecorded(_ reason: EgressReason, _ message: String) {
+        guard !self.machine.isClosed else { return }
+        self.actions = self.machine.refuse(reason, message).filter { if case .record = $0 { false } else { true } }
     }
 
     func resolve(_ name: HostName) {
@@ -34,6 +48,10 @@ extension TunnelHandler {
         let until = self.dialsUntil ?? .now() + limits.dial * 3
         self.dialsUntil = until
         self.setDeadline(max(until - .now(), .milliseconds(1)))
+        let tls = self.machine.serverNameForTLS.map {
+            TLSConfiguration(
+                serverName: $0, authorityFile: self.surroundings.authorityFile, minimumVersion: .tls12)
+        }
         let target = self.surroundings.overrides.upstream(for: address, port: port)
         let socketAddress: SocketAddress
         do {
@@ -49,7 +67,12 @@ extension TunnelHandler {
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(UpstreamHandler(bound.value))
+                    if let tls {
+                        try channel.pipeline.syncOperations.addHandler(
+                            TLSClientHandler(configuration: tls, handshakeTimeout: limits.dial))
+                    }
+                    try channel.pipeline.syncOperations.addHandler(
+                        UpstreamHandler(bound.value, awaitsTLS: tls != nil))
                 }
             }
             .connect(to: socketAddress).assumeIsolated().whenComplete {
@@ -68,15 +91,28 @@ extension TunnelHandler {
                 return self.enqueue(self.machine.refuse(.addressNotAllowed, "\(address) is an address of this host"))
             }
             self.upstream = channel
-            self.setDeadline(self.surroundings.limits.head)
-            self.enqueue(self.machine.dialed(.connected))
-            // A tunnel without TLS needs no ClientHello.
-            if self.machine.isTransparent { self.setIdleDeadline() }
+            // With TLS it is connected once the certificate was accepted.
+            guard self.machine.serverNameForTLS == nil else { return channel.read() }
+            self.connected()
         case .failure(let error):
             var isTimeout = false
             if case .connectTimeout? = error as? ChannelError { isTimeout = true }
             self.enqueue(self.machine.dialed(isTimeout ? .timedOut : .failed))
         }
+    }
+
+    /// The server can be written to.
+    func connected() {
+        self.setDeadline(self.surroundings.limits.head)
+        self.enqueue(self.machine.dialed(.connected))
+        // A tunnel without TLS needs no ClientHello.
+        if self.machine.isTransparent { self.setIdleDeadline() }
+    }
+
+    /// The server could not prove its name, or there was no handshake.
+    func failedHandshake() {
+        self.upstream = nil
+        self.enqueue(self.machine.dialed(.untrusted))
     }
 
     // MARK: - Deadlines

@@ -129,7 +129,7 @@ final class TunnelHandler: ChannelInboundHandler {
         switch action {
         case .resolve(let name): self.resolve(name)
         case .dial(let address, let port): self.dial(address, port)
-        case .record(let event): self.record(event)
+        case .record(let event), .admit(let event): self.record(event)
         case .answer(let bytes): self.channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
         case .forward(let bytes):
             self.upstream?.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)

@@ -12,6 +12,8 @@ struct TunnelSurroundings: Sendable {
     let resolver: any EgressResolver
     let overrides: UpstreamOverrides
     let recorder: any EgressRecorder
+    /// A PEM file of the authorities that certificates of model providers are checked against; nil means the system's.
+    let authorityFile: String?
     /// Milliseconds since 1970.
     let wall: @Sendable () -> UInt64
 
@@ -19,7 +21,9 @@ struct TunnelSurroundings: Sendable {
     private static let pathLimit = 512
 
     /// Records an event of a connection that began `duration` ago.
-    func record(_ event: EgressEvent, after duration: TimeAmount, on loop: any EventLoop) -> EventLoopFuture<Void> {
+    func record(
+        _ event: EgressEvent, after duration: TimeAmount, on loop: any EventLoop
+    ) -> EventLoopFuture<EgressAcknowledgement> {
         var event = event
         event.path = event.path.map { String(decoding: $0.utf8.prefix(Self.pathLimit), as: UTF8.self) }
         let json = event.json(

@@ -17,14 +17,16 @@ package struct EgressFile: Hashable, Sendable {
         self.entries = try reader.list("entries")
         // A limit or a credential that is read and does nothing would be a false promise.
         for entry in self.entries {
+            let id = Printable.text(entry["id"]?.string ?? "?")
+            let listener = entry["door"]?.string
             for name in ["limits", "credential"] where entry[name] != nil && entry[name] != .null {
+                guard name == "limits" || listener != "model" else { continue }
                 throw reader.fail(
-                    "entry '\(Printable.text(entry["id"]?.string ?? "?"))': '\(name)' is not supported by the egress server of this version"
-                )
+                    "entry '\(id)': '\(name)' is not supported here by the egress server of this version")
             }
-            if let listener = entry["door"]?.string, ["model", "git", "registry"].contains(listener) {
+            if let listener, ["git", "registry"].contains(listener) {
                 throw reader.fail(
-                    "entry '\(Printable.text(entry["id"]?.string ?? "?"))': the egress server of this version has no '\(listener)'; expected tunnel or http"
+                    "entry '\(id)': the egress server of this version has no '\(listener)'; expected tunnel, http or model"
                 )
             }
         }

@@ -233,6 +233,15 @@ package struct PolicyBundle: Sendable {
         guard argv.first?.hasPrefix("/") == true else {
             throw reader.fail("'argv' must begin with an absolute path inside the sandbox")
         }
+        let prompt = try reader.optionalString("prompt") ?? "typed"
+        guard let delivery = AgentDefinition.PromptDelivery(rawValue: prompt) else {
+            throw reader.fail("'prompt' must be one of typed, argument")
+        }
+        let places = argv.count { $0 == AgentDefinition.promptArgument }
+        guard delivery == .argument ? places == 1 && argv.first != AgentDefinition.promptArgument : places == 0 else {
+            throw reader.fail(
+                "'argv' must have '{prompt}' as one whole argument exactly when 'prompt' is argument")
+        }
         let sandboxText = try reader.optionalString("sandbox") ?? "default"
         let sandbox: DefinitionName
         do throws(DomainError) { sandbox = try DefinitionName(sandboxText) } catch { throw reader.fail(error.message) }
@@ -243,7 +252,8 @@ package struct PolicyBundle: Sendable {
             restartPeriod: .seconds(try reader.integer("restart_period_seconds", in: 1...86_400, default: 60)),
             screen: try self.screenRules(&reader),
             logQuota: try reader.integer("log_quota_mib", in: 1...65_536, default: 256) * 1024 * 1024,
-            keepsNewestLog: try self.keepsNewestLog(&reader), directory: try self.directory(&reader))
+            keepsNewestLog: try self.keepsNewestLog(&reader), directory: try self.directory(&reader),
+            promptDelivery: delivery)
     }
 
     private static func directory(_ reader: inout DefinitionReader) throws(PolicyError) -> AgentDefinition.Directory {
@@ -343,6 +353,7 @@ package struct PolicyBundle: Sendable {
             environment: try reader.texts("environment"),
             readOnlyPaths: try reader.strings("read_only_paths", default: []),
             allowsUnixSockets: try reader.boolean("unix_sockets", default: true),
+            usesTools: try reader.boolean("tools", default: false),
             egress: try EgressFile.names(&reader))
         for path in profile.readOnlyPaths where !path.hasPrefix("/") || path == "/" || path.contains("..") {
             throw reader.fail("'read_only_paths' must be absolute paths below the root, not '\(Printable.text(path))'")

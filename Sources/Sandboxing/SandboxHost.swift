@@ -13,6 +13,8 @@ package struct SandboxHost: Sendable {
     let hostPaths: Set<String>
     package let subordinates: Subordinates?
     package let controlGroups: ControlGroups
+    /// The directory of agents' programs, such as `claude`; nil where none is set.
+    package let tools: String?
 
     /// Users and groups that the host lets this user give to its sandboxes, and the programs that do so.
     package struct Subordinates: Hashable, Sendable {
@@ -48,7 +50,11 @@ package struct SandboxHost: Sendable {
 
     /// Reads what this host has. `launcher` is bubblewrap's path, `program` finds a program by its name;
     /// `controlGroups` are those that were given to this process.
-    package init(launcher: String?, shim: String, program: (String) -> String?, controlGroups: ControlGroups) {
+    package init(
+        launcher: String?, shim: String, program: (String) -> String?, controlGroups: ControlGroups,
+        tools: String? = nil
+    ) {
+        self.tools = tools
         self.launcher = launcher
         self.shim = shim
         self.landlockVersion = max(0, Int(orc_landlock_version()))
@@ -70,8 +76,9 @@ package struct SandboxHost: Sendable {
     init(
         launcher: String?, shim: String, landlockVersion: Int, namespaces: [GuardSpec.Namespace] = [],
         configuration: [String] = [], hostPaths: Set<String> = [], subordinates: Subordinates? = nil,
-        controlGroups: ControlGroups = ControlGroups(hierarchies: [])
+        controlGroups: ControlGroups = ControlGroups(hierarchies: []), tools: String? = nil
     ) {
+        self.tools = tools
         self.launcher = launcher
         self.shim = shim
         self.landlockVersion = landlockVersion

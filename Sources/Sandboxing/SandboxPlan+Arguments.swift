@@ -27,6 +27,9 @@ extension SandboxPlan {
         list.add("--hostname", "agent", "--clearenv")
         self.addRoot(to: &list)
         for path in profile.readOnlyPaths { list.add("--ro-bind", path, path) }
+        if profile.usesTools, let tools = self.host.tools {
+            list.add("--perms", "0755", "--dir", "/opt", "--ro-bind", tools, Self.toolsPath)
+        }
         list.add("--proc", "/proc")
         for path in ["/proc/cmdline", "/proc/config.gz", "/proc/keys"] where self.host.hostPaths.contains(path) {
             list.add("--ro-bind", "/dev/null", path)

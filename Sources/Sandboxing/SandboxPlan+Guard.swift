@@ -9,7 +9,7 @@ extension SandboxPlan {
 
     func guardSpec(
         _ argv: [String], environment: [String: String], profile: SandboxProfile, workspace: String,
-        connection: Connection, user: GuardSpec.OwnUser?
+        connection: Connection, user: GuardSpec.OwnUser?, egress: EgressAccess?
     ) throws(SandboxError) -> GuardSpec {
         let isNamespaced = self.tier >= .namespaces
         let home = isNamespaced ? Self.home : workspace + "/.home"
@@ -26,7 +26,7 @@ extension SandboxPlan {
         variables["ASAN_OPTIONS"] = "detect_leaks=0"
         // git takes it only where no configuration names an author.
         variables["EMAIL"] = Self.author
-        if !profile.egress.isEmpty { variables.merge(Self.proxyVariables) { $1 } }
+        if !profile.egress.isEmpty, let egress { variables.merge(egress.variables) { $1 } }
         variables.merge(profile.environment) { $1 }
         variables.merge(environment) { $1 }
         var filter: [UInt8] = []
@@ -76,6 +76,7 @@ extension SandboxPlan {
         [
             "/", "/usr", "/proc", "/dev", "/tmp", "/var/tmp", "/run", Self.guardPath, Self.home, Self.workspacePath,
         ] + Self.madeFiles.map(\.path) + self.host.configuration + profile.readOnlyPaths
+            + (profile.usesTools ? [Self.toolsPath] : [])
     }
 
     private static func sizes(_ profile: SandboxProfile) -> [GuardSpec.SizedDirectory] {

@@ -17,6 +17,8 @@ package struct SandboxPlan: Sendable {
 
     /// Where the guard is inside; only a sandbox has it.
     package static let guardPath = "/run/orch/guard"
+    /// Where the programs of agents are seen from inside; `agents.tools` names them on the host.
+    package static let toolsPath = "/opt/agents"
     static let home = "/home/agent"
     static let sharedMemorySize = 16 * 1024 * 1024
     static let runSize = 1024 * 1024
@@ -83,9 +85,15 @@ package struct SandboxPlan: Sendable {
     package func launch(
         _ argv: [String], environment: [String: String] = [:], secrets: [LaunchSpec.Secret] = [],
         profile: SandboxProfile, workspace: String, directory: String? = nil, connection: Connection,
-        egress: LaunchSpec.Egress? = nil, isReport: Bool = false
+        egress: EgressAccess? = nil, isReport: Bool = false
     ) throws(SandboxError) -> LaunchSpec {
         try self.checkEgress(profile, egress)
+        guard !profile.usesTools || (self.host.tools != nil && self.tier >= .namespaces) else {
+            throw SandboxError(
+                message:
+                    "the sandbox profile '\(profile.name)' shows the programs of agents, which needs tier 2 and the setting agents.tools: a directory with programs such as claude",
+                isHostFault: true)
+        }
         guard secrets.isEmpty || self.tier >= .namespaces else {
             throw SandboxError(
                 message:
@@ -107,7 +115,7 @@ package struct SandboxPlan: Sendable {
         let user = self.tier >= .ownUser ? try self.ownUser(of: workspace) : nil
         var spec = try self.guardSpec(
             argv, environment: environment, profile: profile, workspace: workspace, connection: connection,
-            user: user?.spec)
+            user: user?.spec, egress: egress)
         if let directory { spec.directory += "/" + directory }
         if !profile.egress.isEmpty { spec.listeners = [Self.proxyPort] }
         spec.mounts += secrets.map { Self.path(ofSecret: $0.name) }
@@ -131,7 +139,9 @@ package struct SandboxPlan: Sendable {
         }
         Self.connect(&launch, connection)
         launch.secrets = secrets
-        launch.egress = profile.egress.isEmpty ? nil : egress
+        if !profile.egress.isEmpty {
+            launch.egress = egress.map { LaunchSpec.Egress(socket: $0.socket, hello: $0.hello.encoded) }
+        }
         launch.controlGroups = self.host.controlGroups.groups(for: profile)
         return launch
     }

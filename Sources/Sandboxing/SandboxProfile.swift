@@ -26,6 +26,8 @@ package struct SandboxProfile: Hashable, Sendable {
     package let readOnlyPaths: [String]
     /// Whether programs may use Unix stream sockets, where the sandbox has a user of its own (tier 3).
     package let allowsUnixSockets: Bool
+    /// Whether the host's directory of agents' programs is shown read-only at `SandboxPlan.toolsPath`.
+    package let usesTools: Bool
     /// Names of egress files. A sandbox of a profile without any has no listener and reaches nothing outside.
     package let egress: [DefinitionName]
 
@@ -34,8 +36,9 @@ package struct SandboxProfile: Hashable, Sendable {
         name: DefinitionName, summary: String, lowestTier: SandboxTier, processLimit: Int, openFileLimit: Int,
         fileSizeLimit: Int, memoryLimit: Int, treeMemoryLimit: Int, processorPercent: Int? = nil,
         temporarySize: Int, homeSize: Int, environment: [String: String], readOnlyPaths: [String],
-        allowsUnixSockets: Bool = true, egress: [DefinitionName] = []
+        allowsUnixSockets: Bool = true, usesTools: Bool = false, egress: [DefinitionName] = []
     ) {
+        self.usesTools = usesTools
         self.egress = egress
         self.allowsUnixSockets = allowsUnixSockets
         self.name = name
@@ -60,6 +63,7 @@ package struct SandboxProfile: Hashable, Sendable {
             openFileLimit: self.openFileLimit, fileSizeLimit: self.fileSizeLimit, memoryLimit: self.memoryLimit,
             treeMemoryLimit: self.treeMemoryLimit, processorPercent: self.processorPercent,
             temporarySize: self.temporarySize, homeSize: self.homeSize, environment: self.environment,
-            readOnlyPaths: self.readOnlyPaths, allowsUnixSockets: self.allowsUnixSockets)
+            readOnlyPaths: self.readOnlyPaths, allowsUnixSockets: self.allowsUnixSockets,
+            usesTools: self.usesTools)
     }
 }

@@ -8,9 +8,18 @@ package struct EgressHello: Hashable, Sendable {
     /// The number of the launch of the job's agent; 1 for a command.
     package let launch: Int
     package let profile: DefinitionName
+    /// The random part of the placeholders that the launch has instead of keys; nil when it has none.
+    package var secret: String?
+    /// The agent definition whose program it is, for budgets; nil for a command.
+    package var definition: DefinitionName?
 
     /// Takes the parts as given.
-    package init(workspace: WorkspaceID, job: JobID, launch: Int, profile: DefinitionName) {
+    package init(
+        workspace: WorkspaceID, job: JobID, launch: Int, profile: DefinitionName, definition: DefinitionName? = nil,
+        secret: String? = nil
+    ) {
+        self.definition = definition
+        self.secret = secret
         self.workspace = workspace
         self.job = job
         self.launch = launch
@@ -25,6 +34,8 @@ package struct EgressHello: Hashable, Sendable {
         let value: JSONValue = [
             "workspace": .string(self.workspace.name), "job": .string("\(self.job)"),
             "launch": .integer(Int64(self.launch)), "profile": .string(self.profile.name),
+            "definition": self.definition.map { .string($0.name) } ?? .null,
+            "secret": self.secret.map { .string($0) } ?? .null,
         ]
         return value.bytes + [UInt8(ascii: "\n")]
     }
@@ -35,8 +46,11 @@ package struct EgressHello: Hashable, Sendable {
         guard let workspace = value["workspace"]?.string, let job = value["job"]?.string,
             let launch = value["launch"]?.integer, let profile = value["profile"]?.string
         else { throw DomainError.invalidValue("the hello of a shim is malformed") }
+        var definition: DefinitionName?
+        if let name = value["definition"]?.string { definition = try DefinitionName(name) }
         self.init(
             workspace: try WorkspaceID(workspace), job: try JobID(job), launch: Int(clamping: launch),
-            profile: try DefinitionName(profile))
+            profile: try DefinitionName(profile),
+            definition: definition, secret: value["secret"]?.string)
     }
 }

@@ -31,21 +31,21 @@ final class MemoryTrail: EgressRecorder {
 
     struct Full: Error {}
     private let events = Mutex<[JSONValue]>([])
-    private let held = Mutex<[EventLoopPromise<Void>]>([])
+    private let held = Mutex<[EventLoopPromise<EgressAcknowledgement>]>([])
     private let mode: Mode
 
     init(_ mode: Mode = .takes) { self.mode = mode }
 
     var all: [JSONValue] { self.events.withLock { $0 } }
 
-    func record(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<Void> {
+    func record(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<EgressAcknowledgement> {
         switch self.mode {
         case .refuses: return loop.makeFailedFuture(Full())
         case .takes:
             self.events.withLock { $0.append(event) }
-            return loop.makeSucceededVoidFuture()
+            return loop.makeSucceededFuture(EgressAcknowledgement())
         case .holds:
-            let promise = loop.makePromise(of: Void.self)
+            let promise = loop.makePromise(of: EgressAcknowledgement.self)
             self.held.withLock { $0.append(promise) }
             self.events.withLock { $0.append(event) }
             return promise.futureResult

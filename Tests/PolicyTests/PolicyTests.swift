@@ -55,7 +55,7 @@ struct PolicyTests {
             ("web", #"{"id":"a","host":"a.example.com","prots":[1]}"#, ["egress/web.json", "'prots'"]),
             (
                 "web", #"{"id":"a","host":"a.example.com","limits":{"connections":1}}"#,
-                ["egress/web.json", "'a'", "'limits' is not supported"]
+                ["egress/web.json", "'a'", "'limits' is not supported here"]
             ),
         ])
     func wrongEgress(profile: String, entries: String, words: [String]) throws {

@@ -1,4 +1,5 @@
 import Domain
+import ModelUsage
 import ShimProtocol
 import TestSupport
 import Testing
@@ -33,7 +34,7 @@ struct SandboxPlanTests {
         subordinates: SandboxHost.Subordinates? = Self.subordinates, environment: [String: String] = [:],
         secrets: [LaunchSpec.Secret] = [], directory: String? = nil,
         connection: SandboxPlan.Connection = .command(input: [7], outputLimit: 1024, ownerPID: 42),
-        files: [DefinitionName] = [], egress: LaunchSpec.Egress? = nil
+        files: [DefinitionName] = [], egress: EgressAccess? = nil
     ) async throws -> LaunchSpec {
         try await withDirectory { root in
             let host = SandboxHost(
@@ -61,20 +62,55 @@ struct SandboxPlanTests {
 
     @Test("a profile with egress has a listener and the variables of a proxy, and one without has neither")
     func egress() async throws {
-        let way = LaunchSpec.Egress(socket: "/s", hello: [1])
+        let hello = try Self.hello()
+        let way = EgressAccess(hello, at: .init(socket: "/s", models: [:]))
         let open = try await Self.launch(.namespaces, files: [try DefinitionName("web")], egress: way)
         let inside = try Self.guardSpec(open)
-        #expect(open.egress == way && inside.listeners == [3128])
+        #expect(open.egress == LaunchSpec.Egress(socket: "/s", hello: hello.encoded) && inside.listeners == [3128])
+        #expect(inside.environment["ANTHROPIC_BASE_URL"] == nil)
         #expect(inside.environment["https_proxy"] == "http://127.0.0.1:3128")
         let closed = try await Self.launch(.namespaces, egress: way)
         let alone = try Self.guardSpec(closed)
         #expect(closed.egress == nil && alone.listeners.isEmpty && alone.environment["https_proxy"] == nil)
     }
 
+    private static func hello() throws -> EgressHello {
+        EgressHello(
+            workspace: try WorkspaceID("acme"), job: JobID(milliseconds: 1, randomHigh: 2, randomLow: 3), launch: 1,
+            profile: try DefinitionName("web"))
+    }
+
+    @Test("a launch whose profile reaches models finds base URLs and placeholders that no other launch has")
+    func models() async throws {
+        let web = try DefinitionName("web")
+        let endpoint = EgressAccess.Endpoint(socket: "/s", models: [web: [.anthropic, .openAI]])
+        var number: UInt64 = 0
+        func access() throws -> EgressAccess {
+            EgressAccess(try Self.hello(), at: endpoint) {
+                number += 1
+                return number
+            }
+        }
+        var keys: Set<String> = []
+        for _ in 0..<2 {
+            let launch = try await Self.launch(.namespaces, files: [web], egress: try access())
+            let variables = try Self.guardSpec(launch).environment
+            #expect(variables["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:3128/model/anthropic")
+            #expect(variables["OPENAI_BASE_URL"] == "http://127.0.0.1:3128/model/openai/v1")
+            #expect(variables["GEMINI_API_KEY"] == nil)
+            let hello = try #require(launch.egress?.hello)
+            let secret = try #require(try EgressHello(decoding: hello.dropLast()).secret)
+            let key = try #require(variables["ANTHROPIC_API_KEY"])
+            #expect(key == "sk-ant-api03-\(secret)" && variables["OPENAI_API_KEY"] == "sk-proj-\(secret)")
+            keys.insert(key)
+        }
+        #expect(keys.count == 2)
+    }
+
     @Test("a profile with egress is refused at tier 1, and where nothing serves the launch")
     func refusedEgress() async throws {
         let files = [try DefinitionName("web")]
-        let way = LaunchSpec.Egress(socket: "/s", hello: [1])
+        let way = EgressAccess(try Self.hello(), at: .init(socket: "/s", models: [:]))
         let low = await #expect(throws: SandboxError.self) {
             try await Self.launch(.landlock, launcher: nil, files: files, egress: way)
         }

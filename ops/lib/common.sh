@@ -156,7 +156,8 @@ orc_as_service_user() {
         local variable
         for variable in $(compgen -e); do
             case $variable in
-            PATH | TERM | CI | REDIS_URL | SWIFT_BACKTRACE | ORCHESTRA_FUZZ_RUNS | ORCHESTRA_SIMULATION_SEEDS) ;;
+            PATH | TERM | CI | REDIS_URL | SWIFT_BACKTRACE | ORCHESTRA_FUZZ_RUNS | ORCHESTRA_SIMULATION_SEEDS \
+                | ORCHESTRA_TEST_AGENTS) ;;
             *) unset "$variable" ;;
             esac
         done

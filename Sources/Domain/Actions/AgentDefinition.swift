@@ -20,6 +20,24 @@ package struct AgentDefinition: Hashable, Sendable {
     /// When the output exceeds `logQuota`: if true, the oldest output is removed; if false, the program is ended.
     package let keepsNewestLog: Bool
     package let directory: Directory
+    package let promptDelivery: PromptDelivery
+
+    /// How the program gets its prompt.
+    package enum PromptDelivery: String, CaseIterable, Hashable, Sendable {
+        /// It is typed into the terminal.
+        case typed
+        /// It is the argument that `argv` names `{prompt}`.
+        case argument
+    }
+
+    /// The argument that stands for the prompt.
+    package static let promptArgument = "{prompt}"
+
+    /// The arguments of a launch with this prompt.
+    package func arguments(prompt: String) -> [String] {
+        guard self.promptDelivery == .argument else { return self.argv }
+        return self.argv.map { $0 == Self.promptArgument ? prompt : $0 }
+    }
 
     /// The working directory of an agent in its workspace.
     package enum Directory: Hashable, Sendable {
@@ -36,8 +54,9 @@ package struct AgentDefinition: Hashable, Sendable {
         name: DefinitionName, summary: String, argv: [String], environment: [String: String], sandbox: DefinitionName,
         secrets: [DefinitionName] = [], closing: [String], restartIntensity: Int, restartPeriod: Duration,
         screen: [ScreenRule] = [], logQuota: Int = 256 * 1024 * 1024, keepsNewestLog: Bool = false,
-        directory: Directory = .shared
+        directory: Directory = .shared, promptDelivery: PromptDelivery = .typed
     ) {
+        self.promptDelivery = promptDelivery
         self.directory = directory
         self.logQuota = logQuota
         self.keepsNewestLog = keepsNewestLog

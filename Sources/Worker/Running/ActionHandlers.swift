@@ -118,7 +118,8 @@ package struct ActionHandlers: Sendable {
             argv, input: bytes, environment: environment,
             secrets: given, profile: profile,
             workspacePath: workspacePath,
-            caller: EgressHello(workspace: job.workspace, job: job.id, launch: 1, profile: profile.name),
+            caller: EgressHello(
+                workspace: job.workspace, job: job.id, launch: 1, profile: profile.name),
             progress: { step.yield(JobProgress(percent: $0, text: $1)) })
         step.finish()
         self.pause.launched(job.id)

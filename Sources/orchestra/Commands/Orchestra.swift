@@ -24,6 +24,7 @@ struct Orchestra: AsyncParsableCommand {
             DeadCommand.self, WorkspacesCommand.self, AgentsCommand.self, SandboxCommand.self, SelftestCommand.self,
             DoctorCommand.self,
             ConfigCommand.self,
-            PolicyCommand.self, KeysCommand.self, TokensCommand.self, EgressServerCommand.self,
+            PolicyCommand.self, KeysCommand.self, TokensCommand.self, CredentialsCommand.self, BudgetsCommand.self,
+            EgressServerCommand.self,
         ])
 }

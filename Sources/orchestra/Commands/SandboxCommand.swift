@@ -60,7 +60,7 @@ struct SandboxCommand: AsyncParsableCommand {
         }
 
         /// The way to the egress server of the node that serves this state directory. Throws status 69 when there is none.
-        private func egress(_ context: Context, _ profile: SandboxProfile) throws -> LaunchSpec.Egress? {
+        private func egress(_ context: Context, _ profile: SandboxProfile) throws -> EgressAccess? {
             guard !profile.egress.isEmpty else { return nil }
             let socket = try context.egressSocket()
             guard unsafe orc_probe_unix(socket) == 0 else {
@@ -73,7 +73,7 @@ struct SandboxCommand: AsyncParsableCommand {
                 milliseconds: Host.wallMilliseconds(), randomHigh: .random(in: 0...(.max)),
                 randomLow: .random(in: 0...(.max)))
             let hello = EgressHello(workspace: try context.workspace(), job: job, launch: 1, profile: profile.name)
-            return LaunchSpec.Egress(socket: socket, hello: hello.encoded)
+            return EgressAccess(hello, at: try context.egressEndpoint(try context.policy().bundle))
         }
 
         private func plan(_ context: Context, _ profile: SandboxProfile) async throws -> SandboxPlan {

@@ -1,4 +1,5 @@
 import Domain
+import EgressServer
 import Jobs
 import Logging
 import Subprocess
@@ -46,8 +47,8 @@ struct EgressRunner: Sendable {
                     let message = try JSONParser.parse(Array(line.utf8.filter { $0 != UInt8(ascii: "\n") }))
                     if message["ready"] == .bool(true) { ready() }
                     guard let number = message["n"]?.integer, let event = message["event"] else { continue }
-                    guard await self.trail.append(event) else { continue }
-                    _ = try await input.write(Array("\(number)\n".utf8))
+                    guard let answer = await self.trail.append(event) else { continue }
+                    _ = try await input.write(Array("\(number)".utf8) + answer.encoded + [UInt8(ascii: "\n")])
                 }
                 try await tasks.waitForAll()
             }

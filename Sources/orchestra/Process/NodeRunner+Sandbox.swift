@@ -20,7 +20,9 @@ extension NodeRunner {
             self.logger.warning("processes whose shim is gone were ended", metadata: ["groups": "\(swept)"])
         }
         agents.gate = SandboxGate()
-        agents.egressSocket = self.policy.bundle.egressRules.isEmpty ? nil : try self.context.egressSocket()
+        if !self.policy.bundle.egressRules.isEmpty {
+            agents.egress = try self.context.egressEndpoint(self.policy.bundle)
+        }
         self.report(measure)
         return NodeConfiguration(
             node: try self.context.node(), owner: try self.owner(), redis: try self.context.redis(),

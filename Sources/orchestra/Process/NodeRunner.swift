@@ -107,10 +107,18 @@ struct NodeRunner: Sendable {
             try !configuration.entries.isEmpty
             || AgentDirectory.anyNeedsEgress(root: try self.context.agents().root)
         guard isNeeded else { return [] }
-        let clock = access.clock
+        guard let client = access.lanes.first?.commands else { return [] }
+        let (clock, store, node, logger) = (access.clock, access.store, try self.context.node().name, self.logger)
+        let admission = try ModelAdmission(
+            client: client, master: try self.context.masterKey(), prices: try self.context.prices(),
+            now: { clock.now() }, logger: logger,
+            reached: { threshold, workspace in
+                await BudgetReport(store: store, node: node, logger: logger).report(
+                    threshold, in: workspace, at: clock.now())
+            })
         let trail = EgressTrail(
-            store: access.store, node: try self.context.node().name, now: { clock.now() },
-            wall: { Host.wallMilliseconds() }, logger: self.logger)
+            store: store, node: node, now: { clock.now() }, wall: { Host.wallMilliseconds() }, admission: admission,
+            logger: logger)
         return [EgressRunner(configuration: configuration.encoded, trail: trail, logger: self.logger).child]
     }
 

@@ -1,11 +1,31 @@
 import Domain
+import Egress
 import EgressServer
+import Foundation
+import ModelUsage
 import Policy
 import Sandboxing
 
 extension Context {
     /// The socket to which shims hand their listeners; throws as `statusSocket`.
     func egressSocket() throws -> String { try self.socketRoot() + "/egress.sock" }
+
+    /// Where the listeners of sandboxes are served, with the models of each profile; throws as `statusSocket`.
+    func egressEndpoint(_ bundle: PolicyBundle) throws -> EgressAccess.Endpoint {
+        EgressAccess.Endpoint(
+            socket: try self.egressSocket(), models: bundle.egressRules.mapValues { $0.modelServices })
+    }
+
+    /// The prices of models; throws status 78 when the file cannot be used.
+    func prices() throws -> PriceTable {
+        let path = try self.policiesDirectory() + "/models/prices.json"
+        do {
+            let data = try Data(contentsOf: URL(fileURLWithPath: path))
+            return try PriceTable(json: Array(data), file: path)
+        } catch {
+            throw CommandError.configuration("the price table cannot be used: \(error)")
+        }
+    }
 
     /// What the egress server of this policy serves; without entries when no profile has egress. Throws status 78 in
     /// production when connections are redirected.
@@ -20,6 +40,7 @@ extension Context {
             entries[profile.name] = profile.egress.flatMap { bundle.egress[$0]?.entries ?? [] }
         }
         return EgressServerConfiguration(
-            socket: try self.egressSocket(), generation: 1, entries: entries, overrides: overrides)
+            socket: try self.egressSocket(), generation: 1, entries: entries, overrides: overrides,
+            authorityFile: self.settings.text("egress.ca-file"))
     }
 }

@@ -175,7 +175,8 @@ struct Context: Sendable {
     /// The sandbox at the tier that is set, or at the highest; what the host supports is measured later.
     private func sandbox() throws -> SandboxPlan {
         let host = SandboxHost(
-            launcher: Host.find("bwrap"), shim: try Host.shim(), program: Host.find, controlGroups: .delegated())
+            launcher: Host.find("bwrap"), shim: try Host.shim(), program: Host.find, controlGroups: .delegated(),
+            tools: self.settings.text("agents.tools"))
         let tier: SandboxTier
         switch try self.settings.required("sandbox.tier") {
         case "auto": tier = .limited

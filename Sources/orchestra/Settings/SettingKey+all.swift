@@ -76,6 +76,14 @@ extension SettingKey {
             "egress.overrides", "ORCHESTRA_EGRESS_OVERRIDES", .text, nil,
             "Comma-separated NAME=ADDRESS:PORT: where connections of sandboxes to these names go instead, for tests; refused in production."
         ),
+        SettingKey(
+            "agents.tools", "ORCHESTRA_AGENTS_TOOLS", .path, nil,
+            "A directory with the programs of agents, such as claude and codex; sandboxes whose profile has tools see it read-only at /opt/agents."
+        ),
+        SettingKey(
+            "egress.ca-file", "ORCHESTRA_EGRESS_CA_FILE", .path, nil,
+            "PEM file of the certificate authorities that model providers are checked against; default: those of the system."
+        ),
         SettingKey("worker.slots", "ORCHESTRA_WORKER_SLOTS", .integer(1...10_000), "16", "Jobs held at once."),
         SettingKey(
             "worker.workspace-concurrency", "ORCHESTRA_WORKER_WORKSPACE_CONCURRENCY", .integer(1...10_000), "8",
