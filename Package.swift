@@ -196,7 +196,10 @@ let package = Package(
             "CredentialsTests", ["Credentials", "Cryptography", "Domain", "TestSupport", nioPosix, logging],
             exclude: ["Vectors"]),
         tests(
-            "CredentialsIntegrationTests", ["Credentials", "Domain", "Redis", "TestSupport", nioPosix, logging]),
+            "CredentialsIntegrationTests",
+            ["Credentials", "Cryptography", "Domain", "Redis", "TestSupport", nioPosix, logging]),
+        tests(
+            "BudgetsIntegrationTests", ["Budgets", "Domain", "ModelUsage", "Redis", "TestSupport"]),
         tests("EgressTests", ["ConformanceSupport", "Domain", "Egress", "ModelUsage"]),
         tests(
             "EgressServerTests",
@@ -204,7 +207,7 @@ let package = Package(
                 "CLinux", "Domain", "Egress", "EgressServer", "ShimProtocol", "TestSupport", logging, nioCore,
                 nioEmbedded, nioPosix,
             ]),
-        tests("PolicyTests", ["Policy", "Domain", "Egress", "TestSupport"]),
+        tests("PolicyTests", ["Policy", "Domain", "Egress", "ModelUsage", "TestSupport"]),
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
             exclude: ["Recordings"]),

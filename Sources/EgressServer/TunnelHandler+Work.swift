@@ -71,8 +71,9 @@ extension TunnelHandler {
                         try channel.pipeline.syncOperations.addHandler(
                             TLSClientHandler(configuration: tls, handshakeTimeout: limits.dial))
                     }
-                    try channel.pipeline.syncOperations.addHandler(
-                        UpstreamHandler(bound.value, awaitsTLS: tls != nil))
+                    let handler = UpstreamHandler(bound.value, awaitsTLS: tls != nil)
+                    bound.value.detachUpstream = { handler.detach() }
+                    try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }
             .connect(to: socketAddress).assumeIsolated().whenComplete {
@@ -113,6 +114,22 @@ extension TunnelHandler {
     func failedHandshake() {
         self.upstream = nil
         self.enqueue(self.machine.dialed(.untrusted))
+    }
+
+    /// Closes the connection to the server, whose end is then of no interest, and goes on after a while.
+    func wait(_ seconds: UInt64) {
+        self.deadline?.cancel()
+        self.detachUpstream?()
+        self.upstream?.close(promise: nil)
+        self.upstream = nil
+        self.dialsUntil = nil
+        // Not all that wait come back at the same moment.
+        let jitter = Int64.random(in: 0...250)
+        self.deadline = self.loop.assumeIsolated().scheduleTask(
+            in: .seconds(Int64(clamping: seconds)) + .milliseconds(jitter)
+        ) {
+            self.enqueue(self.machine.waited())
+        }
     }
 
     // MARK: - Deadlines

@@ -20,6 +20,8 @@ final class TunnelHandler: ChannelInboundHandler {
     var isClosing = false
     var hasCallerEnded = false
     var deadline: Scheduled<Void>?
+    /// Ends the reports of the present connection to the server.
+    var detachUpstream: (() -> Void)?
     var lastActivity = NIODeadline.now()
     let startedAt = NIODeadline.now()
     /// When the dials of this connection must have ended, once the first has begun.
@@ -134,6 +136,7 @@ final class TunnelHandler: ChannelInboundHandler {
         case .forward(let bytes):
             self.upstream?.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
             self.setIdleDeadline()
+        case .wait(let seconds): self.wait(seconds)
         case .endAnswer: Self.endOutput(of: self.channel)
         case .endForward: if let upstream = self.upstream { Self.endOutput(of: upstream) }
         case .close: self.close()

@@ -14,6 +14,9 @@ final class UpstreamHandler: ChannelInboundHandler {
         self.awaitsTLS = awaitsTLS
     }
 
+    /// Reports nothing more.
+    func detach() { self.tunnel = nil }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         self.tunnel?.receivedFromServer(self.unwrapInboundIn(data))
     }

@@ -195,6 +195,73 @@ struct ModelCallTests {
         #expect(connection.reason == .answerMalformed && connection.answeredText.hasPrefix("HTTP/1.1 502 "))
     }
 
+    private static func limit(_ status: Int, _ header: String) -> [UInt8] {
+        Array("HTTP/1.1 \(status) Busy\r\n\(header)content-length: 2\r\n\r\n{}".utf8)
+    }
+
+    @Test(
+        "a call waits for the provider's limit and is made again, without the caller",
+        arguments: [(429, "retry-after: 7\r\n", 7), (529, "", 1), (503, "Retry-After: 0\r\n", 1)]
+            as [(Int, String, UInt64)])
+    func throttled(_ status: Int, _ header: String, _ seconds: UInt64) throws {
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.admitted(credential: "k", reservation: "r"))
+        let sent = connection.forwarded
+        connection.perform(connection.machine.receivedFromServer(Self.limit(status, header)))
+        #expect(connection.waits == [seconds] && connection.answered.isEmpty && !connection.isClosed)
+        // What comes late from the first connection is of no interest.
+        #expect(connection.machine.receivedFromServer([1]).isEmpty && connection.machine.hitDeadline().isEmpty)
+        #expect(connection.machine.receivedEndFromServer().isEmpty)
+        connection.perform(connection.machine.waited())
+        #expect(connection.forwarded == sent + sent && connection.dials.count == 2)
+        #expect(connection.questions.count == 1 && connection.events.count == 1, "asked and admitted once")
+        connection.perform(connection.machine.receivedFromServer(Array((Self.answer + Self.chunks).utf8)))
+        let end = try #require(connection.events.last)
+        #expect(end.status == 200 && end.model?.waitedSeconds == seconds && end.model?.usage?.output == 5)
+    }
+
+    @Test(
+        "a limit that lasts too long, or has no end, is the caller's matter",
+        arguments: [
+            (429, "retry-after: 301\r\n"), (429, ""), (429, "retry-after: Mon, 30 Nov 2026 12:00:00 GMT\r\n"),
+            (429, "retry-after: 99999999999999999999\r\n"), (503, "retry-after: 3600\r\n"), (500, "retry-after: 1\r\n"),
+        ])
+    func tooLong(_ status: Int, _ header: String) throws {
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.admitted(credential: "k", reservation: "r"))
+        connection.perform(connection.machine.receivedFromServer(Self.limit(status, header)))
+        #expect(connection.waits.isEmpty && connection.answeredText.hasPrefix("HTTP/1.1 \(status) "))
+        #expect(connection.isClosed && connection.events.last?.model?.usage?.total == 0)
+    }
+
+    @Test("the waits of one call have an end")
+    func waits() throws {
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.admitted(credential: "k", reservation: "r"))
+        while !connection.isClosed, connection.waits.count < 10 {
+            connection.perform(connection.machine.receivedFromServer(Self.limit(529, "")))
+            connection.perform(connection.machine.waited())
+        }
+        #expect(connection.waits == [1, 2, 4, 8, 16] && connection.answeredText.hasPrefix("HTTP/1.1 529 "))
+        var slow = try Self.play(Self.request())
+        slow.perform(slow.machine.admitted(credential: "k", reservation: "r"))
+        for _ in 0..<2 {
+            slow.perform(slow.machine.receivedFromServer(Self.limit(429, "retry-after: 200\r\n")))
+            slow.perform(slow.machine.waited())
+        }
+        #expect(slow.waits == [200] && slow.isClosed)
+    }
+
+    @Test("a caller that leaves while its call waits ends the call")
+    func leftWhileWaiting() throws {
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.admitted(credential: "k", reservation: "r"))
+        connection.perform(connection.machine.receivedFromServer(Self.limit(429, "retry-after: 7\r\n")))
+        connection.perform(connection.machine.receivedEndOfInput())
+        connection.perform(connection.machine.receivedEndFromServer())
+        #expect(connection.isClosed && connection.dials.count == 1 && connection.machine.waited().isEmpty)
+    }
+
     @Test("a caller that leaves before the admission costs nothing")
     func left() throws {
         var connection = try Self.play(Self.request())

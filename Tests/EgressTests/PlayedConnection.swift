@@ -10,6 +10,7 @@ struct PlayedConnection: Hashable {
     var answered: [UInt8] = []
     var events: [EgressEvent] = []
     var isClosed = false
+    var waits: [UInt64] = []
 
     init(machine: TunnelMachine, answers: [[EgressAddress]]) {
         self.machine = machine
@@ -37,6 +38,7 @@ struct PlayedConnection: Hashable {
             case .record(let event), .admit(let event): self.events.append(event)
             case .forward(let bytes): self.forwarded += bytes
             case .answer(let bytes): self.answered += bytes
+            case .wait(let seconds): self.waits.append(seconds)
             case .endAnswer, .endForward: break
             case .close: self.isClosed = true
             }

@@ -1,5 +1,6 @@
 import Domain
 import Egress
+import ModelUsage
 import Foundation
 import Policy
 import TestSupport
@@ -41,10 +42,11 @@ struct PolicyTests {
         ]
     }
 
-    @Test("a profile has the rules of the egress files that it names; the shipped profile has none")
+    @Test("a profile has the rules of the egress files that it names; the default profile has none")
     func egress() throws {
         let bundle = try PolicyBundle(files: try Self.egressFiles("web", #"{"id":"a","host":"a.example.com"}"#))
-        #expect(bundle.egressRules.mapValues { $0.entries.map(\.id.text) } == [try DefinitionName("open"): ["a"]])
+        #expect(bundle.egressRules[try DefinitionName("open")]?.entries.map(\.id.text) == ["a"])
+        #expect(bundle.egressRules[try DefinitionName("claude")]?.modelServices == [.anthropic])
     }
 
     @Test(

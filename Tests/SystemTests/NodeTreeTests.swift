@@ -105,8 +105,9 @@ private struct LocalNode {
         clock: any Clock<Duration> = ContinuousClock(),
         elapsed: @escaping @Sendable () -> Duration = SupervisionEnvironment.monotonicNow
     ) throws {
-        let files = try PolicyBundle.folders.filter { !PolicyBundle.optionalFolders.contains($0) }.flatMap { folder in
+        let files = try PolicyBundle.folders.flatMap { folder in
             let path = "\(packageRoot)/Policies/\(folder)"
+            guard FileManager.default.fileExists(atPath: path) else { return [PolicyFile]() }
             return try FileManager.default.contentsOfDirectory(atPath: path).map { name in
                 PolicyFile(
                     folder: folder, name: name, bytes: Array(try Data(contentsOf: URL(filePath: "\(path)/\(name)"))))

@@ -133,6 +133,8 @@ struct RealAgentTests {
             #expect(ended.allSatisfy { $0["connection"]?["credential"]?.string == provider })
             // Nothing but the model was reached or tried.
             #expect(rows.allSatisfy { $0["action"] == "egress.model" }, "\(rows.map(\.text))")
+            let shown = try await bench.orchestra("agents", "network", "\(record.id)", "--workspace", "acme")
+            #expect(shown.contains("\(calls) requests, 0 refused") && shown.contains(", $0."), "\(shown)")
             let trail = rows.map(\.text).joined()
             #expect(!trail.contains(Self.key) && !log.contains(Self.key))
         }
@@ -167,6 +169,47 @@ struct RealAgentTests {
             let (record, result) = try await bench.run("claude", "Write the file.")
             #expect(record.state == .completed, "\(result)")
             #expect(try await bench.rows().allSatisfy { $0["action"] == "egress.model" })
+        }
+    }
+
+    @Test(
+        "a provider's limit and a stream that is cut are survived",
+        arguments: [("claude", "MARK:throttle"), ("codex", "MARK:throttle"), ("claude", "MARK:cut")])
+    func trouble(_ agent: String, _ mark: String) async throws {
+        try await Bench.with { bench in
+            let (record, result) = try await bench.run(agent, "\(mark) Write the file.")
+            #expect(record.state == .completed, "\(result)")
+            let statuses = try bench.calls().compactMap { $0["status"]?.integer }
+            #expect(statuses.count == 3, "\(statuses)")
+            let waited = try await bench.rows().compactMap { $0["connection"]?["model"]?["waited_seconds"]?.integer }
+            #expect(waited.contains { $0 > 0 } == (mark == "MARK:throttle"), "\(waited)")
+        }
+    }
+
+    @Test("an agent goes on when its node is killed in the middle of an answer, and the call that was cut is not free")
+    func killed() async throws {
+        try await Bench.with { bench in
+            try await bench.orchestra(
+                "budgets", "set", "all", "--scope", "workspace", "--window", "day", "--unit", "requests", "--amount",
+                "100")
+            let id = try await bench.installation.submit(
+                "agent.run", ["agent": "claude", "prompt": "MARK:slow Write the file."])
+            try await eventually("the model was asked") { try bench.calls().count == 1 }
+            await bench.node.kill9()
+            try await bench.installation.start(bench.node)
+            let record = try await bench.installation.ended(id, within: .seconds(120))
+            let log = await bench.node.output
+            #expect(record.state == .completed, "\(log.suffix(2000))")
+            let launches = bench.installation.directory + "/n1/agents/\(id)"
+            let numbers = try FileManager.default.contentsOfDirectory(atPath: launches).filter { Int($0) != nil }
+            #expect(numbers.count == 1, "it is the same launch: \(numbers)")
+            let status = try JSONParser.parse(
+                Array(try await bench.orchestra("budgets", "show", "--workspace", "acme", "--json").utf8).filter {
+                    $0 != UInt8(ascii: "\n")
+                })
+            let (spent, reserved) = (status["spent"]?.integer ?? 0, status["reserved"]?.integer ?? 0)
+            let calls = try bench.calls().count
+            #expect(spent >= 2 && spent + reserved == Int64(calls), "\(status.text), \(calls) calls")
         }
     }
 }

@@ -51,6 +51,8 @@ package struct EgressEvent: Hashable, Sendable {
         package var reservation: String?
         /// What it used; nil before its end, and when nothing was sent.
         package var usage: TokenUsage?
+        /// How long it waited for the provider's limit.
+        package var waitedSeconds: UInt64 = 0
 
         /// Takes the provider; everything else is empty.
         package init(provider: ModelProvider) { self.provider = provider }
@@ -71,6 +73,7 @@ package struct EgressEvent: Hashable, Sendable {
                 "input_estimate": number(self.estimatedInput), "output_limit": number(self.maximumOutput),
                 "tier": text(self.tier), "foreign_credential": .bool(self.hasForeignCredential),
                 "reservation": text(self.reservation), "usage": usage ?? .null,
+                "waited_seconds": number(self.waitedSeconds),
             ]
         }
     }

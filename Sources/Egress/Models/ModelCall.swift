@@ -18,6 +18,16 @@ struct ModelCall: Hashable, Sendable {
     private var body: [UInt8] = []
     private var answer = ModelAnswer()
     private var reader: UsageReader?
+    /// What the provider got, until it has begun to answer for good.
+    private var sent: [UInt8] = []
+    /// How often the call waited for the provider's limit, and for how long in all.
+    private var waits = 0
+    private(set) var waitedSeconds: UInt64 = 0
+
+    /// The longest time in seconds that a call waits in all: clients give up after about six minutes without an answer.
+    static let longestWait: UInt64 = 300
+    /// The most attempts after the first.
+    static let waitLimit = 5
 
     /// Finds the entry of the service that the path names. Throws for a path that is no model's, a service without an entry,
     /// a request without the placeholder of this launch, and a body whose length is not stated or is too large.
@@ -114,7 +124,16 @@ struct ModelCall: Hashable, Sendable {
         bytes += "connection: close\r\n\r\n".utf8
         bytes += self.body
         self.body = []
+        self.sent = bytes
         return bytes
+    }
+
+    /// What was sent before, to send it once more after the provider's limit; nil before the first time.
+    mutating func sendAgain() -> [UInt8]? {
+        guard !self.sent.isEmpty else { return nil }
+        self.answer = ModelAnswer()
+        self.reader = UsageReader(provider: self.provider, request: self.request?.sent ?? SentRequest())
+        return self.sent
     }
 
     private static let replaced: Set<String> = ["accept-encoding", "content-length", "expect", "forwarded", "via"]
@@ -127,6 +146,8 @@ struct ModelCall: Hashable, Sendable {
         case bytes([UInt8], isLast: Bool)
         /// The provider does not accept our credential; nothing of its answer is for the caller.
         case rejected
+        /// The provider's limit is reached; the call can be made again after these seconds.
+        case throttled(seconds: UInt64)
         /// They are not HTTP.
         case malformed
     }
@@ -144,10 +165,30 @@ struct ModelCall: Hashable, Sendable {
         guard !self.answer.isMalformed else { return .malformed }
         if isHead, let status = self.answer.status {
             guard status != 401 else { return .rejected }
+            if let seconds = self.wait(status) {
+                self.waits += 1
+                self.waitedSeconds += seconds
+                return .throttled(seconds: seconds)
+            }
+            self.sent = []
             self.reader?.received(status: status, headers: self.answer.headers)
         }
         if !read.payload.isEmpty { self.reader?.received(read.payload) }
         return .bytes(read.relayed, isLast: self.answer.isComplete(atEnd: false))
+    }
+
+    /// How long to wait when the answer says that the provider's limit is reached, or that it is overloaded; nil when the
+    /// answer is for the caller, also since the wait would be too long for it. Without a time from the provider the pauses
+    /// double from one second.
+    private func wait(_ status: Int) -> UInt64? {
+        guard [429, 503, 529].contains(status), self.waits < Self.waitLimit else { return nil }
+        let header = self.answer.headers.first { $0.name == "retry-after" }
+        let seconds = header.map { UInt64($0.value) } ?? UInt64(1) << self.waits
+        // A limit that ends at a date, or is none of time, such as a quota that is used up, is the caller's matter.
+        guard let seconds, status != 429 || header != nil, self.waitedSeconds + seconds <= Self.longestWait else {
+            return nil
+        }
+        return max(1, seconds)
     }
 
     /// What the call has used, as far as is known; nil when nothing was sent. `isWhole` when the answer has ended well.

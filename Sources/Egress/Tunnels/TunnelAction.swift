@@ -13,6 +13,8 @@ package enum TunnelAction: Hashable, Sendable {
     case answer([UInt8])
     /// Send the bytes to the server.
     case forward([UInt8])
+    /// Close the connection to the server alone, wait for these seconds, and call `waited`.
+    case wait(seconds: UInt64)
     /// Close the direction to the caller after what was answered.
     case endAnswer
     /// Close the direction to the server after what was forwarded.

@@ -22,7 +22,7 @@ extension TunnelMachine {
             // TLS never begins with the server.
             return self.refuse(.opaqueTunnel, "the server sent bytes before a ClientHello")
         case .admitting: return self.refuse(.answerMalformed, "the server sent bytes before the request")
-        case .readingHead, .readingBody, .resolving, .dialing, .closed: return []
+        case .readingHead, .readingBody, .resolving, .dialing, .waiting, .closed: return []
         }
     }
 
@@ -39,6 +39,8 @@ extension TunnelMachine {
         case .admitting:
             guard self.hasCallerEnded else { return self.refuse(.dialFailed, "the server has closed the connection") }
             return self.close()
+        // The connection to the server is closed already: only the caller's end is new.
+        case .waiting: return self.hasCallerEnded ? self.close() : []
         case .readingHead, .readingBody, .resolving, .dialing, .closed: return []
         }
     }
@@ -54,7 +56,7 @@ extension TunnelMachine {
         case .dialing: return self.refuse(.dialTimeout, "\(host) did not answer in time")
         case .connected: return self.refuse(.opaqueTunnel, "the tunnel had no complete ClientHello in time")
         case .relaying: return self.close()
-        case .admitting, .closed: return []
+        case .admitting, .waiting, .closed: return []
         }
     }
 

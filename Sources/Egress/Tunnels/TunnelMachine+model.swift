@@ -49,6 +49,13 @@ extension TunnelMachine {
 
     /// The provider is connected: asks for the credential.
     mutating func admit() -> [TunnelAction] {
+        // It was admitted before it had to wait.
+        if let bytes = self.call?.sendAgain() {
+            guard !self.hasCallerEnded else { return self.close() }
+            self.state = .relaying
+            self.event.bytesFromCaller += bytes.count
+            return [.forward(bytes)]
+        }
         self.state = .admitting
         self.hasRecorded = true
         return [.admit(self.event)]
@@ -76,8 +83,19 @@ extension TunnelMachine {
         case .rejected:
             // The agent would begin to log in.
             return self.refuse(.credentialRejected, "the provider does not accept the credential of this entry")
+        case .throttled(let seconds):
+            self.state = .waiting
+            self.hasServerEnded = false
+            return [.wait(seconds: seconds)]
         case .malformed, nil: return self.refuse(.answerMalformed, "the answer of the provider is malformed")
         }
+    }
+
+    /// The wait for the provider's limit is over.
+    package mutating func waited() -> [TunnelAction] {
+        guard self.state == .waiting, let call = self.call else { return [] }
+        guard !self.hasCallerEnded else { return self.close() }
+        return self.event.address.map { self.dial([$0]) } ?? self.reach(call.target)
     }
 
     /// The provider has closed the connection.
@@ -94,6 +112,7 @@ extension TunnelMachine {
     mutating func recordUsage() {
         guard self.hasRecorded, var call = self.call else { return }
         self.call = nil
+        self.event.model?.waitedSeconds = call.waitedSeconds
         let isWhole = call.isAnswerComplete(atEnd: self.hasServerEnded)
         self.event.model?.usage = call.usage(isWhole: isWhole)
     }

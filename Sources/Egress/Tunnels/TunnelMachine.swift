@@ -17,6 +17,8 @@ package struct TunnelMachine: Hashable, Sendable {
         case connected
         /// A call of a model waits for its credential.
         case admitting
+        /// A call waits until the provider takes it again.
+        case waiting
         case relaying
         case closed
     }
@@ -56,7 +58,7 @@ package struct TunnelMachine: Hashable, Sendable {
     package var wantsCallerBytes: Bool {
         switch self.state {
         case .readingHead, .readingBody, .connected, .relaying: !self.hasCallerEnded
-        case .resolving, .dialing, .admitting, .closed: false
+        case .resolving, .dialing, .admitting, .waiting, .closed: false
         }
     }
 
@@ -90,7 +92,7 @@ package struct TunnelMachine: Hashable, Sendable {
         case .relaying:
             if self.hasServerEnded { return self.close() }
             return self.request?.isTunnel == true ? [.endForward] : []
-        case .readingHead, .readingBody, .resolving, .dialing, .admitting, .closed: return []
+        case .readingHead, .readingBody, .resolving, .dialing, .admitting, .waiting, .closed: return []
         }
     }
 
@@ -159,7 +161,7 @@ package struct TunnelMachine: Hashable, Sendable {
         }
     }
 
-    private mutating func dial(_ addresses: ArraySlice<EgressAddress>) -> [TunnelAction] {
+    mutating func dial(_ addresses: ArraySlice<EgressAddress>) -> [TunnelAction] {
         guard let first = addresses.first, let request = self.request else { return [] }
         self.state = .dialing(rest: Array(addresses.dropFirst()))
         self.event.address = first

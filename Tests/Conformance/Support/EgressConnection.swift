@@ -33,7 +33,7 @@ struct EgressConnection {
                 self.perform(self.machine.dialed(.connected))
             case .record(let event), .admit(let event): self.decision = event
             case .forward(let bytes): self.forwarded += bytes
-            case .answer, .endAnswer, .endForward, .close: break
+            case .answer, .endAnswer, .endForward, .wait, .close: break
             }
         }
     }
