@@ -6,10 +6,11 @@ package struct EgressServerConfiguration: Sendable {
     /// An address that is dialed in place of another one.
     package struct Upstream: Hashable, Sendable {
         package let address: EgressAddress
-        package let port: UInt16
+        /// Nil for the port that is asked for.
+        package let port: UInt16?
 
         /// Takes the parts as given.
-        package init(address: EgressAddress, port: UInt16) {
+        package init(address: EgressAddress, port: UInt16?) {
             self.address = address
             self.port = port
         }
@@ -47,7 +48,10 @@ package struct EgressServerConfiguration: Sendable {
                 self.overrides.sorted { $0.key.text < $1.key.text }.map {
                     JSONMember(
                         $0.key.text,
-                        ["address": .string("\($0.value.address)"), "port": .integer(Int64($0.value.port))])
+                        [
+                            "address": .string("\($0.value.address)"),
+                            "port": $0.value.port.map { .integer(Int64($0)) } ?? .null,
+                        ])
                 }),
             "authority_file": self.authorityFile.map { .string($0) } ?? .null,
         ]
@@ -82,20 +86,19 @@ package struct EgressServerConfiguration: Sendable {
         }
     }
 
-    /// Reads `NAME=ADDRESS:PORT,…`; throws `EgressServerError` that names the part.
+    /// Reads `NAME=ADDRESS:PORT,…`, where the port may be left out; throws `EgressServerError` that names the part.
     package static func overrides(_ text: String) throws(EgressServerError) -> [HostName: Upstream] {
         var overrides: [HostName: Upstream] = [:]
         for part in text.split(separator: ",") {
             let sides = part.split(separator: "=", maxSplits: 1).map(String.init)
-            guard sides.count == 2, let colon = sides[1].lastIndex(of: ":"), let name = Self.name(sides[0]),
-                let address = EgressAddress(String(sides[1][..<colon])),
-                let port = UInt16(sides[1][sides[1].index(after: colon)...])
-            else {
+            guard sides.count == 2, let name = Self.name(sides[0]), let upstream = Self.upstream(sides[1]) else {
                 throw EgressServerError(
                     code: .configuration,
-                    message: "'\(Printable.text(String(part)))' is not an override: expected NAME=ADDRESS:PORT")
+                    message:
+                        "'\(Printable.text(String(part)))' is not an override: expected NAME=ADDRESS:PORT or NAME=ADDRESS"
+                )
             }
-            overrides[name] = Upstream(address: address, port: port)
+            overrides[name] = upstream
         }
         return overrides
     }
@@ -104,10 +107,17 @@ package struct EgressServerConfiguration: Sendable {
         do throws(EgressRefusal) { return try HostName(Array(text.utf8)[...]) } catch { return nil }
     }
 
-    private static func upstream(_ value: JSONValue) -> Upstream? {
-        guard let address = value["address"]?.string.flatMap({ EgressAddress($0) }),
-            let port = value["port"]?.integer.flatMap({ UInt16(exactly: $0) })
+    private static func upstream(_ text: String) -> Upstream? {
+        if let address = EgressAddress(text) { return Upstream(address: address, port: nil) }
+        guard let colon = text.lastIndex(of: ":"), let address = EgressAddress(String(text[..<colon])),
+            let port = UInt16(text[text.index(after: colon)...])
         else { return nil }
+        return Upstream(address: address, port: port)
+    }
+
+    private static func upstream(_ value: JSONValue) -> Upstream? {
+        guard let address = value["address"]?.string.flatMap({ EgressAddress($0) }) else { return nil }
+        let port = value["port"]?.integer.flatMap { UInt16(exactly: $0) }
         return Upstream(address: address, port: port)
     }
 }

@@ -52,7 +52,7 @@ extension TunnelHandler {
             TLSConfiguration(
                 serverName: $0, authorityFile: self.surroundings.authorityFile, minimumVersion: .tls12)
         }
-        let target = self.surroundings.overrides.upstream(for: address, port: port)
+        let target = self.surroundings.overrides.target(for: address, port: port)
         let socketAddress: SocketAddress
         do {
             socketAddress = try SocketAddress(ipAddress: "\(target.address)", port: Int(target.port))

@@ -24,7 +24,9 @@ struct UpstreamOverrides: Sendable {
 
     func address(of name: HostName) -> EgressAddress? { self.addresses[name] }
 
-    func upstream(for address: EgressAddress, port: UInt16) -> EgressServerConfiguration.Upstream {
-        self.upstreams[address] ?? EgressServerConfiguration.Upstream(address: address, port: port)
+    /// Where a dial of this address and port goes.
+    func target(for address: EgressAddress, port: UInt16) -> (address: EgressAddress, port: UInt16) {
+        guard let upstream = self.upstreams[address] else { return (address, port) }
+        return (upstream.address, upstream.port ?? port)
     }
 }

@@ -110,14 +110,54 @@ struct EgressTests {
         }
     }
 
-    @Test("a program by hand needs a node that serves its listener, and the refusal says so")
-    func exec() async throws {
+    @Test(
+        "a program by hand has its way out without a node, with and without Redis, and each request is recorded",
+        .enabled(if: isInstalled("python3") && isInstalled("curl"), "needs python3 and curl"),
+        arguments: [true, false])
+    func exec(_ hasRedis: Bool) async throws {
+        try await Installation.with { installation in
+            let port = try await Self.upstream(in: installation)
+            var change = ["ORCHESTRA_POLICIES_DIRECTORY": try Self.policies(in: installation.directory)]
+            change["ORCHESTRA_WORKSPACE"] = "acme"
+            if !hasRedis { change["REDIS_URL"] = "unix://\(installation.directory)/nowhere.sock" }
+            let result = try await installation.command(
+                [
+                    "sandbox", "exec", "--profile", "web", "--workspace", installation.directory, "--egress-resolve",
+                    "plain.example.test=127.0.0.1:\(port)", "--", "/bin/bash", "-c",
+                    """
+                    curl -sS http://plain.example.test/page; echo
+                    curl -sS -o /dev/null -w 'other %{http_code}\n' http://other.example.test/
+                    """,
+                ], change: change)
+            #expect(result.code == 0 && result.output == "from outside\nother 403\n", "\(result)")
+            let statuses: [String]
+            if hasRedis {
+                statuses = try await Self.rows(installation).reversed().compactMap { $0["status"]?.string }
+            } else {
+                let file = installation.directory + "/n1/egress.jsonl"
+                let events = try #require(FileManager.default.contents(atPath: file)).split(separator: UInt8(ascii: "\n"))
+                statuses = try events.map { try JSONParser.parse(Array($0)) }.compactMap { event in
+                    event["phase"] == "ended" ? "ended" : event["decision"] == "allow" ? "allowed" : "denied"
+                }
+            }
+            #expect(statuses == ["allowed", "ended", "denied"])
+            // The server of the program ends with it.
+            try await eventually("the server is gone") {
+                ProcessTable().matching("serve-egress").filter { $0.command.contains(installation.directory) }.isEmpty
+            }
+            let refused = try await installation.command(
+                [
+                    "sandbox", "exec", "--profile", "web", "--workspace", installation.directory, "--egress-resolve",
+                    "plain.example.test=127.0.0.1", "--", "/bin/true",
+                ], change: change.merging(["ENV": "production"]) { $1 })
+            #expect(refused.code == 78, "\(refused)")
+        }
+    }
+
+    @Test("what an entry decides can be asked")
+    func explain() async throws {
         try await Installation.with { installation in
             let policies = try Self.policies(in: installation.directory)
-            let refused = try await installation.command(
-                ["sandbox", "exec", "--profile", "web", "--workspace", installation.directory, "--", "/bin/true"],
-                change: ["ORCHESTRA_POLICIES_DIRECTORY": policies])
-            #expect(refused.code == 69 && refused.errors.contains("no node serves"), "\(refused)")
             let explained = try await installation.command(
                 ["policy", "explain", "egress", "web", "http://plain.example.test/x"],
                 change: ["ORCHESTRA_POLICIES_DIRECTORY": policies])

@@ -212,4 +212,38 @@ struct RealAgentTests {
             #expect(spent >= 2 && spent + reserved == Int64(calls), "\(status.text), \(calls) calls")
         }
     }
+
+    @Test("an agent runs by hand without a node and without Redis, with a key from the secrets directory")
+    func byHand() async throws {
+        try await Bench.with { bench in
+            let directory = bench.installation.directory
+            let (secrets, workspace) = (directory + "/hand/secrets/acme", directory + "/work")
+            for path in [secrets, workspace] {
+                try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            }
+            try FileManager.default.copyItem(atPath: directory + "/key", toPath: secrets + "/anthropic")
+            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: secrets + "/anthropic")
+            let overrides = try #require(bench.environment["ORCHESTRA_EGRESS_OVERRIDES"]).split(separator: ",").flatMap
+            {
+                ["--egress-resolve", String($0)]
+            }
+            let change = [
+                "REDIS_URL": "unix://\(directory)/nowhere.sock", "ORCHESTRA_STATE_DIRECTORY": directory + "/hand",
+                "ORCHESTRA_WORKSPACE": "acme",
+            ]
+            let environment = bench.environment.filter { !$0.key.hasPrefix("ORCHESTRA_EGRESS") }
+            let result = try await runProgram(
+                buildDirectory + "/orchestra",
+                [
+                    "sandbox", "exec", "--profile", "claude", "--workspace", workspace, "--egress-ca",
+                    directory + "/ca.pem",
+                ]
+                    + overrides + [
+                        "--", "/opt/agents/claude", "-p", "--permission-mode", "bypassPermissions", "--setting-sources",
+                        "user", "Write the file.",
+                    ], environment: environment.merging(change) { $1 })
+            #expect(result.code == 0 && result.output.contains("the work is done"), "\(result)")
+            #expect(FileManager.default.fileExists(atPath: workspace + "/done.txt"))
+        }
+    }
 }

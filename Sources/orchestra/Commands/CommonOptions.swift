@@ -12,6 +12,9 @@ struct CommonOptions: ParsableArguments {
         help: ArgumentHelp("Sets any configuration key; `orchestra config` lists them.", valueName: "key=value"))
     var set: [String] = []
 
+    /// The options as they were given, for a command that this one starts.
+    var arguments: [String] { (self.config.map { ["--config", $0] } ?? []) + self.set.flatMap { ["--set", $0] } }
+
     /// The configuration of a client command; `extra` holds the command's own flags. A client without a configuration of
     /// its own uses the node of `orchestra dev`, and a note on standard error says so. Throws status 78 when the
     /// configuration is wrong, and 64 when a flag is malformed.

@@ -9,7 +9,8 @@ import ShimProtocol
 
 struct SandboxCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sandbox", abstract: "Runs programs as agents are run.", subcommands: [Exec.self])
+        commandName: "sandbox", abstract: "Runs programs as agents are run.",
+        subcommands: [Exec.self, ServeEgress.self])
 
     struct Exec: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -18,6 +19,10 @@ struct SandboxCommand: AsyncParsableCommand {
                 The same launcher, filter, namespaces, limits and environment as an agent or a command action of that
                 profile has. The workspace is /workspace inside (at tier 1 its own path). Ends with the program's status;
                 125 says that a layer did not hold and nothing ran.
+
+                A profile with egress uses the egress server of the node with the same state directory. Without a node one
+                is started for this program; without Redis its events go to egress.jsonl in the state directory, and
+                credentials are the files of the secrets directory.
 
                 EXAMPLES
                   orchestra sandbox exec --workspace . -- /bin/bash -c 'id; ls /'
@@ -29,6 +34,16 @@ struct SandboxCommand: AsyncParsableCommand {
         @Option(help: "The directory that the program may write.") var workspace: String
         @Flag(help: "Gives the program a terminal, joined to this one.") var tty = false
         @Option(help: "The tier, 1 to 4; else the one that the node would use.") var tier: Int?
+        @Option(
+            help:
+                "NAME=ADDRESS or NAME=ADDRESS:PORT: where connections to a name go instead, for tests; may be given several times. Refused in production."
+        )
+        var egressResolve: [String] = []
+        @Option(
+            help:
+                "A PEM file of the authorities that model providers are checked against, for tests. Refused in production."
+        )
+        var egressCA: String?
         @Argument(parsing: .postTerminator, help: "The program's absolute path, and its arguments.")
         var command: [String] = []
 
@@ -45,7 +60,7 @@ struct SandboxCommand: AsyncParsableCommand {
                 let launch = try await self.plan(context, profile).launch(
                     self.command, profile: profile, workspace: try self.directory(),
                     connection: .direct(terminal: self.tty ? (columns: 80, rows: 24) : nil),
-                    egress: try self.egress(context, profile))
+                    egress: try await self.egress(context, profile))
                 let bytes = launch.encoded
                 let file = unsafe orc_memfd_with(bytes, bytes.count)
                 guard file >= 0, fcntl(file, F_SETFD, 0) == 0 else {
@@ -59,21 +74,23 @@ struct SandboxCommand: AsyncParsableCommand {
             }
         }
 
-        /// The way to the egress server of the node that serves this state directory. Throws status 69 when there is none.
-        private func egress(_ context: Context, _ profile: SandboxProfile) throws -> EgressAccess? {
+        /// The way to the egress server of the node with this state directory, or to one that is started for this program.
+        /// Throws status 69 when there is none.
+        private func egress(_ context: Context, _ profile: SandboxProfile) async throws -> EgressAccess? {
             guard !profile.egress.isEmpty else { return nil }
-            let socket = try context.egressSocket()
-            guard unsafe orc_probe_unix(socket) == 0 else {
-                throw CommandError(
-                    .unavailable,
-                    "the sandbox profile '\(profile.name)' has egress, and no node serves \(socket); an egress server for one program is not available yet: start a node with this state directory"
-                )
+            var endpoint = try context.egressEndpoint(try context.policy().bundle)
+            let isOwn = !self.egressResolve.isEmpty || self.egressCA != nil
+            if unsafe isOwn || orc_probe_unix(endpoint.socket) != 0 {
+                let server = ProgramEgress(
+                    profile: profile.name, resolve: self.egressResolve, authorityFile: self.egressCA)
+                endpoint = EgressAccess.Endpoint(
+                    socket: try await server.start(context, self.common.arguments), models: endpoint.models)
             }
             let job = JobID(
                 milliseconds: Host.wallMilliseconds(), randomHigh: .random(in: 0...(.max)),
                 randomLow: .random(in: 0...(.max)))
             let hello = EgressHello(workspace: try context.workspace(), job: job, launch: 1, profile: profile.name)
-            return EgressAccess(hello, at: try context.egressEndpoint(try context.policy().bundle))
+            return EgressAccess(hello, at: endpoint)
         }
 
         private func plan(_ context: Context, _ profile: SandboxProfile) async throws -> SandboxPlan {

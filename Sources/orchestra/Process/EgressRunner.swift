@@ -11,7 +11,8 @@ import SystemPackage
 struct EgressRunner: Sendable {
     /// The configuration for the server, without a newline.
     let configuration: [UInt8]
-    let trail: EgressTrail
+    /// Takes an event and returns the answer to the server; nil when the trail has not taken it.
+    let append: @Sendable (JSONValue) async -> EgressAcknowledgement?
     let logger: Logger
 
     private static let backoff = RestartBackoff(
@@ -23,7 +24,8 @@ struct EgressRunner: Sendable {
         }
     }
 
-    private func run(ready: @escaping @Sendable () -> Void) async throws {
+    /// Runs a server to its end, which is an error; `ready` is called once it serves.
+    func run(ready: @escaping @Sendable () -> Void) async throws {
         var options = PlatformOptions()
         // A session of its own: ^C is for the node.
         options.createSession = true
@@ -47,7 +49,7 @@ struct EgressRunner: Sendable {
                     let message = try JSONParser.parse(Array(line.utf8.filter { $0 != UInt8(ascii: "\n") }))
                     if message["ready"] == .bool(true) { ready() }
                     guard let number = message["n"]?.integer, let event = message["event"] else { continue }
-                    guard let answer = await self.trail.append(event) else { continue }
+                    guard let answer = await self.append(event) else { continue }
                     _ = try await input.write(Array("\(number)".utf8) + answer.encoded + [UInt8(ascii: "\n")])
                 }
                 try await tasks.waitForAll()

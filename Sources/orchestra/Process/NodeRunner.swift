@@ -119,7 +119,11 @@ struct NodeRunner: Sendable {
         let trail = EgressTrail(
             store: store, node: node, now: { clock.now() }, wall: { Host.wallMilliseconds() }, admission: admission,
             logger: logger)
-        return [EgressRunner(configuration: configuration.encoded, trail: trail, logger: self.logger).child]
+        return [
+            EgressRunner(
+                configuration: configuration.encoded, append: { await trail.append($0) }, logger: self.logger
+            ).child
+        ]
     }
 
     private func statusChild(_ node: Node) throws -> ChildSpecification {
