@@ -6,6 +6,7 @@ package import Logging
 internal import NIOCore
 package import NIOPosix
 package import ShimProtocol
+internal import TransportSecurity
 
 /// Serves the listeners of sandboxes, which their shims hand over by a Unix socket. Each connection is decided by a
 /// `TunnelMachine`. Nothing here outlives the process: a shim that sees its end hands its listener to the next server.
@@ -14,6 +15,7 @@ package final class EgressServer: Sendable {
     private let rules: [DefinitionName: TunnelConfiguration]
     private let overrides: UpstreamOverrides
     private let limits: EgressServerLimits
+    private let contexts = TLSClientContexts()
     private let group: MultiThreadedEventLoopGroup
     private let resolver: any EgressResolver
     private let recorder: any EgressRecorder
@@ -132,6 +134,7 @@ package final class EgressServer: Sendable {
                 definition: hello.definition),
             generation: self.configuration.generation,
             configuration: configuration, limits: self.limits, resolver: self.resolver, overrides: self.overrides,
-            recorder: recorder, authorityFile: self.configuration.authorityFile, wall: self.wall)
+            recorder: recorder, authorityFile: self.configuration.authorityFile,
+            contexts: self.contexts, wall: self.wall)
     }
 }

@@ -48,6 +48,7 @@ extension TunnelHandler {
         let until = self.dialsUntil ?? .now() + limits.dial * 3
         self.dialsUntil = until
         self.setDeadline(max(until - .now(), .milliseconds(1)))
+        let contexts = self.surroundings.contexts
         let tls = self.machine.serverNameForTLS.map {
             TLSConfiguration(
                 serverName: $0, authorityFile: self.surroundings.authorityFile, minimumVersion: .tls12)
@@ -69,7 +70,8 @@ extension TunnelHandler {
                 channel.eventLoop.makeCompletedFuture {
                     if let tls {
                         try channel.pipeline.syncOperations.addHandler(
-                            TLSClientHandler(configuration: tls, handshakeTimeout: limits.dial))
+                            TLSClientHandler(
+                                configuration: tls, contexts: contexts, handshakeTimeout: limits.dial))
                     }
                     let handler = UpstreamHandler(bound.value, awaitsTLS: tls != nil)
                     bound.value.detachUpstream = { handler.detach() }

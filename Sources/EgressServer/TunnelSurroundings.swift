@@ -2,6 +2,7 @@ internal import Domain
 internal import Egress
 internal import Foundation
 internal import NIOCore
+internal import TransportSecurity
 
 /// What all connections of one launch share.
 struct TunnelSurroundings: Sendable {
@@ -14,6 +15,7 @@ struct TunnelSurroundings: Sendable {
     let recorder: any EgressRecorder
     /// A PEM file of the authorities that certificates of model providers are checked against; nil means the system's.
     let authorityFile: String?
+    let contexts: TLSClientContexts
     /// Milliseconds since 1970.
     let wall: @Sendable () -> UInt64
 

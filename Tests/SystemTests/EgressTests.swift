@@ -135,10 +135,11 @@ struct EgressTests {
                 statuses = try await Self.rows(installation).reversed().compactMap { $0["status"]?.string }
             } else {
                 let file = installation.directory + "/n1/egress.jsonl"
-                let events = try #require(FileManager.default.contents(atPath: file)).split(separator: UInt8(ascii: "\n"))
-                statuses = try events.map { try JSONParser.parse(Array($0)) }.compactMap { event in
-                    event["phase"] == "ended" ? "ended" : event["decision"] == "allow" ? "allowed" : "denied"
-                }
+                let events = try #require(FileManager.default.contents(atPath: file))
+                statuses = try events.split(separator: UInt8(ascii: "\n")).map { try JSONParser.parse(Array($0)) }
+                    .compactMap { event in
+                        event["phase"] == "ended" ? "ended" : event["decision"] == "allow" ? "allowed" : "denied"
+                    }
             }
             #expect(statuses == ["allowed", "ended", "denied"])
             // The server of the program ends with it.
