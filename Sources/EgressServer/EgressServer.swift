@@ -15,6 +15,7 @@ package final class EgressServer: Sendable {
     private let rules: [DefinitionName: TunnelConfiguration]
     private let overrides: UpstreamOverrides
     private let limits: EgressServerLimits
+    private let pool: NIOThreadPool
     private let contexts = TLSClientContexts()
     private let group: MultiThreadedEventLoopGroup
     private let resolver: any EgressResolver
@@ -23,10 +24,11 @@ package final class EgressServer: Sendable {
     private let logger: Logger
 
     /// Reads the rules; throws `EgressError` when they cannot be used. `own` are the addresses of this machine, `ports` those
-    /// of a sandbox's own listeners; `wall` returns milliseconds since 1970. Starts nothing.
+    /// of a sandbox's own listeners; large requests are checked on `pool`; `wall` returns milliseconds since 1970. Starts nothing.
     package init(
         configuration: EgressServerConfiguration, own: Set<EgressAddress>, ports: Set<UInt16>,
         limits: EgressServerLimits = EgressServerLimits(), group: MultiThreadedEventLoopGroup,
+        pool: NIOThreadPool = .singleton,
         resolver: any EgressResolver, recorder: any EgressRecorder, wall: @escaping @Sendable () -> UInt64,
         logger: Logger
     ) throws {
@@ -40,6 +42,7 @@ package final class EgressServer: Sendable {
         self.configuration = configuration
         self.overrides = UpstreamOverrides(configuration.overrides)
         self.limits = limits
+        self.pool = pool
         self.group = group
         self.resolver = resolver
         self.recorder = recorder
@@ -135,6 +138,6 @@ package final class EgressServer: Sendable {
             generation: self.configuration.generation,
             configuration: configuration, limits: self.limits, resolver: self.resolver, overrides: self.overrides,
             recorder: recorder, authorityFile: self.configuration.authorityFile,
-            contexts: self.contexts, wall: self.wall)
+            contexts: self.contexts, pool: self.pool, wall: self.wall)
     }
 }

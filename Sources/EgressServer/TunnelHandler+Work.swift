@@ -35,6 +35,17 @@ extension TunnelHandler {
         self.actions = self.machine.refuse(reason, message).filter { if case .record = $0 { false } else { true } }
     }
 
+    func check(_ check: ModelCheck) {
+        self.deadline?.cancel()
+        self.surroundings.pool.runIfActive(eventLoop: self.loop) { check.run() }
+            .assumeIsolated().whenComplete { result in
+                switch result {
+                case .success(let checked): self.enqueue(self.machine.checked(checked))
+                case .failure: self.refuseUnrecorded(.auditUnavailable, "the server is ending")
+                }
+            }
+    }
+
     func resolve(_ name: HostName) {
         self.setDeadline(self.surroundings.limits.resolution)
         self.surroundings.addresses(of: name, on: self.loop).assumeIsolated().whenSuccess { resolution in

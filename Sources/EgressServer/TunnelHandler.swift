@@ -129,6 +129,7 @@ final class TunnelHandler: ChannelInboundHandler {
 
     private func perform(_ action: TunnelAction) {
         switch action {
+        case .check(let check): self.check(check)
         case .resolve(let name): self.resolve(name)
         case .dial(let address, let port): self.dial(address, port)
         case .record(let event), .admit(let event): self.record(event)

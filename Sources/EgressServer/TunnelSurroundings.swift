@@ -2,6 +2,7 @@ internal import Domain
 internal import Egress
 internal import Foundation
 internal import NIOCore
+internal import NIOPosix
 internal import TransportSecurity
 
 /// What all connections of one launch share.
@@ -16,6 +17,8 @@ struct TunnelSurroundings: Sendable {
     /// A PEM file of the authorities that certificates of model providers are checked against; nil means the system's.
     let authorityFile: String?
     let contexts: TLSClientContexts
+    /// Where large requests are checked.
+    let pool: NIOThreadPool
     /// Milliseconds since 1970.
     let wall: @Sendable () -> UInt64
 

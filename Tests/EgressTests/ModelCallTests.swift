@@ -141,6 +141,20 @@ struct ModelCallTests {
         #expect(connection.isSilent && connection.isClosed && !connection.answeredText.contains("sk-ant"))
     }
 
+    @Test("a large request is checked apart, and refused or sent as any other", arguments: [true, false])
+    func large(_ isAllowed: Bool) throws {
+        let text = String(repeating: "x", count: 200_000)
+        let model = isAllowed ? "claude-x" : "gpt-x"
+        let body = #"{"model":"\#(model)","max_tokens":1,"messages":[{"role":"user","content":"\#(text)"}]}"#
+        var connection = try Self.play(Self.request(body: body), segment: 65_536)
+        guard isAllowed else {
+            #expect(connection.reason == .modelNotAllowed && connection.isSilent)
+            return
+        }
+        connection.perform(connection.machine.admitted(credential: "k", reservation: nil))
+        #expect(connection.forwardedText.hasSuffix(body))
+    }
+
     @Test("a refusal has the form of the provider's own errors")
     func form() throws {
         let connection = try Self.play(Self.request("/model/anthropic/v1/files"))

@@ -27,6 +27,7 @@ struct PlayedConnection: Hashable {
     mutating func perform(_ actions: [TunnelAction]) {
         for action in actions {
             switch action {
+            case .check(let check): self.perform(self.machine.checked(check.run()))
             case .resolve(let name):
                 self.questions.append(name.text)
                 let answer = self.answers.first ?? []

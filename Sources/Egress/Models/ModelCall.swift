@@ -10,7 +10,7 @@ struct ModelCall: Hashable, Sendable {
     /// Whether the caller sent a credential of its own in addition to the placeholder. It is removed.
     let hasForeignCredential: Bool
     /// The request once its body is complete.
-    private(set) var request: ModelRequest?
+    var request: ModelRequest?
     private let access: ModelAccess
     private let head: RequestHead
     private let query: String
@@ -86,12 +86,21 @@ struct ModelCall: Hashable, Sendable {
     /// Whether the whole body has arrived.
     var isBodyComplete: Bool { self.body.count == self.length }
 
-    /// Takes bytes of the body; what follows it is dropped. Throws once the body is complete and the request is refused.
-    mutating func read(_ bytes: ArraySlice<UInt8>) throws(EgressRefusal) {
+    /// Takes bytes of the body; what follows it is dropped.
+    mutating func read(_ bytes: ArraySlice<UInt8>) {
         self.body += bytes.prefix(self.length - self.body.count)
-        guard self.isBodyComplete, self.request == nil else { return }
+    }
+
+    /// Whether the check takes so long that other connections would wait for it.
+    var isLarge: Bool { self.length > Self.largeLimit }
+
+    /// About a millisecond of checking.
+    private static let largeLimit = 64 * 1024
+
+    /// Checks the request, whose body is complete. Throws the refusal to answer with.
+    func checked() throws(EgressRefusal) -> ModelRequest {
         do throws(ModelRefusal) {
-            self.request = try ModelRequest(
+            return try ModelRequest(
                 provider: self.provider, method: self.head.line.method.rawValue, path: self.path.spelled,
                 headers: self.head.plainFields, body: self.body, rules: self.access.rules)
         } catch {

@@ -1,5 +1,7 @@
 /// What the server does next for a connection, in the order of the list that a `TunnelMachine` returns.
 package enum TunnelAction: Hashable, Sendable {
+    /// Run the check on another thread, and call `checked` with its result.
+    case check(ModelCheck)
     /// Ask the resolver for the addresses of the name, once, and call `resolved`.
     case resolve(HostName)
     /// Connect to exactly this address, and call `dialed`.

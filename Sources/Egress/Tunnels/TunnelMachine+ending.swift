@@ -22,7 +22,7 @@ extension TunnelMachine {
             // TLS never begins with the server.
             return self.refuse(.opaqueTunnel, "the server sent bytes before a ClientHello")
         case .admitting: return self.refuse(.answerMalformed, "the server sent bytes before the request")
-        case .readingHead, .readingBody, .resolving, .dialing, .waiting, .closed: return []
+        case .readingHead, .readingBody, .checking, .resolving, .dialing, .waiting, .closed: return []
         }
     }
 
@@ -41,7 +41,7 @@ extension TunnelMachine {
             return self.close()
         // The connection to the server is closed already: only the caller's end is new.
         case .waiting: return self.hasCallerEnded ? self.close() : []
-        case .readingHead, .readingBody, .resolving, .dialing, .closed: return []
+        case .readingHead, .readingBody, .checking, .resolving, .dialing, .closed: return []
         }
     }
 
@@ -56,7 +56,7 @@ extension TunnelMachine {
         case .dialing: return self.refuse(.dialTimeout, "\(host) did not answer in time")
         case .connected: return self.refuse(.opaqueTunnel, "the tunnel had no complete ClientHello in time")
         case .relaying: return self.close()
-        case .admitting, .waiting, .closed: return []
+        case .checking, .admitting, .waiting, .closed: return []
         }
     }
 

@@ -1,4 +1,4 @@
-internal import ModelUsage
+package import ModelUsage
 
 /// Calls of models, which come to the listener by a base URL: the whole body first, then the way of every other request, then
 /// the admission with the credential, and the provider's answer.
@@ -27,10 +27,30 @@ extension TunnelMachine {
         return try self.readBody(rest)
     }
 
-    /// Takes bytes of the body, and asks for addresses once the request is complete and allowed.
+    /// Takes bytes of the body, and goes on once the request is complete.
     mutating func readBody(_ bytes: ArraySlice<UInt8>) throws(EgressRefusal) -> [TunnelAction] {
-        try self.call?.read(bytes)
-        guard let request = self.call?.request else { return [] }
+        self.call?.read(bytes)
+        guard let call = self.call, call.isBodyComplete else { return [] }
+        guard !call.isLarge else {
+            self.state = .checking
+            return [.check(ModelCheck(call))]
+        }
+        return self.begin(try call.checked())
+    }
+
+    /// The check of a large request has ended.
+    package mutating func checked(_ result: Result<ModelRequest, EgressRefusal>) -> [TunnelAction] {
+        guard self.state == .checking else { return [] }
+        guard !self.hasCallerEnded else { return self.close() }
+        switch result {
+        case .success(let request): return self.begin(request)
+        case .failure(let refusal): return self.refuse(refusal)
+        }
+    }
+
+    /// Asks for addresses of the host: the request is allowed.
+    private mutating func begin(_ request: ModelRequest) -> [TunnelAction] {
+        self.call?.request = request
         self.event.model?.name = request.model
         self.event.model?.isCharged = request.endpoint.isCharged
         self.event.model?.estimatedInput = request.estimatedInput

@@ -11,6 +11,8 @@ package struct TunnelMachine: Hashable, Sendable {
         case readingHead
         /// The body of a call of a model is incomplete.
         case readingBody
+        /// A large request of a model is checked.
+        case checking
         case resolving
         case dialing(rest: [EgressAddress])
         /// The server is connected; in a TLS tunnel the ClientHello may be incomplete.
@@ -58,7 +60,7 @@ package struct TunnelMachine: Hashable, Sendable {
     package var wantsCallerBytes: Bool {
         switch self.state {
         case .readingHead, .readingBody, .connected, .relaying: !self.hasCallerEnded
-        case .resolving, .dialing, .admitting, .waiting, .closed: false
+        case .checking, .resolving, .dialing, .admitting, .waiting, .closed: false
         }
     }
 
@@ -92,7 +94,7 @@ package struct TunnelMachine: Hashable, Sendable {
         case .relaying:
             if self.hasServerEnded { return self.close() }
             return self.request?.isTunnel == true ? [.endForward] : []
-        case .readingHead, .readingBody, .resolving, .dialing, .admitting, .waiting, .closed: return []
+        case .readingHead, .readingBody, .checking, .resolving, .dialing, .admitting, .waiting, .closed: return []
         }
     }
 

@@ -25,6 +25,7 @@ struct EgressConnection {
     private mutating func perform(_ actions: [TunnelAction]) {
         for action in actions {
             switch action {
+            case .check(let check): self.perform(self.machine.checked(check.run()))
             case .resolve(let name):
                 if !self.resolved.contains(name.text) { self.resolved.append(name.text) }
                 self.perform(self.machine.resolved(self.names[name.text] ?? .failed))
