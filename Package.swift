@@ -187,6 +187,12 @@ let package = Package(
                 systemPackage,
             ], path: "Tests/Benchmarks/Agents", swiftSettings: swiftSettings),
         .executableTarget(
+            name: "orchestra-bench-egress",
+            dependencies: [
+                "CLinux", "Domain", "Egress", "EgressServer", "ShimProtocol", "TestSupport", "TransportSecurity",
+                nioCore, nioPosix,
+            ], path: "Tests/Benchmarks/Egress", swiftSettings: swiftSettings),
+        .executableTarget(
             name: "orchestra-bench-supervision", dependencies: ["CLinux", "Supervision", logging],
             path: "Tests/Benchmarks/Supervision", swiftSettings: swiftSettings),
         tests("PackageTests", ["TestSupport"]),

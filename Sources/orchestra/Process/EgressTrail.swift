@@ -54,6 +54,11 @@ struct EgressTrail: Sendable {
                 cost = await self.admission.settle(event, of: workspace)
             } else if isAllowed {
                 answer = await self.admission.admit(event, of: workspace)
+                if Int64(clamping: self.wall()) - (event["time"]?.integer ?? 0) > Self.longestWait {
+                    if let reservation = answer.reservation { await self.admission.cancel(reservation) }
+                    self.lost("the admission was too slow")
+                    return nil
+                }
                 isAllowed = answer.refusal == nil
             }
         }

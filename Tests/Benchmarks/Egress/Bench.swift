@@ -1,0 +1,171 @@
+import CLinux
+import Domain
+import Egress
+import EgressServer
+import Foundation
+import NIOCore
+import NIOPosix
+import ShimProtocol
+import TestSupport
+import TransportSecurity
+
+/// What the egress server costs, each figure against a direct connection in the same run.
+@main
+struct Bench {
+    /// The model's answer: a small document, or a stream of events with the time of each.
+    static let streamEvents = 100
+    static let document = #"{"id":"x","model":"m","usage":{"input_tokens":10,"output_tokens":5}}"#
+
+    static func main() async throws {
+        let arguments = CommandLine.arguments
+        func option(_ name: String, _ standard: Int) -> Int {
+            arguments.firstIndex(of: name).flatMap { arguments.indices.contains($0 + 1) ? Int(arguments[$0 + 1]) : nil }
+                ?? standard
+        }
+        let (calls, streams, megabytes) = (
+            option("--calls", 500), option("--streams", 1000), option("--megabytes", 2000)
+        )
+        try self.decisions()
+        try await withDirectory { directory in
+            let made = try await runProgram(
+                "/bin/sh",
+                [
+                    "-c",
+                    "cd \(directory) && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem "
+                        + "-out cert.pem -subj /CN=model -addext subjectAltName=DNS:model.bench.test -days 2",
+                ])
+            guard made.code == 0 else { throw TestFailure(made.errors) }
+            let group = MultiThreadedEventLoopGroup.singleton
+            let model = try await Model.start(directory, group)
+            let source = try await Source.start(group)
+            let server = try await Server.start(directory, model: model, source: source, launches: streams / 200 + 1)
+            try await self.latency(server, model, directory, group, calls)
+            try await self.events(server, model, directory, group)
+            try await self.memory(server, group, streams)
+            try await self.tunnel(server, source, directory, megabytes)
+            server.process.terminate()
+        }
+    }
+
+    /// The pure decision of a CONNECT, from the bytes of its head to the question to the resolver.
+    static func decisions() throws {
+        let entries: [JSONValue] = (0..<100).map {
+            ["id": .string("e\($0)"), "host": .string("*.host\($0).example.test")]
+        }
+        let configuration = TunnelConfiguration(rules: try EgressRules(parsing: entries))
+        let head = Array("CONNECT a.host77.example.test:443 HTTP/1.1\r\nHost: a.host77.example.test:443\r\n\r\n".utf8)
+        let count = 100_000
+        var asked = 0
+        let time = ContinuousClock().measure {
+            for _ in 0..<count {
+                var machine = TunnelMachine(configuration)
+                asked += machine.received(head).count
+            }
+        }
+        guard asked == count else { throw TestFailure("not every request was allowed") }
+        print("decision of a CONNECT among 100 entries: \(Self.text(time.seconds / Double(count) * 1e6)) us")
+    }
+
+    static func latency(
+        _ server: Server, _ model: Model, _ directory: String, _ group: MultiThreadedEventLoopGroup, _ calls: Int
+    ) async throws {
+        var (through, direct): ([Double], [Double]) = ([], [])
+        for number in 0..<calls + 20 {
+            let a = try await Client.call(
+                port: server.ports[0], tls: nil, request: Client.request(isStreamed: false), group)
+            let b = try await Client.call(
+                port: model.port, tls: directory + "/cert.pem", request: Client.direct(isStreamed: false), group)
+            guard number >= 20 else { continue }
+            through.append(a.seconds)
+            direct.append(b.seconds)
+        }
+        let (p, q) = (Self.percentiles(through), Self.percentiles(direct))
+        print(
+            "call of a model, a connection each, ms: through the listener p50 \(Self.text(p.0 * 1e3)) p99 \(Self.text(p.1 * 1e3)); direct with TLS p50 \(Self.text(q.0 * 1e3)) p99 \(Self.text(q.1 * 1e3)); added p50 \(Self.text((p.0 - q.0) * 1e3))"
+        )
+    }
+
+    static func events(
+        _ server: Server, _ model: Model, _ directory: String, _ group: MultiThreadedEventLoopGroup
+    ) async throws {
+        let a = try await Client.call(port: server.ports[0], tls: nil, request: Client.request(isStreamed: true), group)
+        let b = try await Client.call(
+            port: model.port, tls: directory + "/cert.pem", request: Client.direct(isStreamed: true), group)
+        let (p, q) = (Self.percentiles(a.delays), Self.percentiles(b.delays))
+        print(
+            "event of a stream visible after the upstream's, ms: through p50 \(Self.text(p.0 * 1e3)) p99 \(Self.text(p.1 * 1e3)); direct p50 \(Self.text(q.0 * 1e3)) p99 \(Self.text(q.1 * 1e3))"
+        )
+    }
+
+    static func memory(_ server: Server, _ group: MultiThreadedEventLoopGroup, _ streams: Int) async throws {
+        let before = server.residentMegabytes
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            for number in 0..<streams {
+                let port = server.ports[1 + number % (server.ports.count - 1)]
+                tasks.addTask {
+                    _ = try await Client.call(
+                        port: port, tls: nil, request: Client.request(isStreamed: true, isSlow: true), group)
+                }
+            }
+            var highest = 0.0
+            let watch = Task {
+                while !Task.isCancelled {
+                    highest = max(highest, server.residentMegabytes)
+                    do { try await Task.sleep(for: .milliseconds(100)) } catch { break }
+                }
+                return highest
+            }
+            try await tasks.waitForAll()
+            watch.cancel()
+            let most = await watch.value
+            print("\(streams) streams at once: \(Self.text(most)) MB, \(Self.text(most - before)) MB more than before")
+        }
+    }
+
+    static func tunnel(_ server: Server, _ source: Source, _ directory: String, _ megabytes: Int) async throws {
+        let bytes = megabytes << 20
+        func run(_ name: String, port: Int, connects: Bool, process: Int32?) throws -> Double {
+            let before = process.map(Server.processorSeconds) ?? 0
+            let time = try ContinuousClock().measure {
+                try Source.read(bytes, port: port, target: connects ? "source.bench.test:443" : nil)
+            }
+            let used = process.map { Server.processorSeconds($0) - before } ?? 0
+            let rate = Double(bytes) / time.seconds / 1e9
+            let core =
+                used > 0 ? ", \(Self.text(Double(bytes) / used / 1e9)) GB/s for each second of its processor" : ""
+            print("tunnel, \(name): \(Self.text(rate)) GB/s\(core)")
+            return rate
+        }
+        let direct = try run("direct", port: source.port, connects: false, process: nil)
+        let through = try run(
+            "through the listener", port: server.ports[0], connects: true, process: server.process.processIdentifier)
+        print("ratio to direct: \(Self.text(through / direct))")
+        guard let proxy = try Tinyproxy.start(directory, source: source) else {
+            print("tinyproxy is not installed: no comparison")
+            return
+        }
+        defer { proxy.process.terminate() }
+        let before = Server.processorSeconds(proxy.process.processIdentifier)
+        let time = try ContinuousClock().measure {
+            try Source.read(bytes, port: proxy.port, target: "127.0.0.1:\(source.port)")
+        }
+        let used = Server.processorSeconds(proxy.process.processIdentifier) - before
+        let rate = Double(bytes) / time.seconds / 1e9
+        print(
+            "tunnel, tinyproxy: \(Self.text(rate)) GB/s, \(Self.text(Double(bytes) / max(used, 0.01) / 1e9)) GB/s for each second of its processor"
+        )
+        print("ratio to tinyproxy: \(Self.text(through / rate))")
+    }
+
+    static func percentiles(_ values: [Double]) -> (Double, Double) {
+        let sorted = values.sorted()
+        guard let last = sorted.last else { return (0, 0) }
+        return (sorted[sorted.count / 2], sorted.count >= 100 ? sorted[sorted.count * 99 / 100] : last)
+    }
+
+    static func text(_ value: Double) -> String { String(format: "%.3f", value) }
+}
+
+extension Duration {
+    var seconds: Double { Double(self.components.seconds) + Double(self.components.attoseconds) / 1e18 }
+}
