@@ -53,6 +53,14 @@ package enum MetricCatalogue {
             kind: .counter, help: "Supervisors that exceeded their restart intensity, by supervisor."),
         "orchestra_supervisor_leaks_total": Entry(
             kind: .counter, help: "Children that ignored their cancellation, by supervisor."),
+        "orchestra_egress_requests_total": Entry(
+            kind: .counter, help: "Requests of sandboxes to the outside, by kind of listener and decision."),
+        "orchestra_model_tokens_total": Entry(
+            kind: .counter, help: "Tokens of calls of models that ended, by provider and kind, estimates included."),
+        "orchestra_model_cost_microdollars_total": Entry(
+            kind: .counter, help: "Cost of calls of models by the price table, in millionths of a dollar, by provider."),
+        "orchestra_budget_shares_total": Entry(
+            kind: .counter, help: "Shares of budgets that were reached, by percent: 80, 95 or 100."),
         "orchestra_agents": Entry(kind: .gauge, help: "Agents of this node by state."),
         "orchestra_sandbox_tier": Entry(
             kind: .gauge,

@@ -276,6 +276,33 @@ struct ModelCallTests {
         #expect(connection.isClosed && connection.dials.count == 1 && connection.machine.waited().isEmpty)
     }
 
+    @Test("our credential in an answer is masked, however it is cut, and the row says so", arguments: [1, 3, .max])
+    func reflected(_ segment: Int) throws {
+        let text = "you sent sk-sk-real-key-1, not sk-real-kez"
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.admitted(credential: "sk-real-key-1", reservation: nil))
+        let answer = "HTTP/1.1 400 Bad\r\nx-key: sk-real-key-1\r\ncontent-length: \(text.utf8.count)\r\n\r\n\(text)"
+        for part in Array(answer.utf8).chunked(segment) {
+            connection.perform(connection.machine.receivedFromServer(part))
+        }
+        #expect(
+            connection.answeredText
+                == "HTTP/1.1 400 Bad\r\nx-key: *************\r\ncontent-length: \(text.utf8.count)\r\nconnection: close\r\n\r\n"
+                + "you sent sk-*************, not sk-real-kez")
+        #expect(connection.isClosed && connection.events.last?.model?.hasReflectedSecret == true)
+    }
+
+    @Test("an end that only began like the credential is passed on with the connection's end")
+    func heldEnd() throws {
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.admitted(credential: "sk-real-key-1", reservation: nil))
+        connection.perform(connection.machine.receivedFromServer(Array("HTTP/1.1 200 OK\r\n\r\nends in sk-real".utf8)))
+        #expect(connection.answeredText.hasSuffix("ends in "))
+        connection.perform(connection.machine.receivedEndFromServer())
+        #expect(connection.answeredText.hasSuffix("ends in sk-real") && connection.isClosed)
+        #expect(connection.events.last?.model?.hasReflectedSecret == false)
+    }
+
     @Test("a caller that leaves before the admission costs nothing")
     func left() throws {
         var connection = try Self.play(Self.request())

@@ -53,6 +53,8 @@ package struct EgressEvent: Hashable, Sendable {
         package var usage: TokenUsage?
         /// How long it waited for the provider's limit.
         package var waitedSeconds: UInt64 = 0
+        /// Whether the answer had our credential in it, which was masked.
+        package var hasReflectedSecret = false
 
         /// Takes the provider; everything else is empty.
         package init(provider: ModelProvider) { self.provider = provider }
@@ -73,7 +75,7 @@ package struct EgressEvent: Hashable, Sendable {
                 "input_estimate": number(self.estimatedInput), "output_limit": number(self.maximumOutput),
                 "tier": text(self.tier), "foreign_credential": .bool(self.hasForeignCredential),
                 "reservation": text(self.reservation), "usage": usage ?? .null,
-                "waited_seconds": number(self.waitedSeconds),
+                "waited_seconds": number(self.waitedSeconds), "reflected_secret": .bool(self.hasReflectedSecret),
             ]
         }
     }

@@ -18,6 +18,8 @@ struct ModelCall: Hashable, Sendable {
     private var body: [UInt8] = []
     private var answer = ModelAnswer()
     private var reader: UsageReader?
+    /// Takes our credential out of the answer.
+    private var mask: SecretMask?
     /// What the provider got, until it has begun to answer for good.
     private var sent: [UInt8] = []
     /// How often the call waited for the provider's limit, and for how long in all.
@@ -122,6 +124,7 @@ struct ModelCall: Hashable, Sendable {
             ProviderCredentials.passes(header: field.folded) && !Self.replaced.contains(field.folded)
         }
         if let credential {
+            self.mask = SecretMask(credential)
             // Tokens of an account have a form of their own.
             let isOAuth = credential.hasPrefix("sk-ant-oat")
             let added = ProviderCredentials(self.provider, isOAuth: isOAuth).added(credential)
@@ -183,8 +186,17 @@ struct ModelCall: Hashable, Sendable {
             self.reader?.received(status: status, headers: self.answer.headers)
         }
         if !read.payload.isEmpty { self.reader?.received(read.payload) }
-        return .bytes(read.relayed, isLast: self.answer.isComplete(atEnd: false))
+        let isLast = self.answer.isComplete(atEnd: false)
+        guard var relayed = self.mask?.pass(read.relayed) else { return .bytes(read.relayed, isLast: isLast) }
+        if isLast { relayed += self.held() }
+        return .bytes(relayed, isLast: isLast)
     }
+
+    /// What is left for the caller at the end of the answer.
+    mutating func held() -> [UInt8] { self.mask?.end() ?? [] }
+
+    /// Whether the answer had our credential in it.
+    var hasReflectedSecret: Bool { self.mask?.count ?? 0 > 0 }
 
     /// How long to wait when the answer says that the provider's limit is reached, or that it is overloaded; nil when the
     /// answer is for the caller, also since the wait would be too long for it. Without a time from the provider the pauses

@@ -125,7 +125,9 @@ extension TunnelMachine {
             guard !self.hasCallerEnded else { return self.close() }
             return self.refuse(.answerMalformed, "the provider closed the connection without an answer")
         }
-        return self.close()
+        let held = self.call?.held() ?? []
+        self.event.bytesToCaller += held.count
+        return (held.isEmpty ? [] : [.answer(held)]) + self.close()
     }
 
     /// Puts what the call has used into the event of its end.
@@ -133,6 +135,7 @@ extension TunnelMachine {
         guard self.hasRecorded, var call = self.call else { return }
         self.call = nil
         self.event.model?.waitedSeconds = call.waitedSeconds
+        self.event.model?.hasReflectedSecret = call.hasReflectedSecret
         let isWhole = call.isAnswerComplete(atEnd: self.hasServerEnded)
         self.event.model?.usage = call.usage(isWhole: isWhole)
     }

@@ -1,6 +1,7 @@
 import Agents
 import ArgumentParser
 import CLinux
+import CoreMetrics
 import Jobs
 import NIOPosix
 import Policy
@@ -98,7 +99,7 @@ extension SandboxCommand {
                         reached: { threshold, workspace in
                             await BudgetReport(store: session.queue, node: node, logger: logger).report(
                                 threshold, in: workspace, at: clock.now())
-                        }), logger: logger)
+                        }), metrics: EgressMetrics(factory: NOOPMetricsHandler.instance), logger: logger)
                 try await body { await trail.append($0) }
             }
         }

@@ -17,13 +17,16 @@ struct EgressTrail: Sendable {
     let wall: @Sendable () -> UInt64
     /// Decides on calls of models.
     let admission: ModelAdmission
+    let metrics: EgressMetrics
     let logger: Logger
     private let losses = Losses()
 
     init(
         store: any JobStore, node: String, now: @escaping @Sendable () -> UInt64,
-        wall: @escaping @Sendable () -> UInt64, admission: ModelAdmission, logger: Logger
+        wall: @escaping @Sendable () -> UInt64, admission: ModelAdmission, metrics: EgressMetrics,
+        logger: Logger
     ) {
+        self.metrics = metrics
         self.admission = admission
         self.store = store
         self.node = node
@@ -75,6 +78,7 @@ struct EgressTrail: Sendable {
         row.connection = Self.connection(event, cost: cost)
         do {
             try await self.store.appendAudit(row.encoded, of: workspace)
+            self.metrics.record(event, isAllowed: isAllowed, cost: cost)
             return answer
         } catch {
             self.lost("\(error)")

@@ -109,15 +109,18 @@ struct NodeRunner: Sendable {
         guard isNeeded else { return [] }
         guard let client = access.lanes.first?.commands else { return [] }
         let (clock, store, node, logger) = (access.clock, access.store, try self.context.node().name, self.logger)
+        let metrics = EgressMetrics(factory: self.metrics)
         let admission = try ModelAdmission(
             client: client, master: try self.context.masterKey(), prices: try self.context.prices(),
             now: { clock.now() }, logger: logger,
             reached: { threshold, workspace in
+                metrics.reached(threshold)
                 await BudgetReport(store: store, node: node, logger: logger).report(
                     threshold, in: workspace, at: clock.now())
             })
         let trail = EgressTrail(
             store: store, node: node, now: { clock.now() }, wall: { Host.wallMilliseconds() }, admission: admission,
+            metrics: metrics,
             logger: logger)
         return [
             EgressRunner(
