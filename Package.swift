@@ -88,7 +88,7 @@ let package = Package(
         module("Policy", ["Domain", "Egress", "Sandboxing", "Screens"]),
         module(
             "EgressServer",
-            ["CLinux", "Domain", "Egress", "ShimProtocol", "TransportSecurity", nioCore, nioPosix, logging]),
+            ["CLinux", "Domain", "Egress", "ShimProtocol", "TransportSecurity", deque, nioCore, nioPosix, logging]),
         module(
             "Credentials",
             [

@@ -1,13 +1,20 @@
+internal import DequeModule
 internal import Domain
 internal import NIOCore
 internal import Synchronization
 
 /// Keeps one launch from filling the audit trail, or from keeping others out of it. Refusals above a rate are counted in the
-/// next row instead of a row each, and only so many events wait at the same time.
+/// next row instead of a row each, and only so many events are under way at the same time; others wait for their turn.
 final class LaunchRecorder: EgressRecorder {
-    struct Busy: Error {}
+    private struct Turn {
+        let event: JSONValue
+        let promise: EventLoopPromise<EgressAcknowledgement>
+        let loop: any EventLoop
+    }
 
     private struct State {
+        /// Events whose turn is still to come. Each connection has one at most, and connections are bounded.
+        var turns: Deque<Turn> = []
         var refusals: TokenBucket
         /// Refusals without a row of their own, and the last of them.
         var uncounted: Int64 = 0
@@ -25,28 +32,32 @@ final class LaunchRecorder: EgressRecorder {
         self.state = Mutex(State(refusals: TokenBucket(burst: limits.refusalBurst, perSecond: 1)))
     }
 
-    /// Fails as the recorder behind it, and when too many events of the launch wait. A refusal that is only counted succeeds
-    /// at once.
+    /// Fails as the recorder behind it. A refusal that is only counted succeeds at once.
     func record(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<EgressAcknowledgement> {
-        enum Step { case send(JSONValue), count, refuse }
+        enum Step { case send(JSONValue), count, wait }
         let isRefusal = event["decision"]?.string != "allow"
+        let promise = loop.makePromise(of: EgressAcknowledgement.self)
         let step: Step = self.state.withLock { state in
             if isRefusal, state.waiting >= self.limit || !state.refusals.take(at: .now()) {
                 state.uncounted += 1
                 state.last = event
                 return .count
             }
-            guard state.waiting < self.limit else { return .refuse }
+            guard state.waiting < self.limit else {
+                state.turns.append(Turn(event: event, promise: promise, loop: loop))
+                return .wait
+            }
             state.waiting += 1
             guard isRefusal else { return .send(event) }
             defer { state.uncounted = 0 }
             return .send(Self.counted(event, state.uncounted + 1))
         }
         switch step {
-        case .count: return loop.makeSucceededFuture(EgressAcknowledgement())
-        case .refuse: return loop.makeFailedFuture(Busy())
-        case .send(let event): return self.send(event, on: loop)
+        case .count: promise.succeed(EgressAcknowledgement())
+        case .wait: break
+        case .send(let event): self.send(Turn(event: event, promise: promise, loop: loop))
         }
+        return promise.futureResult
     }
 
     /// Records what was only counted. To be called at the end of the launch; a failure costs the count.
@@ -57,13 +68,28 @@ final class LaunchRecorder: EgressRecorder {
             state.waiting += 1
             return Self.counted(last, state.uncounted)
         }
-        if let event { _ = self.send(event, on: loop) }
+        guard let event else { return }
+        self.send(Turn(event: event, promise: loop.makePromise(of: EgressAcknowledgement.self), loop: loop))
     }
 
-    private func send(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<EgressAcknowledgement> {
-        let result = self.recorder.record(event, on: loop)
-        result.whenComplete { _ in self.state.withLock { $0.waiting -= 1 } }
-        return result
+    private func send(_ turn: Turn) {
+        let result = self.recorder.record(turn.event, on: turn.loop)
+        result.cascade(to: turn.promise)
+        result.whenComplete { _ in self.ended() }
+    }
+
+    /// An event is no longer under way: the next one has its turn.
+    private func ended() {
+        let next: Turn? = self.state.withLock { state in
+            guard let turn = state.turns.popFirst() else {
+                state.waiting -= 1
+                return nil
+            }
+            return turn
+        }
+        guard let next else { return }
+        // On its own loop, and not in the middle of the one that has ended.
+        next.loop.execute { self.send(next) }
     }
 
     /// The event as a row for several refusals; unchanged for one.

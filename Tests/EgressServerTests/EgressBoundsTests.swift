@@ -23,20 +23,21 @@ struct EgressBoundsTests {
         #expect(taken() == 3)
     }
 
-    @Test("events of a launch that wait are bounded, and others pass when one has ended")
+    @Test("of a launch only so many events are under way, and others have their turn in order")
     func waiting() throws {
         var limits = EgressServerLimits()
         limits.launchUnacknowledged = 2
         let (trail, loop) = (MemoryTrail(.holds), EmbeddedEventLoop())
         let recorder = LaunchRecorder(trail, limits)
-        let event: JSONValue = ["decision": "allow"]
-        let first = [recorder.record(event, on: loop), recorder.record(event, on: loop)]
-        let third = recorder.record(event, on: loop)
-        #expect(throws: LaunchRecorder.Busy.self) { try third.wait() }
-        trail.refuseHeld()
-        for result in first { #expect(throws: MemoryTrail.Full.self) { try result.wait() } }
-        _ = recorder.record(event, on: loop)
-        #expect(trail.all.count == 3)
+        let results = (0..<5).map { recorder.record(["decision": "allow", "number": .integer($0)], on: loop) }
+        for under in [2, 4, 5] {
+            #expect(trail.all.map { $0["number"] } == (0..<Int64(under)).map { .integer($0) })
+            trail.refuseHeld()
+            loop.run()
+        }
+        for result in results { #expect(throws: MemoryTrail.Full.self) { try result.wait() } }
+        _ = recorder.record(["decision": "allow"], on: loop)
+        #expect(trail.all.count == 6, "nothing is counted as under way any more")
         trail.refuseHeld()
     }
 

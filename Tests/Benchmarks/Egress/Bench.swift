@@ -25,6 +25,12 @@ struct Bench {
         let (calls, streams, megabytes) = (
             option("--calls", 500), option("--streams", 1000), option("--megabytes", 2000)
         )
+        // Client and provider of each stream are in this process.
+        var limit = rlimit()
+        if unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
+            limit.rlim_cur = limit.rlim_max
+            _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        }
         try self.decisions()
         try await withDirectory { directory in
             let made = try await runProgram(
@@ -63,7 +69,7 @@ struct Bench {
             }
         }
         guard asked == count else { throw TestFailure("not every request was allowed") }
-        print("decision of a CONNECT among 100 entries: \(Self.text(time.seconds / Double(count) * 1e6)) us")
+        say("decision of a CONNECT among 100 entries: \(Self.text(time.seconds / Double(count) * 1e6)) us")
     }
 
     static func latency(
@@ -80,7 +86,7 @@ struct Bench {
             direct.append(b.seconds)
         }
         let (p, q) = (Self.percentiles(through), Self.percentiles(direct))
-        print(
+        say(
             "call of a model, a connection each, ms: through the listener p50 \(Self.text(p.0 * 1e3)) p99 \(Self.text(p.1 * 1e3)); direct with TLS p50 \(Self.text(q.0 * 1e3)) p99 \(Self.text(q.1 * 1e3)); added p50 \(Self.text((p.0 - q.0) * 1e3))"
         )
     }
@@ -92,7 +98,7 @@ struct Bench {
         let b = try await Client.call(
             port: model.port, tls: directory + "/cert.pem", request: Client.direct(isStreamed: true), group)
         let (p, q) = (Self.percentiles(a.delays), Self.percentiles(b.delays))
-        print(
+        say(
             "event of a stream visible after the upstream's, ms: through p50 \(Self.text(p.0 * 1e3)) p99 \(Self.text(p.1 * 1e3)); direct p50 \(Self.text(q.0 * 1e3)) p99 \(Self.text(q.1 * 1e3))"
         )
     }
@@ -118,7 +124,7 @@ struct Bench {
             try await tasks.waitForAll()
             watch.cancel()
             let most = await watch.value
-            print("\(streams) streams at once: \(Self.text(most)) MB, \(Self.text(most - before)) MB more than before")
+            say("\(streams) streams at once: \(Self.text(most)) MB, \(Self.text(most - before)) MB more than before")
         }
     }
 
@@ -133,15 +139,15 @@ struct Bench {
             let rate = Double(bytes) / time.seconds / 1e9
             let core =
                 used > 0 ? ", \(Self.text(Double(bytes) / used / 1e9)) GB/s for each second of its processor" : ""
-            print("tunnel, \(name): \(Self.text(rate)) GB/s\(core)")
+            say("tunnel, \(name): \(Self.text(rate)) GB/s\(core)")
             return rate
         }
         let direct = try run("direct", port: source.port, connects: false, process: nil)
         let through = try run(
             "through the listener", port: server.ports[0], connects: true, process: server.process.processIdentifier)
-        print("ratio to direct: \(Self.text(through / direct))")
+        say("ratio to direct: \(Self.text(through / direct))")
         guard let proxy = try Tinyproxy.start(directory, source: source) else {
-            print("tinyproxy is not installed: no comparison")
+            say("tinyproxy is not installed: no comparison")
             return
         }
         defer { proxy.process.terminate() }
@@ -151,10 +157,10 @@ struct Bench {
         }
         let used = Server.processorSeconds(proxy.process.processIdentifier) - before
         let rate = Double(bytes) / time.seconds / 1e9
-        print(
+        say(
             "tunnel, tinyproxy: \(Self.text(rate)) GB/s, \(Self.text(Double(bytes) / max(used, 0.01) / 1e9)) GB/s for each second of its processor"
         )
-        print("ratio to tinyproxy: \(Self.text(through / rate))")
+        say("ratio to tinyproxy: \(Self.text(through / rate))")
     }
 
     static func percentiles(_ values: [Double]) -> (Double, Double) {
@@ -169,3 +175,6 @@ struct Bench {
 extension Duration {
     var seconds: Double { Double(self.components.seconds) + Double(self.components.attoseconds) / 1e18 }
 }
+
+/// Prints a line at once, also into a pipe.
+func say(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
