@@ -210,8 +210,8 @@ let package = Package(
         tests(
             "EgressServerTests",
             [
-                "CLinux", "Domain", "Egress", "EgressServer", "ShimProtocol", "TestSupport", logging, nioCore,
-                nioEmbedded, nioPosix,
+                "CLinux", "Domain", "Egress", "EgressServer", "ShimProtocol", "TestSupport", "TransportSecurity",
+                logging, nioCore, nioEmbedded, nioPosix,
             ]),
         tests("PolicyTests", ["Policy", "Domain", "Egress", "ModelUsage", "TestSupport"]),
         tests(

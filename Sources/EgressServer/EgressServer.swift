@@ -16,6 +16,7 @@ package final class EgressServer: Sendable {
     private let overrides: UpstreamOverrides
     private let limits: EgressServerLimits
     private let pool: NIOThreadPool
+    private let upstreams: UpstreamPools
     private let contexts = TLSClientContexts()
     private let group: MultiThreadedEventLoopGroup
     private let resolver: any EgressResolver
@@ -43,6 +44,7 @@ package final class EgressServer: Sendable {
         self.overrides = UpstreamOverrides(configuration.overrides)
         self.limits = limits
         self.pool = pool
+        self.upstreams = UpstreamPools(group)
         self.group = group
         self.resolver = resolver
         self.recorder = recorder
@@ -138,6 +140,6 @@ package final class EgressServer: Sendable {
             generation: self.configuration.generation,
             configuration: configuration, limits: self.limits, resolver: self.resolver, overrides: self.overrides,
             recorder: recorder, authorityFile: self.configuration.authorityFile,
-            contexts: self.contexts, pool: self.pool, wall: self.wall)
+            contexts: self.contexts, upstreams: self.upstreams, pool: self.pool, wall: self.wall)
     }
 }

@@ -53,7 +53,38 @@ extension TunnelHandler {
         }
     }
 
+    /// What connections to the server of a model are kept under; nil for every other request.
+    private var poolKey: UpstreamPool.Key? {
+        self.machine.modelTarget.map {
+            UpstreamPool.Key(workspace: self.surroundings.caller.workspace, host: $0.host, port: $0.port)
+        }
+    }
+
+    /// Closes the connection to the server, or keeps it for the next call of a model.
+    func leaveUpstream() {
+        guard let upstream = self.upstream else { return }
+        self.upstream = nil
+        if self.machine.isServerReusable, let key = self.poolKey, let handler = self.upstreamHandler,
+            let address = self.machine.address, let pool = self.surroundings.upstreams.pool(of: self.loop)
+        {
+            handler.detach()
+            pool.put(key, UpstreamPool.Idle(channel: upstream, handler: handler, address: address))
+        } else {
+            upstream.close(promise: nil)
+        }
+        self.upstreamHandler = nil
+    }
+
     func dial(_ address: EgressAddress, _ port: UInt16) {
+        if self.machine.mayReuseConnection, let key = self.poolKey,
+            let idle = self.surroundings.upstreams.pool(of: self.loop)?.take(key)
+        {
+            idle.handler.attach(self)
+            self.upstreamHandler = idle.handler
+            self.upstream = idle.channel
+            self.setDeadline(self.surroundings.limits.head)
+            return self.enqueue(self.machine.dialed(.reused(idle.address)))
+        }
         let limits = self.surroundings.limits
         // All addresses together; each attempt has a limit of its own.
         let until = self.dialsUntil ?? .now() + limits.dial * 3
@@ -85,7 +116,7 @@ extension TunnelHandler {
                                 configuration: tls, contexts: contexts, handshakeTimeout: limits.dial))
                     }
                     let handler = UpstreamHandler(bound.value, awaitsTLS: tls != nil)
-                    bound.value.detachUpstream = { handler.detach() }
+                    bound.value.upstreamHandler = handler
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }
@@ -132,12 +163,11 @@ extension TunnelHandler {
     /// Closes the connection to the server, whose end is then of no interest, and goes on after a while.
     func wait(_ seconds: UInt64) {
         self.deadline?.cancel()
-        self.detachUpstream?()
-        self.upstream?.close(promise: nil)
-        self.upstream = nil
+        self.upstreamHandler?.detach()
+        self.leaveUpstream()
         self.dialsUntil = nil
         // Not all that wait come back at the same moment.
-        let jitter = Int64.random(in: 0...250)
+        let jitter = seconds == 0 ? 0 : Int64.random(in: 0...250)
         self.deadline = self.loop.assumeIsolated().scheduleTask(
             in: .seconds(Int64(clamping: seconds)) + .milliseconds(jitter)
         ) {

@@ -20,8 +20,8 @@ final class TunnelHandler: ChannelInboundHandler {
     var isClosing = false
     var hasCallerEnded = false
     var deadline: Scheduled<Void>?
-    /// Ends the reports of the present connection to the server.
-    var detachUpstream: (() -> Void)?
+    /// The handler of the connection to the server.
+    var upstreamHandler: UpstreamHandler?
     var lastActivity = NIODeadline.now()
     let startedAt = NIODeadline.now()
     /// When the dials of this connection must have ended, once the first has begun.
@@ -155,8 +155,7 @@ final class TunnelHandler: ChannelInboundHandler {
         guard !self.isClosing else { return }
         self.isClosing = true
         self.deadline?.cancel()
-        self.upstream?.close(promise: nil)
-        self.upstream = nil
+        self.leaveUpstream()
         let (channel, limits, loop) = (self.channel, self.surroundings.limits, self.loop)
         let last = loop.scheduleTask(in: limits.drain) { channel.close(promise: nil) }
         channel.writeAndFlush(ByteBuffer()).assumeIsolated().whenComplete { _ in

@@ -17,6 +17,7 @@ struct TunnelSurroundings: Sendable {
     /// A PEM file of the authorities that certificates of model providers are checked against; nil means the system's.
     let authorityFile: String?
     let contexts: TLSClientContexts
+    let upstreams: UpstreamPools
     /// Where large requests are checked.
     let pool: NIOThreadPool
     /// Milliseconds since 1970.

@@ -8,6 +8,8 @@ final class UpstreamHandler: ChannelInboundHandler {
     private var tunnel: TunnelHandler?
     /// Whether the handshake has not ended.
     private var awaitsTLS: Bool
+    /// Called when the connection ends while nobody uses it.
+    var whenUnused: (() -> Void)?
 
     init(_ tunnel: TunnelHandler, awaitsTLS: Bool) {
         self.tunnel = tunnel
@@ -17,8 +19,13 @@ final class UpstreamHandler: ChannelInboundHandler {
     /// Reports nothing more.
     func detach() { self.tunnel = nil }
 
+    /// Reports to another connection of a caller.
+    func attach(_ tunnel: TunnelHandler) { self.tunnel = tunnel }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        self.tunnel?.receivedFromServer(self.unwrapInboundIn(data))
+        // Bytes that nobody has asked for: what else comes cannot be trusted.
+        guard let tunnel = self.tunnel else { return context.close(promise: nil) }
+        tunnel.receivedFromServer(self.unwrapInboundIn(data))
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { self.tunnel?.serverReadComplete() }
@@ -32,11 +39,14 @@ final class UpstreamHandler: ChannelInboundHandler {
             return
         }
         guard case .inputClosed? = event as? ChannelEvent else { return context.fireUserInboundEventTriggered(event) }
-        self.tunnel?.serverEnded()
+        guard let tunnel = self.tunnel else { return context.close(promise: nil) }
+        tunnel.serverEnded()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         if self.awaitsTLS { self.tunnel?.failedHandshake() } else { self.tunnel?.serverEnded() }
+        if self.tunnel == nil { self.whenUnused?() }
+        self.whenUnused = nil
         self.tunnel = nil
     }
 

@@ -80,7 +80,7 @@ struct ModelCallTests {
             connection.forwardedText
                 == "POST /v1/messages?beta=true HTTP/1.1\r\nhost: api.anthropic.test\r\n"
                 + "anthropic-version: 2023-06-01\r\nx-api-key: sk-real\r\naccept-encoding: identity\r\n"
-                + "content-length: \(Self.body.utf8.count)\r\nconnection: close\r\n\r\n\(Self.body)")
+                + "content-length: \(Self.body.utf8.count)\r\n\r\n\(Self.body)")
         for part in Array((Self.answer + Self.chunks).utf8).chunked(segment) {
             connection.perform(connection.machine.receivedFromServer(part))
         }
@@ -274,6 +274,41 @@ struct ModelCallTests {
         connection.perform(connection.machine.receivedEndOfInput())
         connection.perform(connection.machine.receivedEndFromServer())
         #expect(connection.isClosed && connection.dials.count == 1 && connection.machine.waited().isEmpty)
+    }
+
+    @Test(
+        "a connection is used again only after a whole answer that allows it",
+        arguments: [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}x", false),
+            ("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}", false),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n{}", false), ("HTTP/1.1 200 OK\r\n\r\n{}", false),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{}", false),
+        ])
+    func reusable(_ answer: String, _ isReusable: Bool) throws {
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.admitted(credential: "k", reservation: nil))
+        connection.perform(connection.machine.receivedFromServer(Array(answer.utf8)))
+        if !connection.isClosed { connection.perform(connection.machine.receivedEndFromServer()) }
+        #expect(connection.isClosed && connection.machine.isServerReusable == isReusable)
+    }
+
+    @Test("a connection that was used before and is closed without an answer costs nothing", arguments: [true, false])
+    func stale(_ hasBegun: Bool) throws {
+        var machine = TunnelMachine(try Self.configuration())
+        _ = machine.received(Self.request())
+        _ = machine.resolved(.addresses([EgressAddress(version4Bits: 0xcb00_7105)]))
+        _ = machine.dialed(.reused(EgressAddress(version4Bits: 0xcb00_7106)))
+        guard case .forward(let first)? = machine.admitted(credential: "k", reservation: "r").first else {
+            throw TestFailure("nothing was sent")
+        }
+        if hasBegun { _ = machine.receivedFromServer(Array("HTTP".utf8)) }
+        let actions = machine.receivedEndFromServer()
+        guard !hasBegun else { return #expect(machine.isClosed && machine.status == 502) }
+        #expect(actions == [.wait(seconds: 0)] && !machine.mayReuseConnection)
+        guard case .dial? = machine.waited().first else { throw TestFailure("no second connection") }
+        #expect(machine.dialed(.connected) == [.forward(first)])
+        #expect(machine.receivedEndFromServer().last == .close, "only once more")
     }
 
     @Test("our credential in an answer is masked, however it is cut, and the row says so", arguments: [1, 3, .max])

@@ -8,6 +8,8 @@ struct ModelAnswer: Hashable, Sendable {
     private(set) var status: Int?
     /// Whether the bytes are not an HTTP/1.1 answer.
     private(set) var isMalformed = false
+    /// Whether the connection can take another request once the answer is complete.
+    private(set) var keepsConnection = false
     private var fields: [HeaderField] = []
     private var head: [UInt8] = []
     /// Nil for a body that ends with the connection.
@@ -17,6 +19,9 @@ struct ModelAnswer: Hashable, Sendable {
     var headers: [(name: String, value: String)] {
         self.fields.map { ($0.folded, String(decoding: $0.value, as: UTF8.self)) }
     }
+
+    /// Whether any byte has arrived.
+    var hasBegun: Bool { self.status != nil || !self.head.isEmpty }
 
     /// Whether the whole answer has arrived; `isEnd` says that the connection has ended.
     func isComplete(atEnd isEnd: Bool) -> Bool {
@@ -38,6 +43,7 @@ struct ModelAnswer: Hashable, Sendable {
             var payload: [UInt8] = []
             // What follows the end belongs to nobody.
             let used = try self.body?.read(rest, payload: &payload) ?? 0
+            if used < rest.count { self.keepsConnection = false }
             return (relayed + rest.prefix(used), payload)
         } catch {
             self.isMalformed = true
@@ -82,6 +88,8 @@ struct ModelAnswer: Hashable, Sendable {
             return self.fail()
         }
         self.status = status
+        let closes = self.fields.contains { $0.folded == "connection" && $0.tokens.contains("close") }
+        self.keepsConnection = self.body != nil && !closes && statusLine[7] == UInt8(ascii: "1")
         var bytes = Array("HTTP/1.1 \(status) ".utf8) + statusLine.dropFirst(13) + Array("\r\n".utf8)
         for field in self.fields where !Self.removed.contains(field.folded) {
             bytes += "\(field.name): ".utf8

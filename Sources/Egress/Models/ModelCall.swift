@@ -133,7 +133,7 @@ struct ModelCall: Hashable, Sendable {
         // A compressed answer could not be metered.
         bytes += "accept-encoding: identity\r\n".utf8
         if self.length > 0 || self.head.line.method == .post { bytes += "content-length: \(self.length)\r\n".utf8 }
-        bytes += "connection: close\r\n\r\n".utf8
+        bytes += "\r\n".utf8
         bytes += self.body
         self.body = []
         self.sent = bytes
@@ -169,6 +169,12 @@ struct ModelCall: Hashable, Sendable {
 
     /// Whether the whole answer has arrived. One without a stated length ends with the connection.
     func isAnswerComplete(atEnd isEnd: Bool) -> Bool { self.answer.isComplete(atEnd: isEnd) }
+
+    /// Whether any byte of the answer has arrived.
+    var hasAnswerBegun: Bool { self.answer.hasBegun }
+
+    /// Whether the connection can take another call.
+    var keepsConnection: Bool { self.answer.keepsConnection && self.answer.isComplete(atEnd: false) }
 
     /// Takes bytes from the provider.
     mutating func received(_ bytes: [UInt8]) -> Relay {

@@ -4,7 +4,12 @@ package import ModelUsage
 /// the admission with the credential, and the provider's answer.
 extension TunnelMachine {
     /// The name that the server's certificate must have; nil when the caller itself makes TLS, or there is none.
-    package var serverNameForTLS: String? { self.call.map { $0.target.host.description } }
+    package var serverNameForTLS: String? { self.modelTarget.map { $0.host.description } }
+
+    /// The host and port of the model, from the first byte of its body on.
+    package var modelTarget: EgressTarget? {
+        self.event.model == nil ? nil : self.request?.target
+    }
 
     mutating func beginCall(
         _ head: RequestHead, _ rest: ArraySlice<UInt8>
@@ -121,6 +126,14 @@ extension TunnelMachine {
     /// The provider has closed the connection.
     mutating func endAnswer() -> [TunnelAction] {
         self.hasServerEnded = true
+        if self.isReused, self.call?.hasAnswerBegun == false, !self.hasCallerEnded {
+            // The server had closed it before it could see the call: once more on a connection of its own.
+            self.isReused = false
+            self.mayReuseConnection = false
+            self.hasServerEnded = false
+            self.state = .waiting
+            return [.wait(seconds: 0)]
+        }
         guard self.call?.answerStatus != nil else {
             guard !self.hasCallerEnded else { return self.close() }
             return self.refuse(.answerMalformed, "the provider closed the connection without an answer")
@@ -133,6 +146,7 @@ extension TunnelMachine {
     /// Puts what the call has used into the event of its end.
     mutating func recordUsage() {
         guard self.hasRecorded, var call = self.call else { return }
+        self.isServerReusable = !self.hasServerEnded && call.keepsConnection
         self.call = nil
         self.event.model?.waitedSeconds = call.waitedSeconds
         self.event.model?.hasReflectedSecret = call.hasReflectedSecret

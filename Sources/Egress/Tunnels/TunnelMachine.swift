@@ -45,12 +45,21 @@ package struct TunnelMachine: Hashable, Sendable {
     var hasCallerEnded = false
     var hasServerEnded = false
     var hasRecorded = false
+    /// The connection to the server was used before.
+    var isReused = false
+    /// Whether a connection that was used before may be used.
+    package internal(set) var mayReuseConnection = true
+    /// Whether the connection to the server can be used again: after the end.
+    package internal(set) var isServerReusable = false
 
     /// Starts a connection under one generation of the rules.
     package init(_ configuration: TunnelConfiguration) { self.configuration = configuration }
 
     /// The status that the listener has sent; nil if none.
     package var status: Int? { self.event.status }
+
+    /// The address that is dialed or connected; nil before.
+    package var address: EgressAddress? { self.event.address }
 
     /// Whether the connection has ended. Further inputs return no actions.
     package var isClosed: Bool { self.state == .closed }
@@ -121,6 +130,10 @@ package struct TunnelMachine: Hashable, Sendable {
         let target = request.target
         switch result {
         case .connected: return self.call == nil ? self.connect(request) : self.admit()
+        case .reused(let address):
+            self.isReused = true
+            self.event.address = address
+            return self.admit()
         case .untrusted:
             return self.refuse(.certificateNotAccepted, "\(target) has no certificate that is accepted for its name")
         case .failed, .timedOut:
