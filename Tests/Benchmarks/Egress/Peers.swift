@@ -39,12 +39,13 @@ final class ModelHandler: ChannelInboundHandler {
         let buffer = self.unwrapInboundIn(data)
         self.text += String(decoding: buffer.readableBytesView, as: UTF8.self)
         guard !self.hasAnswered, self.text.hasSuffix("}") else { return }
-        self.hasAnswered = true
         guard self.text.contains(#""stream":true"#) else {
+            self.text = ""
             let answer = "HTTP/1.1 200 OK\r\ncontent-length: \(Bench.document.utf8.count)\r\n\r\n\(Bench.document)"
             context.writeAndFlush(self.wrapOutboundOut(ByteBuffer(string: answer)), promise: nil)
             return
         }
+        self.hasAnswered = true
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
         context.writeAndFlush(self.wrapOutboundOut(ByteBuffer(string: head)), promise: nil)
         let pause = TimeAmount.milliseconds(self.text.contains("slow") ? 100 : 5)
@@ -112,10 +113,46 @@ enum Client {
     }
 }
 
+/// A client that keeps its connection with TLS, as providers' own clients do.
+final class KeptClient: Sendable {
+    private let channel: any Channel
+    private let handler: NIOLoopBound<AnswerHandler>
+
+    init(port: Int, tls: String, _ group: MultiThreadedEventLoopGroup) async throws {
+        let loop = group.any()
+        let (channel, handler) = try await ClientBootstrap(group: loop)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .connect(host: "127.0.0.1", port: port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let handler = AnswerHandler(channel.eventLoop.makePromise(of: [Double].self))
+                    try channel.pipeline.syncOperations.addHandler(
+                        TLSClientHandler(
+                            configuration: TLSConfiguration(serverName: "model.bench.test", authorityFile: tls)))
+                    try channel.pipeline.syncOperations.addHandler(handler)
+                    return (channel, NIOLoopBound(handler, eventLoop: channel.eventLoop))
+                }
+            }
+        self.channel = channel
+        self.handler = handler
+    }
+
+    func call(_ request: String) async throws -> Double {
+        let start = now()
+        let handler = self.handler
+        let answer = self.channel.eventLoop.flatSubmit {
+            handler.value.promise = handler.eventLoop.makePromise(of: [Double].self)
+            return handler.value.promise.futureResult
+        }
+        self.channel.writeAndFlush(ByteBuffer(string: request), promise: nil)
+        _ = try await answer.get()
+        return Double(now() - start) / 1e9
+    }
+}
+
 final class AnswerHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
-    private let promise: EventLoopPromise<[Double]>
+    var promise: EventLoopPromise<[Double]>
     private var text = ""
     private var delays: [Double] = []
 
@@ -131,7 +168,9 @@ final class AnswerHandler: ChannelInboundHandler {
             }
             self.text = String(self.text[end.upperBound...])
         }
-        if self.text.hasSuffix(Bench.document) { self.promise.succeed([]) }
+        guard self.text.hasSuffix(Bench.document) else { return }
+        self.text = ""
+        self.promise.succeed([])
     }
 
     func channelInactive(context: ChannelHandlerContext) {
