@@ -209,9 +209,12 @@ package struct EscapeTest: Sendable {
             .path(FilePath(self.configuration.shim)), arguments: ["direct", "0"],
             environment: .custom(["SWIFT_BACKTRACE": "enable=no"]),
             input: .fileDescriptor(input.descriptor, closeAfterSpawningProcess: false),
-            output: .bytes(limit: 4 * 1024 * 1024), error: .discarded)
+            output: .bytes(limit: 4 * 1024 * 1024), error: .string(limit: 4096))
         guard result.terminationStatus != .exited(GuardWords.refusal) else {
-            throw AgentError(code: .launchFailed, message: "the sandbox of '\(argv.last ?? "")' was refused")
+            let words = result.standardError + String(decoding: result.standardOutput, as: UTF8.self)
+            throw AgentError(
+                code: .launchFailed,
+                message: "the sandbox of an attempt was refused: \(Printable.text(words, limit: 400))")
         }
         return Array(result.standardOutput)
     }

@@ -43,24 +43,9 @@ extension SandboxPlan {
             madeDirectories: isNamespaced ? [] : [home, home + "/tmp"],
             isLandlocked: self.host.landlockVersion > 0 || !isNamespaced,
             rules: isNamespaced ? Self.rulesInside : self.rulesOutside(profile, workspace: workspace), filter: filter,
-            processLimit: try Self.processLimit(profile, isNamespaced: isNamespaced),
+            processLimit: UInt64(profile.processLimit),
             openFileLimit: UInt64(profile.openFileLimit), fileSizeLimit: UInt64(profile.fileSizeLimit),
             memoryLimit: self.host.controlGroups.limitsMemory ? GuardSpec.unlimited : UInt64(profile.memoryLimit))
-    }
-
-    /// The limit of processes as the kernel counts it: inside a user namespace those of the sandbox, outside all that run as
-    /// this user. The node and its other agents must not use up what the profile allows.
-    private static func processLimit(
-        _ profile: SandboxProfile, isNamespaced: Bool
-    ) throws(SandboxError) -> UInt64 {
-        guard !isNamespaced else { return UInt64(profile.processLimit) }
-        let running = orc_user_tasks()
-        guard running >= 0 else {
-            throw SandboxError(
-                message: "the processes of this user cannot be counted: \(HostFileError.reason(-running))",
-                isHostFault: true)
-        }
-        return UInt64(profile.processLimit) + UInt64(running)
     }
 
     static func filter(

@@ -121,7 +121,14 @@ struct Guard {
         self.apply("own-user", orc_become_user(user.inside, user.inside))
     }
 
+    /// Outside a user namespace the kernel counts all that runs as this user: the node and its other agents must not use up what
+    /// the profile allows. They are counted here, and not when the launch was planned, since they come and go.
     private mutating func setLimits() {
+        if !self.spec.isNamespaced, self.spec.processLimit > 0 {
+            let running = orc_user_tasks()
+            self.apply("limit-processes", min(running, 0))
+            self.spec.processLimit += UInt64(max(running, 0))
+        }
         for (name, resource, value) in self.spec.limits { self.apply("limit-\(name)", orc_set_limit(resource, value)) }
     }
 

@@ -103,6 +103,7 @@ package struct GuardSpec: Hashable, Sendable {
     package var rules: [Rule]
     /// A filter that the guard has to load; empty when the launcher has.
     package var filter: [UInt8]
+    /// Processes and threads inside. At tier 1 the guard adds what the user runs already, which the kernel counts too.
     package var processLimit: UInt64
     package var openFileLimit: UInt64
     package var fileSizeLimit: UInt64
