@@ -111,7 +111,7 @@ package struct EscapeTest: Sendable {
         await tmux.stop()
         // Only the sandbox's own user may remove all that it made.
         _ = try await CommandRunner(configuration: self.configuration, processID: self.processID).run(
-            ["/usr/bin/find", ".", "-mindepth", "1", "-delete"], input: [], profile: self.profile,
+            ["/usr/bin/find", ".", "-mindepth", "1", "-delete"], input: [], profile: self.profile.withoutEgress,
             workspacePath: outside.workspace)
         return results
     }

@@ -22,7 +22,7 @@ struct BudgetFunctions: Sendable {
         local function whole(value) return string.format('%.0f', value) end
 
         -- Ends a reservation: what was used moves from reserved to spent, in full when it is not known.
-        -- Returns nil when there is none, else for each limit that reached a share: counter, share, spent, limit.
+        -- Returns nil when there is none, else for each limit that reached a share: counter, share, spent, limit, workspace.
         local function finish(P, id, used)
           local text = redis.call('GET', P .. 'r:' .. id)
           if not text then return nil end
@@ -42,7 +42,7 @@ struct BudgetFunctions: Sendable {
             redis.call('PEXPIRE', key, hold.keep)
             if share > number(fields[3]) then
               redis.call('HSET', key, 'reported', share)
-              for _, part in ipairs({hold.counter, tostring(share), whole(spent), hold.limit}) do
+              for _, part in ipairs({hold.counter, tostring(share), whole(spent), hold.limit, hold.workspace}) do
                 table.insert(reached, part)
               end
             end
@@ -50,26 +50,28 @@ struct BudgetFunctions: Sendable {
           return reached
         end
 
-        -- KEYS prefix; id, now, end of the lease; for each limit: counter, limit, amount, unit, time to keep in ms
-        -- Returns {'admitted'} | {'duplicate'} | {'refused', number of the limit from 0, spent, reserved}, and behind
-        -- 'admitted' what finish returned for reservations whose leases have ended.
+        -- KEYS prefix; id, now, end of the lease, workspace; for each limit: counter, limit, amount, unit, time to keep in ms
+        -- Returns {'admitted'} | {'duplicate'} | {'refused', number of the limit from 0, spent, reserved}, and behind each
+        -- what finish returned for reservations whose leases have ended.
         redis.register_function{function_name='@RESERVE@', callback=function(keys, args)
-          local P, out = keys[1], {'admitted'}
+          local P, reached = keys[1], {}
           for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', args[2], 'LIMIT', 0, 100)) do
-            for _, part in ipairs(finish(P, id, nil) or {}) do table.insert(out, part) end
+            for _, part in ipairs(finish(P, id, nil) or {}) do table.insert(reached, part) end
             redis.call('ZREM', P .. 'leases', id)
           end
-          if redis.call('EXISTS', P .. 'r:' .. args[1]) == 1 then return {'duplicate'} end
+          if redis.call('EXISTS', P .. 'r:' .. args[1]) == 1 then return {'duplicate', unpack(reached)} end
           local holds = {}
-          for i = 4, #args, 5 do
+          for i = 5, #args, 5 do
             local fields = redis.call('HMGET', P .. 'c:' .. args[i], 'spent', 'reserved')
             local used = number(fields[1]) + number(fields[2])
             local limit, amount = number(args[i + 1]), number(args[i + 2])
             if used >= limit or used + amount > limit then
-              return {'refused', tostring((i - 4) / 5), whole(number(fields[1])), whole(number(fields[2]))}
+              return {
+                'refused', whole((i - 5) / 5), whole(number(fields[1])), whole(number(fields[2])), unpack(reached)}
             end
             table.insert(holds, {
-              counter = args[i], limit = args[i + 1], amount = args[i + 2], unit = args[i + 3], keep = args[i + 4]})
+              counter = args[i], limit = args[i + 1], amount = args[i + 2], unit = args[i + 3], keep = args[i + 4],
+              workspace = args[4]})
           end
           for _, hold in ipairs(holds) do
             local key = P .. 'c:' .. hold.counter
@@ -78,7 +80,7 @@ struct BudgetFunctions: Sendable {
           end
           redis.call('SET', P .. 'r:' .. args[1], cjson.encode(holds))
           redis.call('ZADD', P .. 'leases', args[3], args[1])
-          return out
+          return {'admitted', unpack(reached)}
         end}
 
         -- KEYS prefix; id, then units and amounts that were used

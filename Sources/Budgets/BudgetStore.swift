@@ -61,13 +61,14 @@ package struct BudgetStore: Sendable {
     /// has the shares of limits that this reached.
     package func reserve(
         id: String, for subject: BudgetSubject, _ amounts: BudgetAmounts, in limits: [BudgetLimit], now: UInt64
-    ) async throws -> (decision: BudgetLedger.Decision, reached: [BudgetThreshold]) {
+    ) async throws -> (decision: BudgetLedger.Decision, reached: [ReachedShare]) {
         let covering = limits.filter { $0.covers(subject) }
         guard !covering.isEmpty else { return (.admitted, []) }
         var call = RedisCommand.functionCall(Self.functions.reserve, key: self.prefix, capacity: 1024)
         call.append(id)
         call.append(now)
         call.append(now + Self.lease)
+        call.append(subject.workspace)
         for limit in covering {
             call.append(Self.counter(of: limit, for: subject, at: now).text)
             call.append(limit.amount)
@@ -77,10 +78,10 @@ package struct BudgetStore: Sendable {
         }
         let reply = try await self.call(call)
         switch reply.first {
-        case "admitted": return (.admitted, Self.thresholds(reply.dropFirst()))
-        case "duplicate": return (.duplicate, [])
+        case "admitted": return (.admitted, Self.shares(reply.dropFirst()))
+        case "duplicate": return (.duplicate, Self.shares(reply.dropFirst()))
         default:
-            guard reply.count == 4, let index = Int(reply[1]), covering.indices.contains(index),
+            guard reply.count >= 4, let index = Int(reply[1]), covering.indices.contains(index),
                 let spent = UInt64(reply[2]), let reserved = UInt64(reply[3])
             else { throw ModelUsageError(code: .malformedLimit, message: "the budget's answer is malformed") }
             let limit = covering[index]
@@ -88,13 +89,15 @@ package struct BudgetStore: Sendable {
                 .refused(
                     BudgetRefusal(
                         limit: limit, name: subject.name(in: limit.scope), spent: spent, reserved: reserved,
-                        requested: amounts[limit.unit], resetsAt: limit.window.end(after: now))), []
+                        requested: amounts[limit.unit], resetsAt: limit.window.end(after: now))),
+                Self.shares(reply.dropFirst(4))
             )
         }
     }
 
-    /// Ends a reservation with what the call really used; nothing for one whose request was not sent.
-    package func settle(id: String, _ actual: BudgetAmounts) async throws -> BudgetLedger.Settlement {
+    /// Ends a reservation with what the call really used; nothing for one whose request was not sent. Returns the shares that
+    /// were reached; nil when there is no such reservation.
+    package func settle(id: String, _ actual: BudgetAmounts) async throws -> [ReachedShare]? {
         var call = RedisCommand.functionCall(Self.functions.settle, key: self.prefix, capacity: 512)
         call.append(id)
         for unit in BudgetUnit.allCases {
@@ -102,7 +105,7 @@ package struct BudgetStore: Sendable {
             call.append(min(actual[unit], Self.largestAmount))
         }
         let reply = try await self.call(call)
-        return reply.first == "settled" ? .done(Self.thresholds(reply.dropFirst())) : .unknown
+        return reply.first == "settled" ? Self.shares(reply.dropFirst()) : nil
     }
 
     /// What is spent and reserved of the limits that cover a subject.
@@ -132,13 +135,15 @@ package struct BudgetStore: Sendable {
         return try reply.checked().elements.map { String(decoding: $0.bytes, as: UTF8.self) }
     }
 
-    private static func thresholds(_ parts: ArraySlice<String>) -> [BudgetThreshold] {
+    private static func shares(_ parts: ArraySlice<String>) -> [ReachedShare] {
         let parts = Array(parts)
-        return stride(from: 0, to: parts.count - 3, by: 4).compactMap { index in
+        return stride(from: 0, to: parts.count - 4, by: 5).compactMap { index in
             guard let key = BudgetCounter.Key(text: parts[index]), let percent = UInt64(parts[index + 1]),
                 let spent = UInt64(parts[index + 2]), let amount = UInt64(parts[index + 3])
             else { return nil }
-            return BudgetThreshold(counter: key, percent: percent, spent: spent, amount: amount)
+            return ReachedShare(
+                threshold: BudgetThreshold(counter: key, percent: percent, spent: spent, amount: amount),
+                workspace: parts[index + 4])
         }
     }
 }

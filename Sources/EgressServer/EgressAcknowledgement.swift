@@ -18,15 +18,12 @@ package struct EgressAcknowledgement: Hashable, Sendable {
 
     /// The credential of the entry; nil when it has none, and for every event but an admitted call.
     package var credential: String?
-    /// Names what is held of the budget for the call.
-    package var reservation: String?
     /// Nil when the call is admitted.
     package var refusal: Refusal?
 
     /// Says only that the trail has the event, unless more is given.
-    package init(credential: String? = nil, reservation: String? = nil, refusal: Refusal? = nil) {
+    package init(credential: String? = nil, refusal: Refusal? = nil) {
         self.credential = credential
-        self.reservation = reservation
         self.refusal = refusal
     }
 
@@ -34,7 +31,6 @@ package struct EgressAcknowledgement: Hashable, Sendable {
     package var encoded: [UInt8] {
         var members: [JSONMember] = []
         if let credential { members.append(JSONMember("credential", .string(credential))) }
-        if let reservation { members.append(JSONMember("reservation", .string(reservation))) }
         if let refusal {
             members.append(JSONMember("reason", .string(refusal.reason.rawValue)))
             members.append(JSONMember("message", .string(refusal.message)))
@@ -50,7 +46,7 @@ package struct EgressAcknowledgement: Hashable, Sendable {
         }
         let value: JSONValue
         do throws(DomainError) { value = try JSONParser.parse(Array(bytes.dropFirst())) } catch { return nil }
-        self.init(credential: value["credential"]?.string, reservation: value["reservation"]?.string)
+        self.init(credential: value["credential"]?.string)
         guard let reason = value["reason"]?.string else { return }
         guard let reason = EgressReason(rawValue: reason) else { return nil }
         self.refusal = Refusal(reason, value["message"]?.string ?? "")

@@ -35,7 +35,8 @@ final class LaunchRecorder: EgressRecorder {
     /// Fails as the recorder behind it. A refusal that is only counted succeeds at once.
     func record(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<EgressAcknowledgement> {
         enum Step { case send(JSONValue), count, wait }
-        let isRefusal = event["decision"]?.string != "allow"
+        // The end of what was allowed settles its budget, whatever it ended with.
+        let isRefusal = event["decision"]?.string != "allow" && event["phase"] != "ended"
         let promise = loop.makePromise(of: EgressAcknowledgement.self)
         let step: Step = self.state.withLock { state in
             if isRefusal, state.waiting >= self.limit || !state.refusals.take(at: .now()) {

@@ -19,20 +19,34 @@ extension TunnelHandler {
                 // Its row is the one that the node has written.
                 self.refuseUnrecorded(refusal.reason, refusal.message)
             } else {
-                self.actions += self.machine.admitted(
-                    credential: acknowledgement.credential, reservation: acknowledgement.reservation)
+                self.actions += self.machine.admitted(credential: acknowledgement.credential)
             }
         case .failure:
             // The refusal cannot be recorded either.
-            self.refuseUnrecorded(.auditUnavailable, "the audit trail cannot be written now")
+            self.refuseUnrecorded(.auditUnavailable, "the audit trail cannot be written now", settles: true)
         }
         self.performActions()
     }
 
-    /// Refuses the request without a row. Nothing of what was to follow is done.
-    private func refuseUnrecorded(_ reason: EgressReason, _ message: String) {
+    /// Refuses the request without waiting for a row. Nothing of what was to follow is done.
+    private func refuseUnrecorded(_ reason: EgressReason, _ message: String, settles: Bool = false) {
         guard !self.machine.isClosed else { return }
-        self.actions = self.machine.refuse(reason, message).filter { if case .record = $0 { false } else { true } }
+        self.actions = self.machine.refuse(reason, message).filter { action in
+            guard case .record(let event) = action else { return true }
+            // The node may have reserved for the call, although its answer came too late.
+            if settles, event.phase == .ended {
+                _ = self.surroundings.record(event, after: .now() - self.startedAt, on: self.loop)
+            }
+            return false
+        }
+    }
+
+    func forward(_ bytes: [UInt8]) {
+        self.forwardedAt = .now()
+        self.setIdleDeadline()
+        guard let upstream = self.upstream else { return }
+        self.unsent += 1
+        upstream.writeAndFlush(ByteBuffer(bytes: bytes)).assumeIsolated().whenComplete { _ in self.unsent -= 1 }
     }
 
     func check(_ check: ModelCheck) {
@@ -41,7 +55,9 @@ extension TunnelHandler {
             .assumeIsolated().whenComplete { result in
                 switch result {
                 case .success(let checked): self.enqueue(self.machine.checked(checked))
-                case .failure: self.refuseUnrecorded(.auditUnavailable, "the server is ending")
+                case .failure:
+                    self.refuseUnrecorded(.auditUnavailable, "the server is ending")
+                    self.performActions()
                 }
             }
     }
@@ -64,7 +80,8 @@ extension TunnelHandler {
     func leaveUpstream() {
         guard let upstream = self.upstream else { return }
         self.upstream = nil
-        if self.machine.isServerReusable, let key = self.poolKey, let handler = self.upstreamHandler,
+        // One whose request is still being written would mix it with the next.
+        if self.machine.isServerReusable, self.unsent == 0, let key = self.poolKey, let handler = self.upstreamHandler,
             let address = self.machine.address, let pool = self.surroundings.upstreams.pool(of: self.loop)
         {
             handler.detach()
@@ -155,9 +172,9 @@ extension TunnelHandler {
     }
 
     /// The server could not prove its name, or there was no handshake.
-    func failedHandshake() {
+    func failedHandshake(isUntrusted: Bool) {
         self.upstream = nil
-        self.enqueue(self.machine.dialed(.untrusted))
+        self.enqueue(self.machine.dialed(isUntrusted ? .untrusted : .failed))
     }
 
     /// Closes the connection to the server, whose end is then of no interest, and goes on after a while.

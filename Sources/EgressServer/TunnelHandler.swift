@@ -22,10 +22,15 @@ final class TunnelHandler: ChannelInboundHandler {
     var deadline: Scheduled<Void>?
     /// The handler of the connection to the server.
     var upstreamHandler: UpstreamHandler?
+    /// Writes to the server that have not ended, and when the last one began.
+    var unsent = 0
+    var forwardedAt = NIODeadline.now()
     var lastActivity = NIODeadline.now()
     let startedAt = NIODeadline.now()
     /// When the dials of this connection must have ended, once the first has begun.
     var dialsUntil: NIODeadline?
+    /// How soon a server that had closed a kept connection is seen to have done so.
+    private static let repeatLimit = TimeAmount.milliseconds(200)
     /// Why the connection is refused without a look at its bytes.
     private let refusal: EgressReason?
 
@@ -34,7 +39,8 @@ final class TunnelHandler: ChannelInboundHandler {
     /// With `refusal` the connection is answered and closed at once.
     init(_ surroundings: TunnelSurroundings, channel: any Channel, refusal: EgressReason?) {
         self.surroundings = surroundings
-        self.machine = TunnelMachine(surroundings.configuration)
+        self.machine = TunnelMachine(
+            surroundings.configuration, callID: String(UInt64.random(in: 0...(.max)), radix: 16))
         self.channel = channel
         self.refusal = refusal
     }
@@ -103,6 +109,7 @@ final class TunnelHandler: ChannelInboundHandler {
 
     func serverEnded() {
         guard !self.isClosing else { return }
+        if .now() - self.forwardedAt > Self.repeatLimit { self.machine.forbidRepeat() }
         self.enqueue(self.machine.receivedEndFromServer())
     }
 
@@ -134,9 +141,7 @@ final class TunnelHandler: ChannelInboundHandler {
         case .dial(let address, let port): self.dial(address, port)
         case .record(let event), .admit(let event): self.record(event)
         case .answer(let bytes): self.channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
-        case .forward(let bytes):
-            self.upstream?.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
-            self.setIdleDeadline()
+        case .forward(let bytes): self.forward(bytes)
         case .wait(let seconds): self.wait(seconds)
         case .endAnswer: Self.endOutput(of: self.channel)
         case .endForward: if let upstream = self.upstream { Self.endOutput(of: upstream) }

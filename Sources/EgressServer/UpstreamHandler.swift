@@ -1,3 +1,4 @@
+internal import Domain
 internal import NIOCore
 internal import TransportSecurity
 
@@ -44,7 +45,7 @@ final class UpstreamHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        if self.awaitsTLS { self.tunnel?.failedHandshake() } else { self.tunnel?.serverEnded() }
+        if self.awaitsTLS { self.tunnel?.failedHandshake(isUntrusted: false) } else { self.tunnel?.serverEnded() }
         if self.tunnel == nil { self.whenUnused?() }
         self.whenUnused = nil
         self.tunnel = nil
@@ -52,7 +53,7 @@ final class UpstreamHandler: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if self.awaitsTLS {
-            self.tunnel?.failedHandshake()
+            self.tunnel?.failedHandshake(isUntrusted: (error as? TLSError)?.code == .untrustedPeer)
             self.tunnel = nil
         }
         context.close(promise: nil)

@@ -53,7 +53,8 @@ struct BudgetStoreTests {
                         usage: usage, cost: Money(nanodollars: .random(in: 0..<300, using: &random)))
                     let expected = ledger.settle(id: id, actual)
                     let settled = try await store.settle(id: id, actual)
-                    #expect(settled == expected, "seed \(seed), step \(step)")
+                    let shares = settled?.map(\.threshold)
+                    #expect(shares.map { .done($0) } ?? .unknown == expected, "seed \(seed), step \(step)")
                 default:
                     let amounts = BudgetAmounts(
                         reservingInput: .random(in: 0..<400, using: &random),
@@ -119,6 +120,26 @@ struct BudgetStoreTests {
         }
     }
 
+    @Test(
+        "a share that an expired reservation reaches is its own workspace's, also when the call that finds it is refused"
+    )
+    func expired() async throws {
+        try await Self.with { store, _ in
+            let limit = BudgetLimit(id: "e", scope: .workspace, window: .day, unit: .requests, amount: 1)
+            let amounts = BudgetAmounts(usage: TokenUsage(), cost: .zero)
+            _ = try await store.reserve(id: "a", for: Self.subject(0), amounts, in: [limit], now: Self.start)
+            let later = Self.start + BudgetStore.lease
+            let (decision, reached) = try await store.reserve(
+                id: "b", for: Self.subject(0), amounts, in: [limit], now: later)
+            guard case .refused = decision else { throw TestFailure("it was admitted") }
+            #expect(reached.map(\.workspace) == ["w0"] && reached.map(\.threshold.percent) == [100])
+            _ = try await store.reserve(id: "c", for: Self.subject(1), amounts, in: [limit], now: later)
+            let (_, others) = try await store.reserve(
+                id: "d", for: Self.subject(2), amounts, in: [limit], now: later + BudgetStore.lease)
+            #expect(others.map(\.workspace) == ["w1"], "found by a call of w0")
+        }
+    }
+
     @Test("each share of a limit is reported once")
     func thresholds() async throws {
         try await Self.with { store, _ in
@@ -129,11 +150,9 @@ struct BudgetStoreTests {
                 _ = try await store.reserve(
                     id: id, for: Self.subject(0), BudgetAmounts(usage: TokenUsage(), cost: .zero), in: [limit],
                     now: Self.start)
-                guard
-                    case .done(let reached) = try await store.settle(
-                        id: id, BudgetAmounts(usage: TokenUsage(), cost: .zero))
-                else { throw TestFailure("not settled") }
-                shares += reached.map(\.percent)
+                let reached = try #require(
+                    try await store.settle(id: id, BudgetAmounts(usage: TokenUsage(), cost: .zero)))
+                shares += reached.map(\.threshold.percent)
             }
             #expect(shares == [80, 100])
         }

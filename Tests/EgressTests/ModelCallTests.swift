@@ -38,7 +38,7 @@ struct ModelCallTests {
         _ request: [UInt8], _ entries: [JSONValue] = Self.entries, segment: Int = .max
     ) throws -> PlayedConnection {
         var connection = PlayedConnection(
-            machine: TunnelMachine(try Self.configuration(entries)),
+            machine: TunnelMachine(try Self.configuration(entries), callID: "r1"),
             answers: [[EgressAddress("203.0.113.5")].compactMap { $0 }])
         var rest = request[...]
         while !rest.isEmpty {
@@ -67,15 +67,15 @@ struct ModelCallTests {
             + "accept-encoding: gzip, br\r\nConnection: keep-alive, x-hop\r\nx-hop: 1\r\n"
         var connection = try Self.play(
             Self.request("/model/anthropic/v1/messages?beta=true&key=\(Self.key)", headers: headers), segment: segment)
-        #expect(connection.questions == ["api.anthropic.test"] && connection.dials == ["203.0.113.5:443"])
         #expect(connection.machine.serverNameForTLS == "api.anthropic.test")
-        #expect(connection.forwarded.isEmpty, "nothing before the admission")
+        #expect(connection.isSilent, "nothing before the admission")
         let event = try #require(connection.events.last)
         #expect(event.isAllowed && event.listener == .model && event.path == "/v1/messages")
         #expect(event.credential?.name == "anthropic" && event.model?.name == "claude-sonnet-4-5")
         #expect(event.model?.isCharged == true && event.model?.maximumOutput == 100)
         #expect(event.model?.hasForeignCredential == true)
-        connection.perform(connection.machine.admitted(credential: "sk-real", reservation: "r1"))
+        connection.perform(connection.machine.admitted(credential: "sk-real"))
+        #expect(connection.questions == ["api.anthropic.test"] && connection.dials == ["203.0.113.5:443"])
         #expect(
             connection.forwardedText
                 == "POST /v1/messages?beta=true HTTP/1.1\r\nhost: api.anthropic.test\r\n"
@@ -84,14 +84,30 @@ struct ModelCallTests {
         for part in Array((Self.answer + Self.chunks).utf8).chunked(segment) {
             connection.perform(connection.machine.receivedFromServer(part))
         }
+        let parts = connection.answeredText.split(separator: "\r\n\r\n", maxSplits: 1)
         #expect(
-            connection.answeredText
-                == "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nTransfer-Encoding: chunked\r\n"
-                + "connection: close\r\n\r\n\(Self.chunks)")
+            parts.first
+                == "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nTransfer-Encoding: chunked\r\nconnection: close"
+        )
+        #expect(Self.content(parts.last.map(String.init) ?? "") == Self.document)
         let end = try #require(connection.events.last)
         #expect(end.phase == .ended && end.status == 200 && end.model?.reservation == "r1")
         #expect(
             end.model?.usage == TokenUsage(input: 10, output: 5, model: "claude-sonnet-4-5") && connection.isClosed)
+    }
+
+    /// The content of a body in chunks that is complete; nil for anything else.
+    private static func content(_ text: String) -> String? {
+        var (rest, content) = (Array(text.utf8)[...], [UInt8]())
+        while let end = rest.firstIndex(of: UInt8(ascii: "\r")),
+            let size = Int(String(decoding: rest[..<end], as: UTF8.self), radix: 16)
+        {
+            rest = rest[end...].dropFirst(2)
+            content += rest.prefix(size)
+            rest = rest.dropFirst(size + 2)
+            if size == 0 { return rest.isEmpty ? String(decoding: content, as: UTF8.self) : nil }
+        }
+        return nil
     }
 
     /// What is refused before any name is asked for.
@@ -151,7 +167,7 @@ struct ModelCallTests {
             #expect(connection.reason == .modelNotAllowed && connection.isSilent)
             return
         }
-        connection.perform(connection.machine.admitted(credential: "k", reservation: nil))
+        connection.perform(connection.machine.admitted(credential: "k"))
         #expect(connection.forwardedText.hasSuffix(body))
     }
 
@@ -166,6 +182,7 @@ struct ModelCallTests {
     func untrusted() throws {
         var machine = TunnelMachine(try Self.configuration())
         _ = machine.received(Self.request())
+        _ = machine.admitted(credential: "k")
         _ = machine.resolved(.addresses([EgressAddress(version4Bits: 0xcb00_7105)]))
         let actions = machine.dialed(.untrusted)
         guard case .record(let event)? = actions.first else { throw TestFailure("expected a row: \(actions)") }
@@ -183,10 +200,11 @@ struct ModelCallTests {
     @Test("a provider that refuses our key is no reason for the agent to log in")
     func rejected() throws {
         var connection = try Self.play(Self.request())
-        connection.perform(connection.machine.admitted(credential: "old", reservation: nil))
+        connection.perform(connection.machine.admitted(credential: "old"))
         connection.perform(
             connection.machine.receivedFromServer(Array("HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\nno".utf8)))
         #expect(connection.answeredText.hasPrefix("HTTP/1.1 502 ") && connection.reason == .credentialRejected)
+        #expect(connection.events.last?.model?.usage?.total == 0, "the provider did not work")
     }
 
     @Test(
@@ -194,7 +212,7 @@ struct ModelCallTests {
         arguments: ["", "HTTP/1.1 200 OK\r\n\r\n{\"model\":", "HTTP/1.1 100 Continue\r\n\r\n"])
     func cut(_ answer: String) throws {
         var connection = try Self.play(Self.request())
-        connection.perform(connection.machine.admitted(credential: "k", reservation: "r"))
+        connection.perform(connection.machine.admitted(credential: "k"))
         if !answer.isEmpty { connection.perform(connection.machine.receivedFromServer(Array(answer.utf8))) }
         connection.perform(connection.machine.receivedEndFromServer())
         let usage = try #require(connection.events.last?.model?.usage)
@@ -204,7 +222,7 @@ struct ModelCallTests {
     @Test("an answer that is no HTTP is refused", arguments: ["SSH-2.0-x\r\n\r\n", "HTTP/1.1 101 Up\r\n\r\n"])
     func malformedAnswer(_ answer: String) throws {
         var connection = try Self.play(Self.request())
-        connection.perform(connection.machine.admitted(credential: "k", reservation: "r"))
+        connection.perform(connection.machine.admitted(credential: "k"))
         connection.perform(connection.machine.receivedFromServer(Array(answer.utf8)))
         #expect(connection.reason == .answerMalformed && connection.answeredText.hasPrefix("HTTP/1.1 502 "))
     }
@@ -219,7 +237,7 @@ struct ModelCallTests {
             as [(Int, String, UInt64)])
     func throttled(_ status: Int, _ header: String, _ seconds: UInt64) throws {
         var connection = try Self.play(Self.request())
-        connection.perform(connection.machine.admitted(credential: "k", reservation: "r"))
+        connection.perform(connection.machine.admitted(credential: "k"))
         let sent = connection.forwarded
         connection.perform(connection.machine.receivedFromServer(Self.limit(status, header)))
         #expect(connection.waits == [seconds] && connection.answered.isEmpty && !connection.isClosed)
@@ -238,11 +256,12 @@ struct ModelCallTests {
         "a limit that lasts too long, or has no end, is the caller's matter",
         arguments: [
             (429, "retry-after: 301\r\n"), (429, ""), (429, "retry-after: Mon, 30 Nov 2026 12:00:00 GMT\r\n"),
-            (429, "retry-after: 99999999999999999999\r\n"), (503, "retry-after: 3600\r\n"), (500, "retry-after: 1\r\n"),
+            (429, "retry-after: 99999999999999999999\r\n"), (503, "retry-after: 3600\r\n"),
+            (429, "retry-after: 18446744073709551615\r\n"), (500, "retry-after: 1\r\n"),
         ])
     func tooLong(_ status: Int, _ header: String) throws {
         var connection = try Self.play(Self.request())
-        connection.perform(connection.machine.admitted(credential: "k", reservation: "r"))
+        connection.perform(connection.machine.admitted(credential: "k"))
         connection.perform(connection.machine.receivedFromServer(Self.limit(status, header)))
         #expect(connection.waits.isEmpty && connection.answeredText.hasPrefix("HTTP/1.1 \(status) "))
         #expect(connection.isClosed && connection.events.last?.model?.usage?.total == 0)
@@ -251,14 +270,14 @@ struct ModelCallTests {
     @Test("the waits of one call have an end")
     func waits() throws {
         var connection = try Self.play(Self.request())
-        connection.perform(connection.machine.admitted(credential: "k", reservation: "r"))
+        connection.perform(connection.machine.admitted(credential: "k"))
         while !connection.isClosed, connection.waits.count < 10 {
             connection.perform(connection.machine.receivedFromServer(Self.limit(529, "")))
             connection.perform(connection.machine.waited())
         }
         #expect(connection.waits == [1, 2, 4, 8, 16] && connection.answeredText.hasPrefix("HTTP/1.1 529 "))
         var slow = try Self.play(Self.request())
-        slow.perform(slow.machine.admitted(credential: "k", reservation: "r"))
+        slow.perform(slow.machine.admitted(credential: "k"))
         for _ in 0..<2 {
             slow.perform(slow.machine.receivedFromServer(Self.limit(429, "retry-after: 200\r\n")))
             slow.perform(slow.machine.waited())
@@ -269,11 +288,12 @@ struct ModelCallTests {
     @Test("a caller that leaves while its call waits ends the call")
     func leftWhileWaiting() throws {
         var connection = try Self.play(Self.request())
-        connection.perform(connection.machine.admitted(credential: "k", reservation: "r"))
+        connection.perform(connection.machine.admitted(credential: "k"))
         connection.perform(connection.machine.receivedFromServer(Self.limit(429, "retry-after: 7\r\n")))
         connection.perform(connection.machine.receivedEndOfInput())
         connection.perform(connection.machine.receivedEndFromServer())
         #expect(connection.isClosed && connection.dials.count == 1 && connection.machine.waited().isEmpty)
+        #expect(connection.events.last?.model?.usage?.total == 0)
     }
 
     @Test(
@@ -287,7 +307,7 @@ struct ModelCallTests {
         ])
     func reusable(_ answer: String, _ isReusable: Bool) throws {
         var connection = try Self.play(Self.request())
-        connection.perform(connection.machine.admitted(credential: "k", reservation: nil))
+        connection.perform(connection.machine.admitted(credential: "k"))
         connection.perform(connection.machine.receivedFromServer(Array(answer.utf8)))
         if !connection.isClosed { connection.perform(connection.machine.receivedEndFromServer()) }
         #expect(connection.isClosed && connection.machine.isServerReusable == isReusable)
@@ -297,9 +317,9 @@ struct ModelCallTests {
     func stale(_ hasBegun: Bool) throws {
         var machine = TunnelMachine(try Self.configuration())
         _ = machine.received(Self.request())
+        _ = machine.admitted(credential: "k")
         _ = machine.resolved(.addresses([EgressAddress(version4Bits: 0xcb00_7105)]))
-        _ = machine.dialed(.reused(EgressAddress(version4Bits: 0xcb00_7106)))
-        guard case .forward(let first)? = machine.admitted(credential: "k", reservation: "r").first else {
+        guard case .forward(let first)? = machine.dialed(.reused(EgressAddress(version4Bits: 0xcb00_7106))).first else {
             throw TestFailure("nothing was sent")
         }
         if hasBegun { _ = machine.receivedFromServer(Array("HTTP".utf8)) }
@@ -311,11 +331,56 @@ struct ModelCallTests {
         #expect(machine.receivedEndFromServer().last == .close, "only once more")
     }
 
+    @Test("a call that the provider may be working on is not made again")
+    func underWay() throws {
+        var machine = TunnelMachine(try Self.configuration())
+        _ = machine.received(Self.request())
+        _ = machine.admitted(credential: "k")
+        _ = machine.resolved(.addresses([EgressAddress(version4Bits: 0xcb00_7105)]))
+        _ = machine.dialed(.reused(EgressAddress(version4Bits: 0xcb00_7106)))
+        machine.forbidRepeat()
+        _ = machine.receivedEndFromServer()
+        #expect(machine.isClosed && machine.status == 502)
+    }
+
+    @Test("a credential that is cut by chunks is masked too, and never stands for a model", arguments: [1, 5, .max])
+    func reflectedInChunks(_ segment: Int) throws {
+        let answer =
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n14\r\n{\"model\":\"sk-real-ke\r\n"
+            + "3\r\ny-1\r\n2\r\n\"}\r\n0\r\n\r\n"
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.admitted(credential: "sk-real-key-1"))
+        for part in Array(answer.utf8).chunked(segment) {
+            connection.perform(connection.machine.receivedFromServer(part))
+        }
+        let body = connection.answeredText.split(separator: "\r\n\r\n", maxSplits: 1).last.map(String.init) ?? ""
+        #expect(Self.content(body) == #"{"model":"*************"}"#, "\(body)")
+        #expect(connection.isClosed && connection.events.last?.model?.hasReflectedSecret == true)
+        #expect(connection.events.last?.model?.usage?.model == "claude-sonnet-4-5")
+    }
+
+    @Test("a caller that leaves before an answer in one piece is there pays for all that it asked for")
+    func abandoned() throws {
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.admitted(credential: "k"))
+        connection.perform(connection.machine.receivedEndOfInput())
+        let usage = try #require(connection.events.last?.model?.usage)
+        #expect(connection.isClosed && usage.output == 100 && usage.isEstimated)
+    }
+
+    @Test(
+        "a word of the caller that goes into events is bounded",
+        arguments: ["a\u{2028}b", "", String(repeating: "x", count: 65)])
+    func tier(_ tier: String) throws {
+        let body = Self.body.replacing("{\"model\"", with: "{\"service_tier\":\"\(tier)\",\"model\"")
+        #expect(try Self.play(Self.request(body: body)).reason == .malformedRequest)
+    }
+
     @Test("our credential in an answer is masked, however it is cut, and the row says so", arguments: [1, 3, .max])
     func reflected(_ segment: Int) throws {
         let text = "you sent sk-sk-real-key-1, not sk-real-kez"
         var connection = try Self.play(Self.request())
-        connection.perform(connection.machine.admitted(credential: "sk-real-key-1", reservation: nil))
+        connection.perform(connection.machine.admitted(credential: "sk-real-key-1"))
         let answer = "HTTP/1.1 400 Bad\r\nx-key: sk-real-key-1\r\ncontent-length: \(text.utf8.count)\r\n\r\n\(text)"
         for part in Array(answer.utf8).chunked(segment) {
             connection.perform(connection.machine.receivedFromServer(part))
@@ -330,7 +395,7 @@ struct ModelCallTests {
     @Test("an end that only began like the credential is passed on with the connection's end")
     func heldEnd() throws {
         var connection = try Self.play(Self.request())
-        connection.perform(connection.machine.admitted(credential: "sk-real-key-1", reservation: nil))
+        connection.perform(connection.machine.admitted(credential: "sk-real-key-1"))
         connection.perform(connection.machine.receivedFromServer(Array("HTTP/1.1 200 OK\r\n\r\nends in sk-real".utf8)))
         #expect(connection.answeredText.hasSuffix("ends in "))
         connection.perform(connection.machine.receivedEndFromServer())
@@ -344,7 +409,7 @@ struct ModelCallTests {
         connection.perform(connection.machine.receivedEndOfInput())
         connection.perform(connection.machine.receivedEndFromServer())
         #expect(connection.isClosed && connection.events.last?.model?.usage == nil)
-        #expect(connection.machine.admitted(credential: "k", reservation: nil).isEmpty)
+        #expect(connection.machine.admitted(credential: "k").isEmpty)
     }
 
     @Test("a probe is answered without the provider")

@@ -49,6 +49,36 @@ struct SandboxTests {
         }
     }
 
+    @Test(
+        "a way out by the listener opens no other", arguments: Self.tiers.filter { $0 >= .namespaces }.suffix(1))
+    func holdsWithEgress(tier: SandboxTier) async throws {
+        try await withDirectory { directory in
+            let configuration = try Self.configuration(tier, directory)
+            let (plan, name) = (configuration.plan, try DefinitionName("web"))
+            let measured = SandboxProfile.measured
+            let profile = SandboxProfile(
+                name: name, summary: "x", lowestTier: .namespaces, processLimit: measured.processLimit,
+                openFileLimit: measured.openFileLimit, fileSizeLimit: measured.fileSizeLimit,
+                memoryLimit: measured.memoryLimit, treeMemoryLimit: measured.treeMemoryLimit,
+                temporarySize: measured.temporarySize, homeSize: measured.homeSize, environment: [:],
+                readOnlyPaths: [], egress: [name])
+            let hello = EgressHello(
+                workspace: try WorkspaceID("acme"), job: JobID(milliseconds: 1, randomHigh: 2, randomLow: 3), launch: 1,
+                profile: name)
+            let endpoint = EgressAccess.Endpoint(socket: directory + "/egress.sock", models: [:])
+            let test = EscapeTest(
+                configuration: configuration, profile: profile, directory: directory + "/t", processID: getpid(),
+                launch: {
+                    try plan.launch(
+                        $0, environment: $1, profile: profile, workspace: $2, connection: $3,
+                        egress: EgressAccess(hello, at: endpoint))
+                })
+            for result in try await test.run() {
+                #expect(result.holds, "\(result.attempt.name): \(result.evidence ?? "")")
+            }
+        }
+    }
+
     /// What gets out where nothing holds it, on any machine, and ends none but the test's own processes.
     private static let surely: Set<String> = [
         "read a file outside", "read it by a symbolic link", "open a directory outside to others",

@@ -1,5 +1,5 @@
 /// Reads the answer of a provider as it arrives: the head, which is checked and passed on without what belongs to the
-/// connection, and the body, which is passed on as it is. Keeps at most one head.
+/// connection, and the content of the body. Keeps at most one head.
 struct ModelAnswer: Hashable, Sendable {
     /// The largest head in bytes.
     static let headLimit = 64 * 1024
@@ -29,25 +29,28 @@ struct ModelAnswer: Hashable, Sendable {
         return self.body?.isComplete ?? isEnd
     }
 
-    /// Takes bytes. Returns those for the caller and, of these, what is content. `isHead` for the answer to HEAD.
-    mutating func read(_ bytes: [UInt8], toHead isHead: Bool) -> (relayed: [UInt8], payload: [UInt8]) {
-        var relayed: [UInt8] = []
+    /// Whether the content is sent in chunks.
+    private(set) var isChunked = false
+
+    /// Takes bytes. Returns the head for the caller once it is complete, and content. `isHead` for the answer to HEAD.
+    mutating func read(_ bytes: [UInt8], toHead isHead: Bool) -> (head: [UInt8], content: [UInt8]) {
+        var head: [UInt8] = []
         var rest = bytes[...]
         while self.status == nil, !self.isMalformed {
             guard let end = self.takeHead(&rest) else { return ([], []) }
-            relayed += self.parse(end, isHead)
+            head = self.parse(end, isHead)
         }
-        guard !self.isMalformed, !rest.isEmpty else { return (relayed, []) }
-        guard self.body != nil else { return (relayed + rest, Array(rest)) }
+        guard !self.isMalformed, !rest.isEmpty else { return (head, []) }
+        guard self.body != nil else { return (head, Array(rest)) }
         do throws(EgressRefusal) {
-            var payload: [UInt8] = []
+            var content: [UInt8] = []
             // What follows the end belongs to nobody.
-            let used = try self.body?.read(rest, payload: &payload) ?? 0
+            let used = try self.body?.read(rest, payload: &content) ?? 0
             if used < rest.count { self.keepsConnection = false }
-            return (relayed + rest.prefix(used), payload)
+            return (head, content)
         } catch {
             self.isMalformed = true
-            return (relayed, [])
+            return (head, [])
         }
     }
 
@@ -83,7 +86,9 @@ struct ModelAnswer: Hashable, Sendable {
         }
         do throws(EgressRefusal) {
             for line in lines { self.fields.append(try HeaderField(line: line)) }
-            self.body = try self.framing(status, isHead).map { BodyReader($0) }
+            let framing = try self.framing(status, isHead)
+            self.isChunked = framing == .chunked
+            self.body = framing.map { BodyReader($0) }
         } catch {
             return self.fail()
         }

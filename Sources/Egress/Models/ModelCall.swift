@@ -18,7 +18,8 @@ struct ModelCall: Hashable, Sendable {
     private var body: [UInt8] = []
     private var answer = ModelAnswer()
     private var reader: UsageReader?
-    /// Takes our credential out of the answer.
+    /// Ours, and what takes it out of the answer.
+    private var credential: String?
     private var mask: SecretMask?
     /// What the provider got, until it has begun to answer for good.
     private var sent: [UInt8] = []
@@ -67,6 +68,11 @@ struct ModelCall: Hashable, Sendable {
         }
     }
 
+    /// The provider whose form a refusal of this path has; nil for a path of no service.
+    static func provider(_ path: RequestPath?) -> ModelProvider? {
+        self.service(path).map { service, path in service.provider(path: path.spelled) }
+    }
+
     /// Divides `/model/SERVICE/path`; nil for any other path.
     private static func service(_ path: RequestPath?) -> (ModelService, RequestPath)? {
         guard let spelled = path?.spelled, spelled.hasPrefix(ModelService.pathPrefix) else { return nil }
@@ -112,10 +118,22 @@ struct ModelCall: Hashable, Sendable {
         }
     }
 
-    /// The request as the provider gets it, with the credential and without any of the caller's. The answer is read from
-    /// then on.
-    mutating func send(credential: String?) -> [UInt8] {
+    /// Takes the credential that is added to the request; nil for an entry without one.
+    mutating func admit(credential: String?) {
+        self.credential = credential
+        self.mask = credential.flatMap { SecretMask($0) }
+    }
+
+    /// The request as the provider gets it, with our credential and without any of the caller's: the same each time that it
+    /// is made. The answer is read from then on.
+    mutating func send() -> [UInt8] {
+        self.answer = ModelAnswer()
         self.reader = UsageReader(provider: self.provider, request: self.request?.sent ?? SentRequest())
+        if self.sent.isEmpty { self.sent = self.outgoing() }
+        return self.sent
+    }
+
+    private mutating func outgoing() -> [UInt8] {
         let host = self.target.port == 443 ? self.target.host.description : self.target.description
         let query = self.query.isEmpty ? "" : "?\(self.query)"
         var bytes = Array("\(self.head.line.method.rawValue) \(self.path.spelled)\(query) HTTP/1.1\r\n".utf8)
@@ -123,8 +141,7 @@ struct ModelCall: Hashable, Sendable {
         bytes += self.head.passedFields { field in
             ProviderCredentials.passes(header: field.folded) && !Self.replaced.contains(field.folded)
         }
-        if let credential {
-            self.mask = SecretMask(credential)
+        if let credential = self.credential {
             // Tokens of an account have a form of their own.
             let isOAuth = credential.hasPrefix("sk-ant-oat")
             let added = ProviderCredentials(self.provider, isOAuth: isOAuth).added(credential)
@@ -136,16 +153,7 @@ struct ModelCall: Hashable, Sendable {
         bytes += "\r\n".utf8
         bytes += self.body
         self.body = []
-        self.sent = bytes
         return bytes
-    }
-
-    /// What was sent before, to send it once more after the provider's limit; nil before the first time.
-    mutating func sendAgain() -> [UInt8]? {
-        guard !self.sent.isEmpty else { return nil }
-        self.answer = ModelAnswer()
-        self.reader = UsageReader(provider: self.provider, request: self.request?.sent ?? SentRequest())
-        return self.sent
     }
 
     private static let replaced: Set<String> = ["accept-encoding", "content-length", "expect", "forwarded", "via"]
@@ -179,9 +187,10 @@ struct ModelCall: Hashable, Sendable {
     /// Takes bytes from the provider.
     mutating func received(_ bytes: [UInt8]) -> Relay {
         let isHead = self.answer.status == nil
-        let read = self.answer.read(bytes, toHead: self.head.line.method == .head)
+        var (head, content) = self.answer.read(bytes, toHead: self.head.line.method == .head)
         guard !self.answer.isMalformed else { return .malformed }
         if isHead, let status = self.answer.status {
+            self.reader?.received(status: status, headers: self.answer.headers)
             guard status != 401 else { return .rejected }
             if let seconds = self.wait(status) {
                 self.waits += 1
@@ -189,13 +198,22 @@ struct ModelCall: Hashable, Sendable {
                 return .throttled(seconds: seconds)
             }
             self.sent = []
-            self.reader?.received(status: status, headers: self.answer.headers)
+            // A head is whole.
+            if var mask = self.mask { head = mask.pass(head) + mask.end() }
         }
-        if !read.payload.isEmpty { self.reader?.received(read.payload) }
+        if let masked = self.mask?.pass(content) { content = masked }
+        if !content.isEmpty { self.reader?.received(content) }
         let isLast = self.answer.isComplete(atEnd: false)
-        guard var relayed = self.mask?.pass(read.relayed) else { return .bytes(read.relayed, isLast: isLast) }
-        if isLast { relayed += self.held() }
-        return .bytes(relayed, isLast: isLast)
+        return .bytes(head + self.framed(content + (isLast ? self.held() : []), isLast: isLast), isLast: isLast)
+    }
+
+    /// Content as it is sent to the caller: in chunks of our own where the answer has chunks, since masking changes where
+    /// bytes are passed on.
+    private func framed(_ content: [UInt8], isLast: Bool) -> [UInt8] {
+        guard self.answer.isChunked else { return content }
+        let chunk =
+            content.isEmpty ? [] : Array("\(String(content.count, radix: 16))\r\n".utf8) + content + Array("\r\n".utf8)
+        return isLast ? chunk + Array("0\r\n\r\n".utf8) : chunk
     }
 
     /// What is left for the caller at the end of the answer.
@@ -212,16 +230,29 @@ struct ModelCall: Hashable, Sendable {
         let header = self.answer.headers.first { $0.name == "retry-after" }
         let seconds = header.map { UInt64($0.value) } ?? UInt64(1) << self.waits
         // A limit that ends at a date, or is none of time, such as a quota that is used up, is the caller's matter.
-        guard let seconds, status != 429 || header != nil, self.waitedSeconds + seconds <= Self.longestWait else {
+        guard let seconds, status != 429 || header != nil, seconds <= Self.longestWait - self.waitedSeconds else {
             return nil
         }
         return max(1, seconds)
     }
 
-    /// What the call has used, as far as is known; nil when nothing was sent. `isWhole` when the answer has ended well.
-    mutating func usage(isWhole: Bool) -> TokenUsage? {
+    /// What the call has used, as far as is known; nil when nothing was sent. `isWhole` when the answer has ended well,
+    /// `isAbandoned` when the caller has left: then an answer that comes in one piece counts as made in full.
+    mutating func usage(isWhole: Bool, isAbandoned: Bool) -> TokenUsage? {
         self.reader?.ended(closedEarly: !isWhole)
-        return self.reader?.usage
+        guard var usage = self.reader?.usage else { return nil }
+        // The name is the provider's word. It must not carry our credential into the trail.
+        let isName = usage.model.map { ModelPattern.isModelName($0) } ?? true
+        if !isName || self.credential.map({ usage.model?.contains($0) == true }) == true {
+            usage.model = self.request?.model
+        }
+        if isAbandoned, !isWhole, let request = self.request, !request.isStreamed, request.endpoint.isCharged,
+            self.answer.status.map({ (200..<300).contains($0) }) ?? true
+        {
+            usage.output = max(usage.output, request.maximumOutput)
+            usage.isEstimated = true
+        }
+        return usage
     }
 
     // MARK: - The placeholder

@@ -21,8 +21,7 @@ extension TunnelMachine {
         case .connected:
             // TLS never begins with the server.
             return self.refuse(.opaqueTunnel, "the server sent bytes before a ClientHello")
-        case .admitting: return self.refuse(.answerMalformed, "the server sent bytes before the request")
-        case .readingHead, .readingBody, .checking, .resolving, .dialing, .waiting, .closed: return []
+        case .readingHead, .readingBody, .checking, .resolving, .dialing, .admitting, .waiting, .closed: return []
         }
     }
 
@@ -36,12 +35,7 @@ extension TunnelMachine {
             guard self.request?.isTunnel == true, !self.hasCallerEnded else { return self.close() }
             return [.endAnswer]
         case .connected: return self.recordDecision() + self.close()
-        case .admitting:
-            guard self.hasCallerEnded else { return self.refuse(.dialFailed, "the server has closed the connection") }
-            return self.close()
-        // The connection to the server is closed already: only the caller's end is new.
-        case .waiting: return self.hasCallerEnded ? self.close() : []
-        case .readingHead, .readingBody, .checking, .resolving, .dialing, .closed: return []
+        case .readingHead, .readingBody, .checking, .resolving, .dialing, .admitting, .waiting, .closed: return []
         }
     }
 
@@ -98,7 +92,7 @@ extension TunnelMachine {
         let answer: [UInt8]
         if self.event.status == nil, self.event.bytesToCaller == 0 {
             self.event.status = refusal.reason.status
-            answer = refusal.response(toHead: self.event.method == .head, as: self.call?.provider)
+            answer = refusal.response(toHead: self.event.method == .head, as: self.provider)
         } else {
             answer = self.state == .connected ? TLSAlert.record(for: refusal.reason) : []
         }

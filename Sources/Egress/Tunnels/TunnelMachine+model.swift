@@ -1,7 +1,7 @@
 package import ModelUsage
 
-/// Calls of models, which come to the listener by a base URL: the whole body first, then the way of every other request, then
-/// the admission with the credential, and the provider's answer.
+/// Calls of models, which come to the listener by a base URL: the whole body, the check, the admission with the credential,
+/// then the way of every other request, and the provider's answer.
 extension TunnelMachine {
     /// The name that the server's certificate must have; nil when the caller itself makes TLS, or there is none.
     package var serverNameForTLS: String? { self.modelTarget.map { $0.host.description } }
@@ -17,6 +17,8 @@ extension TunnelMachine {
         self.event.method = head.line.method
         self.event.listener = .model
         self.event.path = head.line.path?.normalized
+        // From here on refusals have the form of the provider.
+        self.provider = ModelCall.provider(head.line.path)
         let call = try ModelCall(head, self.configuration)
         self.event.target = call.target
         self.event.path = call.path.normalized
@@ -25,7 +27,6 @@ extension TunnelMachine {
         var model = EgressEvent.Model(provider: call.provider)
         model.hasForeignCredential = call.hasForeignCredential
         self.event.model = model
-        // From here on refusals have the form of the provider.
         self.call = call
         self.request = Request(line: head.line, entry: try self.configuration.decide(call), target: call.target)
         self.state = .readingBody
@@ -46,14 +47,13 @@ extension TunnelMachine {
     /// The check of a large request has ended.
     package mutating func checked(_ result: Result<ModelRequest, EgressRefusal>) -> [TunnelAction] {
         guard self.state == .checking else { return [] }
-        guard !self.hasCallerEnded else { return self.close() }
         switch result {
         case .success(let request): return self.begin(request)
         case .failure(let refusal): return self.refuse(refusal)
         }
     }
 
-    /// Asks for addresses of the host: the request is allowed.
+    /// Asks for the admission: the request is allowed.
     private mutating func begin(_ request: ModelRequest) -> [TunnelAction] {
         self.call?.request = request
         self.event.model?.name = request.model
@@ -61,8 +61,11 @@ extension TunnelMachine {
         self.event.model?.estimatedInput = request.estimatedInput
         self.event.model?.maximumOutput = request.maximumOutput
         self.event.model?.tier = request.tier
+        if request.endpoint.isCharged { self.event.model?.reservation = self.callID }
         guard request.endpoint != .probe else { return self.answerProbe() }
-        return self.call.map { self.reach($0.target) } ?? []
+        self.state = .admitting
+        self.hasRecorded = true
+        return [.admit(self.event)]
     }
 
     /// Clients ask whether the address answers; no provider is asked for that.
@@ -72,28 +75,18 @@ extension TunnelMachine {
         return self.recordDecision() + [.answer(Array(answer.utf8))] + self.close()
     }
 
-    /// The provider is connected: asks for the credential.
-    mutating func admit() -> [TunnelAction] {
-        // It was admitted before it had to wait.
-        if let bytes = self.call?.sendAgain() {
-            guard !self.hasCallerEnded else { return self.close() }
-            self.state = .relaying
-            self.event.bytesFromCaller += bytes.count
-            return [.forward(bytes)]
-        }
-        self.state = .admitting
-        self.hasRecorded = true
-        return [.admit(self.event)]
+    /// The trail has the decision, and the call its budget: the provider is reached. `credential` is nil for an entry
+    /// without one.
+    package mutating func admitted(credential: String?) -> [TunnelAction] {
+        guard self.state == .admitting, let target = self.call?.target else { return [] }
+        self.call?.admit(credential: credential)
+        return self.reach(target)
     }
 
-    /// The trail has the decision, and the call its budget: the request goes out. `credential` is nil for an entry without
-    /// one; `reservation` names what is held of the budget, for the event at the end.
-    package mutating func admitted(credential: String?, reservation: String?) -> [TunnelAction] {
-        guard self.state == .admitting else { return [] }
-        self.event.model?.reservation = reservation
-        guard !self.hasCallerEnded else { return self.close() }
+    /// The provider is connected: the request goes out.
+    mutating func send() -> [TunnelAction] {
         self.state = .relaying
-        guard let bytes = self.call?.send(credential: credential) else { return self.close() }
+        guard let bytes = self.call?.send() else { return self.close() }
         self.event.bytesFromCaller += bytes.count
         return [.forward(bytes)]
     }
@@ -119,14 +112,17 @@ extension TunnelMachine {
     /// The wait for the provider's limit is over.
     package mutating func waited() -> [TunnelAction] {
         guard self.state == .waiting, let call = self.call else { return [] }
-        guard !self.hasCallerEnded else { return self.close() }
         return self.event.address.map { self.dial([$0]) } ?? self.reach(call.target)
     }
+
+    /// A call on a connection that was used before is under way for so long that the provider may work on it: it is not made
+    /// again.
+    package mutating func forbidRepeat() { self.isReused = false }
 
     /// The provider has closed the connection.
     mutating func endAnswer() -> [TunnelAction] {
         self.hasServerEnded = true
-        if self.isReused, self.call?.hasAnswerBegun == false, !self.hasCallerEnded {
+        if self.isReused, self.call?.hasAnswerBegun == false {
             // The server had closed it before it could see the call: once more on a connection of its own.
             self.isReused = false
             self.mayReuseConnection = false
@@ -135,7 +131,6 @@ extension TunnelMachine {
             return [.wait(seconds: 0)]
         }
         guard self.call?.answerStatus != nil else {
-            guard !self.hasCallerEnded else { return self.close() }
             return self.refuse(.answerMalformed, "the provider closed the connection without an answer")
         }
         let held = self.call?.held() ?? []
@@ -151,7 +146,7 @@ extension TunnelMachine {
         self.event.model?.waitedSeconds = call.waitedSeconds
         self.event.model?.hasReflectedSecret = call.hasReflectedSecret
         let isWhole = call.isAnswerComplete(atEnd: self.hasServerEnded)
-        self.event.model?.usage = call.usage(isWhole: isWhole)
+        self.event.model?.usage = call.usage(isWhole: isWhole, isAbandoned: self.hasCallerEnded)
     }
 }
 

@@ -1,3 +1,5 @@
+internal import ModelUsage
+
 /// Decides one connection of a sandbox's proxy listener: head → rules → resolver → addresses → dial → ClientHello → relay.
 ///
 /// A pure state machine. It does no I/O, knows no clock, and keeps bounded buffers. Each input returns the actions for the
@@ -37,6 +39,10 @@ package struct TunnelMachine: Hashable, Sendable {
     var state = State.readingHead
     private var reader = RequestHeadReader()
     var request: Request?
+    /// Names the reservation of a call, also for an end that comes before its admission.
+    let callID: String
+    /// Whose form refusals have; nil for what is no call of a model.
+    var provider: ModelProvider?
     /// The call of a model; nil for every other request.
     var call: ModelCall?
     private var content: TunnelContent?
@@ -52,8 +58,11 @@ package struct TunnelMachine: Hashable, Sendable {
     /// Whether the connection to the server can be used again: after the end.
     package internal(set) var isServerReusable = false
 
-    /// Starts a connection under one generation of the rules.
-    package init(_ configuration: TunnelConfiguration) { self.configuration = configuration }
+    /// Starts a connection under one generation of the rules. `callID` is unique among calls of models.
+    package init(_ configuration: TunnelConfiguration, callID: String = "") {
+        self.configuration = configuration
+        self.callID = callID
+    }
 
     /// The status that the listener has sent; nil if none.
     package var status: Int? { self.event.status }
@@ -97,6 +106,8 @@ package struct TunnelMachine: Hashable, Sendable {
         if self.state == .readingBody {
             return self.refuse(EgressRefusal(.incompleteRequest, "the input ends before the body is complete"))
         }
+        // No client of a model ends its input before it has the answer, unless it leaves.
+        guard self.call == nil else { return self.close() }
         if let problem = self.content?.problemAtEnd { return self.refuse(problem) }
         switch self.state {
         case .connected: return self.recordDecision() + self.close()
@@ -129,11 +140,11 @@ package struct TunnelMachine: Hashable, Sendable {
         guard case .dialing(let rest) = self.state, let request = self.request else { return [] }
         let target = request.target
         switch result {
-        case .connected: return self.call == nil ? self.connect(request) : self.admit()
+        case .connected: return self.call == nil ? self.connect(request) : self.send()
         case .reused(let address):
             self.isReused = true
             self.event.address = address
-            return self.admit()
+            return self.send()
         case .untrusted:
             return self.refuse(.certificateNotAccepted, "\(target) has no certificate that is accepted for its name")
         case .failed, .timedOut:

@@ -26,6 +26,10 @@ extension ModelRequest {
             guard document.members != nil else { throw .malformed("the body must be a JSON object") }
             let name = try Self.model(
                 model, in: document, provider: provider, isRequired: endpoint.isCharged, rules: rules)
+            for name in ["service_tier", "speed"] {
+                guard let tier = document[name]?.string, !Self.isTier(tier) else { continue }
+                throw .malformed("'\(name)' must be a word of letters and digits")
+            }
             let walk = ProviderSideWalk(document, provider: provider)
             try Self.check(walk, rules: rules)
             self.init(
@@ -55,6 +59,19 @@ extension ModelRequest {
         let speed = document["speed"]?.string
         self.tier = speed == nil || speed == "standard" ? document["service_tier"]?.string : speed
         self.features = walk?.features ?? []
+    }
+
+    /// Whether a service tier is a plain word; it goes into events and prices.
+    private static func isTier(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"):
+                    true
+                default: "_-.".utf8.contains(byte)
+                }
+            }
     }
 
     private static func check(headers: [(name: String, value: String)]) throws(ModelRefusal) {

@@ -132,7 +132,9 @@ struct ProviderSideWalk {
             self.features.insert(isStored ? .storedFile : .urlSource)
         default: break
         }
-        if (isImage && name == "data") || text.prefix(11).lowercased() == "data:image/" {
+        // Only where providers take images: elsewhere the same text is text.
+        let isImagePlace = ["url", "image_url", "imageurl", "image", "data"].contains(name)
+        if (isImage && name == "data") || (isImagePlace && text.prefix(11).lowercased() == "data:image/") {
             let size = UInt64(text.utf8.count)
             self.surplusBytes = self.surplusBytes.addingSaturated(size.subtractingSaturated(TokenEstimate.imageBytes))
         }

@@ -1,4 +1,5 @@
 import Agents
+import Budgets
 import ArgumentParser
 import CLinux
 import CoreMetrics
@@ -96,9 +97,9 @@ extension SandboxCommand {
                     admission: try ModelAdmission(
                         client: session.first, master: session.master, prices: prices, now: { clock.now() },
                         logger: logger,
-                        reached: { threshold, workspace in
+                        reached: { share in
                             await BudgetReport(store: session.queue, node: node, logger: logger).report(
-                                threshold, in: workspace, at: clock.now())
+                                share, at: clock.now())
                         }), metrics: EgressMetrics(factory: NOOPMetricsHandler.instance), logger: logger)
                 try await body { await trail.append($0) }
             }

@@ -1,4 +1,5 @@
 import Audit
+import Budgets
 import Domain
 import Jobs
 import Logging
@@ -11,13 +12,14 @@ struct BudgetReport: Sendable {
     let logger: Logger
 
     /// Reports one share. A row that cannot be written is missing from the trail and is in the log.
-    func report(_ threshold: BudgetThreshold, in workspace: WorkspaceID, at now: UInt64) async {
+    func report(_ share: ReachedShare, at now: UInt64) async {
+        let (threshold, workspace) = (share.threshold, WorkspaceID(ifValid: share.workspace))
         let counter = threshold.counter
         self.logger.warning(
             "a budget has reached a share",
             metadata: [
                 "budget": "\(counter.limit)", "of": "\(counter.name)", "period": "\(counter.period)",
-                "percent": "\(threshold.percent)", "workspace": "\(workspace)",
+                "percent": "\(threshold.percent)", "workspace": "\(share.workspace)",
             ])
         let row = AuditEvent(
             kind: .budgetReached, workspace: workspace, actor: "node", action: counter.limit, jobID: nil,

@@ -45,18 +45,36 @@ struct EgressRunner: Sendable {
                             "the egress server reports", metadata: ["text": "\(Printable.text(line, limit: 400))"])
                     }
                 }
-                for try await line in execution.standardOutput.strings() {
-                    let message = try JSONParser.parse(Array(line.utf8.filter { $0 != UInt8(ascii: "\n") }))
-                    if message["ready"] == .bool(true) { ready() }
-                    guard let number = message["n"]?.integer, let event = message["event"] else { continue }
-                    guard let answer = await self.append(event) else { continue }
-                    _ = try await input.write(Array("\(number)".utf8) + answer.encoded + [UInt8(ascii: "\n")])
+                var splitter = LineSplitter(limit: Self.lineLimit)
+                for try await buffer in execution.standardOutput {
+                    let bytes = unsafe buffer.withUnsafeBytes { unsafe Array($0) }
+                    for line in splitter.take(bytes) {
+                        guard let message = self.message(line) else { continue }
+                        if message["ready"] == .bool(true) { ready() }
+                        guard let number = message["n"]?.integer, let event = message["event"] else { continue }
+                        guard let answer = await self.append(event) else { continue }
+                        _ = try await input.write(Array("\(number)".utf8) + answer.encoded + [UInt8(ascii: "\n")])
+                    }
                 }
                 try await tasks.waitForAll()
             }
         }
         try Task.checkCancellation()
         throw CommandError(.unavailable, "the egress server ended (\(result.terminationStatus))")
+    }
+
+    /// More than any event: its texts are bounded.
+    private static let lineLimit = 256 * 1024
+
+    /// What the server says in one line. One that cannot be read costs its request, which gets no answer, and nothing else.
+    private func message(_ line: [UInt8]?) -> JSONValue? {
+        do throws(DomainError) {
+            guard let line else { throw DomainError.invalidValue("a line is longer than \(Self.lineLimit) bytes") }
+            return try JSONParser.parse(line)
+        } catch {
+            self.logger.error("an event of the egress server cannot be read", metadata: ["reason": "\(error)"])
+            return nil
+        }
     }
 
     /// Nothing of the node's. Names are not completed by the search list of the host, which would be another name.

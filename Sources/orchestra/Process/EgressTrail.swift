@@ -5,7 +5,6 @@ import EgressServer
 import Jobs
 import Logging
 import ModelUsage
-import Synchronization
 
 /// Writes the events of an egress server to the audit trail.
 struct EgressTrail: Sendable {
@@ -19,7 +18,7 @@ struct EgressTrail: Sendable {
     let admission: ModelAdmission
     let metrics: EgressMetrics
     let logger: Logger
-    private let losses = Losses()
+    private let losses = LogThrottle()
 
     init(
         store: any JobStore, node: String, now: @escaping @Sendable () -> UInt64,
@@ -54,11 +53,11 @@ struct EgressTrail: Sendable {
         var cost: Money?
         if event["door"] == "model" {
             if !isDecision {
-                cost = await self.admission.settle(event, of: workspace)
+                cost = await self.admission.settle(event)
             } else if isAllowed {
                 answer = await self.admission.admit(event, of: workspace)
                 if Int64(clamping: self.wall()) - (event["time"]?.integer ?? 0) > Self.longestWait {
-                    if let reservation = answer.reservation { await self.admission.cancel(reservation) }
+                    await self.admission.cancel(event)
                     self.lost("the admission was too slow")
                     return nil
                 }
@@ -68,7 +67,7 @@ struct EgressTrail: Sendable {
         var row = AuditEvent(
             kind: .egress, workspace: workspace, actor: "sandbox", action: "egress.\(event["door"]?.string ?? "none")",
             jobID: event["job"]?.string.flatMap { JobID(ifValid: $0) },
-            status: !isAllowed ? "denied" : isDecision ? "allowed" : "ended", rule: event["rule"]?.string ?? "",
+            status: !isDecision ? "ended" : isAllowed ? "allowed" : "denied", rule: event["rule"]?.string ?? "",
             duration: .milliseconds(event["duration_ms"]?.integer ?? 0),
             errorReason: answer.refusal?.reason.rawValue ?? event["reason"]?.string ?? "",
             paramsDigest: [], node: self.node,
@@ -83,7 +82,7 @@ struct EgressTrail: Sendable {
         } catch {
             self.lost("\(error)")
             // Nothing will be sent.
-            if isDecision, let reservation = answer.reservation { await self.admission.cancel(reservation) }
+            if isDecision { await self.admission.cancel(event) }
             return nil
         }
     }
@@ -93,21 +92,6 @@ struct EgressTrail: Sendable {
         self.logger.warning(
             "events of the egress server are not in the audit trail; their requests were refused",
             metadata: ["events.count": "\(count)", "reason": "\(Printable.text(reason, limit: 200))"])
-    }
-
-    /// Counts what is lost between two lines of the log.
-    private final class Losses: Sendable {
-        private let state = Mutex((count: 0, loggedAt: UInt64(0)))
-
-        /// How many were lost since the last line, when another is due.
-        func note(at now: UInt64) -> Int? {
-            self.state.withLock { state in
-                state.count += 1
-                guard now < state.loggedAt || now - state.loggedAt >= 60_000 else { return nil }
-                defer { state = (0, now) }
-                return state.count
-            }
-        }
     }
 
     /// The fields that have no column of their own, without those that are not known.

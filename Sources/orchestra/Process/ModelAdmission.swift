@@ -17,13 +17,14 @@ struct ModelAdmission: Sendable {
     /// Milliseconds since the epoch by the queue's clock.
     private let now: @Sendable () -> UInt64
     private let logger: Logger
+    private let failures = LogThrottle()
     /// Receives each share of a limit that was reached.
-    private let reached: @Sendable (BudgetThreshold, WorkspaceID) async -> Void
+    private let reached: @Sendable (ReachedShare) async -> Void
 
     /// `client` is that of the queue's first lane. Throws `CryptographyError`.
     init(
         client: RedisClient, master: SealingKey, prices: PriceTable, now: @escaping @Sendable () -> UInt64,
-        logger: Logger, reached: @escaping @Sendable (BudgetThreshold, WorkspaceID) async -> Void
+        logger: Logger, reached: @escaping @Sendable (ReachedShare) async -> Void
     ) throws {
         self.credentials = try ProviderCredentialStore(client: client, master: master)
         self.budgets = BudgetStore(client: client)
@@ -51,22 +52,25 @@ struct ModelAdmission: Sendable {
                 answer.credential = credential.value
             }
             guard let call = Call(event), call.isCharged else { return answer }
-            let id = "\(event["job"]?.string ?? "")/\(UInt64.random(in: 0...(.max)))"
-            switch try await self.reserve(id, call, self.subject(event, workspace), workspace) {
+            guard let id = Self.reservation(event) else { return answer }
+            switch try await self.reserve(id, call, self.subject(event, workspace)) {
             case .refused(let refusal): return Self.refused(.budgetSpent, refusal.message)
-            case .admitted, .duplicate: answer.reservation = id
+            case .admitted, .duplicate: return answer
             }
-            return answer
         } catch let error as ModelUsageError where error.code == .unknownModel {
             return Self.refused(.modelNotAllowed, error.message)
         } catch {
-            self.logger.error("a call of a model could not be admitted", metadata: ["reason": "\(error)"])
+            if let count = self.failures.note(at: self.now()) {
+                self.logger.error(
+                    "calls of models could not be admitted",
+                    metadata: ["calls.count": "\(count)", "reason": "\(Printable.text("\(error)", limit: 300))"])
+            }
             return Self.refused(.auditUnavailable, "the budgets and credentials cannot be read now")
         }
     }
 
     private func reserve(
-        _ id: String, _ call: Call, _ subject: BudgetSubject, _ workspace: WorkspaceID
+        _ id: String, _ call: Call, _ subject: BudgetSubject
     ) async throws -> BudgetLedger.Decision {
         let limits = try await self.budgets.limits()
         // A price must be known only where money is limited.
@@ -79,43 +83,56 @@ struct ModelAdmission: Sendable {
         let amounts = BudgetAmounts(reservingInput: call.input, maximumOutput: call.output, highestCost: cost)
         let (decision, reached) = try await self.budgets.reserve(
             id: id, for: subject, amounts, in: limits, now: self.now())
-        for threshold in reached { await self.reached(threshold, workspace) }
+        for share in reached { await self.reached(share) }
         return decision
     }
 
     /// Settles the call of an event at its end and returns its cost; nil for an event of another kind. A settlement that
     /// cannot be stored is left to the end of the lease, which spends the reservation in full.
-    func settle(_ event: JSONValue, of workspace: WorkspaceID) async -> Money? {
-        guard let call = Call(event), call.isCharged, let reservation = event["model"]?["reservation"]?.string else {
-            return nil
-        }
+    func settle(_ event: JSONValue) async -> Money? {
+        guard let call = Call(event), call.isCharged, let reservation = Self.reservation(event) else { return nil }
         let usage = call.usage
         let cost = usage.flatMap { self.cost(of: $0, call) } ?? .zero
         let seconds = UInt64(clamping: (event["duration_ms"]?.integer ?? 0) / 1000)
         let actual = usage.map { BudgetAmounts(usage: $0, cost: cost, seconds: seconds) } ?? BudgetAmounts()
         do {
-            guard case .done(let reached) = try await self.budgets.settle(id: reservation, actual) else { return cost }
-            for threshold in reached { await self.reached(threshold, workspace) }
+            for share in try await self.budgets.settle(id: reservation, actual) ?? [] { await self.reached(share) }
         } catch {
-            self.logger.warning("a call of a model could not be settled", metadata: ["reason": "\(error)"])
+            if let count = self.failures.note(at: self.now()) {
+                self.logger.warning(
+                    "calls of models could not be settled",
+                    metadata: ["calls.count": "\(count)", "reason": "\(Printable.text("\(error)", limit: 300))"])
+            }
         }
         return cost
     }
 
+    /// The name of the reservation of an event's call: the server's own, within the job.
+    private static func reservation(_ event: JSONValue) -> String? {
+        event["model"]?["reservation"]?.string.map { "\(event["job"]?.string ?? "")/\($0)" }
+    }
+
     /// Ends the reservation of a call that is not made.
-    func cancel(_ reservation: String) async {
+    func cancel(_ event: JSONValue) async {
+        guard let reservation = Self.reservation(event) else { return }
         do { _ = try await self.budgets.settle(id: reservation, BudgetAmounts()) } catch {
             self.logger.warning("a reservation could not be cancelled", metadata: ["reason": "\(error)"])
         }
     }
 
     private func cost(of usage: TokenUsage, _ call: Call) -> Money? {
-        do throws(ModelUsageError) {
-            return try self.prices.cost(of: usage, provider: call.provider, tier: call.tier)
-        } catch {
-            // Without a price there is no limit of money either; the tokens are counted.
-            return nil
+        var usage = usage
+        // A model without a price, by the provider's word, costs as much as the one that was asked for.
+        for name in [usage.model, call.model] {
+            usage.model = name
+            do throws(ModelUsageError) {
+                return try self.prices.cost(of: usage, provider: call.provider, tier: call.tier)
+            } catch {
+                continue
+            }
         }
+        // Without a price there is no limit of money either; the tokens are counted.
+        return nil
     }
 
     private func subject(_ event: JSONValue, _ workspace: WorkspaceID) -> BudgetSubject {

@@ -1,3 +1,4 @@
+import Budgets
 import Agents
 import CoreMetrics
 import Cryptography
@@ -113,10 +114,9 @@ struct NodeRunner: Sendable {
         let admission = try ModelAdmission(
             client: client, master: try self.context.masterKey(), prices: try self.context.prices(),
             now: { clock.now() }, logger: logger,
-            reached: { threshold, workspace in
-                metrics.reached(threshold)
-                await BudgetReport(store: store, node: node, logger: logger).report(
-                    threshold, in: workspace, at: clock.now())
+            reached: { share in
+                metrics.reached(share.threshold)
+                await BudgetReport(store: store, node: node, logger: logger).report(share, at: clock.now())
             })
         let trail = EgressTrail(
             store: store, node: node, now: { clock.now() }, wall: { Host.wallMilliseconds() }, admission: admission,
