@@ -26,6 +26,9 @@ package enum EgressProcess {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let pool = NIOThreadPool(numberOfThreads: 8)
         pool.start()
+        // Apart from the resolver, which must not wait for large requests.
+        let checks = NIOThreadPool(numberOfThreads: 2)
+        checks.start()
         let output = PipeOutput()
         let link = AuditLink { output.send($0) }
         let (ends, end) = AsyncStream<Void>.makeStream()
@@ -46,7 +49,7 @@ package enum EgressProcess {
         output.open(channel)
         let server = try EgressServer(
             configuration: configuration, own: try SystemResolver.ownAddresses(), ports: ports, group: group,
-            resolver: SystemResolver(pool: pool), recorder: link, wall: wall, logger: logger)
+            pool: checks, resolver: SystemResolver(pool: pool), recorder: link, wall: wall, logger: logger)
         try server.start()
         _ = output.send(Array("{\"ready\":true}\n".utf8))
         for await _ in ends {}

@@ -16,6 +16,7 @@ package final class EgressServer: Sendable {
     private let overrides: UpstreamOverrides
     private let limits: EgressServerLimits
     private let pool: NIOThreadPool
+    private let bodies: BodyBytes
     private let upstreams: UpstreamPools
     private let contexts = TLSClientContexts()
     private let group: MultiThreadedEventLoopGroup
@@ -44,6 +45,7 @@ package final class EgressServer: Sendable {
         self.overrides = UpstreamOverrides(configuration.overrides)
         self.limits = limits
         self.pool = pool
+        self.bodies = BodyBytes(limit: limits.bodies)
         self.upstreams = UpstreamPools(group)
         self.group = group
         self.resolver = resolver
@@ -140,6 +142,7 @@ package final class EgressServer: Sendable {
             generation: self.configuration.generation,
             configuration: configuration, limits: self.limits, resolver: self.resolver, overrides: self.overrides,
             recorder: recorder, authorityFile: self.configuration.authorityFile,
-            contexts: self.contexts, upstreams: self.upstreams, pool: self.pool, wall: self.wall)
+            contexts: self.contexts, upstreams: self.upstreams,
+            bodies: [BodyBytes(limit: self.limits.launchBodies), self.bodies], pool: self.pool, wall: self.wall)
     }
 }

@@ -28,6 +28,11 @@ package struct EgressServerLimits: Hashable, Sendable {
     package var launchUnacknowledged = 64
     /// The same over all launches.
     package var unacknowledged = 4096
+    /// Bytes of bodies of model calls that are held at the same time, of one launch and of all.
+    package var launchBodies = 64 * 1024 * 1024
+    package var bodies = 512 * 1024 * 1024
+    /// How long a call of a model may take from its first byte to its last: less than its reservation holds.
+    package var call = TimeAmount.minutes(25)
 
     /// Has the defaults.
     package init() {}

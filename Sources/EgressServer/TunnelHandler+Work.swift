@@ -44,6 +44,11 @@ extension TunnelHandler {
     func forward(_ bytes: [UInt8]) {
         self.forwardedAt = .now()
         self.setIdleDeadline()
+        if self.machine.modelTarget != nil, self.callDeadline == nil {
+            self.callDeadline = self.loop.assumeIsolated().scheduleTask(in: self.surroundings.limits.call) {
+                self.enqueue(self.machine.hitDeadline())
+            }
+        }
         guard let upstream = self.upstream else { return }
         self.unsent += 1
         upstream.writeAndFlush(ByteBuffer(bytes: bytes)).assumeIsolated().whenComplete { _ in self.unsent -= 1 }

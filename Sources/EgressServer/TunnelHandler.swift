@@ -24,6 +24,10 @@ final class TunnelHandler: ChannelInboundHandler {
     var upstreamHandler: UpstreamHandler?
     /// Writes to the server that have not ended, and when the last one began.
     var unsent = 0
+    /// Bytes of the body that are counted as held.
+    private var heldBody = 0
+    /// Ends a call that takes too long.
+    var callDeadline: Scheduled<Void>?
     var forwardedAt = NIODeadline.now()
     var lastActivity = NIODeadline.now()
     let startedAt = NIODeadline.now()
@@ -62,7 +66,16 @@ final class TunnelHandler: ChannelInboundHandler {
         // An end of input makes NIO read what is left, whatever was asked for, also while a decision waits for the trail.
         guard !self.isAwaitingAudit, self.actions.isEmpty, self.machine.isTransparent, let upstream = self.upstream
         else {
-            return self.enqueue(self.machine.received(Array(buffer.readableBytesView)))
+            var actions = self.machine.received(Array(buffer.readableBytesView))
+            if self.heldBody == 0, !self.machine.isClosed, let length = self.machine.bodyLength, length > 0 {
+                if self.surroundings.takeBody(length) {
+                    self.heldBody = length
+                } else {
+                    actions = self.machine.refuse(
+                        .tooManyTunnels, "the requests that are under way have too many bytes together")
+                }
+            }
+            return self.enqueue(actions)
         }
         self.machine.relayed(fromCaller: buffer.readableBytes, fromServer: 0)
         upstream.write(buffer, promise: nil)
@@ -160,6 +173,9 @@ final class TunnelHandler: ChannelInboundHandler {
         guard !self.isClosing else { return }
         self.isClosing = true
         self.deadline?.cancel()
+        self.callDeadline?.cancel()
+        for bytes in self.surroundings.bodies { bytes.give(self.heldBody) }
+        self.heldBody = 0
         self.leaveUpstream()
         let (channel, limits, loop) = (self.channel, self.surroundings.limits, self.loop)
         let last = loop.scheduleTask(in: limits.drain) { channel.close(promise: nil) }

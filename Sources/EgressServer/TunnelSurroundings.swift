@@ -18,6 +18,8 @@ struct TunnelSurroundings: Sendable {
     let authorityFile: String?
     let contexts: TLSClientContexts
     let upstreams: UpstreamPools
+    /// The bodies that are held, of the launch and of the server.
+    let bodies: [BodyBytes]
     /// Where large requests are checked.
     let pool: NIOThreadPool
     /// Milliseconds since 1970.
@@ -36,6 +38,15 @@ struct TunnelSurroundings: Sendable {
             caller: self.caller, generation: self.generation, time: Int64(clamping: self.wall()),
             duration: .nanoseconds(duration.nanoseconds))
         return self.recorder.record(json, on: loop)
+    }
+
+    /// Takes room for a body; false when there is none.
+    func takeBody(_ count: Int) -> Bool {
+        for (index, bytes) in self.bodies.enumerated() where !bytes.take(count) {
+            for taken in self.bodies[..<index] { taken.give(count) }
+            return false
+        }
+        return true
     }
 
     func addresses(of name: HostName, on loop: any EventLoop) -> EventLoopFuture<EgressResolution> {

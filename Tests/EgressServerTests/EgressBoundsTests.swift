@@ -41,6 +41,14 @@ struct EgressBoundsTests {
         trail.refuseHeld()
     }
 
+    @Test("room for bodies is taken in whole or not at all, and comes back")
+    func bodies() {
+        let bytes = BodyBytes(limit: 10)
+        #expect(bytes.take(6) && !bytes.take(5) && bytes.take(4))
+        bytes.give(6)
+        #expect(bytes.take(6) && !bytes.take(1))
+    }
+
     @Test("an event fails at once while the node does not read")
     func unreadLink() {
         let (link, loop) = (AuditLink { _ in false }, EmbeddedEventLoop())

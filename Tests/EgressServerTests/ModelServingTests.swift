@@ -74,7 +74,7 @@ struct ModelServingTests {
     /// Makes calls one after the other; returns the answers, and the events of the trail.
     private static func calls(
         _ count: Int, to provider: Provider, acknowledgement: EgressAcknowledgement = .init(credential: "real-key"),
-        isTrusted: Bool = true
+        isTrusted: Bool = true, limits: EgressServerLimits = EgressServerLimits()
     ) async throws -> (answers: [String], events: [JSONValue]) {
         try await withDirectory { directory in
             let made = try await runProgram(
@@ -114,7 +114,7 @@ struct ModelServingTests {
                     overrides: try EgressServerConfiguration.overrides(
                         "model.example.test=127.0.0.1:\(try #require(upstream.localAddress?.port))"),
                     authorityFile: directory + (isTrusted ? "/cert.pem" : "/other.pem")), own: [], ports: [3128],
-                group: group, resolver: CountingResolver(), recorder: trail, wall: { 1 },
+                limits: limits, group: group, resolver: CountingResolver(), recorder: trail, wall: { 1 },
                 logger: Logger(label: "test"))
             let listener = orc_listen_loopback(0, 0)
             var ends: [Int32] = [0, 0]
@@ -156,6 +156,16 @@ struct ModelServingTests {
         let (answers, _) = try await Self.calls(3, to: provider)
         #expect(answers.allSatisfy { $0.hasPrefix("HTTP/1.1 200 OK\r\n") }, "\(answers)")
         #expect(provider.calls.withLock { $0.count } == 3 && provider.connections.withLock { $0 } == 3)
+    }
+
+    @Test("a body for which there is no room is refused before anything is asked")
+    func bodyRoom() async throws {
+        var limits = EgressServerLimits()
+        limits.launchBodies = 10
+        let provider = Provider(closes: false)
+        let (answers, _) = try await Self.calls(1, to: provider, limits: limits)
+        #expect(answers.first?.hasPrefix("HTTP/1.1 503 ") == true, "\(answers)")
+        #expect(provider.connections.withLock { $0 } == 0)
     }
 
     @Test("a provider without a trusted certificate gets no call and no credential")

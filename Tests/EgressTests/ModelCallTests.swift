@@ -219,7 +219,12 @@ struct ModelCallTests {
         #expect(connection.isClosed && usage.isEstimated && usage.total > 0)
     }
 
-    @Test("an answer that is no HTTP is refused", arguments: ["SSH-2.0-x\r\n\r\n", "HTTP/1.1 101 Up\r\n\r\n"])
+    @Test(
+        "an answer that is no HTTP is refused",
+        arguments: [
+            "SSH-2.0-x\r\n\r\n", "HTTP/1.1 101 Up\r\n\r\n", "HTTP/1.1 200 OK\r\nx: a\rb\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: +5\r\n\r\n", "HTTP/1.1 200 OK\r\nx: \0\r\n\r\n",
+        ])
     func malformedAnswer(_ answer: String) throws {
         var connection = try Self.play(Self.request())
         connection.perform(connection.machine.admitted(credential: "k"))
@@ -374,6 +379,17 @@ struct ModelCallTests {
     func tier(_ tier: String) throws {
         let body = Self.body.replacing("{\"model\"", with: "{\"service_tier\":\"\(tier)\",\"model\"")
         #expect(try Self.play(Self.request(body: body)).reason == .malformedRequest)
+    }
+
+    @Test(
+        "a body with more values than memory is for is refused, and text with as many commas is not",
+        arguments: [true, false])
+    func values(_ isText: Bool) throws {
+        let many = String(repeating: "1,", count: ModelRequestRules.valueLimit) + "1"
+        let content = isText ? "\"\(many)\"" : "[\(many)]"
+        let body = #"{"model":"claude-x","max_tokens":1,"messages":[{"role":"user","content":\#(content)}]}"#
+        let connection = try Self.play(Self.request(body: body), segment: 65_536)
+        #expect(connection.reason == (isText ? nil : .requestTooLarge))
     }
 
     @Test("our credential in an answer is masked, however it is cut, and the row says so", arguments: [1, 3, .max])

@@ -42,7 +42,7 @@ package struct ProviderCredential: Hashable, Sendable {
             && text.utf8.allSatisfy { byte in
                 switch byte {
                 case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-                default: ".-:[]".utf8.contains(byte)
+                default: ".-".utf8.contains(byte)
                 }
             }
     }

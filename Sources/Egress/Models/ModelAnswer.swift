@@ -85,7 +85,10 @@ struct ModelAnswer: Hashable, Sendable {
             return status == 101 ? self.fail() : []
         }
         do throws(EgressRefusal) {
-            for line in lines { self.fields.append(try HeaderField(line: line)) }
+            for line in lines {
+                guard line.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == ASCII.tab }) else { return self.fail() }
+                self.fields.append(try HeaderField(line: line))
+            }
             let framing = try self.framing(status, isHead)
             self.isChunked = framing == .chunked
             self.body = framing.map { BodyReader($0) }
@@ -121,7 +124,9 @@ struct ModelAnswer: Hashable, Sendable {
             return .chunked
         }
         guard let length = lengths.first else { return nil }
-        guard lengths.count == 1, let number = UInt64(String(decoding: length.value, as: UTF8.self)) else {
+        guard lengths.count == 1, length.value.allSatisfy(ASCII.isDigit),
+            let number = UInt64(String(decoding: length.value, as: UTF8.self))
+        else {
             throw EgressRefusal(.answerMalformed, "the content length of the answer is malformed")
         }
         return number == 0 ? BodyFraming.none : .length(number)

@@ -14,7 +14,7 @@ struct ModelCall: Hashable, Sendable {
     private let access: ModelAccess
     private let head: RequestHead
     private let query: String
-    private let length: Int
+    let length: Int
     private var body: [UInt8] = []
     private var answer = ModelAnswer()
     private var reader: UsageReader?

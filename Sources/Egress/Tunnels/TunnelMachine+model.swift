@@ -11,6 +11,9 @@ extension TunnelMachine {
         self.event.model == nil ? nil : self.request?.target
     }
 
+    /// The size of the body of a call, once its head has been read; nil before, and for every other request.
+    package var bodyLength: Int? { self.call?.length }
+
     mutating func beginCall(
         _ head: RequestHead, _ rest: ArraySlice<UInt8>
     ) throws(EgressRefusal) -> [TunnelAction] {

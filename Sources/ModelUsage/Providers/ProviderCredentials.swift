@@ -11,6 +11,8 @@ package struct ProviderCredentials: Hashable, Sendable {
         "authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "x-goog-user-project",
         "x-goog-iam-authorization-token", "x-goog-authenticated-user-email", "openai-organization", "openai-project",
         "anthropic-organization-id", "anthropic-workspace-id", "cookie", "cookie2",
+        // No credentials: they would make another request of this one.
+        "x-http-method-override", "x-http-method", "x-method-override",
     ]
 
     /// Query names in lower case that carry a credential.
@@ -46,7 +48,9 @@ package struct ProviderCredentials: Hashable, Sendable {
     package static func passingQuery(_ query: String) -> String {
         query.split(separator: "&", omittingEmptySubsequences: true).filter { part in
             let name = part.prefix { $0 != "=" }.lowercased()
-            return !name.contains("%") && !name.contains("+") && !self.removedQueryNames.contains(name)
+            // Names with a dollar sign change the request itself (`$httpMethod`).
+            return !name.contains("%") && !name.hasPrefix("$") && !name.contains("+")
+                && !self.removedQueryNames.contains(name)
         }.joined(separator: "&")
     }
 }

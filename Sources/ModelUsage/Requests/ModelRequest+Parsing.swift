@@ -19,6 +19,11 @@ extension ModelRequest {
             guard body.isEmpty else { throw .malformed("this path takes no body") }
             self.init(provider: provider, endpoint: endpoint, document: .object([]), body: body)
         case .countTokens(let model), .generate(let model, _):
+            guard !ValueCount.exceeds(ModelRequestRules.valueLimit, in: body) else {
+                throw ModelRefusal(
+                    status: 413, code: .requestTooLarge,
+                    message: "the request has more than \(ModelRequestRules.valueLimit) values: send less content")
+            }
             let document: JSONValue
             do throws(DomainError) { document = try JSONParser.parse(body, depthLimit: 100) } catch {
                 throw .malformed(error.message)

@@ -6,6 +6,8 @@ package struct ModelRequestRules: Hashable, Sendable {
     package var features: Set<ProviderFeature>
     /// The largest body. Anthropic's own limit is 32 MiB.
     package var bodyLimit: Int
+    /// The most JSON values in a body: more than any client sends, and few enough to hold in memory.
+    package static let valueLimit = 500_000
     /// The most output tokens that a call may ask for.
     package var outputLimit: UInt64
     /// The output tokens that are reserved for a call that sets no limit.

@@ -141,11 +141,13 @@ struct CredentialsCommand: AsyncParsableCommand {
             try await reporting {
                 let name = try DefinitionName(self.name)
                 try await self.scope.withSession { session, workspace in
-                    let now = try await session.queue.time()
-                    try await session.note(.credentialChanged, name.name, "removed", in: workspace, at: now)
-                    guard try await session.providerCredentials().remove(name, of: workspace) else {
+                    let store = try session.providerCredentials()
+                    guard try await store.credentials(of: workspace).contains(where: { $0.name == name }) else {
                         throw CommandError(.data, "there is no credential '\(name)' in workspace \(workspace)")
                     }
+                    let now = try await session.queue.time()
+                    try await session.note(.credentialChanged, name.name, "removed", in: workspace, at: now)
+                    _ = try await store.remove(name, of: workspace)
                     Orchestra.say("the credential \(name) of workspace \(workspace) is removed")
                 }
             }

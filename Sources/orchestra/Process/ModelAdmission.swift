@@ -91,7 +91,7 @@ struct ModelAdmission: Sendable {
     /// cannot be stored is left to the end of the lease, which spends the reservation in full.
     func settle(_ event: JSONValue) async -> Money? {
         guard let call = Call(event), call.isCharged, let reservation = Self.reservation(event) else { return nil }
-        let usage = call.usage
+        let usage = call.boundedUsage
         let cost = usage.flatMap { self.cost(of: $0, call) } ?? .zero
         let seconds = UInt64(clamping: (event["duration_ms"]?.integer ?? 0) / 1000)
         let actual = usage.map { BudgetAmounts(usage: $0, cost: cost, seconds: seconds) } ?? BudgetAmounts()
@@ -156,6 +156,16 @@ struct ModelAdmission: Sendable {
         let output: UInt64
         /// Nil when nothing was sent.
         let usage: TokenUsage?
+
+        /// An estimate, which may rest on numbers that are not plausible, is at most what the call could use.
+        var boundedUsage: TokenUsage? {
+            guard var usage = self.usage, usage.isEstimated else { return self.usage }
+            usage.output = min(usage.output, self.output)
+            usage.input = min(usage.input, self.input.addingReportingOverflow(4096).partialValue)
+            usage.cacheRead = min(usage.cacheRead, self.input)
+            usage.cacheWrite = min(usage.cacheWrite, self.input)
+            return usage
+        }
 
         init?(_ event: JSONValue) {
             guard let model = event["model"],
