@@ -208,11 +208,13 @@ let package = Package(
             "BudgetsIntegrationTests", ["Budgets", "Domain", "ModelUsage", "Redis", "TestSupport"]),
         tests("EgressTests", ["ConformanceSupport", "Domain", "Egress", "ModelUsage"]),
         tests(
-            "EgressServerTests",
+            "EgressServerIntegrationTests",
             [
                 "CLinux", "Domain", "Egress", "EgressServer", "ShimProtocol", "TestSupport", "TransportSecurity",
-                logging, nioCore, nioEmbedded, nioPosix,
+                logging, nioCore, nioPosix,
             ]),
+        tests("EgressServerTests", ["CLinux", "Domain", "Egress", "EgressServer", nioCore, nioEmbedded]),
+        tests("BudgetsTests", ["Budgets", "Domain", "ModelUsage"]),
         tests("PolicyTests", ["Policy", "Domain", "Egress", "ModelUsage", "TestSupport"]),
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
@@ -247,8 +249,9 @@ let package = Package(
         tests(
             "CommandTests",
             [
-                "API", "Domain", "Jobs", "Policy", "Redaction", "Redis", "ShimProtocol", "Telemetry", "TestSupport",
-                "orchestra", argumentParser, coreMetrics, logging,
+                "API", "Agents", "Domain", "Egress", "EgressServer", "Jobs", "ModelUsage", "Policy", "Redaction",
+                "Redis",
+                "ShimProtocol", "Telemetry", "TestSupport", "orchestra", argumentParser, coreMetrics, logging,
             ]),
         tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),
         tests("RedactionTests", ["Redaction", "Domain", logging]),

@@ -108,8 +108,12 @@ package struct EgressServerConfiguration: Sendable {
     }
 
     private static func upstream(_ text: String) -> Upstream? {
-        if let address = EgressAddress(text) { return Upstream(address: address, port: nil) }
-        guard let colon = text.lastIndex(of: ":"), let address = EgressAddress(String(text[..<colon])),
+        func address(_ text: some StringProtocol) -> EgressAddress? {
+            let isBracketed = text.hasPrefix("[") && text.hasSuffix("]")
+            return EgressAddress(String(isBracketed ? text.dropFirst().dropLast() : text[...]))
+        }
+        if let address = address(text) { return Upstream(address: address, port: nil) }
+        guard let colon = text.lastIndex(of: ":"), let address = address(text[..<colon]),
             let port = UInt16(text[text.index(after: colon)...])
         else { return nil }
         return Upstream(address: address, port: port)

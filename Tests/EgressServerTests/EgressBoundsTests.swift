@@ -27,7 +27,7 @@ struct EgressBoundsTests {
     func waiting() throws {
         var limits = EgressServerLimits()
         limits.launchUnacknowledged = 2
-        let (trail, loop) = (MemoryTrail(.holds), EmbeddedEventLoop())
+        let (trail, loop) = (HeldTrail(), EmbeddedEventLoop())
         let recorder = LaunchRecorder(trail, limits)
         let results = (0..<5).map { recorder.record(["decision": "allow", "number": .integer($0)], on: loop) }
         for under in [2, 4, 5] {
@@ -35,7 +35,7 @@ struct EgressBoundsTests {
             trail.refuseHeld()
             loop.run()
         }
-        for result in results { #expect(throws: MemoryTrail.Full.self) { try result.wait() } }
+        for result in results { #expect(throws: HeldTrail.Full.self) { try result.wait() } }
         _ = recorder.record(["decision": "allow"], on: loop)
         #expect(trail.all.count == 6, "nothing is counted as under way any more")
         trail.refuseHeld()

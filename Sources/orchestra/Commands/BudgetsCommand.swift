@@ -165,16 +165,23 @@ struct BudgetsCommand: AsyncParsableCommand {
         @OptionGroup var output: OutputOptions
         @Option(help: "An agent definition.") var definition = ""
         @Option(help: "A job's id.") var job = ""
+        @Option(help: "Which launch of the job's agent, for limits of a run.") var launch = 1
 
         func run() async throws {
             try await reporting {
-                let (json, definition, job) = (self.output.json, self.definition, self.job)
+                let (json, definition, job, launch) = (self.output.json, self.definition, self.job, self.launch)
                 try await self.scope.withSession { session, workspace in
                     let subject = BudgetSubject(
                         tenant: workspace.name, workspace: workspace.name, definition: definition, job: job,
-                        run: job + "/1")
+                        run: "\(job)/\(launch)")
                     let now = try await session.queue.time()
-                    let limits = try await session.budgets.limits()
+                    let limits = try await session.budgets.limits().filter { limit in
+                        switch limit.scope {
+                        case .definition: !definition.isEmpty
+                        case .job: !job.isEmpty
+                        case .tenant, .workspace: limit.window != .run || !job.isEmpty
+                        }
+                    }
                     let status = try await session.budgets.status(of: subject, in: limits, now: now)
                     if !json, status.isEmpty { Orchestra.say("no budget covers calls of workspace \(workspace)") }
                     for part in status {

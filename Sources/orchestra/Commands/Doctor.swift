@@ -111,7 +111,9 @@ enum Doctor {
                 Finding(level: layer.holds ? .ok : .fail, name: "sandbox: \(layer.name)", detail: layer.detail)
             }
             findings += try Self.danglingLinks(configuration.plan.host)
-            findings += try context.policy().bundle.profiles.values.filter { $0.lowestTier > best.tier }
+            let bundle = try context.policy().bundle
+            findings += Self.agentPrograms(context, bundle)
+            findings += bundle.profiles.values.filter { $0.lowestTier > best.tier }
                 .sorted { $0.name.name < $1.name.name }.map { profile in
                     Finding(
                         level: .fail, name: "sandbox profile",
