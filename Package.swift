@@ -213,7 +213,9 @@ let package = Package(
                 "CLinux", "Domain", "Egress", "EgressServer", "ShimProtocol", "TestSupport", "TransportSecurity",
                 logging, nioCore, nioPosix,
             ]),
-        tests("EgressServerTests", ["CLinux", "Domain", "Egress", "EgressServer", nioCore, nioEmbedded]),
+        tests(
+            "EgressServerTests",
+            ["CLinux", "Domain", "Egress", "EgressServer", "TransportSecurity", nioCore, nioEmbedded, nioPosix]),
         tests("BudgetsTests", ["Budgets", "Domain", "ModelUsage"]),
         tests("PolicyTests", ["Policy", "Domain", "Egress", "ModelUsage", "TestSupport"]),
         tests(

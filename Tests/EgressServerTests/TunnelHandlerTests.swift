@@ -1,0 +1,147 @@
+import Domain
+import Egress
+import NIOCore
+import NIOEmbedded
+import NIOPosix
+import Synchronization
+import Testing
+import TransportSecurity
+
+@testable import EgressServer
+
+/// A trail that answers at once.
+private struct AnsweringTrail: EgressRecorder {
+    final class Events: Sendable { let all = Mutex<[JSONValue]>([]) }
+
+    struct Full: Error {}
+    let events = Events()
+    /// Nil when it takes nothing.
+    var answer: EgressAcknowledgement? = EgressAcknowledgement()
+
+    func record(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<EgressAcknowledgement> {
+        self.events.all.withLock { $0.append(event) }
+        return self.answer.map { loop.makeSucceededFuture($0) } ?? loop.makeFailedFuture(Full())
+    }
+}
+
+/// A resolver that knows nothing.
+private struct NoResolver: EgressResolver {
+    func addresses(of name: HostName, on loop: any EventLoop) -> EventLoopFuture<EgressResolution> {
+        loop.makeSucceededFuture(.failed)
+    }
+}
+
+/// Connections of callers on a channel in memory: what is refused, and what has to wait.
+@Suite("Connections of callers")
+struct TunnelHandlerTests {
+    private static let entries: [JSONValue] = [
+        ["id": "a", "host": "a.example.test"],
+        ["id": "m", "host": "m.example.test", "door": "model", "provider": "openai", "credential": "c"],
+    ]
+
+    private static func call(_ body: String = #"{"model":"m","max_tokens":1,"messages":[]}"#) -> String {
+        "POST /model/openai/v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer sk-proj-s\r\n"
+            + "content-length: \(body.utf8.count)\r\n\r\n\(body)"
+    }
+
+    private static func channel(
+        _ trail: AnsweringTrail, refusal: EgressReason? = nil, bodies: Int = 1000
+    ) throws -> EmbeddedChannel {
+        var configuration = TunnelConfiguration(rules: try EgressRules(parsing: Self.entries), listenerPorts: [3128])
+        configuration.launchSecret = "s"
+        let surroundings = TunnelSurroundings(
+            caller: EgressCaller(
+                workspace: try WorkspaceID("acme"), job: JobID(milliseconds: 1, randomHigh: 2, randomLow: 3), launch: 1),
+            generation: 1, configuration: configuration, limits: EgressServerLimits(), resolver: NoResolver(),
+            overrides: UpstreamOverrides([:]), recorder: trail, authorityFile: nil, contexts: TLSClientContexts(),
+            upstreams: UpstreamPools(.singleton), bodies: [BodyBytes(limit: bodies)], pool: .singleton, wall: { 1 })
+        let channel = EmbeddedChannel()
+        try channel.pipeline.syncOperations.addHandler(
+            TunnelHandler(surroundings, channel: channel, refusal: refusal))
+        try channel.connect(to: SocketAddress(unixDomainSocketPath: "/none")).wait()
+        return channel
+    }
+
+    private static func answer(_ channel: EmbeddedChannel) throws -> String {
+        channel.embeddedEventLoop.run()
+        var text = ""
+        while let buffer = try channel.readOutbound(as: ByteBuffer.self) {
+            text += String(decoding: buffer.readableBytesView, as: UTF8.self)
+        }
+        return text
+    }
+
+    private static let cases: [(input: String, reason: String, status: Int)] = [
+        ("GET / HTTP/1.1\r\n\r\n", "not_a_proxy_request", 400),
+        ("CONNECT b.example.test:443 HTTP/1.1\r\n\r\n", "host_not_allowed", 403),
+        ("CONNECT a.example.test:443 HTTP/1.1\r\n\r\n", "resolution_failed", 502),
+        ("CONNECT 127.0.0.1:3128 HTTP/1.1\r\n\r\n", "own_listener", 421), (Self.call("{"), "malformed_request", 400),
+        (Self.call(), "resolution_failed", 502),
+    ]
+
+    @Test("what cannot be reached is answered, recorded and closed", arguments: Self.cases.indices)
+    func refused(_ index: Int) throws {
+        let (input, reason, status) = Self.cases[index]
+        let trail = AnsweringTrail()
+        let channel = try Self.channel(trail)
+        try channel.writeInbound(ByteBuffer(string: input))
+        let answer = try Self.answer(channel)
+        #expect(
+            answer.hasPrefix("HTTP/1.1 \(status) ") && answer.contains("x-orchestra-reason: \(reason)"), "\(answer)")
+        #expect(trail.events.all.withLock { $0.last?["reason"] } == .string(reason))
+        channel.embeddedEventLoop.advanceTime(by: .seconds(120))
+        #expect(!channel.isActive)
+    }
+
+    @Test("a connection above the limit is answered without a look at its bytes")
+    func tooMany() throws {
+        let channel = try Self.channel(AnsweringTrail(), refusal: .tooManyTunnels)
+        #expect(try Self.answer(channel).hasPrefix("HTTP/1.1 503 "))
+    }
+
+    @Test(
+        "a head or a body that does not come in time ends the connection",
+        arguments: ["", "CONNECT a", "\(Self.call().dropLast())"])
+    func slow(_ start: String) throws {
+        let channel = try Self.channel(AnsweringTrail())
+        if !start.isEmpty { try channel.writeInbound(ByteBuffer(string: start)) }
+        channel.embeddedEventLoop.advanceTime(by: .seconds(9))
+        #expect(try Self.answer(channel).isEmpty && channel.isActive)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(2))
+        #expect(try Self.answer(channel).contains("x-orchestra-reason: deadline_passed"))
+    }
+
+    @Test("a call that is not admitted has the node's reason, and one that the trail does not take is refused")
+    func admission() throws {
+        let spent = AnsweringTrail(answer: .init(refusal: .init(.budgetSpent, "the budget 'a' is spent")))
+        let channel = try Self.channel(spent)
+        try channel.writeInbound(ByteBuffer(string: Self.call()))
+        #expect(try Self.answer(channel).hasPrefix("HTTP/1.1 402 "))
+        #expect(spent.events.all.withLock { $0.count } == 1)
+        let full = AnsweringTrail(answer: nil)
+        let other = try Self.channel(full)
+        try other.writeInbound(ByteBuffer(string: Self.call()))
+        #expect(try Self.answer(other).contains("audit_unavailable"))
+        // The end settles what the node may have reserved.
+        let events = full.events.all.withLock { $0 }
+        #expect(events.map { $0["phase"] } == ["decided", "ended"])
+        #expect(events[0]["model"]?["reservation"] == events[1]["model"]?["reservation"])
+    }
+
+    @Test("a body for which there is no room is refused, and the room comes back with the end")
+    func room() throws {
+        let channel = try Self.channel(AnsweringTrail(), bodies: 10)
+        try channel.writeInbound(ByteBuffer(string: Self.call()))
+        #expect(try Self.answer(channel).contains("too_many_tunnels"))
+    }
+
+    @Test("a caller that leaves is recorded, and nothing is answered")
+    func left() throws {
+        let trail = AnsweringTrail()
+        let channel = try Self.channel(trail)
+        try channel.writeInbound(ByteBuffer(string: "CONNECT a.exam"))
+        channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        #expect(try Self.answer(channel).contains("incomplete_request"))
+        #expect(trail.events.all.withLock { $0.count } == 1)
+    }
+}
