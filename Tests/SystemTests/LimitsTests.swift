@@ -47,7 +47,7 @@ struct LimitsTests {
 
     @Test("a command and an agent that run past their time are ended with their trees, and the job says why")
     func timeout() async throws {
-        try await Self.withNode(timeout: 4, attempts: 1) { installation in
+        try await Self.withNode(timeout: 10, attempts: 1) { installation in
             let command = try await installation.submit(
                 "shell.run", ["command": "echo said-before; sleep 7777 & sleep 7777"])
             let agent = try await installation.submit("agent.run", ["agent": "shell", "prompt": "sleep 7777"])

@@ -225,7 +225,7 @@ orc_test_targets() { find Tests -mindepth 1 -maxdepth 1 -type d -name '*Tests' -
 # cores. A crash would otherwise print the memory that registers point to.
 orc_swift_test() {
     SWIFT_BACKTRACE="enable=no" swift test --skip-build --disable-xctest \
-        --experimental-maximum-parallelization-width 12 "$@"
+        --experimental-maximum-parallelization-width 10 "$@"
 }
 
 # Feeds mutations of the seeds to the parsers.
