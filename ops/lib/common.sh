@@ -221,7 +221,7 @@ orc_test_filter() {
 # The test targets of the package.
 orc_test_targets() { find Tests -mindepth 1 -maxdepth 1 -type d -name '*Tests' -printf '%f\n' | sort; }
 
-# Runs tests that are built, at most twelve at once: more would starve those that wait for a process on a machine with two
+# Runs tests that are built, at most ten at once: more would starve those that wait for a process on a machine with two
 # cores. A crash would otherwise print the memory that registers point to.
 orc_swift_test() {
     SWIFT_BACKTRACE="enable=no" swift test --skip-build --disable-xctest \
