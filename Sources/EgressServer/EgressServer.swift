@@ -46,7 +46,7 @@ package final class EgressServer: Sendable {
         self.limits = limits
         self.pool = pool
         self.bodies = BodyBytes(limit: limits.bodies)
-        self.upstreams = UpstreamPools(group)
+        self.upstreams = UpstreamPools(group.makeIterator())
         self.group = group
         self.resolver = resolver
         self.recorder = recorder

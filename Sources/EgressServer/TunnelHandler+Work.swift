@@ -7,7 +7,7 @@ internal import TransportSecurity
 extension TunnelHandler {
     func record(_ event: EgressEvent) {
         self.isAwaitingAudit = true
-        self.surroundings.record(event, after: .now() - self.startedAt, on: self.loop)
+        self.surroundings.record(event, after: self.loop.now - self.startedAt, on: self.loop)
             .assumeIsolated().whenComplete { self.recorded($0) }
     }
 
@@ -35,14 +35,14 @@ extension TunnelHandler {
             guard case .record(let event) = action else { return true }
             // The node may have reserved for the call, although its answer came too late.
             if settles, event.phase == .ended {
-                _ = self.surroundings.record(event, after: .now() - self.startedAt, on: self.loop)
+                _ = self.surroundings.record(event, after: self.loop.now - self.startedAt, on: self.loop)
             }
             return false
         }
     }
 
     func forward(_ bytes: [UInt8]) {
-        self.forwardedAt = .now()
+        self.forwardedAt = self.loop.now
         self.setIdleDeadline()
         if self.machine.modelTarget != nil, self.callDeadline == nil {
             self.callDeadline = self.loop.assumeIsolated().scheduleTask(in: self.surroundings.limits.call) {
@@ -109,9 +109,9 @@ extension TunnelHandler {
         }
         let limits = self.surroundings.limits
         // All addresses together; each attempt has a limit of its own.
-        let until = self.dialsUntil ?? .now() + limits.dial * 3
+        let until = self.dialsUntil ?? self.loop.now + limits.dial * 3
         self.dialsUntil = until
-        self.setDeadline(max(until - .now(), .milliseconds(1)))
+        self.setDeadline(max(until - self.loop.now, .milliseconds(1)))
         let contexts = self.surroundings.contexts
         let tls = self.machine.serverNameForTLS.map {
             TLSConfiguration(
@@ -210,9 +210,9 @@ extension TunnelHandler {
     func setIdleDeadline() {
         self.deadline?.cancel()
         let limit = self.surroundings.limits.idle
-        let left = limit - (NIODeadline.now() - self.lastActivity)
+        let left = limit - (self.loop.now - self.lastActivity)
         self.deadline = self.loop.assumeIsolated().scheduleTask(in: max(left, .milliseconds(1))) {
-            guard NIODeadline.now() - self.lastActivity >= limit else { return self.setIdleDeadline() }
+            guard self.loop.now - self.lastActivity >= limit else { return self.setIdleDeadline() }
             self.enqueue(self.machine.hitDeadline())
         }
     }

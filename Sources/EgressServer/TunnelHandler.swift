@@ -28,9 +28,9 @@ final class TunnelHandler: ChannelInboundHandler {
     private var heldBody = 0
     /// Ends a call that takes too long.
     var callDeadline: Scheduled<Void>?
-    var forwardedAt = NIODeadline.now()
-    var lastActivity = NIODeadline.now()
-    let startedAt = NIODeadline.now()
+    var forwardedAt: NIODeadline
+    var lastActivity: NIODeadline
+    let startedAt: NIODeadline
     /// When the dials of this connection must have ended, once the first has begun.
     var dialsUntil: NIODeadline?
     /// How soon a server that had closed a kept connection is seen to have done so.
@@ -47,6 +47,8 @@ final class TunnelHandler: ChannelInboundHandler {
             surroundings.configuration, callID: String(UInt64.random(in: 0...(.max)), radix: 16))
         self.channel = channel
         self.refusal = refusal
+        let now = channel.eventLoop.now
+        (self.lastActivity, self.startedAt, self.forwardedAt) = (now, now, now)
     }
 
     // MARK: - The caller
@@ -62,7 +64,7 @@ final class TunnelHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let buffer = self.unwrapInboundIn(data)
         guard !self.isClosing else { return }
-        self.lastActivity = .now()
+        self.lastActivity = self.loop.now
         // An end of input makes NIO read what is left, whatever was asked for, also while a decision waits for the trail.
         guard !self.isAwaitingAudit, self.actions.isEmpty, self.machine.isTransparent, let upstream = self.upstream
         else {
@@ -107,7 +109,7 @@ final class TunnelHandler: ChannelInboundHandler {
 
     func receivedFromServer(_ buffer: ByteBuffer) {
         guard !self.isClosing else { return }
-        self.lastActivity = .now()
+        self.lastActivity = self.loop.now
         guard !self.isAwaitingAudit, self.actions.isEmpty, self.machine.isTransparent else {
             return self.enqueue(self.machine.receivedFromServer(Array(buffer.readableBytesView)))
         }
@@ -122,7 +124,7 @@ final class TunnelHandler: ChannelInboundHandler {
 
     func serverEnded() {
         guard !self.isClosing else { return }
-        if .now() - self.forwardedAt > Self.repeatLimit { self.machine.forbidRepeat() }
+        if self.loop.now - self.forwardedAt > Self.repeatLimit { self.machine.forbidRepeat() }
         self.enqueue(self.machine.receivedEndFromServer())
     }
 

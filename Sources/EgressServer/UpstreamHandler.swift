@@ -12,7 +12,8 @@ final class UpstreamHandler: ChannelInboundHandler {
     /// Called when the connection ends while nobody uses it.
     var whenUnused: (() -> Void)?
 
-    init(_ tunnel: TunnelHandler, awaitsTLS: Bool) {
+    /// Without a tunnel nobody uses the connection yet.
+    init(_ tunnel: TunnelHandler? = nil, awaitsTLS: Bool = false) {
         self.tunnel = tunnel
         self.awaitsTLS = awaitsTLS
     }

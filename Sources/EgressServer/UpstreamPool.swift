@@ -1,7 +1,6 @@
 internal import Domain
 internal import Egress
 internal import NIOCore
-internal import NIOPosix
 
 /// Connections to model providers that wait for the next call: a handshake for each call would take longer than the call's
 /// way through the listener. Each event loop has a pool of its own.
@@ -55,18 +54,18 @@ final class UpstreamPool {
     }
 }
 
-/// The pools of a group's event loops.
+/// The pools of event loops.
 struct UpstreamPools: Sendable {
     private let pools: [ObjectIdentifier: NIOLoopBoundBox<UpstreamPool>]
 
-    init(_ group: MultiThreadedEventLoopGroup) {
+    init(_ loops: some Sequence<any EventLoop>) {
         var pools: [ObjectIdentifier: NIOLoopBoundBox<UpstreamPool>] = [:]
-        for loop in group.makeIterator() {
+        for loop in loops {
             pools[ObjectIdentifier(loop)] = NIOLoopBoundBox.makeBoxSendingValue(UpstreamPool(), eventLoop: loop)
         }
         self.pools = pools
     }
 
-    /// The pool of the loop on which this is called; nil for one of another group.
+    /// The pool of the loop on which this is called; nil for one that has none.
     func pool(of loop: any EventLoop) -> UpstreamPool? { self.pools[ObjectIdentifier(loop)]?.value }
 }

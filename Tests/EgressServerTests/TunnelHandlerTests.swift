@@ -31,6 +31,13 @@ private struct NoResolver: EgressResolver {
     }
 }
 
+/// A resolver that has one address for every name.
+private struct OneAddress: EgressResolver {
+    func addresses(of name: HostName, on loop: any EventLoop) -> EventLoopFuture<EgressResolution> {
+        loop.makeSucceededFuture(.addresses([EgressAddress(version4Bits: 0xcb00_7105)]))
+    }
+}
+
 /// Connections of callers on a channel in memory: what is refused, and what has to wait.
 @Suite("Connections of callers")
 struct TunnelHandlerTests {
@@ -45,17 +52,20 @@ struct TunnelHandlerTests {
     }
 
     private static func channel(
-        _ trail: AnsweringTrail, refusal: EgressReason? = nil, bodies: Int = 1000
+        _ trail: AnsweringTrail, refusal: EgressReason? = nil, bodies: Int = 1000,
+        resolver: any EgressResolver = NoResolver(), on loop: EmbeddedEventLoop = EmbeddedEventLoop(),
+        upstreams: UpstreamPools? = nil
     ) throws -> EmbeddedChannel {
         var configuration = TunnelConfiguration(rules: try EgressRules(parsing: Self.entries), listenerPorts: [3128])
         configuration.launchSecret = "s"
         let surroundings = TunnelSurroundings(
             caller: EgressCaller(
                 workspace: try WorkspaceID("acme"), job: JobID(milliseconds: 1, randomHigh: 2, randomLow: 3), launch: 1),
-            generation: 1, configuration: configuration, limits: EgressServerLimits(), resolver: NoResolver(),
+            generation: 1, configuration: configuration, limits: EgressServerLimits(), resolver: resolver,
             overrides: UpstreamOverrides([:]), recorder: trail, authorityFile: nil, contexts: TLSClientContexts(),
-            upstreams: UpstreamPools(.singleton), bodies: [BodyBytes(limit: bodies)], pool: .singleton, wall: { 1 })
-        let channel = EmbeddedChannel()
+            upstreams: upstreams ?? UpstreamPools([]), bodies: [BodyBytes(limit: bodies)], pool: .singleton, wall: { 1 }
+        )
+        let channel = EmbeddedChannel(handlers: [], loop: loop)
         try channel.pipeline.syncOperations.addHandler(
             TunnelHandler(surroundings, channel: channel, refusal: refusal))
         try channel.connect(to: SocketAddress(unixDomainSocketPath: "/none")).wait()
@@ -143,5 +153,123 @@ struct TunnelHandlerTests {
         channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
         #expect(try Self.answer(channel).contains("incomplete_request"))
         #expect(trail.events.all.withLock { $0.count } == 1)
+    }
+
+    // MARK: - With a connection to a provider that was kept
+
+    /// A kept connection to the provider, in memory.
+    private struct Kept {
+        let loop = EmbeddedEventLoop()
+        let provider: EmbeddedChannel
+        let pools: UpstreamPools
+        let trail = AnsweringTrail(answer: .init(credential: "sk-real-1"))
+
+        init() throws {
+            self.provider = EmbeddedChannel(handlers: [], loop: self.loop)
+            let handler = UpstreamHandler()
+            try self.provider.pipeline.syncOperations.addHandler(handler)
+            try self.provider.connect(to: SocketAddress(unixDomainSocketPath: "/none")).wait()
+            self.pools = UpstreamPools([self.loop])
+            let key = UpstreamPool.Key(
+                workspace: try WorkspaceID("acme"), host: .name(try HostName(Array("m.example.test".utf8)[...])),
+                port: 443)
+            self.pools.pool(of: self.loop)?.put(
+                key,
+                UpstreamPool.Idle(
+                    channel: self.provider, handler: handler, address: EgressAddress(version4Bits: 0xcb00_7106)))
+        }
+
+        func caller() throws -> EmbeddedChannel {
+            try TunnelHandlerTests.channel(
+                self.trail, resolver: OneAddress(), on: self.loop, upstreams: self.pools)
+        }
+
+        func answer(_ text: String) throws {
+            try self.provider.writeInbound(ByteBuffer(string: text))
+            self.loop.run()
+        }
+
+        var events: [JSONValue] { self.trail.events.all.withLock { $0 } }
+    }
+
+    private static let document = #"{"model":"m","usage":{"prompt_tokens":3,"completion_tokens":2}}"#
+    private static let whole = "HTTP/1.1 200 OK\r\ncontent-length: \(document.utf8.count)\r\n\r\n\(document)"
+
+    @Test("a call goes out on the kept connection, its answer comes back, and the connection is kept again")
+    func kept() throws {
+        let kept = try Kept()
+        for round in 1...2 {
+            let caller = try kept.caller()
+            try caller.writeInbound(ByteBuffer(string: Self.call()))
+            let sent = try Self.answer(kept.provider)
+            #expect(
+                sent.contains("authorization: Bearer sk-real-1\r\n") && !sent.contains("sk-proj"), "\(round): \(sent)")
+            try kept.answer(String(Self.whole.prefix(30)))
+            try kept.answer(String(Self.whole.dropFirst(30)))
+            #expect(try Self.answer(caller).hasSuffix(Self.document))
+            #expect(kept.events.last?["model"]?["usage"]?["output"] == .integer(2))
+            #expect(kept.events.last?["address"] == "203.0.113.6", "the address that was really used")
+        }
+        #expect(kept.provider.isActive && kept.events.count == 4)
+        kept.loop.advanceTime(by: .seconds(31))
+        #expect(!kept.provider.isActive, "nobody called for half a minute")
+    }
+
+    @Test("bytes on a kept connection that nobody asked for close it")
+    func unasked() throws {
+        let kept = try Kept()
+        try kept.answer("HTTP/1.1 408 Too slow\r\n\r\n")
+        kept.loop.run()
+        #expect(!kept.provider.isActive)
+    }
+
+    @Test("an answer that ends the connection is not kept, and one whose caller has left is cut")
+    func notKept() throws {
+        let closing = try Kept()
+        let caller = try closing.caller()
+        try caller.writeInbound(ByteBuffer(string: Self.call()))
+        try closing.answer(Self.whole.replacing("OK\r\n", with: "OK\r\nconnection: close\r\n"))
+        #expect(!closing.provider.isActive)
+        let cut = try Kept()
+        let leaving = try cut.caller()
+        try leaving.writeInbound(ByteBuffer(string: Self.call()))
+        try cut.answer(String(Self.whole.dropLast(5)))
+        leaving.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        cut.loop.run()
+        #expect(!cut.provider.isActive && cut.events.last?["model"]?["usage"]?["estimated"] == .bool(true))
+    }
+
+    @Test("a provider that says nothing ends the call after the idle time, and endless drips after the longest call")
+    func deadlines() throws {
+        let silent = try Kept()
+        try silent.caller().writeInbound(ByteBuffer(string: Self.call()))
+        silent.loop.advanceTime(by: .minutes(16))
+        #expect(!silent.provider.isActive)
+        let dripping = try Kept()
+        let caller = try dripping.caller()
+        try caller.writeInbound(ByteBuffer(string: Self.call()))
+        try dripping.answer("HTTP/1.1 200 OK\r\n\r\n")
+        for _ in 0..<24 {
+            try dripping.answer("x")
+            dripping.loop.advanceTime(by: .minutes(1))
+        }
+        #expect(dripping.provider.isActive)
+        dripping.loop.advanceTime(by: .minutes(2))
+        #expect(!dripping.provider.isActive && dripping.events.last?["phase"] == "ended")
+    }
+
+    @Test("a limit of the provider keeps the caller waiting, and the call ends when it leaves")
+    func waits() throws {
+        let kept = try Kept()
+        let caller = try kept.caller()
+        try caller.writeInbound(ByteBuffer(string: Self.call()))
+        try kept.answer("HTTP/1.1 429 Busy\r\nretry-after: 60\r\ncontent-length: 0\r\n\r\n")
+        #expect(!kept.provider.isActive, "a connection is not held for a wait")
+        kept.loop.advanceTime(by: .seconds(59))
+        #expect(try Self.answer(caller).isEmpty && caller.isActive)
+        caller.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        kept.loop.run()
+        #expect(kept.events.last?["model"]?["waited_seconds"] == .integer(60))
+        #expect(kept.events.last?["model"]?["usage"]?["input"] == .integer(0))
     }
 }
