@@ -34,7 +34,7 @@ struct ProviderCredentialStoreTests {
             try await store.put(credential, of: acme)
             #expect(try await store.credential(credential.name, of: acme) == credential)
             #expect(try await store.credential(credential.name, of: other) == nil)
-            #expect(try await store.credentials(of: acme) == [credential])
+            #expect(try await store.names(of: acme) == [credential.name])
             let stored = try await redis.send(
                 RedisCommand("HGET", ProviderCredentialStore.standardPrefix + "acme", "anthropic"))
             #expect(!String(decoding: stored.bytes, as: UTF8.self).contains("sk-secret"))

@@ -38,15 +38,11 @@ package struct ProviderCredentialStore: Sendable {
         return reply.isNull ? nil : try self.open(Array(reply.bytes), name, workspace)
     }
 
-    /// All credentials of a workspace, by name. Throws as `credential`.
-    package func credentials(of workspace: WorkspaceID) async throws -> [ProviderCredential] {
-        let parts = try await self.client.send(RedisCommand("HGETALL", self.hash(workspace))).elements
-        var credentials: [ProviderCredential] = []
-        for index in stride(from: 0, to: parts.count - 1, by: 2) {
-            let name = try DefinitionName(String(decoding: parts[index].bytes, as: UTF8.self))
-            credentials.append(try self.open(Array(parts[index + 1].bytes), name, workspace))
-        }
-        return credentials.sorted { $0.name.name < $1.name.name }
+    /// The names of a workspace's credentials, also of those that cannot be opened. Throws when Redis does not answer.
+    package func names(of workspace: WorkspaceID) async throws -> [DefinitionName] {
+        try await self.client.send(RedisCommand("HKEYS", self.hash(workspace))).elements
+            .map { try DefinitionName(String(decoding: $0.bytes, as: UTF8.self)) }
+            .sorted { $0.name < $1.name }
     }
 
     /// Stores a credential in the place of the one with its name.

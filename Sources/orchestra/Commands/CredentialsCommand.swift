@@ -53,7 +53,7 @@ struct CredentialsCommand: AsyncParsableCommand {
                 let (name, value, hosts) = (try DefinitionName(self.name), try self.value.read(), self.host)
                 try await self.scope.withSession { session, workspace in
                     let store = try session.providerCredentials()
-                    guard try await store.credential(name, of: workspace) == nil else {
+                    guard try await !store.names(of: workspace).contains(name) else {
                         throw CommandError(
                             .data,
                             "there is a credential '\(name)'; replace its value with: orchestra credentials rotate")
@@ -81,23 +81,34 @@ struct CredentialsCommand: AsyncParsableCommand {
             try await reporting {
                 let json = self.output.json
                 try await self.scope.withSession { session, workspace in
-                    let credentials = try await session.providerCredentials().credentials(of: workspace)
-                    if !json, credentials.isEmpty { Orchestra.say("workspace \(workspace) has no credentials") }
-                    for credential in credentials {
-                        let line: JSONValue = [
-                            "name": .string(credential.name.name),
-                            "hosts": .array(credential.hosts.map { .string($0) }),
-                            "created_at": .string(RFC3339.text(of: credential.createdAt)),
-                            "changed_at": .string(RFC3339.text(of: credential.changedAt)),
-                        ]
-                        Orchestra.say(
-                            json
-                                ? line.text
-                                : "\(credential.name)  for \(credential.hosts.joined(separator: ", "))  changed "
-                                    + RFC3339.text(of: credential.changedAt))
+                    let store = try session.providerCredentials()
+                    let names = try await store.names(of: workspace)
+                    if !json, names.isEmpty { Orchestra.say("workspace \(workspace) has no credentials") }
+                    for name in names {
+                        do {
+                            guard let credential = try await store.credential(name, of: workspace) else { continue }
+                            Orchestra.say(json ? Self.json(credential).text : Self.line(credential))
+                        } catch let error as CredentialsError {
+                            // The others are of interest too.
+                            let line: JSONValue = ["name": .string(name.name), "problem": .string(error.message)]
+                            Orchestra.say(json ? line.text : "\(name)  \(error.message)")
+                        }
                     }
                 }
             }
+        }
+
+        private static func json(_ credential: ProviderCredential) -> JSONValue {
+            [
+                "name": .string(credential.name.name), "hosts": .array(credential.hosts.map { .string($0) }),
+                "created_at": .string(RFC3339.text(of: credential.createdAt)),
+                "changed_at": .string(RFC3339.text(of: credential.changedAt)),
+            ]
+        }
+
+        private static func line(_ credential: ProviderCredential) -> String {
+            "\(credential.name)  for \(credential.hosts.joined(separator: ", "))  changed "
+                + RFC3339.text(of: credential.changedAt)
         }
     }
 
@@ -142,7 +153,7 @@ struct CredentialsCommand: AsyncParsableCommand {
                 let name = try DefinitionName(self.name)
                 try await self.scope.withSession { session, workspace in
                     let store = try session.providerCredentials()
-                    guard try await store.credentials(of: workspace).contains(where: { $0.name == name }) else {
+                    guard try await store.names(of: workspace).contains(name) else {
                         throw CommandError(.data, "there is no credential '\(name)' in workspace \(workspace)")
                     }
                     let now = try await session.queue.time()

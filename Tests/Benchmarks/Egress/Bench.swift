@@ -114,7 +114,7 @@ struct Bench {
     }
 
     static func memory(_ server: Server, _ group: MultiThreadedEventLoopGroup, _ streams: Int) async throws {
-        let before = server.residentMegabytes
+        let before = server.peakMegabytes
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             for number in 0..<streams {
                 let port = server.ports[1 + number % (server.ports.count - 1)]
@@ -123,19 +123,10 @@ struct Bench {
                         port: port, tls: nil, request: Client.request(isStreamed: true, isSlow: true), group)
                 }
             }
-            var highest = 0.0
-            let watch = Task {
-                while !Task.isCancelled {
-                    highest = max(highest, server.residentMegabytes)
-                    do { try await Task.sleep(for: .milliseconds(100)) } catch { break }
-                }
-                return highest
-            }
             try await tasks.waitForAll()
-            watch.cancel()
-            let most = await watch.value
-            say("\(streams) streams at once: \(Self.text(most)) MB, \(Self.text(most - before)) MB more than before")
         }
+        let most = server.peakMegabytes
+        say("\(streams) streams at once: \(Self.text(most)) MB, \(Self.text(most - before)) MB more than before")
     }
 
     static func tunnel(_ server: Server, _ source: Source, _ directory: String, _ megabytes: Int) async throws {
@@ -156,7 +147,7 @@ struct Bench {
         let through = try run(
             "through the listener", port: server.ports[0], connects: true, process: server.process.processIdentifier)
         say("ratio to direct: \(Self.text(through / direct))")
-        guard let proxy = try Tinyproxy.start(directory, source: source) else {
+        guard let proxy = try await Tinyproxy.start(directory, source: source) else {
             say("tinyproxy is not installed: no comparison")
             return
         }

@@ -95,10 +95,12 @@ struct Server: Sendable {
         return Int(UInt16(bigEndian: address.sin_port))
     }
 
-    var residentMegabytes: Double {
-        let text = FileManager.default.contents(atPath: "/proc/\(self.process.processIdentifier)/statm") ?? Data()
-        let pages = String(decoding: text, as: UTF8.self).split(separator: " ").dropFirst().first.flatMap { Double($0) }
-        return (pages ?? 0) * 4096 / 1e6
+    /// The most memory that the process had so far.
+    var peakMegabytes: Double {
+        let text = FileManager.default.contents(atPath: "/proc/\(self.process.processIdentifier)/status") ?? Data()
+        let line = String(decoding: text, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        let kibibytes = line?.split { $0 == " " || $0 == "\t" }.dropFirst().first.flatMap { Double($0) }
+        return (kibibytes ?? 0) * 1024 / 1e6
     }
 
     static func processorSeconds(_ process: Int32) -> Double {
@@ -114,7 +116,7 @@ struct Tinyproxy {
     let process: Process
     let port: Int
 
-    static func start(_ directory: String, source: Source) throws -> Tinyproxy? {
+    static func start(_ directory: String, source: Source) async throws -> Tinyproxy? {
         guard FileManager.default.isExecutableFile(atPath: "/usr/bin/tinyproxy") else { return nil }
         let port = 21_000 + Int(getpid()) % 9000
         let text = """
@@ -133,7 +135,14 @@ struct Tinyproxy {
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()
-        Thread.sleep(forTimeInterval: 0.5)
+        try await eventually("tinyproxy listens") {
+            do {
+                try Source.read(1, port: port, target: "127.0.0.1:\(source.port)")
+                return true
+            } catch {
+                return false
+            }
+        }
         return Tinyproxy(process: process, port: port)
     }
 }
