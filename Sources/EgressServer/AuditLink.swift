@@ -14,11 +14,17 @@ package final class AuditLink: EgressRecorder {
     private let state = Mutex(State())
     private let limits: EgressServerLimits
     private let send: @Sendable ([UInt8]) -> Bool
+    private let lost: @Sendable () -> Void
 
-    /// `send` writes one line with its newline to the node and does not wait; false when the node does not read.
-    package init(limits: EgressServerLimits = EgressServerLimits(), send: @escaping @Sendable ([UInt8]) -> Bool) {
+    /// `send` writes one line with its newline to the node and does not wait; false when the node does not read. `lost` is
+    /// called for each event that failed: the node may never have seen it.
+    package init(
+        limits: EgressServerLimits = EgressServerLimits(), send: @escaping @Sendable ([UInt8]) -> Bool,
+        lost: @escaping @Sendable () -> Void = {}
+    ) {
         self.limits = limits
         self.send = send
+        self.lost = lost
     }
 
     /// Fails when the node does not answer within the limit.
@@ -31,6 +37,7 @@ package final class AuditLink: EgressRecorder {
             return state.lastNumber
         }
         guard let number else {
+            self.lost()
             promise.fail(Self.unavailable)
             return promise.futureResult
         }
@@ -57,7 +64,9 @@ package final class AuditLink: EgressRecorder {
     }
 
     private func end(_ number: UInt64, with result: Result<EgressAcknowledgement, any Error>) {
-        self.state.withLock { $0.waiting.removeValue(forKey: number) }?.completeWith(result)
+        guard let promise = self.state.withLock({ $0.waiting.removeValue(forKey: number) }) else { return }
+        if case .failure = result { self.lost() }
+        promise.completeWith(result)
     }
 
     private static let unavailable = EgressServerError(

@@ -46,6 +46,7 @@ package struct EgressAcknowledgement: Hashable, Sendable {
         }
         let value: JSONValue
         do throws(DomainError) { value = try JSONParser.parse(Array(bytes.dropFirst())) } catch { return nil }
+        guard value.members != nil else { return nil }
         self.init(credential: value["credential"]?.string)
         guard let reason = value["reason"]?.string else { return }
         guard let reason = EgressReason(rawValue: reason) else { return nil }

@@ -30,7 +30,15 @@ package enum EgressProcess {
         let checks = NIOThreadPool(numberOfThreads: 2)
         checks.start()
         let output = PipeOutput()
-        let link = AuditLink { output.send($0) }
+        let losses = LogThrottle()
+        let link = AuditLink(
+            send: { output.send($0) },
+            lost: {
+                guard let count = losses.note(at: wall()) else { return }
+                logger.warning(
+                    "events had no answer of the node in time; the requests among them were refused",
+                    metadata: ["events.count": "\(count)"])
+            })
         let (ends, end) = AsyncStream<Void>.makeStream()
         let channel = try await NIOPipeBootstrap(group: group)
             .channelOption(.writeBufferWaterMark, value: .init(low: 512 * 1024, high: 1024 * 1024))

@@ -71,7 +71,14 @@ package struct EgressServerConfiguration: Sendable {
                 entries[try DefinitionName(profile.name)] = list
             }
             var overrides: [HostName: Upstream] = [:]
-            for member in value["overrides"]?.members ?? [] {
+            guard let replaced = value["overrides"]?.members else {
+                throw DomainError.invalidValue("the overrides are malformed")
+            }
+            let file = value["authority_file"] ?? .null
+            guard file == .null || file.string != nil else {
+                throw DomainError.invalidValue("the file of authorities is malformed")
+            }
+            for member in replaced {
                 guard let upstream = Self.upstream(member.value), let name = Self.name(member.name) else {
                     throw DomainError.invalidValue("an override is malformed")
                 }
@@ -79,7 +86,7 @@ package struct EgressServerConfiguration: Sendable {
             }
             self.init(
                 socket: socket, generation: UInt64(clamping: generation), entries: entries, overrides: overrides,
-                authorityFile: value["authority_file"]?.string)
+                authorityFile: file.string)
         } catch {
             throw EgressServerError(
                 code: .configuration, message: "the configuration of the egress server is malformed: \(error)")
@@ -121,7 +128,9 @@ package struct EgressServerConfiguration: Sendable {
 
     private static func upstream(_ value: JSONValue) -> Upstream? {
         guard let address = value["address"]?.string.flatMap({ EgressAddress($0) }) else { return nil }
-        let port = value["port"]?.integer.flatMap { UInt16(exactly: $0) }
+        let given = value["port"] ?? .null
+        let port = given.integer.flatMap { UInt16(exactly: $0) }
+        guard given == .null || port != nil else { return nil }
         return Upstream(address: address, port: port)
     }
 }

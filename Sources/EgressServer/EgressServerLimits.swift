@@ -4,11 +4,12 @@ package import NIOCore
 package struct EgressServerLimits: Hashable, Sendable {
     /// Connections of one launch at the same time; further ones are answered with 503.
     package var connections = 256
-    /// How long the head of a request, and the ClientHello in a tunnel, may take.
+    /// How long the head of a request may take, with the body of a call of a model; and the ClientHello in a tunnel.
     package var head = TimeAmount.seconds(10)
     /// How long the resolver may take.
     package var resolution = TimeAmount.seconds(5)
-    /// How long one attempt to connect may take; all attempts of a connection take three times that at most.
+    /// How long one attempt to connect may take; all attempts until a connection take three times that at most, and as much
+    /// again after a wait for a provider's limit.
     package var dial = TimeAmount.seconds(10)
     /// How long a connection may be without a byte in either direction.
     package var idle = TimeAmount.seconds(900)
@@ -28,7 +29,10 @@ package struct EgressServerLimits: Hashable, Sendable {
     package var launchUnacknowledged = 64
     /// The same over all launches.
     package var unacknowledged = 4096
-    /// Bytes of bodies of model calls that are held at the same time, of one launch and of all.
+    /// How long the check of a large request of a model may take, with the wait for a thread.
+    package var check = TimeAmount.seconds(30)
+    /// Bytes of bodies of model calls that are held at the same time, of one launch and of all. While a body is sent it takes
+    /// up to three times as much memory: as it came, as it goes out, and encrypted.
     package var launchBodies = 64 * 1024 * 1024
     package var bodies = 512 * 1024 * 1024
     /// How long a call of a model may take from its first byte to its last: less than its reservation holds.

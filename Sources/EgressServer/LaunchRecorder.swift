@@ -6,14 +6,20 @@ internal import Synchronization
 /// Keeps one launch from filling the audit trail, or from keeping others out of it. Refusals above a rate are counted in the
 /// next row instead of a row each, and only so many events are under way at the same time; others wait for their turn.
 final class LaunchRecorder: EgressRecorder {
+    /// A decision had no turn in time.
+    struct Late: Error {}
+
     private struct Turn {
         let event: JSONValue
         let promise: EventLoopPromise<EgressAcknowledgement>
         let loop: any EventLoop
+        /// When a decision is refused if it had no turn.
+        let until: NIODeadline
     }
 
     private struct State {
-        /// Events whose turn is still to come. Each connection has one at most, and connections are bounded.
+        /// Events whose turn is still to come. Each connection has one decision or one end at most, and connections are
+        /// bounded.
         var turns: Deque<Turn> = []
         var refusals: TokenBucket
         /// Refusals without a row of their own, and the last of them.
@@ -24,15 +30,17 @@ final class LaunchRecorder: EgressRecorder {
 
     private let recorder: any EgressRecorder
     private let limit: Int
+    private let patience: TimeAmount
     private let state: Mutex<State>
 
     init(_ recorder: any EgressRecorder, _ limits: EgressServerLimits) {
         self.recorder = recorder
         self.limit = limits.launchUnacknowledged
+        self.patience = limits.audit
         self.state = Mutex(State(refusals: TokenBucket(burst: limits.refusalBurst, perSecond: 1)))
     }
 
-    /// Fails as the recorder behind it. A refusal that is only counted succeeds at once.
+    /// Fails as the recorder behind it, and with `Late`. A refusal that is only counted succeeds at once.
     func record(_ event: JSONValue, on loop: any EventLoop) -> EventLoopFuture<EgressAcknowledgement> {
         enum Step { case send(JSONValue), count, wait }
         // The end of what was allowed settles its budget, whatever it ended with.
@@ -45,7 +53,7 @@ final class LaunchRecorder: EgressRecorder {
                 return .count
             }
             guard state.waiting < self.limit else {
-                state.turns.append(Turn(event: event, promise: promise, loop: loop))
+                state.turns.append(self.turn(event, promise, loop))
                 return .wait
             }
             state.waiting += 1
@@ -56,7 +64,7 @@ final class LaunchRecorder: EgressRecorder {
         switch step {
         case .count: promise.succeed(EgressAcknowledgement())
         case .wait: break
-        case .send(let event): self.send(Turn(event: event, promise: promise, loop: loop))
+        case .send(let event): self.send(self.turn(event, promise, loop))
         }
         return promise.futureResult
     }
@@ -70,7 +78,13 @@ final class LaunchRecorder: EgressRecorder {
             return Self.counted(last, state.uncounted)
         }
         guard let event else { return }
-        self.send(Turn(event: event, promise: loop.makePromise(of: EgressAcknowledgement.self), loop: loop))
+        self.send(self.turn(event, loop.makePromise(of: EgressAcknowledgement.self), loop))
+    }
+
+    private func turn(
+        _ event: JSONValue, _ promise: EventLoopPromise<EgressAcknowledgement>, _ loop: any EventLoop
+    ) -> Turn {
+        Turn(event: event, promise: promise, loop: loop, until: loop.now + self.patience)
     }
 
     private func send(_ turn: Turn) {
@@ -90,7 +104,14 @@ final class LaunchRecorder: EgressRecorder {
         }
         guard let next else { return }
         // On its own loop, and not in the middle of the one that has ended.
-        next.loop.execute { self.send(next) }
+        next.loop.execute {
+            // The node would drop a decision that is so late. An end settles a budget whenever it comes.
+            guard next.event["phase"] == "ended" || next.loop.now < next.until else {
+                next.promise.fail(Late())
+                return self.ended()
+            }
+            self.send(next)
+        }
     }
 
     /// The event as a row for several refusals; unchanged for one.

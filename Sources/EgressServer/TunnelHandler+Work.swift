@@ -55,9 +55,12 @@ extension TunnelHandler {
     }
 
     func check(_ check: ModelCheck) {
-        self.deadline?.cancel()
+        self.isChecking = true
+        self.setDeadline(self.surroundings.limits.check)
         self.surroundings.pool.runIfActive(eventLoop: self.loop) { check.run() }
             .assumeIsolated().whenComplete { result in
+                self.isChecking = false
+                self.giveBody()
                 switch result {
                 case .success(let checked): self.enqueue(self.machine.checked(checked))
                 case .failure:

@@ -26,6 +26,8 @@ final class TunnelHandler: ChannelInboundHandler {
     var unsent = 0
     /// Bytes of the body that are counted as held.
     private var heldBody = 0
+    /// A check of the body is under way, on a thread that holds it.
+    var isChecking = false
     /// Ends a call that takes too long.
     var callDeadline: Scheduled<Void>?
     var forwardedAt: NIODeadline
@@ -73,8 +75,7 @@ final class TunnelHandler: ChannelInboundHandler {
                 if self.surroundings.takeBody(length) {
                     self.heldBody = length
                 } else {
-                    actions = self.machine.refuse(
-                        .tooManyTunnels, "the requests that are under way have too many bytes together")
+                    actions = self.machine.refuseBody("the requests that are under way have too many bytes together")
                 }
             }
             return self.enqueue(actions)
@@ -169,6 +170,13 @@ final class TunnelHandler: ChannelInboundHandler {
         channel.writeAndFlush(ByteBuffer()).whenComplete { _ in channel.close(mode: .output, promise: nil) }
     }
 
+    /// Gives the room for the body back, once nobody holds it.
+    func giveBody() {
+        guard self.isClosing, !self.isChecking else { return }
+        for bytes in self.surroundings.bodies { bytes.give(self.heldBody) }
+        self.heldBody = 0
+    }
+
     /// Closes both connections. The caller's goes on to be read for a moment: a close with unread bytes would be a reset,
     /// which takes the answer with it.
     private func close() {
@@ -176,8 +184,7 @@ final class TunnelHandler: ChannelInboundHandler {
         self.isClosing = true
         self.deadline?.cancel()
         self.callDeadline?.cancel()
-        for bytes in self.surroundings.bodies { bytes.give(self.heldBody) }
-        self.heldBody = 0
+        self.giveBody()
         self.leaveUpstream()
         let (channel, limits, loop) = (self.channel, self.surroundings.limits, self.loop)
         let last = loop.scheduleTask(in: limits.drain) { channel.close(promise: nil) }

@@ -1,8 +1,8 @@
 internal import COpenSSL
 internal import Domain
 
-/// Makes the contexts of clients. Each connection gets one of its own, so that it reads the certificate files
-/// again: a rotated certificate needs no restart.
+/// Makes the contexts of clients. A connection that shares none gets one of its own, so that it reads the certificate files
+/// again: a rotated certificate needs no restart. `TLSClientContexts` keeps contexts for a while.
 enum TLSClientContext {
     /// Loads the files of the configuration; throws `TLSError.configuration` that names the one at fault.
     static func make(_ configuration: TLSConfiguration) throws(TLSError) -> TLSContextHandle {

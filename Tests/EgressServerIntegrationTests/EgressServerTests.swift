@@ -264,6 +264,7 @@ struct EgressServerTests {
             let answer = try await bench.text(
                 "GET http://plain.example.test/a HTTP/1.1\r\nHost: plain.example.test\r\n\r\n")
             #expect(answer.hasPrefix("HTTP/1.1 503 ") && answer.contains("audit_unavailable"), "\(answer)")
+            #expect(bench.echo.count == 0)
         }
     }
 

@@ -62,7 +62,7 @@ private struct AdmittingTrail: EgressRecorder {
     }
 }
 
-@Suite("Models by way of the egress server", .serialized)
+@Suite("Models by way of the egress server", .serialized, .timeLimit(.minutes(2)))
 struct ModelServingTests {
     private static let request: [UInt8] = {
         let body = #"{"model":"m","max_tokens":1,"messages":[]}"#
@@ -132,6 +132,7 @@ struct ModelServingTests {
             }
             close(ends[1])
             try await upstream.close()
+            try await group.shutdownGracefully()
             return (answers, trail.events.all.withLock { $0 })
         }
     }

@@ -29,6 +29,10 @@ struct EgressServerConfigurationTests {
         arguments: [
             "", "{", "[]", #"{"socket":"/s"}"#, #"{"socket":"/s","generation":1,"profiles":{"a b":[]}}"#,
             #"{"socket":"/s","generation":1,"profiles":{"a":1}}"#,
+            #"{"socket":"/s","generation":1,"profiles":{}}"#,
+            #"{"socket":"/s","generation":1,"profiles":{},"overrides":[]}"#,
+            #"{"socket":"/s","generation":1,"profiles":{},"overrides":{},"authority_file":1}"#,
+            #"{"socket":"/s","generation":1,"profiles":{},"overrides":{"a.test":{"address":"10.0.0.1","port":70000}}}"#,
             #"{"socket":"/s","generation":1,"profiles":{},"overrides":{"a.test":{"address":"x"}}}"#,
         ])
     func malformed(_ text: String) {

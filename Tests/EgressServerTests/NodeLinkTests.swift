@@ -30,7 +30,7 @@ struct NodeLinkTests {
 
     @Test(
         "a line that is no answer is passed over",
-        arguments: ["x\n", "1 {\n", "1 {\"reason\":\"other\"}\n", "\n", "-1\n"])
+        arguments: ["x\n", "1 {\n", "1 {\"reason\":\"other\"}\n", "1 []\n", "1 5\n", "\n", "-1\n"])
     func malformed(_ line: String) throws {
         let read = Mutex<[UInt64]>([])
         let channel = EmbeddedChannel(
@@ -53,10 +53,13 @@ struct NodeLinkTests {
         var limits = EgressServerLimits()
         limits.audit = .seconds(3)
         let sent = Mutex<[String]>([])
-        let link = AuditLink(limits: limits) { bytes in
-            sent.withLock { $0.append(String(decoding: bytes, as: UTF8.self)) }
-            return true
-        }
+        let lost = Mutex(0)
+        let link = AuditLink(
+            limits: limits,
+            send: { bytes in
+                sent.withLock { $0.append(String(decoding: bytes, as: UTF8.self)) }
+                return true
+            }, lost: { lost.withLock { $0 += 1 } })
         let loop = EmbeddedEventLoop()
         let results = (0..<3).map { _ in link.record(["decision": "allow"], on: loop) }
         #expect(sent.withLock { $0 } == (1...3).map { #"{"n":\#($0),"event":{"decision":"allow"}}"# + "\n" })
@@ -66,10 +69,28 @@ struct NodeLinkTests {
         #expect(try results[1].wait().credential == "c")
         loop.advanceTime(by: .seconds(3))
         #expect(throws: EgressServerError.self) { try results[0].wait() }
+        #expect(lost.withLock { $0 } == 2, "two had no answer")
         let last = link.record(["decision": "allow"], on: loop)
         link.closed()
         #expect(throws: EgressServerError.self) { try last.wait() }
         #expect(throws: EgressServerError.self) { try link.record(["x": 1], on: loop).wait() }
+    }
+
+    @Test("a decision whose turn comes too late is refused, and an end is not")
+    func late() throws {
+        var limits = EgressServerLimits()
+        (limits.launchUnacknowledged, limits.audit) = (1, .seconds(3))
+        let (trail, loop) = (HeldTrail(), EmbeddedEventLoop())
+        let recorder = LaunchRecorder(trail, limits)
+        _ = recorder.record(["decision": "allow", "phase": "decided"], on: loop)
+        let decided = recorder.record(["decision": "allow", "phase": "decided"], on: loop)
+        _ = recorder.record(["decision": "allow", "phase": "ended"], on: loop)
+        loop.advanceTime(by: .seconds(4))
+        trail.refuseHeld()
+        loop.run()
+        #expect(throws: LaunchRecorder.Late.self) { try decided.wait() }
+        #expect(trail.all.map { $0["phase"] } == ["decided", "ended"])
+        trail.refuseHeld()
     }
 
     @Test("refusals above the rate are counted in the next row, and the rest at the end of the launch")

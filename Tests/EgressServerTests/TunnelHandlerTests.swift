@@ -52,9 +52,9 @@ struct TunnelHandlerTests {
     }
 
     private static func channel(
-        _ trail: AnsweringTrail, refusal: EgressReason? = nil, bodies: Int = 1000,
+        _ trail: AnsweringTrail, refusal: EgressReason? = nil, bodies: [BodyBytes] = [BodyBytes(limit: 1_000_000)],
         resolver: any EgressResolver = NoResolver(), on loop: EmbeddedEventLoop = EmbeddedEventLoop(),
-        upstreams: UpstreamPools? = nil
+        upstreams: UpstreamPools? = nil, pool: NIOThreadPool = .singleton
     ) throws -> EmbeddedChannel {
         var configuration = TunnelConfiguration(rules: try EgressRules(parsing: Self.entries), listenerPorts: [3128])
         configuration.launchSecret = "s"
@@ -63,7 +63,7 @@ struct TunnelHandlerTests {
                 workspace: try WorkspaceID("acme"), job: JobID(milliseconds: 1, randomHigh: 2, randomLow: 3), launch: 1),
             generation: 1, configuration: configuration, limits: EgressServerLimits(), resolver: resolver,
             overrides: UpstreamOverrides([:]), recorder: trail, authorityFile: nil, contexts: TLSClientContexts(),
-            upstreams: upstreams ?? UpstreamPools([]), bodies: [BodyBytes(limit: bodies)], pool: .singleton, wall: { 1 }
+            upstreams: upstreams ?? UpstreamPools([]), bodies: bodies, pool: pool, wall: { 1 }
         )
         let channel = EmbeddedChannel(handlers: [], loop: loop)
         try channel.pipeline.syncOperations.addHandler(
@@ -140,12 +140,37 @@ struct TunnelHandlerTests {
 
     @Test("a body for which there is no room is refused, and the room comes back with the end")
     func room() throws {
-        let channel = try Self.channel(AnsweringTrail(), bodies: 10)
+        let trail = AnsweringTrail()
+        let channel = try Self.channel(trail, bodies: [BodyBytes(limit: 10)])
         try channel.writeInbound(ByteBuffer(string: Self.call()))
         #expect(try Self.answer(channel).contains("too_many_tunnels"))
+        // It is a refusal like any other, so that its rows are bounded.
+        #expect(trail.events.all.withLock { $0 }.map { $0["phase"] } == ["decided"])
+        let bytes = BodyBytes(limit: 50)
+        let other = try Self.channel(AnsweringTrail(), bodies: [bytes])
+        try other.writeInbound(ByteBuffer(string: Self.call()))
+        #expect(try Self.answer(other).contains("resolution_failed") && bytes.take(50))
     }
 
-    @Test("a caller that leaves is recorded, and nothing is answered")
+    @Test("a body is counted for as long as its check holds it, also when its caller has left")
+    func checkedBody() async throws {
+        let text = String(repeating: "x", count: 100_000)
+        let body = #"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"\#(text)"}]}"#
+        let bytes = BodyBytes(limit: 150_000)
+        let pool = NIOThreadPool(numberOfThreads: 1)
+        pool.start()
+        let channel = try Self.channel(AnsweringTrail(), bodies: [bytes], pool: pool)
+        try channel.writeInbound(ByteBuffer(string: Self.call(body)))
+        channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        #expect(!bytes.take(100_000), "the check holds it")
+        // The thread's next piece of work comes after the check.
+        try await pool.runIfActive {}
+        channel.embeddedEventLoop.run()
+        #expect(bytes.take(100_000))
+        try await pool.shutdownGracefully()
+    }
+
+    @Test("a caller that leaves in the middle of its head is told so, and recorded")
     func left() throws {
         let trail = AnsweringTrail()
         let channel = try Self.channel(trail)
@@ -244,7 +269,7 @@ struct TunnelHandlerTests {
         let silent = try Kept()
         try silent.caller().writeInbound(ByteBuffer(string: Self.call()))
         silent.loop.advanceTime(by: .minutes(16))
-        #expect(!silent.provider.isActive)
+        #expect(!silent.provider.isActive && silent.events.last?["reason"] == "answer_timeout")
         let dripping = try Kept()
         let caller = try dripping.caller()
         try caller.writeInbound(ByteBuffer(string: Self.call()))

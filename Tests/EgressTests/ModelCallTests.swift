@@ -163,6 +163,8 @@ struct ModelCallTests {
         let model = isAllowed ? "claude-x" : "gpt-x"
         let body = #"{"model":"\#(model)","max_tokens":1,"messages":[{"role":"user","content":"\#(text)"}]}"#
         var connection = try Self.play(Self.request(body: body), segment: 65_536)
+        #expect(connection.checks == 1)
+        #expect(try Self.play(Self.request()).checks == 0, "a small one is checked at once")
         guard isAllowed else {
             #expect(connection.reason == .modelNotAllowed && connection.isSilent)
             return
@@ -187,6 +189,7 @@ struct ModelCallTests {
         let actions = machine.dialed(.untrusted)
         guard case .record(let event)? = actions.first else { throw TestFailure("expected a row: \(actions)") }
         #expect(event.reason == .certificateNotAccepted && machine.status == 502)
+        #expect(!actions.contains { if case .forward = $0 { true } else { false } } && actions.last == .close)
     }
 
     @Test("a spent budget is answered with 402, and nothing is sent")
@@ -247,7 +250,7 @@ struct ModelCallTests {
         connection.perform(connection.machine.receivedFromServer(Self.limit(status, header)))
         #expect(connection.waits == [seconds] && connection.answered.isEmpty && !connection.isClosed)
         // What comes late from the first connection is of no interest.
-        #expect(connection.machine.receivedFromServer([1]).isEmpty && connection.machine.hitDeadline().isEmpty)
+        #expect(connection.machine.receivedFromServer([1]).isEmpty)
         #expect(connection.machine.receivedEndFromServer().isEmpty)
         connection.perform(connection.machine.waited())
         #expect(connection.forwarded == sent + sent && connection.dials.count == 2)
@@ -288,6 +291,13 @@ struct ModelCallTests {
             slow.perform(slow.machine.waited())
         }
         #expect(slow.waits == [200] && slow.isClosed)
+        var exact = try Self.play(Self.request())
+        exact.perform(exact.machine.admitted(credential: "k"))
+        for seconds in [300, 0, 0] {
+            exact.perform(exact.machine.receivedFromServer(Self.limit(429, "retry-after: \(seconds)\r\n")))
+            exact.perform(exact.machine.waited())
+        }
+        #expect(exact.waits == [300] && exact.answeredText.hasPrefix("HTTP/1.1 429 "))
     }
 
     @Test("a caller that leaves while its call waits ends the call")
@@ -334,6 +344,81 @@ struct ModelCallTests {
         guard case .dial? = machine.waited().first else { throw TestFailure("no second connection") }
         #expect(machine.dialed(.connected) == [.forward(first)])
         #expect(machine.receivedEndFromServer().last == .close, "only once more")
+    }
+
+    @Test(
+        "a provider that shows that it works on a call is not asked again",
+        arguments: ["HTTP/1.1 102 Processing\r\n\r\n", ""])
+    func seen(_ informational: String) throws {
+        var machine = TunnelMachine(try Self.configuration())
+        _ = machine.received(Self.request())
+        _ = machine.admitted(credential: "k")
+        _ = machine.resolved(.addresses([EgressAddress(version4Bits: 0xcb00_7105)]))
+        _ = machine.dialed(.reused(EgressAddress(version4Bits: 0xcb00_7106)))
+        if informational.isEmpty {
+            // The second attempt has a connection of its own.
+            _ = machine.receivedFromServer(Self.limit(503, ""))
+            _ = machine.waited()
+            _ = machine.dialed(.connected)
+        } else {
+            _ = machine.receivedFromServer(Array(informational.utf8))
+        }
+        _ = machine.receivedEndFromServer()
+        #expect(machine.isClosed && machine.status == 502)
+    }
+
+    @Test("a call that takes too long is answered and settled, also while it waits", arguments: [true, false])
+    func late(_ isWaiting: Bool) throws {
+        var connection = try Self.play(Self.request())
+        connection.perform(connection.machine.admitted(credential: "k"))
+        if isWaiting { connection.perform(connection.machine.receivedFromServer(Self.limit(503, ""))) }
+        connection.perform(connection.machine.hitDeadline())
+        #expect(connection.isClosed && connection.answeredText.hasPrefix("HTTP/1.1 504 "))
+        let end = try #require(connection.events.last)
+        #expect(end.phase == .ended && end.reason == .answerTimeout)
+        #expect((end.model?.usage?.total == 0) == isWaiting, "a provider that refused has not worked")
+    }
+
+    @Test(
+        "a request whose check lasts too long, or whose caller leaves meanwhile, is not made", arguments: [true, false])
+    func checking(_ isLate: Bool) throws {
+        let text = String(repeating: "x", count: 100_000)
+        let body = #"{"model":"claude-x","max_tokens":1,"messages":[{"role":"user","content":"\#(text)"}]}"#
+        var machine = TunnelMachine(try Self.configuration())
+        guard case .check(let check)? = machine.received(Self.request(body: body)).last else {
+            throw TestFailure("it is not checked apart")
+        }
+        let actions = isLate ? machine.hitDeadline() : machine.receivedEndOfInput()
+        #expect(actions.last == .close && machine.checked(check.run()).isEmpty)
+        #expect(machine.status == (isLate ? 408 : nil))
+    }
+
+    @Test("two services of one host have their own conditions, and a denial holds for both")
+    func sharedHost() throws {
+        func entry(_ id: String, _ more: [JSONMember]) -> JSONValue {
+            .object(
+                [
+                    JSONMember("id", .string(id)), JSONMember("host", "llm.example.test"), JSONMember("door", "model"),
+                ] + more)
+        }
+        let narrow = entry("a", [JSONMember("provider", "anthropic"), JSONMember("paths", ["/v1/models"])])
+        let wide = entry("b", [JSONMember("provider", "openai")])
+        #expect(try Self.play(Self.request(), [narrow, wide]).reason == .pathNotAllowed)
+        let denial: JSONValue = ["id": "c", "host": "llm.example.test", "deny": true, "paths": ["/v1/messages"]]
+        let anthropic = entry("a", [JSONMember("provider", "anthropic")])
+        #expect(try Self.play(Self.request(), [anthropic, wide, denial]).reason == .denied)
+        #expect(try Self.play(Self.request(), [anthropic, wide]).reason == nil)
+    }
+
+    @Test("a provider by its address has no brackets in its name for TLS")
+    func address() throws {
+        let entry: JSONValue = ["id": "a", "host": "[2001:4860::1]", "door": "model", "provider": "anthropic"]
+        #expect(try Self.play(Self.request(), [entry]).machine.serverNameForTLS == "2001:4860::1")
+    }
+
+    @Test("every reason of the check of a request is one of the rules")
+    func reasons() {
+        for code in ModelRefusal.Code.allCases { #expect(EgressReason(rawValue: code.rawValue) != nil, "\(code)") }
     }
 
     @Test("a call that the provider may be working on is not made again")

@@ -11,6 +11,7 @@ struct PlayedConnection: Hashable {
     var events: [EgressEvent] = []
     var isClosed = false
     var waits: [UInt64] = []
+    var checks = 0
 
     init(machine: TunnelMachine, answers: [[EgressAddress]]) {
         self.machine = machine
@@ -27,7 +28,9 @@ struct PlayedConnection: Hashable {
     mutating func perform(_ actions: [TunnelAction]) {
         for action in actions {
             switch action {
-            case .check(let check): self.perform(self.machine.checked(check.run()))
+            case .check(let check):
+                self.checks += 1
+                self.perform(self.machine.checked(check.run()))
             case .resolve(let name):
                 self.questions.append(name.text)
                 let answer = self.answers.first ?? []

@@ -26,7 +26,7 @@ package struct EgressEvent: Hashable, Sendable {
     /// The address that was dialed.
     package var address: EgressAddress?
     package var credential: DefinitionName?
-    /// The status that the caller received from the listener itself; nil if it sent none.
+    /// The status that the caller received: the listener's own, or for a call of a model the provider's; nil if none.
     package var status: Int?
     /// What a call of a model asks for, and in the end what it used.
     package var model: Model?

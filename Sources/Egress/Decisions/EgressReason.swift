@@ -59,6 +59,7 @@ package enum EgressReason: String, Hashable, Sendable, CaseIterable {
     case credentialRejected = "credential_rejected"
     case certificateNotAccepted = "certificate_not_accepted"
     case answerMalformed = "answer_malformed"
+    case answerTimeout = "answer_timeout"
 
     // The server around the machine.
     case tooManyTunnels = "too_many_tunnels"
@@ -89,7 +90,7 @@ package enum EgressReason: String, Hashable, Sendable, CaseIterable {
             .answerMalformed:
             502
         case .tooManyTunnels, .auditUnavailable: 503
-        case .resolutionTimeout, .dialTimeout: 504
+        case .resolutionTimeout, .dialTimeout, .answerTimeout: 504
         case .versionNotSupported: 505
         }
     }

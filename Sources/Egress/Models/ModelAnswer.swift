@@ -20,8 +20,8 @@ struct ModelAnswer: Hashable, Sendable {
         self.fields.map { ($0.folded, String(decoding: $0.value, as: UTF8.self)) }
     }
 
-    /// Whether any byte has arrived.
-    var hasBegun: Bool { self.status != nil || !self.head.isEmpty }
+    /// Whether any byte has arrived, also of an informational head.
+    private(set) var hasBegun = false
 
     /// Whether the whole answer has arrived; `isEnd` says that the connection has ended.
     func isComplete(atEnd isEnd: Bool) -> Bool {
@@ -34,6 +34,7 @@ struct ModelAnswer: Hashable, Sendable {
 
     /// Takes bytes. Returns the head for the caller once it is complete, and content. `isHead` for the answer to HEAD.
     mutating func read(_ bytes: [UInt8], toHead isHead: Bool) -> (head: [UInt8], content: [UInt8]) {
+        if !bytes.isEmpty { self.hasBegun = true }
         var head: [UInt8] = []
         var rest = bytes[...]
         while self.status == nil, !self.isMalformed {

@@ -219,6 +219,9 @@ struct ModelCall: Hashable, Sendable {
     /// What is left for the caller at the end of the answer.
     mutating func held() -> [UInt8] { self.mask?.end() ?? [] }
 
+    /// The same when the provider ends before its answer is whole. In chunks it would be no chunk.
+    mutating func heldAtCut() -> [UInt8] { self.answer.isChunked ? [] : self.held() }
+
     /// Whether the answer had our credential in it.
     var hasReflectedSecret: Bool { self.mask?.count ?? 0 > 0 }
 
@@ -230,10 +233,9 @@ struct ModelCall: Hashable, Sendable {
         let header = self.answer.headers.first { $0.name == "retry-after" }
         let seconds = header.map { UInt64($0.value) } ?? UInt64(1) << self.waits
         // A limit that ends at a date, or is none of time, such as a quota that is used up, is the caller's matter.
-        guard let seconds, status != 429 || header != nil, seconds <= Self.longestWait - self.waitedSeconds else {
-            return nil
-        }
-        return max(1, seconds)
+        guard let seconds, status != 429 || header != nil else { return nil }
+        let pause = max(1, seconds)
+        return pause <= Self.longestWait - self.waitedSeconds ? pause : nil
     }
 
     /// What the call has used, as far as is known; nil when nothing was sent. `isWhole` when the answer has ended well,

@@ -81,12 +81,7 @@ package struct EgressRules: Hashable, Sendable {
         _ target: EgressTarget, listener: EgressListenerKind, method: EgressMethod, path: RequestPath? = nil
     ) -> EgressDecision {
         let groups = self.groups(target.host)
-        let denying = groups.joined().first {
-            $0.isDenied && $0.covers(listener, port: target.port) && $0.covers(method: method) && $0.covers(path: path)
-        }
-        if let denying {
-            return self.refuse(.denied, "\(target.host) is denied by the rules", target, denying)
-        }
+        if let denial = self.denial(groups, target, listener, method, path) { return denial }
         var other: EgressRefusal?
         for group in groups {
             let allowing = group.filter { !$0.isDenied }
@@ -98,6 +93,23 @@ package struct EgressRules: Hashable, Sendable {
         }
         if let other { return .refuse(other) }
         return self.refuse(.hostNotAllowed, "\(target.host) is not listed in the rules", target, nil)
+    }
+
+    /// Decides one call of a model: by every denial, and else by its own entry alone.
+    func decide(
+        _ target: EgressTarget, method: EgressMethod, path: RequestPath, for entry: EgressEntry
+    ) -> EgressDecision {
+        self.denial(self.groups(target.host), target, .model, method, path)
+            ?? self.decide(among: [entry], first: entry, target, method, path)
+    }
+
+    private func denial(
+        _ groups: [[EgressEntry]], _ target: EgressTarget, _ listener: EgressListenerKind, _ method: EgressMethod,
+        _ path: RequestPath?
+    ) -> EgressDecision? {
+        groups.joined().first {
+            $0.isDenied && $0.covers(listener, port: target.port) && $0.covers(method: method) && $0.covers(path: path)
+        }.map { self.refuse(.denied, "\(target.host) is denied by the rules", target, $0) }
     }
 
     /// The entries for a host, the most exact first.

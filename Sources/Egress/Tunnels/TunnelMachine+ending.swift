@@ -21,7 +21,11 @@ extension TunnelMachine {
         case .connected:
             // TLS never begins with the server.
             return self.refuse(.opaqueTunnel, "the server sent bytes before a ClientHello")
-        case .readingHead, .readingBody, .checking, .resolving, .dialing, .admitting, .waiting, .closed: return []
+        case .closed:
+            // Bytes behind a whole answer: what else comes cannot be trusted.
+            if !bytes.isEmpty { self.isServerReusable = false }
+            return []
+        case .readingHead, .readingBody, .checking, .resolving, .dialing, .admitting, .waiting: return []
         }
     }
 
@@ -49,9 +53,16 @@ extension TunnelMachine {
         case .resolving: return self.resolved(.timedOut)
         case .dialing: return self.refuse(.dialTimeout, "\(host) did not answer in time")
         case .connected: return self.refuse(.opaqueTunnel, "the tunnel had no complete ClientHello in time")
+        case .checking: return self.refuse(.deadlinePassed, "the request could not be checked in time")
+        case .relaying where self.call != nil, .waiting: return self.endLateCall()
         case .relaying: return self.close()
-        case .checking, .admitting, .waiting, .closed: return []
+        case .admitting, .closed: return []
         }
+    }
+
+    /// Ends a call whose provider is silent for too long, or that takes too long. A caller without an answer gets one.
+    private mutating func endLateCall() -> [TunnelAction] {
+        self.refuse(.answerTimeout, "the provider did not answer in time")
     }
 
     /// The rules have changed. A connection that the new generation refuses is closed.
@@ -97,14 +108,14 @@ extension TunnelMachine {
             answer = self.state == .connected ? TLSAlert.record(for: refusal.reason) : []
         }
         self.event.phase = self.hasRecorded ? .ended : .decided
-        self.recordUsage()
+        self.endCall()
         self.state = .closed
         return [.record(self.event)] + (answer.isEmpty ? [] : [.answer(answer)]) + [.close]
     }
 
     /// Ends a connection that was not refused.
     mutating func close() -> [TunnelAction] {
-        self.recordUsage()
+        self.endCall()
         self.state = .closed
         guard self.hasRecorded else { return [.close] }
         self.event.phase = .ended

@@ -4,7 +4,12 @@ package import ModelUsage
 /// then the way of every other request, and the provider's answer.
 extension TunnelMachine {
     /// The name that the server's certificate must have; nil when the caller itself makes TLS, or there is none.
-    package var serverNameForTLS: String? { self.modelTarget.map { $0.host.description } }
+    package var serverNameForTLS: String? {
+        guard let host = self.modelTarget?.host else { return nil }
+        // Without the brackets of a URL.
+        if case .address(let address) = host { return "\(address)" }
+        return "\(host)"
+    }
 
     /// The host and port of the model, from the first byte of its body on.
     package var modelTarget: EgressTarget? {
@@ -74,6 +79,8 @@ extension TunnelMachine {
     /// Clients ask whether the address answers; no provider is asked for that.
     private mutating func answerProbe() -> [TunnelAction] {
         self.event.status = 200
+        // Nothing is sent, so that no key is needed.
+        self.event.credential = nil
         let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         return self.recordDecision() + [.answer(Array(answer.utf8))] + self.close()
     }
@@ -136,16 +143,24 @@ extension TunnelMachine {
         guard self.call?.answerStatus != nil else {
             return self.refuse(.answerMalformed, "the provider closed the connection without an answer")
         }
-        let held = self.call?.held() ?? []
+        let held = self.call?.heldAtCut() ?? []
         self.event.bytesToCaller += held.count
         return (held.isEmpty ? [] : [.answer(held)]) + self.close()
     }
 
-    /// Puts what the call has used into the event of its end.
-    mutating func recordUsage() {
-        guard self.hasRecorded, var call = self.call else { return }
-        self.isServerReusable = !self.hasServerEnded && call.keepsConnection
+    /// Refuses a call whose admission was not asked for yet, although it is the next action: there is no room for its body.
+    package mutating func refuseBody(_ detail: String) -> [TunnelAction] {
+        self.hasRecorded = false
+        return self.refuse(.tooManyTunnels, detail)
+    }
+
+    /// Gives the call up, and puts what it has used into the event of its end.
+    mutating func endCall() {
+        guard var call = self.call else { return }
+        // Its body is not kept while the caller reads the answer.
         self.call = nil
+        guard self.hasRecorded else { return }
+        self.isServerReusable = !self.hasServerEnded && call.keepsConnection
         self.event.model?.waitedSeconds = call.waitedSeconds
         self.event.model?.hasReflectedSecret = call.hasReflectedSecret
         let isWhole = call.isAnswerComplete(atEnd: self.hasServerEnded)
@@ -154,9 +169,10 @@ extension TunnelMachine {
 }
 
 extension TunnelConfiguration {
-    /// Decides a call of a model by the rules for its host, its method and its path at the provider.
+    /// Decides a call of a model by every denial, and by the entry of its service alone: another service may have the same
+    /// host under other conditions.
     func decide(_ call: ModelCall) throws(EgressRefusal) -> EgressEntry {
-        switch self.rules.decide(call.target, listener: .model, method: call.method, path: call.path) {
+        switch self.rules.decide(call.target, method: call.method, path: call.path, for: call.entry) {
         case .refuse(let refusal): throw refusal
         case .allow(let entry):
             if case .address(let address) = call.target.host { try self.check([address], for: entry, call.target) }

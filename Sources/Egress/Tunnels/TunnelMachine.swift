@@ -140,7 +140,9 @@ package struct TunnelMachine: Hashable, Sendable {
         guard case .dialing(let rest) = self.state, let request = self.request else { return [] }
         let target = request.target
         switch result {
-        case .connected: return self.call == nil ? self.connect(request) : self.send()
+        case .connected:
+            self.isReused = false
+            return self.call == nil ? self.connect(request) : self.send()
         case .reused(let address):
             self.isReused = true
             self.event.address = address
