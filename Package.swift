@@ -216,6 +216,13 @@ let package = Package(
         tests(
             "EgressServerTests",
             ["CLinux", "Domain", "Egress", "EgressServer", "TransportSecurity", nioCore, nioEmbedded, nioPosix]),
+        tests(
+            "CommandIntegrationTests",
+            [
+                "Budgets", "Credentials", "Cryptography", "Domain", "Egress", "EgressServer", "Jobs", "ModelUsage",
+                "Redis",
+                "TestSupport", "orchestra", coreMetrics, logging,
+            ]),
         tests("BudgetsTests", ["Budgets", "Domain", "ModelUsage"]),
         tests("PolicyTests", ["Policy", "Domain", "Egress", "ModelUsage", "TestSupport"]),
         tests(

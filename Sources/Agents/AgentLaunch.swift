@@ -63,6 +63,11 @@ struct AgentLaunch: Sendable {
 
     private func spec(token: [UInt8], secrets: [LaunchSpec.Secret]) throws -> LaunchSpec {
         let (assignment, configuration) = (self.assignment, self.configuration)
+        guard assignment.definition.promptDelivery == .typed || !assignment.prompt.utf8.contains(0) else {
+            throw AgentError(
+                code: .launchFailed, message: "the prompt has a NUL character, where an argument of a program would end"
+            )
+        }
         do throws(SandboxError) {
             return try configuration.plan.launch(
                 assignment.definition.arguments(prompt: assignment.prompt),

@@ -43,11 +43,17 @@ package struct BudgetStore: Sendable {
         return limits.sorted { $0.id < $1.id }
     }
 
+    /// The IDs of all limits, also of those that cannot be read.
+    package func ids() async throws -> [String] {
+        try await self.client.send(RedisCommand("HKEYS", self.limitsKey), timeout: Self.timeout).elements
+            .map { String(decoding: $0.bytes, as: UTF8.self) }
+    }
+
     /// Stores a limit in the place of the one with its ID. What is spent stays.
     package func set(_ limit: BudgetLimit) async throws {
         var command = RedisCommand("HSET", self.limitsKey, limit.id)
         command.append(limit.json.bytes)
-        for reply in try await self.client.pipeline([command]) { _ = try reply.checked() }
+        _ = try await self.client.send(command)
     }
 
     /// Removes a limit; false when there is none.
@@ -58,7 +64,8 @@ package struct BudgetStore: Sendable {
     // MARK: - Calls
 
     /// Reserves for a call in all limits that cover it, or in none. Also ends reservations whose leases have ended; `reached`
-    /// has the shares of limits that this reached.
+    /// has the shares of limits that this reached. Throws when Redis does not answer; the reservation may exist then, and
+    /// `settle` ends it.
     package func reserve(
         id: String, for subject: BudgetSubject, _ amounts: BudgetAmounts, in limits: [BudgetLimit], now: UInt64
     ) async throws -> (decision: BudgetLedger.Decision, reached: [ReachedShare]) {
@@ -70,7 +77,7 @@ package struct BudgetStore: Sendable {
         call.append(now + Self.lease)
         call.append(subject.workspace)
         for limit in covering {
-            call.append(Self.counter(of: limit, for: subject, at: now).text)
+            call.append(BudgetLedger.key(of: limit, for: subject, at: now).text)
             call.append(limit.amount)
             call.append(min(amounts[limit.unit], Self.largestAmount))
             call.append(limit.unit.rawValue)
@@ -108,25 +115,22 @@ package struct BudgetStore: Sendable {
         return reply.first == "settled" ? Self.shares(reply.dropFirst()) : nil
     }
 
-    /// What is spent and reserved of the limits that cover a subject.
+    /// What is spent and reserved of the limits that cover a subject. Throws when it cannot be read.
     package func status(
         of subject: BudgetSubject, in limits: [BudgetLimit], now: UInt64
     ) async throws -> [(limit: BudgetLimit, spent: UInt64, reserved: UInt64)] {
         var status: [(limit: BudgetLimit, spent: UInt64, reserved: UInt64)] = []
         for limit in limits where limit.covers(subject) {
-            let key = self.prefix + "c:" + Self.counter(of: limit, for: subject, at: now).text
+            let key = self.prefix + "c:" + BudgetLedger.key(of: limit, for: subject, at: now).text
             let fields = try await self.client.send(RedisCommand("HMGET", key, "spent", "reserved")).elements
-            let numbers = fields.map { $0.isNull ? 0 : UInt64(String(decoding: $0.bytes, as: UTF8.self)) ?? 0 }
-            guard numbers.count == 2 else { continue }
-            status.append((limit, numbers[0], numbers[1]))
+            let numbers = fields.map { $0.isNull ? 0 : UInt64(String(decoding: $0.bytes, as: UTF8.self)) }
+            guard numbers.count == 2, let spent = numbers[0], let reserved = numbers[1] else {
+                throw ModelUsageError(
+                    code: .malformedLimit, message: "what is spent of the budget '\(limit.id)' cannot be read")
+            }
+            status.append((limit, spent, reserved))
         }
         return status
-    }
-
-    private static func counter(
-        of limit: BudgetLimit, for subject: BudgetSubject, at now: UInt64
-    ) -> BudgetCounter.Key {
-        BudgetLedger.key(of: limit, for: subject, at: now)
     }
 
     private func call(_ call: RedisCommand) async throws -> [String] {

@@ -1,12 +1,12 @@
 extension UInt64 {
     /// The sum, or the largest number there is when the sum does not fit.
-    func addingSaturated(_ other: UInt64) -> UInt64 {
+    package func addingSaturated(_ other: UInt64) -> UInt64 {
         let (sum, overflows) = self.addingReportingOverflow(other)
         return overflows ? .max : sum
     }
 
     /// The product, or the largest number there is when the product does not fit.
-    func multipliedSaturated(by other: UInt64) -> UInt64 {
+    package func multipliedSaturated(by other: UInt64) -> UInt64 {
         let (product, overflows) = self.multipliedReportingOverflow(by: other)
         return overflows ? .max : product
     }

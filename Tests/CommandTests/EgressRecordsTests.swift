@@ -14,6 +14,7 @@ import Testing
 struct EgressRecordsTests {
     private static let allowed: JSONValue = [
         "phase": "decided", "decision": "allow", "door": "model", "workspace": "acme", "credential": "anthropic",
+        "host": "api.example.test",
     ]
 
     @Test("events go to a file of the user alone, and a credential comes from the secrets directory")
@@ -29,7 +30,13 @@ struct EgressRecordsTests {
             #expect(trail.append(Self.allowed) == EgressAcknowledgement(credential: "sk-1"))
             #expect(trail.append(["phase": "ended", "decision": "allow", "credential": "anthropic"]) == .init())
             let text = String(decoding: try #require(FileManager.default.contents(atPath: path)), as: UTF8.self)
-            #expect(text.split(separator: "\n").count == 3 && !text.contains("sk-1"))
+            let lines = try text.split(separator: "\n").map { try JSONParser.parse(Array($0.utf8)) }
+            #expect(lines.map { $0["decision"] } == ["deny", "allow", "allow"] && !text.contains("sk-1"))
+            #expect(lines[0]["reason"] == "credential_missing")
+            for value in ["a\nx-evil: 1", "\n", "a b"] {
+                try Data(value.utf8).write(to: URL(fileURLWithPath: secrets + "/anthropic"))
+                #expect(trail.append(Self.allowed)?.refusal?.reason == .credentialMissing, "\(value)")
+            }
             let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
             #expect(mode == 0o600)
         }

@@ -62,8 +62,8 @@ struct NetworkUseTests {
 
     @Test("amounts and limits are shown in the unit's own terms")
     func shown() {
-        #expect(BudgetsCommand.Amount.text(1_234_567_890, .money) == "$1.23457")
-        #expect(BudgetsCommand.Amount.text(12, .requests) == "12 requests")
+        #expect(BudgetUnit.money.text(of: 1_234_567_890) == "$1.23457")
+        #expect(BudgetUnit.requests.text(of: 12) == "12 requests")
         let each = BudgetLimit(id: "a", scope: .job, window: .run, unit: .tokens, amount: 3)
         let one = BudgetLimit(id: "b", scope: .workspace, name: "acme", window: .day, unit: .money, amount: 1)
         #expect(BudgetsCommand.line(each) == "a  3 tokens per run for each job")

@@ -36,7 +36,7 @@ struct ProviderCredentialStoreTests {
             #expect(try await store.credential(credential.name, of: other) == nil)
             #expect(try await store.names(of: acme) == [credential.name])
             let stored = try await redis.send(
-                RedisCommand("HGET", ProviderCredentialStore.standardPrefix + "acme", "anthropic"))
+                RedisCommand("HGET", ProviderCredentialStore.standardPrefix + "acme:sealed", "anthropic"))
             #expect(!String(decoding: stored.bytes, as: UTF8.self).contains("sk-secret"))
             #expect(try await store.remove(credential.name, of: acme))
             #expect(try await !store.remove(credential.name, of: acme))
@@ -49,12 +49,12 @@ struct ProviderCredentialStoreTests {
             let acme = try WorkspaceID("acme")
             try await store.put(try Self.credential("anthropic"), of: acme)
             let prefix = ProviderCredentialStore.standardPrefix
-            let sealed = Array(try await redis.send(RedisCommand("HGET", prefix + "acme", "anthropic")).bytes)
+            let sealed = Array(try await redis.send(RedisCommand("HGET", prefix + "acme:sealed", "anthropic")).bytes)
             for (workspace, name, bytes) in [
                 ("other", "anthropic", sealed), ("acme", "openai", sealed),
                 ("acme", "anthropic", sealed.dropLast() + [0]),
             ] {
-                var command = RedisCommand("HSET", prefix + workspace, name)
+                var command = RedisCommand("HSET", prefix + workspace + ":sealed", name)
                 command.append(Array(bytes))
                 _ = try await redis.send(command)
                 await #expect(throws: CredentialsError.self, "\(workspace) \(name)") {

@@ -60,8 +60,12 @@ struct PriceTableTests {
         let strict = try self.table(Self.sonnet)
         #expect(throws: ModelUsageError.self) { try strict.cost(of: usage, provider: .anthropic) }
         let open = try self.table(Self.sonnet + "," + Self.gpt, unknown: "dearest")
-        // Long input and the dearest tier.
-        #expect(try open.cost(of: usage, provider: .gemini).nanodollars == (6000 + 22_500) * 125 / 100)
+        // Long input.
+        #expect(try open.cost(of: usage, provider: .anthropic).nanodollars == 6000 + 22_500)
+        // None of the provider's own models is listed: the dearest of all.
+        #expect(try open.cost(of: usage, provider: .gemini).nanodollars == 6000 + 22_500)
+        let dearest = try open.cost(of: usage, provider: .gemini, tier: "priority").nanodollars
+        #expect(dearest == (6000 + 22_500) * 125 / 100)
         let empty = try self.table("", unknown: "dearest")
         #expect(throws: ModelUsageError.self) { try empty.cost(of: usage, provider: .gemini) }
     }

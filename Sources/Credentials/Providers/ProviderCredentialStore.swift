@@ -24,7 +24,8 @@ package struct ProviderCredentialStore: Sendable {
         self.key = try SealingKey(bytes: try master.derived(for: "orchestra/provider-credential/1"))
     }
 
-    private func hash(_ workspace: WorkspaceID) -> String { self.prefix + workspace.name }
+    // The end keeps the key out of the patterns of submitters' users, whatever the workspace's name is.
+    private func hash(_ workspace: WorkspaceID) -> String { "\(self.prefix)\(workspace.name):sealed" }
 
     private func associated(_ name: DefinitionName, _ workspace: WorkspaceID) -> [UInt8] {
         Array("orchestra/provider-credential/1/\(workspace.name)/\(name.name)".utf8)
@@ -38,20 +39,31 @@ package struct ProviderCredentialStore: Sendable {
         return reply.isNull ? nil : try self.open(Array(reply.bytes), name, workspace)
     }
 
-    /// The names of a workspace's credentials, also of those that cannot be opened. Throws when Redis does not answer.
+    /// The names of a workspace's credentials, also of those that cannot be opened; without what is no name. Throws when Redis
+    /// does not answer.
     package func names(of workspace: WorkspaceID) async throws -> [DefinitionName] {
         try await self.client.send(RedisCommand("HKEYS", self.hash(workspace))).elements
-            .map { try DefinitionName(String(decoding: $0.bytes, as: UTF8.self)) }
+            .compactMap { DefinitionName(ifValid: String(decoding: $0.bytes, as: UTF8.self)) }
             .sorted { $0.name < $1.name }
+    }
+
+    /// Stores a new credential; false when there is one with its name, which stays.
+    package func add(_ credential: ProviderCredential, of workspace: WorkspaceID) async throws -> Bool {
+        try await self.client.send(try self.command("HSETNX", credential, workspace)).integer == 1
     }
 
     /// Stores a credential in the place of the one with its name.
     package func put(_ credential: ProviderCredential, of workspace: WorkspaceID) async throws {
-        let sealed = try self.key.seal(
-            credential.bytes, authenticating: self.associated(credential.name, workspace))
-        var command = RedisCommand("HSET", self.hash(workspace), credential.name.name)
-        command.append(sealed)
-        _ = try await self.client.send(command)
+        _ = try await self.client.send(try self.command("HSET", credential, workspace))
+    }
+
+    private func command(
+        _ name: String, _ credential: ProviderCredential, _ workspace: WorkspaceID
+    ) throws -> RedisCommand {
+        var command = RedisCommand(name, self.hash(workspace), credential.name.name)
+        command.append(
+            try self.key.seal(credential.bytes, authenticating: self.associated(credential.name, workspace)))
+        return command
     }
 
     /// Removes a credential; false when there is none.
@@ -70,7 +82,7 @@ package struct ProviderCredentialStore: Sendable {
                 code: .malformed,
                 message:
                     "the credential '\(name)' of workspace '\(workspace)' cannot be opened: it was changed in Redis, "
-                    + "or sealed under another master key")
+                    + "or sealed under another master key; remove it and add it again")
         }
         return try ProviderCredential(name: name, bytes: bytes)
     }

@@ -27,8 +27,8 @@ extension RedisStreamJobQueue {
         return deleted
     }
 
-    /// Libraries of keys and limits, whose use is not noted. They are small, and few builds change them.
-    private static let otherLibraries = ["orchestra_auth_", "orchestra_limit_"]
+    /// Libraries of keys, limits and budgets, whose use is not noted. They are small, and few builds change them.
+    private static let otherLibraries = ["orchestra_auth_", "orchestra_limit_", "orchestra_budget_"]
 
     /// The names in an answer to FUNCTION LIST: for each library a flat list of names and values.
     static func libraryNames(_ reply: RESPValue) -> [String] {

@@ -26,10 +26,11 @@ package struct BudgetRefusal: Hashable, Sendable {
 
     /// A sentence for the caller: which limit, how much is used, when it starts again, whom to ask.
     package var message: String {
-        let unit = self.limit.unit == .money ? "nanodollars" : self.limit.unit.rawValue
+        let unit = self.limit.unit
         let reset = self.resetsAt.map { "starts again at \(RFC3339.secondsText(of: $0))" } ?? "ends with the run"
         return "the budget '\(self.limit.id)' of \(self.limit.scope.rawValue) '\(Printable.text(self.name))' is spent: "
-            + "\(self.spent) of \(self.limit.amount) \(unit) are used and \(self.reserved) reserved, and the call needs "
-            + "\(self.requested); the budget \(reset). Ask the operator to raise it."
+            + "\(unit.text(of: self.spent)) are used of \(unit.text(of: self.limit.amount)), "
+            + "\(unit.text(of: self.reserved)) are reserved, and the call needs up to \(unit.text(of: self.requested)); "
+            + "the budget \(reset). Ask the operator to raise it."
     }
 }

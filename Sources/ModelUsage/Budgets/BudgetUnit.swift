@@ -12,4 +12,12 @@ package enum BudgetUnit: String, CaseIterable, Hashable, Sendable {
     case requests
     /// Seconds of wall time.
     case seconds
+
+    /// An amount for people, such as `12 requests`; money in dollars, rounded up to a thousandth of a cent.
+    package func text(of amount: UInt64) -> String {
+        guard self == .money else { return "\(amount) \(self.rawValue)" }
+        let parts = amount.dividedRoundingUp(by: 10_000)
+        let fraction = String(parts % 100_000)
+        return "$\(parts / 100_000).\(String(repeating: "0", count: 5 - fraction.count))\(fraction)"
+    }
 }

@@ -41,7 +41,8 @@ package struct PriceEntry: Hashable, Sendable {
         return prices.cost(of: usage, percent: self.percent(of: tier))
     }
 
-    private func percent(of tier: String?) -> UInt64 {
+    /// Percent of the prices for a service tier.
+    func percent(of tier: String?) -> UInt64 {
         guard let tier, !Self.listedTiers.contains(tier) else { return 100 }
         return self.tiers[tier] ?? max(100, self.tiers.values.max() ?? 100)
     }

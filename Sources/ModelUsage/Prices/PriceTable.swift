@@ -4,7 +4,7 @@ package struct PriceTable: Hashable, Sendable {
     package enum UnknownModel: String, Hashable, Sendable {
         /// The call is refused.
         case refuse
-        /// The call costs as much as with the highest price of each kind in the table.
+        /// The call costs as much as with the highest price of each kind among the provider's models.
         case dearest
     }
 
@@ -23,6 +23,9 @@ package struct PriceTable: Hashable, Sendable {
         self.entries = entries
     }
 
+    /// A table without prices, where none is given: limits of money refuse each call then.
+    package static let none = PriceTable(source: "none", date: "1970-01-01", unknownModel: .refuse, entries: [])
+
     /// The entry that covers a model most closely; nil if none does.
     package func entry(provider: ModelProvider, model: String) -> PriceEntry? {
         self.entries.filter { $0.provider == provider.priceName && $0.model.covers(model) }
@@ -37,7 +40,7 @@ package struct PriceTable: Hashable, Sendable {
         if let model = usage.model, let entry = self.entry(provider: provider, model: model) {
             return entry.cost(of: usage, tier: tier)
         }
-        guard self.unknownModel == .dearest, let cost = self.dearestCost(of: usage) else {
+        guard self.unknownModel == .dearest, let cost = self.dearestCost(of: usage, provider, tier) else {
             throw .unknownModel(usage.model)
         }
         return cost
@@ -57,10 +60,13 @@ package struct PriceTable: Hashable, Sendable {
         return highest
     }
 
-    private func dearestCost(of usage: TokenUsage) -> Money? {
-        let all = self.entries.flatMap { [$0.prices] + ($0.longInput.map { [$0.prices] } ?? []) }
+    /// The cost at the highest price of each kind among the provider's models; among all when none of its models is listed.
+    private func dearestCost(of usage: TokenUsage, _ provider: ModelProvider, _ tier: String?) -> Money? {
+        let own = self.entries.filter { $0.provider == provider.priceName }
+        let entries = own.isEmpty ? self.entries : own
+        let all = entries.flatMap { [$0.prices] + ($0.longInput.map { [$0.prices] } ?? []) }
         guard let first = all.first else { return nil }
-        let percent = self.entries.flatMap(\.tiers.values).max() ?? 100
+        let percent = entries.map { $0.percent(of: tier) }.max() ?? 100
         return all.reduce(first) { $0.highest($1) }.cost(of: usage, percent: max(100, percent))
     }
 }

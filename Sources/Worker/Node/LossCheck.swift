@@ -37,7 +37,7 @@ package actor LossCheck {
             var hasNextStep = false
             do { hasNextStep = try await self.takeStep() } catch let error as JobQueueError {
                 // The link child reports an outage.
-                if !error.isTransient, self.failureLog.isDue(at: self.queueClock.now()) {
+                if !error.isTransient, self.failureLog.note(at: self.queueClock.now()) != nil {
                     self.logger.error("what Redis stores could not be compared", error: error)
                 }
             }

@@ -71,10 +71,10 @@ package struct JobPipeline: Sendable {
         } catch {
             // The key is unavailable: another attempt that does not count. Logged once a minute, because it affects all jobs.
             report.postponement = self.keyLookups.failed(delivery.workspace, at: self.queueClock.now())
-            if self.openFailureLog.isDue(at: self.queueClock.now()) {
+            if let count = self.openFailureLog.note(at: self.queueClock.now()) {
                 self.logger.error(
                     "a job cannot be opened; it is retried later", error: error,
-                    metadata: ["job.id": "\(report.idText)"])
+                    metadata: ["job.id": "\(report.idText)", "failures.count": "\(count)"])
             }
         }
         await self.complete(report)

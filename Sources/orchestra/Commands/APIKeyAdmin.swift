@@ -72,11 +72,10 @@ struct APIKeyAdmin: Sendable {
     }
 
     private func note(_ kind: AuditEvent.Kind, _ record: KeyRecord, at now: UInt64) async throws {
-        let event = AuditEvent(
-            kind: kind, workspace: record.workspace, actor: Host.actor, action: record.id, jobID: nil,
-            status: record.roles.map(\.name).joined(separator: ","), rule: "operator", duration: .zero,
-            errorReason: record.label, paramsDigest: [], node: "", time: now)
-        try await self.session.queue.appendAudit(event.encoded, of: record.workspace)
+        let event = try await self.session.event(
+            kind, in: record.workspace, action: record.id,
+            status: record.roles.map(\.name).joined(separator: ","), reason: record.label, at: now)
+        try await self.session.queue.appendAudit(event, of: record.workspace)
     }
 
     /// Prints a new key; the remark on standard error says that it is printed once.

@@ -25,11 +25,13 @@ extension AgentsCommand {
             try await reporting {
                 let (id, json) = (try JobID(self.id), self.output.json)
                 try await self.scope.withSession { session, workspace in
-                    guard let record = try await session.queue.job(id, in: workspace) else {
-                        throw CommandError(.data, "there is no job \(id) in workspace \(workspace)")
+                    let rows = try await Self.rows(of: id, in: workspace, session)
+                    // The rows are kept for longer than the job.
+                    if rows.isEmpty, try await session.queue.job(id, in: workspace) == nil {
+                        throw CommandError(.data, "there is no job \(id) in workspace \(workspace), and no row of one")
                     }
                     var use = NetworkUse()
-                    for row in try await Self.rows(of: record.id, in: workspace, session) {
+                    for row in rows {
                         use.add(row)
                         Orchestra.say(json ? row.text : NetworkUse.line(row))
                     }
@@ -63,35 +65,40 @@ extension AgentsCommand {
 
 /// What a launch used of the network, from rows of the audit trail.
 struct NetworkUse {
-    private var requests = 0
-    private var refusals = 0
-    private var bytesOut: Int64 = 0
-    private var bytesIn: Int64 = 0
-    private var input: Int64 = 0
-    private var output: Int64 = 0
-    private var microdollars: Int64 = 0
+    private var requests: UInt64 = 0
+    private var refusals: UInt64 = 0
+    private var bytesOut: UInt64 = 0
+    private var bytesIn: UInt64 = 0
+    private var input: UInt64 = 0
+    private var output: UInt64 = 0
+    private var microdollars: UInt64 = 0
     private var isEstimated = false
 
+    /// Rows come from Redis: a number that is not plausible must not end the command.
+    private static func number(_ value: JSONValue?) -> UInt64 { UInt64(clamping: value?.integer ?? 0) }
+
     mutating func add(_ row: JSONValue) {
-        let count = Int(clamping: row["count"]?.integer ?? 1)
+        let count = max(1, Self.number(row["count"]))
         switch row["status"]?.string {
-        case "allowed": self.requests += count
-        case "denied": self.refusals += count
+        case "allowed": self.requests = self.requests.addingSaturated(count)
+        case "denied": self.refusals = self.refusals.addingSaturated(count)
         default: break
         }
         guard row["status"] == "ended", let connection = row["connection"] else { return }
-        self.bytesOut += connection["bytes_out"]?.integer ?? 0
-        self.bytesIn += connection["bytes_in"]?.integer ?? 0
-        self.microdollars += connection["cost_microdollars"]?.integer ?? 0
+        self.bytesOut = self.bytesOut.addingSaturated(Self.number(connection["bytes_out"]))
+        self.bytesIn = self.bytesIn.addingSaturated(Self.number(connection["bytes_in"]))
+        self.microdollars = self.microdollars.addingSaturated(Self.number(connection["cost_microdollars"]))
         guard let usage = connection["model"]?["usage"], usage != .null else { return }
-        for kind in ["input", "cache_read", "cache_write"] { self.input += usage[kind]?.integer ?? 0 }
-        self.output += usage["output"]?.integer ?? 0
+        for kind in ["input", "cache_read", "cache_write"] {
+            self.input = self.input.addingSaturated(Self.number(usage[kind]))
+        }
+        self.output = self.output.addingSaturated(Self.number(usage["output"]))
         if usage["estimated"] == .bool(true) { self.isEstimated = true }
     }
 
     /// One line for people.
     var summary: String {
-        let cost = BudgetsCommand.Amount.text(UInt64(clamping: self.microdollars) * 1000, .money)
+        let cost = BudgetUnit.money.text(of: self.microdollars.multipliedSaturated(by: 1000))
         return
             "\(self.requests) requests, \(self.refusals) refused, \(self.bytesOut) bytes out, \(self.bytesIn) bytes in, "
             + "\(self.input) tokens in, \(self.output) tokens out, \(cost)\(self.isEstimated ? " (in part estimated)" : "")"

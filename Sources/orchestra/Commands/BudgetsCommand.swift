@@ -31,17 +31,10 @@ struct BudgetsCommand: AsyncParsableCommand {
             }
             return whole * scale + rest
         }
-
-        static func text(_ amount: UInt64, _ unit: BudgetUnit) -> String {
-            guard unit == .money else { return "\(amount) \(unit.rawValue)" }
-            let cents = (amount + 9_999) / 10_000
-            let fraction = String(cents % 100_000)
-            return "$\(cents / 100_000).\(String(repeating: "0", count: 5 - fraction.count))\(fraction)"
-        }
     }
 
     static func line(_ limit: BudgetLimit) -> String {
-        "\(limit.id)  \(Amount.text(limit.amount, limit.unit)) per \(limit.window.rawValue) for "
+        "\(limit.id)  \(limit.unit.text(of: limit.amount)) per \(limit.window.rawValue) for "
             + (limit.name.map { "the \(limit.scope.rawValue) \($0)" } ?? "each \(limit.scope.rawValue)")
     }
 
@@ -101,10 +94,21 @@ struct BudgetsCommand: AsyncParsableCommand {
                 let limit = try self.limit()
                 try await self.common.withSession { session, workspace in
                     let now = try await session.queue.time()
-                    try await session.note(.budgetChanged, limit.id, line(limit), in: workspace, at: now)
+                    // A limit of one workspace is of interest there.
+                    let place = limit.scope == .workspace ? limit.name.flatMap { WorkspaceID(ifValid: $0) } : nil
+                    try await session.note(.budgetChanged, limit.id, line(limit), in: place ?? workspace, at: now)
                     try await session.budgets.set(limit)
                     Orchestra.say(line(limit))
                 }
+            }
+        }
+
+        /// A name that can never match would be a limit that limits nothing. Throws what was expected.
+        private static func name(_ text: String, in scope: BudgetScope) throws -> String {
+            switch scope {
+            case .tenant, .workspace: try WorkspaceID(text).name
+            case .definition: try DefinitionName(text).name
+            case .job: try JobID(text).description
             }
         }
 
@@ -120,14 +124,9 @@ struct BudgetsCommand: AsyncParsableCommand {
             }
             let unit = try choice("unit", self.unit, BudgetUnit.self)
             let id = try DefinitionName(self.id).name
+            let scope = try choice("scope", self.scope, BudgetScope.self)
             return BudgetLimit(
-                id: id, scope: try choice("scope", self.scope, BudgetScope.self),
-                name: try self.name.map { name in
-                    guard !name.isEmpty, !name.contains("\n") else {
-                        throw CommandError(.usage, "--name must not be empty")
-                    }
-                    return name
-                },
+                id: id, scope: scope, name: try self.name.map { try Self.name($0, in: scope) },
                 window: try choice("window", self.window, BudgetWindow.self), unit: unit,
                 amount: try Amount.read(self.amount, unit))
         }
@@ -144,11 +143,12 @@ struct BudgetsCommand: AsyncParsableCommand {
             try await reporting {
                 let id = try DefinitionName(self.id).name
                 try await self.scope.withSession { session, workspace in
-                    let now = try await session.queue.time()
-                    try await session.note(.budgetChanged, id, "removed", in: workspace, at: now)
-                    guard try await session.budgets.remove(id) else {
+                    guard try await session.budgets.ids().contains(id) else {
                         throw CommandError(.data, "there is no budget '\(id)'")
                     }
+                    let now = try await session.queue.time()
+                    try await session.note(.budgetChanged, id, "removed", in: workspace, at: now)
+                    _ = try await session.budgets.remove(id)
                     Orchestra.say("the budget \(id) is removed")
                 }
             }
@@ -197,8 +197,8 @@ struct BudgetsCommand: AsyncParsableCommand {
                         Orchestra.say(
                             json
                                 ? line.text
-                                : "\(part.limit.id)  spent \(Amount.text(part.spent, unit)) of "
-                                    + "\(Amount.text(part.limit.amount, unit)), reserved \(Amount.text(part.reserved, unit))"
+                                : "\(part.limit.id)  spent \(unit.text(of: part.spent)) of "
+                                    + "\(unit.text(of: part.limit.amount)), reserved \(unit.text(of: part.reserved))"
                         )
                     }
                 }

@@ -53,16 +53,14 @@ struct CredentialsCommand: AsyncParsableCommand {
                 let (name, value, hosts) = (try DefinitionName(self.name), try self.value.read(), self.host)
                 try await self.scope.withSession { session, workspace in
                     let store = try session.providerCredentials()
-                    guard try await !store.names(of: workspace).contains(name) else {
-                        throw CommandError(
-                            .data,
-                            "there is a credential '\(name)'; replace its value with: orchestra credentials rotate")
-                    }
+                    let exists = CommandError(
+                        .data, "there is a credential '\(name)'; replace its value with: orchestra credentials rotate")
+                    guard try await !store.names(of: workspace).contains(name) else { throw exists }
                     let now = try await session.queue.time()
                     let credential = try ProviderCredential(
                         name: name, value: value, hosts: hosts, createdAt: now, changedAt: now)
                     try await session.note(.credentialChanged, name.name, "added", in: workspace, at: now)
-                    try await store.put(credential, of: workspace)
+                    guard try await store.add(credential, of: workspace) else { throw exists }
                     Orchestra.say("the credential \(name) of workspace \(workspace) is stored")
                 }
             }

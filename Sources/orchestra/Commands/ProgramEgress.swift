@@ -20,7 +20,9 @@ struct ProgramEgress: Sendable {
             try self.resolve.isEmpty && self.authorityFile == nil
                 || context.settings.required("environment") != "production"
         else { throw CommandError.configuration("--egress-resolve and --egress-ca are refused with ENV=production") }
-        let socket = try context.socketRoot() + "/egress-\(getpid()).sock"
+        let root = try context.socketRoot()
+        try Self.sweep(root)
+        let socket = root + "/egress-\(getpid()).sock"
         var words = ["--fork", try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")]
         words += ["sandbox", "serve-egress", "--profile", self.profile.name, "--socket", socket]
         words += ["--process", String(getpid())] + arguments
@@ -37,11 +39,31 @@ struct ProgramEgress: Sendable {
         let deadline = ContinuousClock.now + Self.startLimit
         while ContinuousClock.now < deadline {
             if unsafe orc_probe_unix(socket) == 0 { return socket }
+            if let reason = Self.text(log).firstRange(of: "error: ") {
+                throw CommandError(
+                    .unavailable,
+                    "the egress server for the program did not start: \(Printable.text(String(Self.text(log)[reason.upperBound...]), limit: 400))"
+                )
+            }
             try await ContinuousClock().sleep(for: .milliseconds(10))
         }
-        let reason = String(decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self)
         throw CommandError(
             .unavailable,
-            "the egress server for the program did not start within 10 s: \(Printable.text(reason, limit: 400))")
+            "the egress server for the program did not start within 10 s: \(Printable.text(Self.text(log), limit: 400))"
+        )
+    }
+
+    private static func text(_ log: String) -> String {
+        String(decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self)
+    }
+
+    /// Removes the sockets of programs that were killed.
+    private static func sweep(_ root: String) throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: root) {
+            guard let process = name.wholeMatch(of: #/egress-(\d+)\.sock/#).flatMap({ Int32($0.output.1) }),
+                kill(process, 0) != 0, errno == ESRCH
+            else { continue }
+            _ = unsafe unlink("\(root)/\(name)")
+        }
     }
 }

@@ -1,4 +1,3 @@
-import Audit
 import Budgets
 import Credentials
 import Cryptography
@@ -20,15 +19,4 @@ extension QueueSession {
 
     /// The budgets, in the same Redis.
     var budgets: BudgetStore { BudgetStore(client: self.first) }
-
-    /// Records a change that the operator makes, before it is made.
-    func note(
-        _ kind: AuditEvent.Kind, _ subject: String, _ change: String, in workspace: WorkspaceID, at now: UInt64
-    ) async throws {
-        try await self.keys.verifyMaster()
-        let event = AuditEvent(
-            kind: kind, workspace: workspace, actor: Host.actor, action: subject, jobID: nil, status: change,
-            rule: "operator", duration: .zero, errorReason: "", paramsDigest: [], node: "", time: now)
-        try await self.queue.appendAudit(event.encoded, of: workspace)
-    }
 }

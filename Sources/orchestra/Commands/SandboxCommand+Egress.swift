@@ -29,6 +29,7 @@ extension SandboxCommand {
 
         func run() async throws {
             try await reporting {
+                try Host.hardenProcess()
                 let context = try self.common.nodeContext()
                 let all = try context.egress(try context.policy().bundle)
                 let name = try DefinitionName(self.profile)
@@ -47,19 +48,26 @@ extension SandboxCommand {
             }
         }
 
+        private static let lastRows = Duration.seconds(1)
+
         /// Serves until the process has ended. A server that ends is started again.
         private static func serve(_ runner: EgressRunner, until process: Int32) async throws {
             try await withThrowingTaskGroup(of: Void.self) { tasks in
                 tasks.addTask {
+                    var failures = 0
                     while !Task.isCancelled {
                         do { try await runner.run(ready: {}) } catch is CancellationError { return } catch {
                             runner.logger.warning("the egress server ended", metadata: ["reason": "\(error)"])
                         }
-                        try await ContinuousClock().sleep(for: .milliseconds(200))
+                        failures += 1
+                        try await ContinuousClock().sleep(
+                            for: min(.milliseconds(100 << min(failures, 7)), .seconds(10)))
                     }
                 }
                 tasks.addTask { await Self.ended(process) }
                 _ = try await tasks.next()
+                // The end of the shim ends its connections, whose rows are still to come.
+                try await ContinuousClock().sleep(for: Self.lastRows)
                 tasks.cancelAll()
             }
         }
@@ -82,7 +90,7 @@ extension SandboxCommand {
                 @escaping @Sendable (@escaping @Sendable (JSONValue) async -> EgressAcknowledgement?) async throws ->
                 Void
         ) async throws {
-            guard await Self.hasRedis(context) else {
+            guard try await Self.hasRedis(context, logger) else {
                 let trail = FileTrail(
                     path: context.stateDirectory + "/egress.jsonl", secrets: try context.agents().secrets)
                 return try await body { trail.append($0) }
@@ -105,13 +113,20 @@ extension SandboxCommand {
             }
         }
 
-        /// Whether there is a master key, and a Redis that answers.
-        private static func hasRedis(_ context: Context) async -> Bool {
+        /// Whether there is a master key, and a Redis that accepts connections. One that refuses this configuration is an
+        /// error: its budgets and its trail must not be passed by.
+        private static func hasRedis(_ context: Context, _ logger: Logger) async throws -> Bool {
+            guard context.settings.text("master-key") != nil else {
+                logger.notice("without a master key events go to a file, and there are no budgets")
+                return false
+            }
             do {
-                _ = try context.masterKey()
                 await (try RedisConnection.connect(to: try context.redis(), group: .singleton)).close()
                 return true
-            } catch {
+            } catch let error as RedisError where error.code == .unreachable {
+                logger.notice(
+                    "Redis cannot be reached: events go to a file, and there are no budgets",
+                    metadata: ["reason": "\(error.message)"])
                 return false
             }
         }

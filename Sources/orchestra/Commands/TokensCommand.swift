@@ -42,11 +42,9 @@ struct TokensCommand: AsyncParsableCommand {
                     let denial = TokenDenial(
                         target: target, issuedBefore: now / 1000 + TokenRules.standardLeeway + 1,
                         until: now / 1000 + 2 * 86_400)
-                    let event = AuditEvent(
-                        kind: .tokensRevoked, workspace: workspace, actor: Host.actor,
-                        action: denial.text, jobID: nil, status: "revoked", rule: "operator", duration: .zero,
-                        errorReason: "", paramsDigest: [], node: "", time: now)
-                    try await session.queue.appendAudit(event.encoded, of: workspace)
+                    let event = try await session.event(
+                        .tokensRevoked, in: workspace, action: denial.text, status: "revoked", at: now)
+                    try await session.queue.appendAudit(event, of: workspace)
                     try await session.credentials().deny(denial, now: now / 1000)
                     Orchestra.say("refused from now: \(denial.text)")
                 }

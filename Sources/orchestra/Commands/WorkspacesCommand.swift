@@ -129,7 +129,8 @@ extension WorkspacesCommand {
             try await reporting {
                 let (workspace, reason, kills) = (try WorkspaceID(self.name), self.reason, self.kill)
                 try await self.scope.withSession { session, _ in
-                    let event = try await session.event(.quarantined, of: workspace, reason: reason)
+                    let event = try await session.event(
+                        .quarantined, in: workspace, status: "done", reason: reason)
                     let isNew = try await session.queue.quarantine(workspace, reason: reason, auditEvent: event)
                     show("workspace '\(workspace)' is in quarantine\(isNew ? "" : ", as it was before")")
                     guard kills else { return }
@@ -157,7 +158,7 @@ extension WorkspacesCommand {
             try await reporting {
                 let workspace = try WorkspaceID(self.name)
                 try await self.scope.withSession { session, _ in
-                    let event = try await session.event(.released, of: workspace, reason: "")
+                    let event = try await session.event(.released, in: workspace, status: "done")
                     guard try await session.queue.quarantine(workspace, reason: nil, auditEvent: event) else {
                         throw CommandError(.data, "the workspace '\(workspace)' is not in quarantine")
                     }
@@ -168,25 +169,11 @@ extension WorkspacesCommand {
     }
 }
 
-extension QueueSession {
-    fileprivate func event(_ kind: AuditEvent.Kind, of workspace: WorkspaceID, reason: String) async throws -> [UInt8] {
-        AuditEvent(
-            kind: kind, workspace: workspace, actor: Host.actor, action: "", jobID: nil, status: "done",
-            rule: "operator", duration: .zero, errorReason: reason, paramsDigest: [], node: "",
-            time: try await self.queue.time()
-        ).encoded
-    }
-}
-
 private func set(
     _ limits: WorkspaceLimits?, of workspace: WorkspaceID, _ scope: WorkspaceScope, _ done: String
 ) async throws {
     try await scope.withSession { session, _ in
-        let event = AuditEvent(
-            kind: .limitsSet, workspace: workspace, actor: Host.actor, action: "", jobID: nil, status: done,
-            rule: "operator", duration: .zero, errorReason: "", paramsDigest: [], node: "",
-            time: try await session.queue.time()
-        ).encoded
+        let event = try await session.event(.limitsSet, in: workspace, status: done)
         try await session.queue.setLimits(limits, of: workspace, auditEvent: event)
         show("the limits of '\(workspace)' are \(done)")
     }

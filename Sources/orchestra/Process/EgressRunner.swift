@@ -45,6 +45,19 @@ struct EgressRunner: Sendable {
                             "the egress server reports", metadata: ["text": "\(Printable.text(line, limit: 400))"])
                     }
                 }
+                // Events of one job in their order, of several at the same time: Redis is asked several times for each. The
+                // server bounds how many wait.
+                let lanes = (0..<Self.laneCount).map { _ in AsyncStream.makeStream(of: (Int64, JSONValue).self) }
+                for lane in lanes {
+                    tasks.addTask {
+                        for await (number, event) in lane.stream {
+                            guard let answer = await self.append(event) else { continue }
+                            _ = try await input.write(
+                                Array("\(number)".utf8) + answer.encoded + [UInt8(ascii: "\n")])
+                        }
+                    }
+                }
+                defer { for lane in lanes { lane.continuation.finish() } }
                 var splitter = LineSplitter(limit: Self.lineLimit)
                 for try await buffer in execution.standardOutput {
                     let bytes = unsafe buffer.withUnsafeBytes { unsafe Array($0) }
@@ -52,15 +65,21 @@ struct EgressRunner: Sendable {
                         guard let message = self.message(line) else { continue }
                         if message["ready"] == .bool(true) { ready() }
                         guard let number = message["n"]?.integer, let event = message["event"] else { continue }
-                        guard let answer = await self.append(event) else { continue }
-                        _ = try await input.write(Array("\(number)".utf8) + answer.encoded + [UInt8(ascii: "\n")])
+                        lanes[Self.lane(of: event)].continuation.yield((number, event))
                     }
                 }
+                for lane in lanes { lane.continuation.finish() }
                 try await tasks.waitForAll()
             }
         }
         try Task.checkCancellation()
         throw CommandError(.unavailable, "the egress server ended (\(result.terminationStatus))")
+    }
+
+    private static let laneCount = 16
+
+    private static func lane(of event: JSONValue) -> Int {
+        (event["job"]?.string ?? "").utf8.reduce(0) { ($0 &* 31 &+ Int($1)) & 0xffff } % self.laneCount
     }
 
     /// More than any event: its texts are bounded.

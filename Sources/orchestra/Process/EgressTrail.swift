@@ -90,7 +90,7 @@ struct EgressTrail: Sendable {
     private func lost(_ reason: String) {
         guard let count = self.losses.note(at: self.wall()) else { return }
         self.logger.warning(
-            "events of the egress server are not in the audit trail; their requests were refused",
+            "events of the egress server are not in the audit trail; the requests that waited for one were refused",
             metadata: ["events.count": "\(count)", "reason": "\(Printable.text(reason, limit: 200))"])
     }
 

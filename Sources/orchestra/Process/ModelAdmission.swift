@@ -51,8 +51,11 @@ struct ModelAdmission: Sendable {
                 }
                 answer.credential = credential.value
             }
-            guard let call = Call(event), call.isCharged else { return answer }
-            guard let id = Self.reservation(event) else { return answer }
+            // What is not understood is not admitted.
+            guard let call = Call(event), !call.isCharged || Self.reservation(event) != nil else {
+                return Self.refused(.auditUnavailable, "the call is not understood by this node")
+            }
+            guard call.isCharged, let id = Self.reservation(event) else { return answer }
             switch try await self.reserve(id, call, self.subject(event, workspace)) {
             case .refused(let refusal): return Self.refused(.budgetSpent, refusal.message)
             case .admitted, .duplicate: return answer
@@ -65,6 +68,8 @@ struct ModelAdmission: Sendable {
                     "calls of models could not be admitted",
                     metadata: ["calls.count": "\(count)", "reason": "\(Printable.text("\(error)", limit: 300))"])
             }
+            // Redis may have reserved for the call, and its answer was lost.
+            await self.cancel(event)
             return Self.refused(.auditUnavailable, "the budgets and credentials cannot be read now")
         }
     }
@@ -161,7 +166,7 @@ struct ModelAdmission: Sendable {
         var boundedUsage: TokenUsage? {
             guard var usage = self.usage, usage.isEstimated else { return self.usage }
             usage.output = min(usage.output, self.output)
-            usage.input = min(usage.input, self.input.addingReportingOverflow(4096).partialValue)
+            usage.input = min(usage.input, self.input.addingSaturated(4096))
             usage.cacheRead = min(usage.cacheRead, self.input)
             usage.cacheWrite = min(usage.cacheWrite, self.input)
             return usage

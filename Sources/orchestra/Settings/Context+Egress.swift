@@ -5,6 +5,7 @@ import Foundation
 import ModelUsage
 import Policy
 import Sandboxing
+import TransportSecurity
 
 extension Context {
     /// The socket to which shims hand their listeners; throws as `statusSocket`.
@@ -16,9 +17,10 @@ extension Context {
             socket: try self.egressSocket(), models: bundle.egressRules.mapValues { $0.modelServices })
     }
 
-    /// The prices of models; throws status 78 when the file cannot be used.
+    /// The prices of models, none where the policies have no such file; throws status 78 when it cannot be used.
     func prices() throws -> PriceTable {
         let path = try self.policiesDirectory() + "/models/prices.json"
+        guard FileManager.default.fileExists(atPath: path) else { return .none }
         do {
             let data = try Data(contentsOf: URL(fileURLWithPath: path))
             return try PriceTable(json: Array(data), file: path)
@@ -35,12 +37,20 @@ extension Context {
             throw CommandError.configuration(
                 "egress.overrides sends connections elsewhere than the rules say, which ENV=production refuses")
         }
+        let authorityFile = self.settings.text("egress.ca-file")
+        if let authorityFile {
+            do throws(TLSError) {
+                try TLSClientHandler.validate(TLSConfiguration(serverName: "any", authorityFile: authorityFile))
+            } catch {
+                throw CommandError.configuration("egress.ca-file: \(error.message)")
+            }
+        }
         var entries: [DefinitionName: [JSONValue]] = [:]
         for profile in bundle.profiles.values where !profile.egress.isEmpty {
             entries[profile.name] = profile.egress.flatMap { bundle.egress[$0]?.entries ?? [] }
         }
         return EgressServerConfiguration(
             socket: try self.egressSocket(), generation: 1, entries: entries, overrides: overrides,
-            authorityFile: self.settings.text("egress.ca-file"))
+            authorityFile: authorityFile)
     }
 }
