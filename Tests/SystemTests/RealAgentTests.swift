@@ -137,6 +137,10 @@ struct RealAgentTests {
             #expect(shown.contains("\(calls) requests, 0 refused") && shown.contains(", $0."), "\(shown)")
             let trail = rows.map(\.text).joined()
             #expect(!trail.contains(Self.key) && !log.contains(Self.key))
+            // Not in the workspace, the agent's recording, its launch file, nor in what Redis has written.
+            let found = try await runProgram(
+                "/usr/bin/grep", ["-rlaF", "--exclude=key", Self.key, bench.installation.directory])
+            #expect(found.code == 1 && found.output.isEmpty, "\(found)")
         }
     }
 
@@ -150,6 +154,21 @@ struct RealAgentTests {
             #expect(try bench.calls().count == 1)
             let refused = try await bench.rows().filter { $0["error_reason"] == "budget_spent" }
             #expect(refused.count == 1, "the agent asks once more and stops")
+        }
+    }
+
+    @Test(
+        "a day's budget of some dollars lets an agent work, and counts what it costs", arguments: ["claude", "codex"])
+    func money(_ agent: String) async throws {
+        try await Bench.with { bench in
+            try await bench.orchestra(
+                "budgets", "set", "daily", "--scope", "workspace", "--window", "day", "--unit", "money", "--amount",
+                "25"
+            )
+            let (record, result) = try await bench.run(agent, "Write the file.")
+            #expect(record.state == .completed, "\(result)")
+            let shown = try await bench.orchestra("budgets", "show", "--workspace", "acme")
+            #expect(shown.contains("of $25.00000, reserved $0.00000") && !shown.contains("spent $0.00000"), "\(shown)")
         }
     }
 

@@ -56,6 +56,17 @@ struct RedisUsersTests {
             let operating = submitter.merging(["REDIS_URL": Self.url(installation, "orchestra-node")]) { $1 }
             let dead = try await installation.command(["dead", "list"], change: operating)
             #expect(dead.code == 0 && dead.output.contains("shell.run"))
+            try Data("sk-1".utf8).write(to: URL(fileURLWithPath: installation.directory + "/key"))
+            for arguments in [
+                ["credentials", "add", "a", "--host", "a.test", "--file", installation.directory + "/key"],
+                ["credentials", "list"], ["credentials", "remove", "a"],
+                [
+                    "budgets", "set", "b", "--scope", "job", "--window", "run", "--unit", "tokens", "--amount", "5",
+                ], ["budgets", "show"], ["budgets", "remove", "b"],
+            ] {
+                let answer = try await installation.command(arguments, change: operating)
+                #expect(answer.code == 0, "\(arguments): \(answer.errors)")
+            }
             let log = await node.output
             #expect(!log.contains("NOPERM"), "\(log)")
         }
@@ -74,6 +85,9 @@ struct RedisUsersTests {
                 ["FUNCTION", "LOAD", "REPLACE", "#!lua name=x\nredis.register_function('x', function() end)"]
             ),
             ("orchestra-submitter-acme", ["ZADD", "orc:{l0}:nodes", "1", "n1"]),
+            ("orchestra-submitter-acme", ["HSET", "orc:{l0}:auth:provider:master:sealed", "anthropic", "x"]),
+            ("orchestra-submitter-acme", ["HGET", "orc:{l0}:auth:provider:acme:sealed", "anthropic"]),
+            ("orchestra-submitter-acme", ["HSET", "orc:{l0}:budget:limits", "a", "{}"]),
             ("orchestra-submitter-acme", ["FLUSHALL"]),
             ("orchestra-submitter-acme", ["SET", "other", "x"]), ("orchestra-node", ["FLUSHALL"]),
             ("orchestra-node", ["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]),
