@@ -24,11 +24,28 @@ enum OpenSSL {
         return bytes
     }
 
+    /// The algorithms, looked up once: by the names of the library's own constants it looks them up in each call, with locks
+    /// and comparisons of text. They are kept for the life of the process; the addresses are of immutable objects that many
+    /// threads may use, which Swift cannot know of a pointer.
+    private static let sha256Address = unsafe UInt(bitPattern: EVP_MD_fetch(nil, "SHA256", nil))
+    private static let gcmAddress = unsafe UInt(bitPattern: EVP_CIPHER_fetch(nil, "AES-256-GCM", nil))
+
+    /// SHA-256; the library's constant where it could not be looked up.
+    private static var sha256Algorithm: OpaquePointer? {
+        unsafe OpaquePointer(bitPattern: self.sha256Address) ?? EVP_sha256()
+    }
+
+    /// AES-256-GCM; the library's constant where it could not be looked up.
+    static var gcmAlgorithm: OpaquePointer? {
+        unsafe OpaquePointer(bitPattern: self.gcmAddress) ?? EVP_aes_256_gcm()
+    }
+
     static func sha256(_ bytes: [UInt8]) throws(CryptographyError) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: 32)
         let result = unsafe bytes.withUnsafeBufferPointer { input in
             unsafe digest.withUnsafeMutableBufferPointer { output in
-                unsafe EVP_Digest(input.baseAddress, input.count, output.baseAddress, nil, EVP_sha256(), nil)
+                unsafe EVP_Digest(
+                    input.baseAddress, input.count, output.baseAddress, nil, self.sha256Algorithm, nil)
             }
         }
         guard result == 1 else { throw self.fail("digest with SHA-256") }
@@ -40,9 +57,9 @@ enum OpenSSL {
         let isDone = unsafe key.withUnsafeBufferPointer { key in
             unsafe bytes.withUnsafeBufferPointer { input in
                 unsafe digest.withUnsafeMutableBufferPointer { output in
-                    unsafe HMAC(
-                        EVP_sha256(), key.baseAddress, Int32(key.count), input.baseAddress, input.count,
-                        output.baseAddress, nil) != nil
+                    unsafe orc_hmac(
+                        self.sha256Algorithm, key.baseAddress, Int32(key.count), input.baseAddress, input.count,
+                        output.baseAddress) == 1
                 }
             }
         }
@@ -70,7 +87,7 @@ struct GCMContext: ~Copyable {
     init(key: [UInt8], isSealing: Bool) throws(CryptographyError) {
         guard let context = unsafe EVP_CIPHER_CTX_new() else { throw OpenSSL.fail("allocate a cipher") }
         let result = unsafe key.withUnsafeBufferPointer { key in
-            unsafe EVP_CipherInit_ex(context, EVP_aes_256_gcm(), nil, key.baseAddress, nil, isSealing ? 1 : 0)
+            unsafe EVP_CipherInit_ex(context, OpenSSL.gcmAlgorithm, nil, key.baseAddress, nil, isSealing ? 1 : 0)
         }
         guard result == 1 else {
             unsafe EVP_CIPHER_CTX_free(context)

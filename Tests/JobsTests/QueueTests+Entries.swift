@@ -42,6 +42,20 @@ extension QueueTests {
         }
     }
 
+    @Test("what a node holds is looked up in tables, not searched for in lists, from its first job on")
+    func encodings() async throws {
+        try await Self.withBench { bench in
+            let lease = try bench.lease("n1", 1)
+            _ = try await lease.join()
+            _ = try await bench.submit(try await bench.submission())
+            _ = try await lease.claim(ClaimRequest(most: 10))
+            for key in ["run:n1", "holders"] {
+                let encoding = try await bench.client.send(RedisCommand("OBJECT", "ENCODING", "orc:{l0}:" + key)).string
+                #expect(encoding == "hashtable", "\(key)")
+            }
+        }
+    }
+
     @Test("an entry without the expected fields is delivered without a job ID and does not block the stream")
     func poison() async throws {
         try await Self.withBench { bench in

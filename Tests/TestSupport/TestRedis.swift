@@ -14,11 +14,11 @@ package struct TestRedis: Sendable {
     /// Starts it again after it was killed, with the data that it left, and waits until it answers.
     package func start() async throws {
         try await self.process.start()
-        try await eventually(within: .seconds(20), "redis answers") {
+        try await eventually(within: .seconds(60), "redis answers") {
             guard let connection = try? await RedisConnection.connect(to: self.configuration, group: .singleton) else {
                 return false
             }
-            let reply = try? await connection.pipeline([RedisCommand("PING")], timeout: .seconds(1))
+            let reply = try? await connection.pipeline([RedisCommand("PING")], timeout: .seconds(10))
             await connection.close()
             return reply?.first?.root.string == "PONG"
         }

@@ -277,7 +277,8 @@ local DRAIN = {'allow-oom'}
 local READ = {'no-writes'}
 
 -- Redis stores a small hash as a list that it searches from the front: with 512 leases that was a fifth of its CPU
--- time. A value of more than 64 bytes (hash-max-listpack-value) converts the hash to a table permanently.
+-- time. A value of more than 64 bytes (hash-max-listpack-value) converts the hash to a table permanently. The hash of
+-- holders has one too.
 local SENTINEL = '_'
 local SENTINEL_VALUE = '.................................................................'
 

@@ -55,6 +55,7 @@ register('join', DRAIN, function(keys, args)
   if before[2] ~= inc then redis.call('HDEL', P .. 'node:' .. node, 'fence') end
   redis.call('ZADD', P .. 'nodes', string.format('%d', now + lease), node)
   redis.call('HSET', P .. 'run:' .. node, SENTINEL, SENTINEL_VALUE)
+  redis.call('HSET', P .. 'holders', SENTINEL, SENTINEL_VALUE)
   local d = begin_delivery(P, node)
   d.has_tries = true
   d.out[1] = 1
