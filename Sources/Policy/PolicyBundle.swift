@@ -2,38 +2,22 @@ package import Domain
 package import Egress
 package import Sandboxing
 
-/// A file of a policy directory: its kind is its folder's name.
-package struct PolicyFile: Sendable {
-    package let folder: String
-    package let name: String
-    package let bytes: [UInt8]
-
-    /// Takes the parts as given; parses nothing.
-    package init(folder: String, name: String, bytes: [UInt8]) {
-        self.folder = folder
-        self.name = name
-        self.bytes = bytes
-    }
-
-    var path: String { "\(self.folder)/\(self.name)" }
-}
-
 /// Everything under `Policies/`, validated as a whole: each reference leads somewhere.
 package struct PolicyBundle: Sendable {
-    package let actions: [ActionName: Action]
-    package let agents: [DefinitionName: AgentDefinition]
-    package let profiles: [DefinitionName: SandboxProfile]
-    package let roles: [DefinitionName: Set<Scope>]
+    package private(set) var actions: [ActionName: Action] = [:]
+    package private(set) var agents: [DefinitionName: AgentDefinition] = [:]
+    package private(set) var profiles: [DefinitionName: SandboxProfile] = [:]
+    package private(set) var roles: [DefinitionName: Set<Scope>] = [:]
     /// The scope that each operation of the API asks for.
-    package let operations: [Operation: Scope]
+    package private(set) var operations: [Operation: Scope] = [:]
     /// What the policy's authors expect of it.
-    package let tests: [PolicyTest]
+    package private(set) var tests: [PolicyTest] = []
     /// Recorded screens, and what is to be concluded from them.
-    package let screenTests: [ScreenTest]
-    package let schedules: [DefinitionName: ScheduleDefinition]
-    package let egress: [DefinitionName: EgressFile]
+    package private(set) var screenTests: [ScreenTest] = []
+    package private(set) var schedules: [DefinitionName: ScheduleDefinition] = [:]
+    package private(set) var egress: [DefinitionName: EgressFile] = [:]
     /// The rules of each profile that has egress, by the profile's name: the entries of all its files.
-    package let egressRules: [DefinitionName: EgressRules]
+    package private(set) var egressRules: [DefinitionName: EgressRules] = [:]
 
     /// An action with its compiled schema.
     package struct Action: Sendable {
@@ -50,85 +34,74 @@ package struct PolicyBundle: Sendable {
     /// Reads and cross-checks all files; throws `PolicyError` for the first that is wrong, and then nothing
     /// of the bundle is used.
     package init(files: [PolicyFile]) throws(PolicyError) {
-        var actions: [ActionName: Action] = [:]
-        var agents: [DefinitionName: AgentDefinition] = [:]
-        var profiles: [DefinitionName: SandboxProfile] = [:]
-        var roles: [DefinitionName: Set<Scope>] = [:]
-        var operations: [Operation: Scope] = [:]
-        var tests: [PolicyTest] = []
-        var screenTests: [ScreenTest] = []
-        var schedules: [DefinitionName: ScheduleDefinition] = [:]
-        var egress: [DefinitionName: EgressFile] = [:]
-        for file in files {
-            let document: JSONDocument
-            do throws(DomainError) {
-                document = try JSONParser.document(file.bytes)
-            } catch {
-                throw .invalid(file.path, "it is not JSON", underlying: error)
-            }
-            var reader = try DefinitionReader(document.value, file: file.path)
-            let stem = file.name.dropLast(".json".count)
-            let name: String
-            switch file.folder {
-            case "actions":
-                let action = try Self.action(&reader)
-                name = action.definition.name.name
-                actions[action.definition.name] = action
-            case "agents":
-                let agent = try Self.agent(&reader)
-                name = agent.name.name
-                agents[agent.name] = agent
-            case "sandbox":
-                let profile = try Self.profile(&reader)
-                name = profile.name.name
-                profiles[profile.name] = profile
-            case "roles":
-                let role = try reader.name()
-                name = role.name
-                roles[role] = Set(try reader.scopes("scopes"))
-                _ = try reader.optionalString("summary")
-            case "operations":
-                name = try reader.name().name
-                _ = try reader.optionalString("summary")
-                for (operation, scope) in try reader.operations("operations") {
-                    guard operations.updateValue(scope, forKey: operation) == nil else {
-                        throw reader.fail("'\(operation.rawValue)' has a scope by another file already")
-                    }
-                }
-            case "tests":
-                name = try reader.name().name
-                _ = try reader.optionalString("summary")
-                tests += try PolicyTest.list(&reader)
-            case "screens":
-                name = try reader.name().name
-                _ = try reader.optionalString("summary")
-                screenTests += try ScreenTest.list(&reader)
-            case "schedules":
-                let schedule = try Self.schedule(&reader, source: document.bytes(of: "params"))
-                name = schedule.name.name
-                schedules[schedule.name] = schedule
-            case "egress":
-                let list = try EgressFile(&reader)
-                name = list.name.name
-                egress[list.name] = list
-            default: throw .invalid(file.path, "expected one of the folders \(Self.folders.joined(separator: ", "))")
-            }
-            try reader.finish()
-            guard name == stem else {
-                throw .invalid(file.path, "its name is '\(name)': expected a file named \(name).json")
-            }
-        }
-        self.actions = actions
-        self.agents = agents
-        self.profiles = profiles
-        self.roles = roles
-        self.operations = operations
-        self.tests = tests
-        self.screenTests = screenTests
-        self.schedules = schedules
-        self.egress = egress
-        self.egressRules = try EgressFile.rules(of: profiles.values, in: egress)
+        for file in files { try self.take(file) }
+        self.egressRules = try EgressFile.rules(of: self.profiles.values, in: self.egress)
         try self.checkReferences()
+    }
+
+    private mutating func take(_ file: PolicyFile) throws(PolicyError) {
+        let document: JSONDocument
+        do throws(DomainError) {
+            document = try JSONParser.document(file.bytes)
+        } catch {
+            throw .invalid(file.path, "it is not JSON", underlying: error)
+        }
+        var reader = try DefinitionReader(document.value, file: file.path)
+        let name = try self.take(document, from: &reader, folder: file.folder)
+        try reader.finish()
+        guard name == file.name.dropLast(".json".count) else {
+            throw .invalid(file.path, "its name is '\(name)': expected a file named \(name).json")
+        }
+    }
+
+    /// Takes what a file defines, and returns the file's name by its own words.
+    private mutating func take(
+        _ document: JSONDocument, from reader: inout DefinitionReader, folder: String
+    ) throws(PolicyError) -> String {
+        switch folder {
+        case "actions":
+            let action = try Self.action(&reader)
+            self.actions[action.definition.name] = action
+            return action.definition.name.name
+        case "agents":
+            let agent = try Self.agent(&reader)
+            self.agents[agent.name] = agent
+            return agent.name.name
+        case "sandbox":
+            let profile = try Self.profile(&reader)
+            self.profiles[profile.name] = profile
+            return profile.name.name
+        case "schedules":
+            let schedule = try Self.schedule(&reader, source: document.bytes(of: "params"))
+            self.schedules[schedule.name] = schedule
+            return schedule.name.name
+        case "egress":
+            let list = try EgressFile(&reader)
+            self.egress[list.name] = list
+            return list.name.name
+        case "roles", "operations", "tests", "screens":
+            let name = try reader.name()
+            _ = try reader.optionalString("summary")
+            try self.takeList(name, from: &reader, folder: folder)
+            return name.name
+        default: throw reader.fail("expected one of the folders \(Self.folders.joined(separator: ", "))")
+        }
+    }
+
+    private mutating func takeList(
+        _ name: DefinitionName, from reader: inout DefinitionReader, folder: String
+    ) throws(PolicyError) {
+        switch folder {
+        case "roles": self.roles[name] = Set(try reader.scopes("scopes"))
+        case "operations":
+            for (operation, scope) in try reader.operations("operations") {
+                guard self.operations.updateValue(scope, forKey: operation) == nil else {
+                    throw reader.fail("'\(operation.rawValue)' has a scope by another file already")
+                }
+            }
+        case "tests": self.tests += try PolicyTest.list(&reader)
+        default: self.screenTests += try ScreenTest.list(&reader)
+        }
     }
 
     private func checkReferences() throws(PolicyError) {

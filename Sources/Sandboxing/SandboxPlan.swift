@@ -80,38 +80,16 @@ package struct SandboxPlan: Sendable {
     }
 
     /// The launch of a program, or with `isReport` of the guard's check of all layers. `directory` is where it starts,
-    /// below the workspace; `egress` counts only for a profile that has egress files. Throws `SandboxError` when the host gives less than the profile demands, and when no user is
-    /// left to run as. Blocks: the numbers of users are kept in files.
+    /// below the workspace; `egress` counts only for a profile that has egress files. Throws `SandboxError` when the host
+    /// gives less than the profile demands, and when no user is left to run as. Blocks: the numbers of users are kept in
+    /// files.
     package func launch(
         _ argv: [String], environment: [String: String] = [:], secrets: [LaunchSpec.Secret] = [],
         profile: SandboxProfile, workspace: String, directory: String? = nil, connection: Connection,
         egress: EgressAccess? = nil, isReport: Bool = false
     ) throws(SandboxError) -> LaunchSpec {
         try self.checkEgress(profile, egress)
-        guard !profile.usesTools || (self.host.tools != nil && self.tier >= .namespaces) else {
-            throw SandboxError(
-                message:
-                    "the sandbox profile '\(profile.name)' shows the programs of agents, which needs tier 2 and the setting agents.tools: a directory with programs such as claude",
-                isHostFault: true)
-        }
-        guard secrets.isEmpty || self.tier >= .namespaces else {
-            throw SandboxError(
-                message:
-                    "secrets are files that only the sandbox sees: they need tier 2, and this one is \(self.tier.rawValue)"
-            )
-        }
-        guard self.tier > .none, self.tier >= profile.lowestTier || isReport else {
-            throw SandboxError(
-                message:
-                    "the sandbox profile '\(profile.name)' asks for tier \(profile.lowestTier.rawValue) (\(profile.lowestTier.summary)), and this host gives tier \(self.tier.rawValue) (\(self.tier.summary)); see: orchestra doctor"
-            )
-        }
-        guard self.tier < .limited || self.host.controlGroups.canLimit else {
-            throw SandboxError(
-                message:
-                    "no control groups for memory and processes were given to this process; set Delegate=yes in its unit, or start it by ops/run",
-                isHostFault: true)
-        }
+        try self.check(profile, hasSecrets: !secrets.isEmpty, isReport: isReport)
         let user = self.tier >= .ownUser ? try self.ownUser(of: workspace) : nil
         var spec = try self.guardSpec(
             argv, environment: environment, profile: profile, workspace: workspace, connection: connection,
@@ -144,6 +122,34 @@ package struct SandboxPlan: Sendable {
         }
         launch.controlGroups = self.host.controlGroups.groups(for: profile)
         return launch
+    }
+
+    /// Throws when this host gives less than the profile demands.
+    private func check(_ profile: SandboxProfile, hasSecrets: Bool, isReport: Bool) throws(SandboxError) {
+        guard !profile.usesTools || (self.host.tools != nil && self.tier >= .namespaces) else {
+            throw SandboxError(
+                message:
+                    "the sandbox profile '\(profile.name)' shows the programs of agents, which needs tier 2 and the setting agents.tools: a directory with programs such as claude",
+                isHostFault: true)
+        }
+        guard !hasSecrets || self.tier >= .namespaces else {
+            throw SandboxError(
+                message:
+                    "secrets are files that only the sandbox sees: they need tier 2, and this one is \(self.tier.rawValue)"
+            )
+        }
+        guard self.tier > .none, self.tier >= profile.lowestTier || isReport else {
+            throw SandboxError(
+                message:
+                    "the sandbox profile '\(profile.name)' asks for tier \(profile.lowestTier.rawValue) (\(profile.lowestTier.summary)), and this host gives tier \(self.tier.rawValue) (\(self.tier.summary)); see: orchestra doctor"
+            )
+        }
+        guard self.tier < .limited || self.host.controlGroups.canLimit else {
+            throw SandboxError(
+                message:
+                    "no control groups for memory and processes were given to this process; set Delegate=yes in its unit, or start it by ops/run",
+                isHostFault: true)
+        }
     }
 
     private static func connect(_ launch: inout LaunchSpec, _ connection: Connection) {

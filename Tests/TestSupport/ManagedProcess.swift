@@ -29,12 +29,7 @@ package actor ManagedProcess {
 
     package func start() async throws {
         let (executable, arguments, log) = (self.executable, self.arguments, self.log)
-        var variables: [Environment.Key: String] = [
-            "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent",
-            "SWIFT_BACKTRACE": "enable=no",
-        ]
-        for (name, value) in self.environment { variables[Environment.Key(rawValue: name) ?? "UNUSED"] = value }
-        let environment = variables
+        let environment = programEnvironment(self.environment)
         let (pids, announce) = AsyncStream<Int32>.makeStream()
         self.task = Task {
             defer { announce.finish() }
@@ -85,17 +80,24 @@ package actor ManagedProcess {
     }
 }
 
+/// The environment of a program that a test starts: nothing of the caller's but where the coverage of a program goes, if
+/// it is measured.
+private func programEnvironment(_ more: [String: String]) -> [Environment.Key: String] {
+    var variables: [Environment.Key: String] = [
+        "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent",
+        "SWIFT_BACKTRACE": "enable=no",
+    ]
+    variables["LLVM_PROFILE_FILE"] = ProcessInfo.processInfo.environment["LLVM_PROFILE_FILE"]
+    for (name, value) in more { variables[Environment.Key(rawValue: name) ?? "UNUSED"] = value }
+    return variables
+}
+
 /// Runs a program to its end and returns its status and outputs; past the limit it is killed and this throws.
 package func runProgram(
     _ executable: String, _ arguments: [String], environment: [String: String] = [:], input: String = "",
     within limit: Duration = .seconds(120)
 ) async throws -> (code: Int32, output: String, errors: String) {
-    var variables: [Environment.Key: String] = [
-        "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent",
-        "SWIFT_BACKTRACE": "enable=no",
-    ]
-    for (name, value) in environment { variables[Environment.Key(rawValue: name) ?? "UNUSED"] = value }
-    let settings = variables
+    let settings = programEnvironment(environment)
     return try await withThrowingTaskGroup(of: (code: Int32, output: String, errors: String).self) { group in
         group.addTask {
             // A file and not a pipe: a program that ends before it has read a pipe would end the tests, too.

@@ -157,7 +157,7 @@ orc_as_service_user() {
         for variable in $(compgen -e); do
             case $variable in
             PATH | TERM | CI | REDIS_URL | SWIFT_BACKTRACE | ORCHESTRA_FUZZ_RUNS | ORCHESTRA_SIMULATION_SEEDS \
-                | ORCHESTRA_TEST_AGENTS | ORCHESTRA_AGENTS_TOOLS) ;;
+                | ORCHESTRA_TEST_AGENTS | ORCHESTRA_TEST_COVERAGE | ORCHESTRA_AGENTS_TOOLS) ;;
             *) unset "$variable" ;;
             esac
         done
@@ -221,9 +221,30 @@ orc_test_filter() {
 # The test targets of the package.
 orc_test_targets() { find Tests -mindepth 1 -maxdepth 1 -type d -name '*Tests' -printf '%f\n' | sort; }
 
+# With ORCHESTRA_TEST_COVERAGE=1 the tests count which lines run, also in the programs that they start, as far as these end by
+# themselves. These are the options of their build, and where the counters go.
+ORC_COVERAGE=()
+ORC_PROFILES=$PWD/.build/profiles
+if [ "${ORCHESTRA_TEST_COVERAGE:-}" = 1 ]; then
+    ORC_COVERAGE=(--enable-code-coverage)
+    # Several files for each program: one that is killed while it writes spoils one of them.
+    export LLVM_PROFILE_FILE="$ORC_PROFILES/%8m.profraw"
+fi
+
+# Builds the tests and all products. Where coverage is counted, the shim is the release's, without counters: it would write
+# them into the working directories of agents.
+orc_build_tests() {
+    orc_swift_build --build-tests "${ORC_COVERAGE[@]}"
+    [ "${#ORC_COVERAGE[@]}" -gt 0 ] || return 0
+    orc_build release orchestra-shim
+    install -m 0755 "$(orc_bin release)/orchestra-shim" "$(orc_bin debug)/orchestra-shim"
+}
+
 # Runs tests that are built, at most ten at once: more would starve those that wait for a process on a machine with two
 # cores. A crash would otherwise print the memory that registers point to.
 orc_swift_test() {
+    # Counters of this run only.
+    rm -rf "$ORC_PROFILES"
     SWIFT_BACKTRACE="enable=no" swift test --skip-build --disable-xctest \
         --experimental-maximum-parallelization-width 10 "$@"
 }
@@ -245,8 +266,8 @@ orc_simulate() {
         orc_swift_test --filter '^SimulationTests\.|^SupervisionTests\.SupervisorMachineTests'
 }
 
-# The options of a build with the race detector; coverage is part of it, so that the two share one build.
-ORC_THREAD_BUILD=(--sanitize thread --enable-code-coverage --scratch-path .build-thread)
+# The options of a build with the race detector.
+ORC_THREAD_BUILD=(--sanitize thread --scratch-path .build-thread)
 
 # Runs a command of that build. The detector does not know the lock of the standard library's Mutex and would report every
 # use of the state that it guards. One suppression names the closures of `withLock` by their mangled type; nothing else can
@@ -260,7 +281,5 @@ orc_check_races() {
     local product=orchestra-bench-supervision
     orc_note "checking the supervisors for data races"
     orc_swift_build "${ORC_THREAD_BUILD[@]}" --product "$product"
-    # Where it would otherwise leave its coverage: at the top level.
-    LLVM_PROFILE_FILE="$PWD/.build-thread/contention.profraw" \
-        orc_detecting_races ".build-thread/debug/$product" contention --supervisors 50 --children 200
+    orc_detecting_races ".build-thread/debug/$product" contention --supervisors 50 --children 200
 }

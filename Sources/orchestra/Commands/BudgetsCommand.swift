@@ -72,7 +72,7 @@ struct BudgetsCommand: AsyncParsableCommand {
                 A call is refused with status 402 when a limit has no space for the most that it may use.
 
                 EXAMPLES
-                  orchestra budgets set daily --scope workspace --window day --unit money --amount 5.00
+                  orchestra budgets set daily --scope workspace --window day --unit money --amount 25.00
                   orchestra budgets set acme-month --scope workspace --name acme --window month --unit tokens --amount 20000000
                   orchestra budgets set each-run --scope job --window run --unit requests --amount 200
                 """)
