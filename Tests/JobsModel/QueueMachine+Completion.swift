@@ -58,7 +58,7 @@ extension QueueMachine {
             self.due.append(Delayed(time: time, stream: stream, job: job, envelope: entry.envelope))
         }
         if let job = entry.job { self.setRecord(job, in: reference.workspace, record, at: now) }
-        if !completion.auditEvent.isEmpty { self.audit.append(completion.auditEvent) }
+        if !completion.auditEvent.isEmpty { self.auditRows.append((reference.workspace, completion.auditEvent)) }
     }
 
     private mutating func addDeadLetter(_ stream: StreamName, _ entry: Entry, _ record: StoredRecord, at now: UInt64) {

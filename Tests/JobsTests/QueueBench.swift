@@ -117,12 +117,18 @@ struct QueueBench: Sendable {
         try await self.queue.job(job, in: try WorkspaceID(workspace))?.state
     }
 
-    /// The audit trail so far.
+    /// The audit trail of one workspace so far, the oldest event first.
+    func audit(of workspace: WorkspaceID) async throws -> [String] {
+        let page = try await self.queue.auditTrail(of: workspace, before: nil, limit: 1_000_000)
+        return page.events.reversed().map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The audit trails so far.
     func audit() async throws -> [String] {
         if let memory = self.queue as? InMemoryJobQueue {
             return await memory.audit.map { String(decoding: $0, as: UTF8.self) }
         }
-        let entries = try await self.client?.send(RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+")).elements ?? []
+        let entries = try await self.client?.auditEntries() ?? []
         return entries.flatMap { $0.elements[1].elements }.compactMap(\.string).filter { $0 != "e" }
     }
 }

@@ -136,7 +136,12 @@ extension QueuePair {
         left.oldestAge = .zero
         right.oldestAge = .zero
         try self.same("statistics", left, right)
-        try self.same(
-            "audit", try await self.bench.audit(), self.model.audit.map { String(decoding: $0, as: UTF8.self) })
+        for workspace in try ["a", "b", "c"].map({ try WorkspaceID($0) }) {
+            try self.same(
+                "audit trail of \(workspace)", try await self.bench.audit(of: workspace),
+                self.model.auditRows.filter { $0.workspace == workspace }.map {
+                    String(decoding: $0.event, as: UTF8.self)
+                })
+        }
     }
 }

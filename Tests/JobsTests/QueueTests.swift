@@ -47,7 +47,7 @@ struct QueueTests {
         }
 
         func auditCount(_ text: String) async throws -> Int {
-            let entries = try await self.client.send(RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+")).elements
+            let entries = try await self.client.auditEntries()
             return entries.flatMap { $0.elements[1].elements }.count { $0.string == text }
         }
     }

@@ -238,9 +238,7 @@ struct WatchTests {
 extension Installation {
     /// The whole audit trail as text.
     func auditText() async throws -> String {
-        let entries = try await self.client.send(
-            RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+"), timeout: .seconds(20)
-        ).elements
+        let entries = try await self.client.auditEntries()
         return entries.flatMap { $0.elements[1].elements }.map { String(decoding: $0.bytes, as: UTF8.self) }
             .joined(separator: "\n")
     }

@@ -29,14 +29,14 @@ local function unread_count(P)
   return sum
 end
 
--- Entries that the audit trail ever had: it only becomes smaller when Redis was emptied or went back.
-local function audit_count(P)
-  local info = redis.pcall('XINFO', 'STREAM', P .. 'audit')
-  if info.err then return 0 end
-  for i = 1, #info, 2 do
-    if info[i] == 'entries-added' then return info[i + 1] end
-  end
-  return 0
+-- Entries that the audit trails ever had: it only becomes smaller when Redis was emptied or went back.
+local function audit_count(P) return tonumber(redis.call('HGET', P .. 'counts', 'audit') or 0) end
+
+-- Members of 'due' that the counters of delayed jobs miss.
+local function due_gap(P)
+  local expected = 0
+  for _, count in ipairs(redis.call('HVALS', P .. 'delayed')) do expected = expected + (tonumber(count) or 0) end
+  return math.max(0, expected - redis.call('ZCARD', P .. 'due'))
 end
 
 local function begin_workspace(P, after, now)
@@ -157,9 +157,9 @@ local function trim_next(P, after)
   redis.call('HSET', P .. 'compare', 'trimmed', ws or '')
 end
 
--- Takes one step. Arguments: node. Returns: the number of entries that were found missing by this call, 1 when this
--- node is to take the next step at once and 0 otherwise, the number of audit entries that there ever were, and the lost
--- jobs, see found_lost.
+-- Takes one step. Arguments: node. Returns: the number of entries and members that were found missing by this call, 1
+-- when this node is to take the next step at once and 0 otherwise, the number of audit entries that there ever were,
+-- and the lost jobs, see found_lost.
 register('compare', DRAIN, function(keys, args)
   local P = prefix(keys)
   local now, state, missing, lost = now_ms(), {}, 0, {}
@@ -211,14 +211,11 @@ register('lose', DRAIN, function(keys, args)
     if is_among and record and pcall(result_start, record) and state_of(record) == 'a' and not runner_of(P, job) then
       put_record(records, P, ws, job, with_reason(with_state(record, 'l', stamp), args[2]))
       remove_side_records(P, has, job, 'l')
-      audit[#audit + 1] = 'e'
-      audit[#audit + 1] = args[i + 2]
+      collect_audit(audit, ws, args[i + 2])
       count = count + 1
     end
   end
   write_records(records, tonumber(args[1]))
-  if count > 0 then
-    redis.call('XADD', P .. 'audit', '*', unpack(audit))
-  end
+  write_collected(P, audit)
   return count
 end)

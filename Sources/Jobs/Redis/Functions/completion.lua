@@ -94,8 +94,7 @@ register('finish', DRAIN, function(keys, args)
         end
         if job ~= '' then put_record(records, P, ws, job, record) end
         if #event > 0 then
-          audit[#audit + 1] = 'e'
-          audit[#audit + 1] = event
+          collect_audit(audit, ws, event)
         end
       end
     end
@@ -108,7 +107,7 @@ register('finish', DRAIN, function(keys, args)
   if #gone > 0 then drop_leases(P, run, gone) end
   write_records(records, retention)
   count_active(P, active)
-  if #audit > 0 then redis.call('XADD', P .. 'audit', '*', unpack(audit)) end
+  write_collected(P, audit)
   return out
 end)
 
