@@ -84,7 +84,7 @@ package actor InMemoryJobQueue: JobQueue {
     }
 
     package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) throws {
-        try self.perform(.appendAudit) { self.machine.appendAudit(event) }
+        try self.perform(.appendAudit) { self.machine.appendAudit(event, of: workspace) }
     }
 
     package func time() throws -> UInt64 { try self.perform(.time) { self.now() } }
@@ -116,13 +116,13 @@ package actor InMemoryJobQueue: JobQueue {
 
     package func running(in workspace: WorkspaceID) -> [JobID] { self.machine.running(in: workspace) }
 
-    package func auditTrail(of workspace: WorkspaceID, before cursor: String?, limit: Int) -> AuditPage {
-        let end = cursor.flatMap { Int($0) } ?? self.machine.audit.count
-        let found = self.machine.audit.enumerated().prefix(end).reversed().filter {
-            AuditPage.holds($0.element, workspace)
+    package func auditTrail(of workspace: WorkspaceID?, before cursor: String?, limit: Int) -> AuditPage {
+        let end = cursor.flatMap { Int($0) } ?? self.machine.auditRows.count
+        let found = self.machine.auditRows.enumerated().prefix(end).reversed().filter {
+            $0.element.workspace == workspace
         }
         return AuditPage(
-            events: found.prefix(limit).map(\.element),
+            events: found.prefix(limit).map(\.element.event),
             next: found.count < limit ? nil : found.prefix(limit).last.map { String($0.offset) })
     }
 
@@ -226,7 +226,7 @@ package actor InMemoryJobQueue: JobQueue {
         return try self.perform(.finish) { self.machine.finish(completions, as: node, at: self.now()) }
     }
 
-    package func noteProgress(_ progress: JobProgress, of job: JobID, as node: NodeIdentity) -> Bool {
+    package func noteProgress(_ progress: SealedProgress, of job: JobID, as node: NodeIdentity) -> Bool {
         self.machine.noteProgress(progress, of: job, as: node, at: self.now())
     }
 

@@ -39,7 +39,7 @@ package struct QueueMachine: Sendable {
     /// Running jobs whose node is to cancel them.
     var cancelling: Set<JobID> = []
     var due: [Delayed] = []
-    var progress: [JobID: JobProgress] = [:]
+    var progress: [JobID: SealedProgress] = [:]
 
     var buckets: [BucketName: Bucket] = [:]
     var requests: [WorkspaceID: [[UInt8]: KnownRequest]] = [:]

@@ -97,7 +97,7 @@ extension QueuePair {
     mutating func progress() async throws {
         guard let job = self.jobs.randomElement(using: &self.random)?.1 else { return }
         let node = try self.node()
-        let progress = JobProgress(percent: 30, text: "so far: so good")
+        let progress = SealedProgress(percent: 30, sealedText: Array("so far: so good".utf8) + [0, 58, 255])
         try self.same(
             "progress", try await self.bench.queue.noteProgress(progress, of: job, as: node),
             self.model.noteProgress(progress, of: job, as: node, at: self.now))

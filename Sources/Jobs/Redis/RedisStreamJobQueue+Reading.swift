@@ -70,6 +70,6 @@ extension RedisStreamJobQueue {
         else { throw self.unexpected("a job's record") }
         return record.jobRecord(
             id: JobID(uuid: uuid), runner: parts[2].string ?? "", failures: parts[3].integer ?? 0,
-            crashes: parts[4].integer ?? 0, progress: parts[5].string.flatMap(JobProgress.init(stored:)))
+            crashes: parts[4].integer ?? 0, progress: SealedProgress(stored: parts[5].bytes))
     }
 }

@@ -86,15 +86,21 @@ struct NodeParts {
         return ActionHandlers(
             bundle: self.policy.bundle, commands: commands, agents: runner,
             workspaces: self.configuration.agents.workspaces, epoch: max(1, self.incarnation.value),
-            pause: self.launchPause, report: Self.progressReporter(lanes))
+            pause: self.launchPause, report: Self.progressReporter(lanes, keys: self.access.keys))
     }
 
     /// Writes the progress of jobs to their lanes. Progress that cannot be written now is dropped: the next report
     /// replaces it, and no part of the node depends on it.
-    private static func progressReporter(_ lanes: [NodeLane]) -> @Sendable (JobProgress, Job) async -> Void {
+    private static func progressReporter(
+        _ lanes: [NodeLane], keys: WorkspaceKeyring
+    ) -> @Sendable (JobProgress, Job) async -> Void {
         { progress, job in
             let lease = lanes[Lane.of(job.workspace, among: lanes.count).number].lease
-            do { try await lease.noteProgress(progress, of: job.id) } catch { return }
+            do {
+                let key = try await keys.currentKey(of: job.workspace)
+                let sealed = try JobEnvelope.seal(progress, of: job.id, in: job.workspace, with: key)
+                try await lease.noteProgress(sealed, of: job.id)
+            } catch { return }
         }
     }
 

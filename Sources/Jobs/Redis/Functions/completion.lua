@@ -111,8 +111,8 @@ register('finish', DRAIN, function(keys, args)
   return out
 end)
 
--- Stores the progress of a job that this node holds. Arguments: node, incarnation, job ID, percent, text. Returns 1, or
--- 0 when the node does not hold the job.
+-- Stores the progress of a job that this node holds. Arguments: node, incarnation, job ID, percent, sealed text.
+-- Returns 1, or 0 when the node does not hold the job.
 register('progress', {}, function(keys, args)
   local P = prefix(keys)
   if not_current(P, args[1], args[2]) then return 0 end

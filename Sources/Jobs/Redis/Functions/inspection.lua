@@ -1,6 +1,7 @@
 -- Reading. No function in this file changes a job.
 
--- A job for a reply: job ID, record, node that holds it or '', failures, crashes, progress ('ms:percent:text' or '').
+-- A job for a reply: job ID, record, node that holds it or '', failures, crashes, progress (its time in ms, ':', its
+-- percentage, ':', its sealed text; or '').
 -- False when there is no record.
 local function job_reply(P, ws, job)
   local record = get_record(P, ws, job)
