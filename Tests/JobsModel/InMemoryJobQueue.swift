@@ -214,12 +214,20 @@ package actor InMemoryJobQueue: JobQueue {
         return try self.perform(.moveDue) { self.machine.moveDue(most: most, at: self.now()) }
     }
 
-    /// The model never loses an entry.
+    /// Finds all lost jobs in one step.
     package func compare(as node: NodeIdentity) -> QueueComparison {
-        QueueComparison(missing: 0, hasNextStep: false, auditEntries: self.machine.audit.count, lost: [])
+        let lost = self.machine.lostJobs
+        return QueueComparison(
+            missing: lost.count, hasNextStep: false, auditEntries: self.machine.auditRows.count, lost: lost)
     }
 
-    package func lose(_ jobs: [(job: LostJob, auditEvent: [UInt8])], reason: String) -> Int { 0 }
+    package func lose(_ jobs: [(job: LostJob, auditEvent: [UInt8])], reason: String) -> Int {
+        defer { self.notifyWaiters() }
+        return self.machine.lose(jobs, reason: reason, at: self.now())
+    }
+
+    /// Loses the member of a delayed job, as when Redis lost a part of its set.
+    package func loseDelayed(_ job: JobID) { self.machine.loseDelayed(job) }
 
     package func finish(_ completions: [Completion], as node: NodeIdentity) throws -> [Bool] {
         defer { self.notifyWaiters() }

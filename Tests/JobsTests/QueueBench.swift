@@ -113,6 +113,17 @@ struct QueueBench: Sendable {
             crashes: delivery.crashes, reason: reason, auditEvent: Array("outcome \(end.state.rawValue)".utf8))
     }
 
+    /// Loses the member of a delayed job.
+    func loseDelayed(_ job: JobID) async throws {
+        if let memory = self.queue as? InMemoryJobQueue { return await memory.loseDelayed(job) }
+        let client = try #require(self.client)
+        let members = try await client.send(RedisCommand("ZRANGE", "orc:{l0}:due", "0", "-1")).elements
+        let member = try #require(members.first { Array($0.bytes).firstRange(of: job.uuid.bytes) != nil })
+        var command = RedisCommand("ZREM", "orc:{l0}:due")
+        command.append(Array(member.bytes))
+        #expect(try await client.send(command).integer == 1)
+    }
+
     func state(_ job: JobID, in workspace: String = "acme") async throws -> JobState? {
         try await self.queue.job(job, in: try WorkspaceID(workspace))?.state
     }
