@@ -7,6 +7,7 @@ internal import Jobs
 internal import Logging
 internal import NIOPosix
 internal import Policy
+internal import Sandboxing
 internal import Supervision
 
 /// Makes the parts of a node from its dependencies; `Node.init` calls each function once. Starts nothing.
@@ -117,13 +118,26 @@ struct NodeParts {
         }
     }
 
+    /// The kernel's reports of processes that take an agents' user, where it gives any to this node.
+    private func userChanges() -> UserChanges? {
+        guard let users = self.configuration.agents.plan.host.subordinates?.users else { return nil }
+        do { return try UserChanges(of: users) } catch {
+            self.logger.info(
+                "the kernel reports no process events to this node; the watch looks once a second",
+                metadata: ["reason": "\(error)"])
+            return nil
+        }
+    }
+
     func makeTree(lanes: [NodeLane], consumers: [Consumer], workspaces: WorkspaceSet) -> NodeTree {
         let store = self.access.store
         let scheduler = Scheduler(
             queue: store, intake: Intake(self.access, policy: self.policy),
             schedules: Array(self.policy.bundle.schedules.values), clock: self.clock, logger: self.logger)
         let watch = SecurityWatch(
-            scan: SecurityScan(configuration: self.configuration.agents, group: self.group), census: self.agents,
+            scan: SecurityScan(
+                configuration: self.configuration.agents, group: self.group, changes: self.userChanges()),
+            census: self.agents,
             store: store, registry: self.registry, response: self.configuration.response,
             node: self.configuration.node.name, metrics: self.metrics, logger: self.logger, clock: self.clock)
         return NodeTree(
