@@ -1,3 +1,4 @@
+internal import Agents
 package import CoreMetrics
 package import Credentials
 internal import Domain
@@ -19,6 +20,8 @@ package struct APIServices: Sendable {
     let limiter: RateLimiter
     /// Where the agents of this node live.
     let agentsRoot: String
+    /// Threads that read agents' files.
+    let files = FileSystemPool(.singleton)
     /// This node's name, as in the records of jobs.
     let node: String
     let group: MultiThreadedEventLoopGroup

@@ -10,12 +10,25 @@ package struct AgentOperator: Sendable {
     private let directory: AgentDirectory
     private let generation: Int
     private let group: MultiThreadedEventLoopGroup
+    private let files: FileSystemPool
 
-    /// Takes the parts as given; connects to nothing yet.
-    package init(directory: AgentDirectory, generation: Int, group: MultiThreadedEventLoopGroup) {
+    /// Takes the parts as given; connects to nothing yet. `files` has the threads that read the agent's files.
+    package init(
+        directory: AgentDirectory, generation: Int, group: MultiThreadedEventLoopGroup,
+        files: FileSystemPool = FileSystemPool(.singleton)
+    ) {
         self.directory = directory
         self.generation = generation
         self.group = group
+        self.files = files
+    }
+
+    /// Reads files of the launch on a thread for blocking work.
+    private func read<Value: Sendable>(
+        _ body: @escaping @Sendable (AgentDirectory, Int) throws -> Value
+    ) async throws -> Value {
+        let (directory, generation) = (self.directory, self.generation)
+        return try await self.files.run { try body(directory, generation) }
     }
 
     /// Sends a message and passes each of its receipts to `onReceipt`, until `stage` is reached, the message is refused,
@@ -83,7 +96,7 @@ package struct AgentOperator: Sendable {
     /// The agent's events with higher numbers than this, as `{"n":…,"ms":…,"event":{…}}`. Where there are none yet, waits for
     /// the first, at most for `wait`.
     package func events(after number: UInt64, wait: Duration) async throws -> [JSONValue] {
-        let found = try self.directory.events(self.generation, after: number)
+        let found = try await self.read { try $0.events($1, after: number) }
         guard found.isEmpty, wait > .zero else { return found }
         try await self.converse(timeout: wait) {
             try await $0.send(.follow(after: number))
@@ -93,7 +106,7 @@ package struct AgentOperator: Sendable {
             default: false
             }
         }
-        return try self.directory.events(self.generation, after: number)
+        return try await self.read { try $0.events($1, after: number) }
     }
 
     /// How long a shim that is being launched, or has just ended, may have neither socket nor record.
@@ -108,7 +121,7 @@ package struct AgentOperator: Sendable {
         let given = LatestValue<UInt64>()
         await given.set(offset)
         var deadline = ContinuousClock.now + Self.reconnectTimeout
-        while try self.directory.exitRecord(self.generation) == nil {
+        while try await self.read({ try $0.exitRecord($1) }) == nil {
             do {
                 switch try await self.watch(given, each) {
                 case .ended(let record): return record
@@ -126,12 +139,12 @@ package struct AgentOperator: Sendable {
         while true {
             try Task.checkCancellation()
             let next = await given.value ?? offset
-            let part = try self.directory.log(self.generation, from: next, limit: 32 * 1024)
+            let part = try await self.read { try $0.log($1, from: next, limit: 32 * 1024) }
             guard !part.bytes.isEmpty else { break }
             try await each(part.place, part.bytes)
             await given.set(part.place + UInt64(part.bytes.count))
         }
-        guard let record = try self.directory.exitRecord(self.generation) else {
+        guard let record = try await self.read({ try $0.exitRecord($1) }) else {
             throw AgentError(code: .crashed, message: "the agent's exit record cannot be read")
         }
         return record
@@ -149,7 +162,7 @@ package struct AgentOperator: Sendable {
     private func watch(
         _ given: LatestValue<UInt64>, _ each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
     ) async throws -> Watched {
-        guard let spec = try self.directory.launchSpec(self.generation) else { return .absent }
+        guard let spec = try await self.read({ try $0.launchSpec($1) }) else { return .absent }
         let start = await given.value ?? 0
         let record = try await ShimConnection.with(
             path: self.directory.socketPath(self.generation), group: self.group
@@ -176,7 +189,7 @@ package struct AgentOperator: Sendable {
         timeout: Duration, opened: @escaping @Sendable (ShimConnection) async throws -> Void,
         receive: @escaping @Sendable (ShimFrame) async -> Bool
     ) async throws {
-        guard let spec = try self.directory.launchSpec(self.generation) else {
+        guard let spec = try await self.read({ try $0.launchSpec($1) }) else {
             throw AgentError(code: .crashed, message: "the agent's launch file is missing")
         }
         let (path, group) = (self.directory.socketPath(self.generation), self.group)

@@ -24,6 +24,17 @@ struct ProcessEntry {
         }
     }
 
+    /// One process; nil when it has ended. Throws when it cannot be read, for example for want of a descriptor.
+    static func one(_ pid: Int32) throws -> ProcessEntry? {
+        var process = orc_process()
+        let result = unsafe orc_process_of(pid, &process)
+        switch -result {
+        case 0: return ProcessEntry(process)
+        case ENOENT, ESRCH: return nil
+        case let code: throw HostFileError("read", "/proc/\(pid)", code: code)
+        }
+    }
+
     private static func list(_ capacity: Int) throws -> [orc_process] {
         var result: Int32 = 0
         let list = unsafe [orc_process](unsafeUninitializedCapacity: capacity) { buffer, count in

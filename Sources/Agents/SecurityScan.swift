@@ -41,11 +41,48 @@ package struct SecurityScan: Sendable {
 
     private let configuration: AgentConfiguration
     private let group: MultiThreadedEventLoopGroup
+    private let changes: UserChanges?
 
-    /// Takes the parts as given; scans nothing yet.
-    package init(configuration: AgentConfiguration, group: MultiThreadedEventLoopGroup) {
+    /// Takes the parts as given; scans nothing yet. `changes` reports processes that take an agents' user; without it only a
+    /// look finds them.
+    package init(configuration: AgentConfiguration, group: MultiThreadedEventLoopGroup, changes: UserChanges? = nil) {
         self.configuration = configuration
         self.group = group
+        self.changes = changes
+    }
+
+    /// Whether `arrivals` can find anything.
+    package var hearsChanges: Bool { self.changes != nil }
+
+    /// Of the processes that took an agents' user since the last call, and of those in `again`, the ones that run outside of
+    /// every shim's tree, by their numbers. An incident that a second call has too is certain: what is left of a shim that
+    /// has just died ends meanwhile. Throws when something cannot be read.
+    package func arrivals(again: some Collection<Int32>) async throws -> [Int32: Incident] {
+        let numbers = Set(again).union(self.changes?.next() ?? [])
+        guard !numbers.isEmpty else { return [:] }
+        return try await self.configuration.files.run {
+            let own = geteuid()
+            var found: [Int32: Incident] = [:]
+            for number in numbers {
+                // One without a parent may be such a rest for longer; it is left to the looks of `look(at:)`.
+                guard let process = try ProcessEntry.one(number), !process.isDead, process.parent > 1 else { continue }
+                let ancestors = try Self.ancestors(of: process)
+                if ancestors[process.parent] != nil, !Self.descendsFromShim(process, ancestors, own) {
+                    found[number] = try self.outside(process)
+                }
+            }
+            return found
+        }
+    }
+
+    private static func ancestors(of process: ProcessEntry) throws -> [Int32: ProcessEntry] {
+        var (found, parent): ([Int32: ProcessEntry], Int32) = ([:], process.parent)
+        // Bounded, in case the numbers change while they are read.
+        while found.count < 64, found[parent] == nil, let entry = try ProcessEntry.one(parent) {
+            found[parent] = entry
+            parent = entry.parent
+        }
+        return found
     }
 
     /// Removes what is kept of agents that ended longer ago than their retention, but not of `living` ones. Returns how
@@ -94,13 +131,17 @@ package struct SecurityScan: Sendable {
             else { return nil }
             // Of the node's own user's processes only those count that see a sandbox's root.
             guard users.contains(process.user) || Self.isInSandbox(process.pid) else { return nil }
-            let path = try self.configuration.plan.workspace(ofUser: process.user)
-            return Incident(
-                kind: .processOutside,
-                subject:
-                    "process \(process.pid) (\(Printable.text(process.name)), started \(process.start)) of user \(process.user)",
-                workspace: path.flatMap(Self.workspace))
+            return try self.outside(process)
         }
+    }
+
+    private func outside(_ process: ProcessEntry) throws -> Incident {
+        let path = try self.configuration.plan.workspace(ofUser: process.user)
+        return Incident(
+            kind: .processOutside,
+            subject:
+                "process \(process.pid) (\(Printable.text(process.name)), started \(process.start)) of user \(process.user)",
+            workspace: path.flatMap(Self.workspace))
     }
 
     private static func descendsFromShim(

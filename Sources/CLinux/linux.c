@@ -292,6 +292,48 @@ static int read_small(int directory, const char *path, char *text, size_t size, 
     return 0;
 }
 
+// Reads the process that is named by a directory of /proc; 1 when it is one, 0 when it is malformed, or -errno.
+static int read_process(int proc, const char *name, struct orc_process *process) {
+    char path[300], text[2048];
+    *process = (struct orc_process){.pid = atoi(name)};
+    snprintf(path, sizeof path, "%s/stat", name);
+    int readable = read_small(proc, path, text, sizeof text, &process->user);
+    if (readable < 0) return readable;
+    // The name may hold anything, parentheses too.
+    char *open = strchr(text, '('), *close = strrchr(text, ')');
+    if (!open || !close) return 0;
+    size_t length = (size_t)(close - open - 1);
+    if (length > 16) length = 16;
+    memcpy(process->name, open + 1, length);
+    unsigned long long start = 0;
+    if (sscanf(close + 2, "%c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &process->state,
+               &process->parent, &start)
+        != 3)
+        return 0;
+    process->start = start;
+    // The files of a process that hides its memory belong to root; who it runs as says another. Not so the kernel's
+    // threads, the children of process 2.
+    if (process->user == 0 && process->parent != 2 && process->pid != 2) {
+        snprintf(path, sizeof path, "%s/status", name);
+        char *user;
+        if (read_small(proc, path, text, sizeof text, NULL) == 0 && (user = strstr(text, "\nUid:"))) {
+            unsigned real, effective;
+            if (sscanf(user + 5, "%u %u", &real, &effective) == 2) process->user = effective;
+        }
+    }
+    return 1;
+}
+
+int orc_process_of(pid_t pid, struct orc_process *process) {
+    char name[16];
+    snprintf(name, sizeof name, "%d", (int)pid);
+    int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (proc < 0) return -errno;
+    int result = read_process(proc, name, process);
+    close(proc);
+    return result == 1 ? 0 : result < 0 ? result : -ESRCH;
+}
+
 int orc_processes(struct orc_process *list, int most) {
     DIR *proc = opendir("/proc");
     if (!proc) return -errno;
@@ -299,39 +341,13 @@ int orc_processes(struct orc_process *list, int most) {
     struct dirent *entry;
     while (found < most && (entry = readdir(proc))) {
         if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
-        char path[300], text[2048];
-        struct orc_process process = {.pid = atoi(entry->d_name)};
-        snprintf(path, sizeof path, "%s/stat", entry->d_name);
-        int readable = read_small(dirfd(proc), path, text, sizeof text, &process.user);
+        int result = read_process(dirfd(proc), entry->d_name, &list[found]);
         // One that has ended meanwhile is none; want of a descriptor or of memory says nothing of the others.
-        if (readable == -EMFILE || readable == -ENFILE || readable == -ENOMEM) {
+        if (result == -EMFILE || result == -ENFILE || result == -ENOMEM) {
             closedir(proc);
-            return readable;
+            return result;
         }
-        if (readable < 0) continue;
-        // The name may hold anything, parentheses too.
-        char *open = strchr(text, '('), *close = strrchr(text, ')');
-        if (!open || !close) continue;
-        size_t length = (size_t)(close - open - 1);
-        if (length > 16) length = 16;
-        memcpy(process.name, open + 1, length);
-        unsigned long long start = 0;
-        if (sscanf(close + 2, "%c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &process.state,
-                   &process.parent, &start)
-            != 3)
-            continue;
-        process.start = start;
-        // The files of a process that hides its memory belong to root; who it runs as says another. Not so the
-        // kernel's threads, the children of process 2.
-        if (process.user == 0 && process.parent != 2 && process.pid != 2) {
-            snprintf(path, sizeof path, "%s/status", entry->d_name);
-            char *user;
-            if (read_small(dirfd(proc), path, text, sizeof text, NULL) == 0 && (user = strstr(text, "\nUid:"))) {
-                unsigned real, effective;
-                if (sscanf(user + 5, "%u %u", &real, &effective) == 2) process.user = effective;
-            }
-        }
-        list[found++] = process;
+        if (result == 1) found++;
     }
     closedir(proc);
     return found;

@@ -84,7 +84,7 @@ package actor InMemoryJobQueue: JobQueue {
     }
 
     package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) throws {
-        try self.perform(.appendAudit) { self.machine.appendAudit(event) }
+        try self.perform(.appendAudit) { self.machine.appendAudit(event, of: workspace) }
     }
 
     package func time() throws -> UInt64 { try self.perform(.time) { self.now() } }
@@ -116,13 +116,13 @@ package actor InMemoryJobQueue: JobQueue {
 
     package func running(in workspace: WorkspaceID) -> [JobID] { self.machine.running(in: workspace) }
 
-    package func auditTrail(of workspace: WorkspaceID, before cursor: String?, limit: Int) -> AuditPage {
-        let end = cursor.flatMap { Int($0) } ?? self.machine.audit.count
-        let found = self.machine.audit.enumerated().prefix(end).reversed().filter {
-            AuditPage.holds($0.element, workspace)
+    package func auditTrail(of workspace: WorkspaceID?, before cursor: String?, limit: Int) -> AuditPage {
+        let end = cursor.flatMap { Int($0) } ?? self.machine.auditRows.count
+        let found = self.machine.auditRows.enumerated().prefix(end).reversed().filter {
+            $0.element.workspace == workspace
         }
         return AuditPage(
-            events: found.prefix(limit).map(\.element),
+            events: found.prefix(limit).map(\.element.event),
             next: found.count < limit ? nil : found.prefix(limit).last.map { String($0.offset) })
     }
 
@@ -214,19 +214,27 @@ package actor InMemoryJobQueue: JobQueue {
         return try self.perform(.moveDue) { self.machine.moveDue(most: most, at: self.now()) }
     }
 
-    /// The model never loses an entry.
+    /// Finds all lost jobs in one step.
     package func compare(as node: NodeIdentity) -> QueueComparison {
-        QueueComparison(missing: 0, hasNextStep: false, auditEntries: self.machine.audit.count, lost: [])
+        let lost = self.machine.lostJobs
+        return QueueComparison(
+            missing: lost.count, hasNextStep: false, auditEntries: self.machine.auditRows.count, lost: lost)
     }
 
-    package func lose(_ jobs: [(job: LostJob, auditEvent: [UInt8])], reason: String) -> Int { 0 }
+    package func lose(_ jobs: [(job: LostJob, auditEvent: [UInt8])], reason: String) -> Int {
+        defer { self.notifyWaiters() }
+        return self.machine.lose(jobs, reason: reason, at: self.now())
+    }
+
+    /// Loses the member of a delayed job, as when Redis lost a part of its set.
+    package func loseDelayed(_ job: JobID) { self.machine.loseDelayed(job) }
 
     package func finish(_ completions: [Completion], as node: NodeIdentity) throws -> [Bool] {
         defer { self.notifyWaiters() }
         return try self.perform(.finish) { self.machine.finish(completions, as: node, at: self.now()) }
     }
 
-    package func noteProgress(_ progress: JobProgress, of job: JobID, as node: NodeIdentity) -> Bool {
+    package func noteProgress(_ progress: SealedProgress, of job: JobID, as node: NodeIdentity) -> Bool {
         self.machine.noteProgress(progress, of: job, as: node, at: self.now())
     }
 

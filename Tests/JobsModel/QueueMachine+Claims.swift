@@ -188,7 +188,7 @@ extension QueueMachine {
                 record.reason = Self.cancelledByUser
                 self.setRecord(job, in: stream.workspace, record, at: now)
             }
-            self.audit.append(event)
+            self.auditRows.append((stream.workspace, event))
         }
         self.removeSideRecords(of: job, endedAs: .cancelled)
         return true

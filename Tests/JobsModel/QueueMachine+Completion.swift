@@ -58,7 +58,7 @@ extension QueueMachine {
             self.due.append(Delayed(time: time, stream: stream, job: job, envelope: entry.envelope))
         }
         if let job = entry.job { self.setRecord(job, in: reference.workspace, record, at: now) }
-        if !completion.auditEvent.isEmpty { self.audit.append(completion.auditEvent) }
+        if !completion.auditEvent.isEmpty { self.auditRows.append((reference.workspace, completion.auditEvent)) }
     }
 
     private mutating func addDeadLetter(_ stream: StreamName, _ entry: Entry, _ record: StoredRecord, at now: UInt64) {
@@ -79,10 +79,11 @@ extension QueueMachine {
 
     /// Stores the progress of a job; see `JobQueue.noteProgress`.
     package mutating func noteProgress(
-        _ progress: JobProgress, of job: JobID, as node: NodeIdentity, at now: UInt64
+        _ progress: SealedProgress, of job: JobID, as node: NodeIdentity, at now: UInt64
     ) -> Bool {
         guard self.isCurrent(node), self.nodes[node.node.name]?.held[.job(job)] != nil else { return false }
-        self.progress[job] = JobProgress(percent: progress.percent, text: progress.text, time: now)
+        self.progress[job] = SealedProgress(
+            percent: progress.percent, sealedText: progress.sealedText, time: now)
         return true
     }
 }

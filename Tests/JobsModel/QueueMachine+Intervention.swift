@@ -10,7 +10,7 @@ extension QueueMachine {
         guard var record = self.record(job, in: workspace) else { return nil }
         let state = record.state
         if state.isFinal { return state }
-        self.audit.append(request)
+        self.auditRows.append((workspace, request))
         if self.runner(of: job) != nil {
             self.cancels[job] = outcome
             self.cancelling.insert(job)
@@ -21,7 +21,7 @@ extension QueueMachine {
         record.ended = now
         record.reason = Self.cancelledByUser
         self.setRecord(job, in: workspace, record, at: now)
-        self.audit.append(outcome)
+        self.auditRows.append((workspace, outcome))
         self.removeSideRecords(of: job, endedAs: .cancelled)
         self.cancels[job] = []
         return state
@@ -68,7 +68,7 @@ extension QueueMachine {
         self.addEntry(stream, job: job, envelope: deadLetter.envelope, at: now)
         self.deadLetterEntries[workspace]?.removeAll { $0.id == deadLetter.id }
         self.markReady(stream)
-        self.audit.append(auditEvent)
+        self.auditRows.append((workspace, auditEvent))
     }
 
     /// Removes a dead letter; see `JobStore.drop`.
@@ -76,7 +76,7 @@ extension QueueMachine {
         guard let deadLetter = self.deadLetterEntry(job, in: workspace) else { return .absent }
         guard deadLetter.record.state != .unresolved else { return .isUnresolved }
         self.deadLetterEntries[workspace]?.removeAll { $0.id == deadLetter.id }
-        self.audit.append(auditEvent)
+        self.auditRows.append((workspace, auditEvent))
         return .done
     }
 
@@ -99,7 +99,7 @@ extension QueueMachine {
         self.setRecord(job, in: workspace, record, at: now)
         self.deadLetterEntries[workspace]?.removeAll { $0.id == deadLetter.id }
         self.removeSideRecords(of: job, endedAs: resolution.state)
-        self.audit.append(auditEvent)
+        self.auditRows.append((workspace, auditEvent))
         return true
     }
 
@@ -109,7 +109,7 @@ extension QueueMachine {
         self.rates[workspace] = nil
         self.credit[workspace] = nil
         self.unpark(workspace)
-        self.audit.append(auditEvent)
+        self.auditRows.append((workspace, auditEvent))
     }
 
     /// Starts or ends a quarantine; see `JobStore.quarantine`.
@@ -117,7 +117,7 @@ extension QueueMachine {
         let before = self.quarantines[workspace]
         self.quarantines[workspace] = reason.map { $0.isEmpty ? "not given" : $0 }
         if reason == nil { self.unpark(workspace) }
-        self.audit.append(auditEvent)
+        self.auditRows.append((workspace, auditEvent))
         return (before == nil) != (reason == nil)
     }
 

@@ -1,4 +1,4 @@
-internal import Domain
+package import Domain
 @testable package import Jobs
 
 /// Submitting.
@@ -57,7 +57,7 @@ extension QueueMachine {
             self.tagged[workspace, default: [:]][tag] = self.listed(
                 submission.id, in: workspace, after: self.tagged[workspace]?[tag] ?? [])
         }
-        self.audit.append(submission.auditEvent)
+        self.auditRows.append((workspace, submission.auditEvent))
         return .accepted(submission.id)
     }
 
@@ -77,11 +77,13 @@ extension QueueMachine {
     }
 
     /// Stores an audit event that belongs to no job.
-    package mutating func appendAudit(_ event: [UInt8]) { self.audit.append(event) }
+    package mutating func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) {
+        self.auditRows.append((workspace, event))
+    }
 
     /// Returns the audit trail and empties it.
     package mutating func takeAudit() -> [[UInt8]] {
-        defer { self.audit = [] }
+        defer { self.auditRows = [] }
         return self.audit
     }
 

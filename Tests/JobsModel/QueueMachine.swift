@@ -39,7 +39,7 @@ package struct QueueMachine: Sendable {
     /// Running jobs whose node is to cancel them.
     var cancelling: Set<JobID> = []
     var due: [Delayed] = []
-    var progress: [JobID: JobProgress] = [:]
+    var progress: [JobID: SealedProgress] = [:]
 
     var buckets: [BucketName: Bucket] = [:]
     var requests: [WorkspaceID: [[UInt8]: KnownRequest]] = [:]
@@ -55,8 +55,10 @@ package struct QueueMachine: Sendable {
     /// Entries of ended jobs that were removed.
     var refusedEntries = 0
 
-    /// Events of the audit trail, in order.
-    package internal(set) var audit: [[UInt8]] = []
+    /// Events of the audit trails, in order, each with the workspace in whose trail it is.
+    package internal(set) var auditRows: [(workspace: WorkspaceID?, event: [UInt8])] = []
+    /// Events of all audit trails, in order.
+    package var audit: [[UInt8]] { self.auditRows.map(\.event) }
     /// Increases when idle nodes are to wake up.
     package internal(set) var wakeUps: UInt64 = 0
     /// Running jobs that are to be cancelled, in the order of the requests.

@@ -166,19 +166,6 @@ struct CapacityPlanTests {
     }
 }
 
-@Suite("AuditPage")
-struct AuditPageTests {
-    @Test(
-        "a line is of the workspace that it names, and of no other",
-        arguments: [
-            (#"{"workspace":"acme"}"#, true), (#"{"workspace":"acme2"}"#, false), (#"{"kind":"x"}"#, false),
-            (#"{"actor":"\"workspace\":\"acme\""}"#, false), ("not JSON", false), ("", false),
-        ])
-    func holds(line: String, expected: Bool) throws {
-        #expect(AuditPage.holds(Array(line.utf8), try WorkspaceID("acme")) == expected)
-    }
-}
-
 @Suite("ParamsDigester")
 struct ParamsDigesterTests {
     @Test("the digest is HMAC-SHA-256 of the bytes as received (RFC 4231, test case 2)")

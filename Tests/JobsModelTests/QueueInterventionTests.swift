@@ -353,10 +353,10 @@ struct QueueInterventionTests {
         let delivery = try world.next()
         for percent in [10, 20] {
             let isNoted = world.machine.noteProgress(
-                JobProgress(percent: percent, text: "step"), of: job, as: try world.identity(), at: world.now)
+                SealedProgress(percent: percent, sealedText: [1]), of: job, as: try world.identity(), at: world.now)
             #expect(isNoted)
         }
-        #expect(try world.record(job)?.progress == JobProgress(percent: 20, text: "step", time: world.now))
+        #expect(try world.record(job)?.progress == SealedProgress(percent: 20, sealedText: [1], time: world.now))
         try world.finish(delivery)
         #expect(try world.record(job)?.progress == nil)
     }
@@ -366,7 +366,7 @@ struct QueueInterventionTests {
         let world = try self.world()
         try world.join("n2")
         let job = try world.accept()
-        let step = JobProgress(percent: 1, text: "")
+        let step = SealedProgress(percent: 1, sealedText: [])
         let waiting = world.machine.noteProgress(step, of: job, as: try world.identity(), at: world.now)
         _ = try world.next()
         let other = world.machine.noteProgress(step, of: job, as: try world.identity("n2"), at: world.now)

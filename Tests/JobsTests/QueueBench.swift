@@ -113,16 +113,33 @@ struct QueueBench: Sendable {
             crashes: delivery.crashes, reason: reason, auditEvent: Array("outcome \(end.state.rawValue)".utf8))
     }
 
+    /// Loses the member of a delayed job.
+    func loseDelayed(_ job: JobID) async throws {
+        if let memory = self.queue as? InMemoryJobQueue { return await memory.loseDelayed(job) }
+        let client = try #require(self.client)
+        let members = try await client.send(RedisCommand("ZRANGE", "orc:{l0}:due", "0", "-1")).elements
+        let member = try #require(members.first { Array($0.bytes).firstRange(of: job.uuid.bytes) != nil })
+        var command = RedisCommand("ZREM", "orc:{l0}:due")
+        command.append(Array(member.bytes))
+        #expect(try await client.send(command).integer == 1)
+    }
+
     func state(_ job: JobID, in workspace: String = "acme") async throws -> JobState? {
         try await self.queue.job(job, in: try WorkspaceID(workspace))?.state
     }
 
-    /// The audit trail so far.
+    /// The audit trail of one workspace so far, the oldest event first.
+    func audit(of workspace: WorkspaceID) async throws -> [String] {
+        let page = try await self.queue.auditTrail(of: workspace, before: nil, limit: 1_000_000)
+        return page.events.reversed().map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The audit trails so far.
     func audit() async throws -> [String] {
         if let memory = self.queue as? InMemoryJobQueue {
             return await memory.audit.map { String(decoding: $0, as: UTF8.self) }
         }
-        let entries = try await self.client?.send(RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+")).elements ?? []
+        let entries = try await self.client?.auditEntries() ?? []
         return entries.flatMap { $0.elements[1].elements }.compactMap(\.string).filter { $0 != "e" }
     }
 }

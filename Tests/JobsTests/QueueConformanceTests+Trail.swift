@@ -1,5 +1,6 @@
 import Domain
 import Foundation
+import Redis
 import TestSupport
 import Testing
 
@@ -26,6 +27,44 @@ extension QueueConformanceTests {
                 cursor = page.next
             } while cursor != nil
             #expect(numbers == Array(stride(from: 38, through: 0, by: -2)))
+        }
+    }
+
+    @Test(
+        "a page of a workspace's trail is whole, whatever other workspaces wrote after it, and events of none are read apart",
+        arguments: Implementation.allCases)
+    func auditOfOne(_ implementation: Implementation) async throws {
+        try await QueueBench.with(implementation) { bench in
+            let (acme, other) = (try WorkspaceID("acme"), try WorkspaceID("other"))
+            for number in 0..<3 { try await bench.queue.appendAudit([UInt8(number)], of: acme) }
+            try await bench.queue.appendAudit([9], of: nil)
+            for _ in 0..<6000 { try await bench.queue.appendAudit([7], of: other) }
+            _ = try await bench.client?.send(RedisCommand("CONFIG", "RESETSTAT"))
+            let page = try await bench.queue.auditTrail(of: acme, before: nil, limit: 50)
+            #expect(page == AuditPage(events: [[2], [1], [0]], next: nil))
+            if let client = bench.client {
+                // One entry for each event, and one look past the last.
+                let statistics = try await client.send(RedisCommand("INFO", "commandstats")).string ?? ""
+                #expect(statistics.contains("cmdstat_xrevrange:calls=4,"))
+            }
+            #expect(try await bench.queue.auditTrail(of: nil, before: nil, limit: 50).events == [[9]])
+        }
+    }
+
+    @Test("no event is lost when a client has put another type in the place of a trail")
+    func replacedTrail() async throws {
+        try await QueueBench.with(.redis) { bench in
+            let client = try #require(bench.client)
+            _ = try await client.send(RedisCommand("SET", "orc:{l0}:w:acme:audit", "x"))
+            let lease = try bench.lease("n1")
+            _ = try await lease.join()
+            try await bench.accept(try bench.submission())
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+            #expect(try await lease.finish([bench.completion(delivery)]) == [true])
+            let acme = try WorkspaceID("acme")
+            #expect(try await bench.queue.auditTrail(of: acme, before: nil, limit: 9).events.isEmpty)
+            let events = try await bench.queue.auditTrail(of: nil, before: nil, limit: 9).events
+            #expect(events.map { String(decoding: $0, as: UTF8.self) } == ["outcome completed", "submitted"])
         }
     }
 

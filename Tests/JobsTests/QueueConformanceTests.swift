@@ -300,12 +300,22 @@ struct QueueConformanceTests {
             _ = try await two.join()
             let job = try await bench.accept(try bench.submission())
             let delivery = try #require(try await one.claim(ClaimRequest(most: 1)).deliveries.first)
-            #expect(try await one.noteProgress(JobProgress(percent: 40, text: "half: way"), of: job))
-            #expect(try await !two.noteProgress(JobProgress(percent: 90, text: "x"), of: job))
-            let shown = try #require(try await bench.queue.job(job, in: delivery.workspace)?.progress)
+            let key = try await bench.keys.currentKey(of: delivery.workspace)
+            let half = try JobEnvelope.seal(
+                JobProgress(percent: 40, text: "half: way"), of: job, in: delivery.workspace, with: key)
+            let other = SealedProgress(percent: 90, sealedText: [])
+            #expect(try await one.noteProgress(half, of: job))
+            #expect(try await !two.noteProgress(other, of: job))
+            let record = try #require(try await bench.queue.job(job, in: delivery.workspace))
+            let shown = try await JobEnvelope.progress(of: record, in: delivery.workspace, keys: bench.keys)
             #expect(shown == JobProgress(percent: 40, text: "half: way", time: bench.now))
+            // What another writer stored shows the percentage only.
+            #expect(try await one.noteProgress(other, of: job))
+            let odd = try #require(try await bench.queue.job(job, in: delivery.workspace))
+            let text = try await JobEnvelope.progress(of: odd, in: delivery.workspace, keys: bench.keys)
+            #expect(text == JobProgress(percent: 90, text: "", time: bench.now))
             #expect(try await one.finish([bench.completion(delivery)]) == [true])
-            #expect(try await !one.noteProgress(JobProgress(percent: 90, text: "x"), of: job))
+            #expect(try await !one.noteProgress(other, of: job))
             #expect(try await bench.queue.job(job, in: delivery.workspace)?.progress == nil)
         }
     }

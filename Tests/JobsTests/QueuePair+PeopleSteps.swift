@@ -97,7 +97,7 @@ extension QueuePair {
     mutating func progress() async throws {
         guard let job = self.jobs.randomElement(using: &self.random)?.1 else { return }
         let node = try self.node()
-        let progress = JobProgress(percent: 30, text: "so far: so good")
+        let progress = SealedProgress(percent: 30, sealedText: Array("so far: so good".utf8) + [0, 58, 255])
         try self.same(
             "progress", try await self.bench.queue.noteProgress(progress, of: job, as: node),
             self.model.noteProgress(progress, of: job, as: node, at: self.now))
@@ -136,7 +136,12 @@ extension QueuePair {
         left.oldestAge = .zero
         right.oldestAge = .zero
         try self.same("statistics", left, right)
-        try self.same(
-            "audit", try await self.bench.audit(), self.model.audit.map { String(decoding: $0, as: UTF8.self) })
+        for workspace in try ["a", "b", "c"].map({ try WorkspaceID($0) }) {
+            try self.same(
+                "audit trail of \(workspace)", try await self.bench.audit(of: workspace),
+                self.model.auditRows.filter { $0.workspace == workspace }.map {
+                    String(decoding: $0.event, as: UTF8.self)
+                })
+        }
     }
 }

@@ -85,6 +85,71 @@ extension QueueTests {
         }
     }
 
+    @Test(
+        "a delayed or retrying job that is not among the delayed ones any more ends as lost, once",
+        arguments: Implementation.allCases)
+    func lostWhileDelayed(_ implementation: Implementation) async throws {
+        try await QueueBench.with(implementation) { bench in
+            let lease = try bench.lease("n1")
+            _ = try await lease.join()
+            let retrying = try await bench.accept(bench.submission(unique: "only one"))
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+            let retry = bench.completion(delivery, .retry(after: .seconds(60)), failures: 1)
+            #expect(try await lease.finish([retry]) == [true])
+            func delayed(_ workspace: String) async throws -> JobID {
+                try await bench.accept(bench.submission(workspace, start: .after(.seconds(60))))
+            }
+            let (lost, kept, other) = (try await delayed("acme"), try await delayed("acme"), try await delayed("other"))
+            #expect(try await Self.compare(bench) == (0, []))
+            for job in [retrying, lost] { try await bench.loseDelayed(job) }
+            let found = try await Self.compare(bench)
+            #expect(found.missing == 2 && Set(found.lost.map(\.id)) == [retrying, lost])
+            for job in [retrying, lost] {
+                let record = try #require(try await bench.queue.job(job, in: WorkspaceID("acme")))
+                #expect(record.state == .lost && record.reason == "gone")
+                #expect(try await bench.audit().count { $0 == "lost \(job)" } == 1)
+            }
+            #expect(try await bench.state(kept) == .scheduled)
+            #expect(try await bench.state(other, in: "other") == .scheduled)
+            try await bench.accept(bench.submission(unique: "only one"))
+            #expect(try await Self.compare(bench) == (0, []))
+            try await bench.advance(.seconds(61))
+            #expect(try await bench.queue.moveDue(most: 9) == 2)
+            #expect(try await Self.compare(bench) == (0, []))
+        }
+    }
+
+    @Test("a cancelled delayed job whose member was lost is no reason to search again and again")
+    func cancelledWhileDelayed() async throws {
+        try await Self.withLoss { bench, client in
+            let job = try await bench.accept(bench.submission(start: .after(.seconds(60))))
+            let acme = try WorkspaceID("acme")
+            _ = try await bench.queue.cancel(job, in: acme, request: Array("r".utf8), outcome: Array("o".utf8))
+            _ = try await client.send(RedisCommand("DEL", "orc:{l0}:due"))
+            let first = try await Self.compare(bench)
+            #expect(first.missing == 1 && first.lost.isEmpty)
+            #expect(try await Self.compare(bench) == (0, []))
+            // One that is lost later is found.
+            let next = try await bench.accept(bench.submission(start: .after(.seconds(60))))
+            try await bench.loseDelayed(next)
+            #expect(try await Self.compare(bench).lost.map(\.id) == [next])
+        }
+    }
+
+    @Test("of many delayed jobs, with params of any bytes, only those without a member are lost")
+    func manyDelayed() async throws {
+        try await Self.withLoss { bench, client in
+            var jobs: [JobID] = []
+            for number in 0..<700 {
+                let submission = try bench.submission(number % 2 == 0 ? "a" : "ab", start: .after(.seconds(60)))
+                jobs.append(try await bench.accept(submission))
+            }
+            try await bench.loseDelayed(jobs[4])
+            try await bench.loseDelayed(jobs[5])
+            #expect(Set(try await Self.compare(bench).lost.map(\.id)) == [jobs[4], jobs[5]])
+        }
+    }
+
     @Test("a job whose entry was lost while its node held it is found after the node's death")
     func lostWhileHeld() async throws {
         try await Self.withLoss { bench, client in
@@ -139,7 +204,8 @@ extension QueueTests {
             #expect(try await bench.queue.compare(as: bench.lease("n1").identity).missing == 0)
             try await bench.advance(.seconds(31))
             #expect(try await bench.queue.compare(as: bench.lease("n1").identity).missing == 1)
-            _ = try await client.send(RedisCommand("DEL", "orc:{l0}:audit"))
+            _ = try await client.send(RedisCommand("FLUSHALL"))
+            try await bench.advance(.zero)
             #expect(try await bench.queue.compare(as: bench.lease("n1").identity).auditEntries == 0)
         }
     }

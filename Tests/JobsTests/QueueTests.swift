@@ -47,7 +47,7 @@ struct QueueTests {
         }
 
         func auditCount(_ text: String) async throws -> Int {
-            let entries = try await self.client.send(RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+")).elements
+            let entries = try await self.client.auditEntries()
             return entries.flatMap { $0.elements[1].elements }.count { $0.string == text }
         }
     }
@@ -296,6 +296,11 @@ struct QueueTests {
             _ = try await lease.join()
             let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
             let key = try await bench.keys.currentKey(of: delivery.workspace)
+            let progress = JobProgress(percent: 50, text: marker)
+            let isNoted = try await lease.noteProgress(
+                JobEnvelope.seal(progress, of: submission.job.id, in: delivery.workspace, with: key),
+                of: submission.job.id)
+            #expect(isNoted)
             let sealed = try JobEnvelope.seal(
                 result: Array(marker.utf8), workspace: delivery.workspace, job: submission.job.id, with: key)
             _ = try await lease.finish([
@@ -316,6 +321,35 @@ struct QueueTests {
                 }
                 #expect(data.range(of: Data(marker.utf8)) == nil, "the marker is in \(file)")
             }
+        }
+    }
+
+    @Test("a reader of Redis cannot confirm a guess of a request, its params or its unique key by a digest")
+    func keyedDigests() async throws {
+        try await Self.withBench { bench in
+            var submission = try await bench.submission(params: #"{"command":"id"}"#)
+            submission.uniqueKey = "nightly"
+            _ = try await bench.submit(submission)
+            var stored: [[UInt8]] = []
+            for pattern in ["orc:{l0}:w:*:i:*", "orc:{l0}:w:*:u", "orc:{l0}:unique"] {
+                for key in try await bench.client.send(RedisCommand("KEYS", pattern)).elements.compactMap(\.string) {
+                    stored += try await bench.client.send(RedisCommand("HGETALL", key)).elements.map { Array($0.bytes) }
+                }
+            }
+            #expect(stored.count == 6)
+            let guesses = [
+                submission.job.requestID.uuid.bytes, Array("nightly".utf8),
+                Array("queue.noop".utf8) + [0] + submission.job.params,
+            ]
+            for guess in guesses {
+                let digest = try Digests.sha256(guess).prefix(12)
+                #expect(!stored.contains { $0.contains(digest) })
+            }
+            // The same request is recognized by another process with the master key, whatever it has cached.
+            let keys = WorkspaceKeyring(
+                queue: bench.queue, master: try SealingKey(bytes: [UInt8](repeating: 9, count: 32)))
+            let again = try await bench.queue.submit([submission], keys: keys)
+            #expect(again == [.duplicate(submission.job.id, state: .available)])
         }
     }
 

@@ -126,9 +126,7 @@ struct APIBench: Sendable {
     /// Rows of the trail of a kind, the oldest first.
     func rows(_ kind: String = "api.request") async throws -> [JSONValue] {
         var rows: [JSONValue] = []
-        for entry in try await self.installation.client.send(
-            RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+"), timeout: .seconds(20)
-        ).elements {
+        for entry in try await self.installation.client.auditEntries() {
             for field in entry.elements[1].elements where field.bytes.first == UInt8(ascii: "{") {
                 let event = try JSONParser.parse(Array(field.bytes))
                 if event["kind"]?.string == kind { rows.append(event) }

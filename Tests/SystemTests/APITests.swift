@@ -41,9 +41,8 @@ extension APISuites {
                 }
                 #expect(rows[0]["params_hmac"]?.string?.count == 64)
                 // Neither the params nor the key stand anywhere in the trail.
-                let trail = try await bench.installation.client.send(
-                    RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+"), timeout: .seconds(20))
-                let shown = String(decoding: Self.allBytes(trail), as: UTF8.self)
+                let trail = try await bench.installation.client.auditEntries()
+                let shown = String(decoding: trail.flatMap { Self.allBytes($0) }, as: UTF8.self)
                 #expect(!shown.contains("marker-") && !shown.contains("relay_sk_"))
                 #expect(!(await bench.node.output.contains("relay_sk_")))
             }
@@ -279,6 +278,10 @@ extension APISuites {
                 let rows = try await bench.rows()
                 #expect(rows.count == 1 && rows.first?["count"] == 300 && rows.first?["address"] == "127.0.0.1")
                 #expect(rows.first?["status"] == "401,429")
+                // No workspace owns the row; the operator reads it.
+                let shown = try await bench.installation.command(["audit", "--without-workspace"])
+                #expect(shown.output.contains("401,429  127.0.0.1"), "\(shown.output)\(shown.errors)")
+                #expect(try await !bench.installation.command(["audit"]).output.contains("401,429"))
             }
         }
 

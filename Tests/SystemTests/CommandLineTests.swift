@@ -133,7 +133,7 @@ struct CommandLineTests {
         try await Installation.with { installation in
             _ = try await installation.command(["submit", "shell.nothing"])
             _ = try await installation.command(["submit", "queue.noop"])
-            let kinds = try await installation.client.send(RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+")).elements
+            let kinds = try await installation.client.auditEntries()
                 .flatMap { $0.elements[1].elements.compactMap(\.string) }
             #expect(kinds.contains { $0.contains(#""kind":"job.denied""#) && $0.contains(#""rule":"allow-list""#) })
             #expect(kinds.contains { $0.contains(#""kind":"job.submitted""#) })

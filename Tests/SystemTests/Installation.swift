@@ -125,9 +125,7 @@ struct Installation: Sendable {
     /// Audit events of a kind, by job id: how many each has.
     func auditCounts(_ kind: String) async throws -> [String: Int] {
         var counts: [String: Int] = [:]
-        for entry in try await self.client.send(
-            RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+"), timeout: .seconds(20)
-        ).elements {
+        for entry in try await self.client.auditEntries() {
             for field in entry.elements[1].elements where field.bytes.first == UInt8(ascii: "{") {
                 let event = try JSONParser.parse(Array(field.bytes))
                 guard event["kind"]?.string == kind, let id = event["job_id"]?.string else { continue }

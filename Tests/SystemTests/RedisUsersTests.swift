@@ -76,6 +76,8 @@ struct RedisUsersTests {
         "neither can do what it has no business with",
         arguments: [
             ("orchestra-submitter-acme", ["XREVRANGE", "orc:{l0}:audit", "+", "-"]),
+            ("orchestra-submitter-acme", ["XREVRANGE", "orc:{l0}:w:acme:audit", "+", "-"]),
+            ("orchestra-submitter-acme", ["XADD", "orc:{l0}:w:other:audit", "*", "e", "x"]),
             ("orchestra-submitter-acme", ["HSET", "orc:{l0}:run:n1", "x", "y"]),
             ("orchestra-submitter-acme", ["XADD", "orc:{l0}:w:other:s:2", "*", "e", "x"]),
             ("orchestra-submitter-acme", ["HGET", "orc:{l0}:w:other:k", "1"]),

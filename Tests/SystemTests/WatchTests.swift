@@ -1,3 +1,4 @@
+import Agents
 import Domain
 import Foundation
 import Jobs
@@ -169,6 +170,43 @@ struct WatchTests {
     }
 
     @Test(
+        "a process of an agents' user that lives for less than a second is seen, where the kernel reports processes",
+        .enabled(if: Self.subordinates != nil, "needs users to give away (/etc/subuid)"),
+        .enabled(if: Self.hearsChanges, "the kernel reports no processes to this user (Linux 6.6, no container)"))
+    func brief() async throws {
+        try await Self.withNode { installation, node, _ in
+            let given = try #require(Self.subordinates)
+            // A busy machine may look too late at one of them.
+            for _ in 0..<10 where await Self.subjects(node, "process_outside").isEmpty {
+                let planted = ManagedProcess(
+                    "/usr/bin/unshare",
+                    [
+                        "--user", "--map-users=\(given.users.upperBound - 1),1000,1",
+                        "--map-groups=\(given.groups.upperBound - 1),1000,1", "--setgid", "1000", "--setuid", "1000",
+                        "/bin/sleep", "0.9",
+                    ], log: installation.directory + "/p.log")
+                try await planted.start()
+                _ = try await planted.wait()
+            }
+            #expect(await Self.subjects(node, "process_outside").contains { $0.contains("(sleep,") })
+            // What the node itself starts meanwhile, and what ends with its shim, is no incident.
+            for _ in 0..<10 {
+                let job = try await installation.submit("shell.run", ["command": "true"])
+                #expect(try await installation.ended(job).state == .completed)
+            }
+            let subjects = await Self.subjects(node, "process_outside")
+            #expect(subjects.allSatisfy { $0.contains("(sleep,") || $0.contains("(unshare,") }, "\(subjects)")
+        }
+    }
+
+    private static let hearsChanges: Bool = {
+        do {
+            _ = try UserChanges(of: 0..<1)
+            return true
+        } catch { return false }
+    }()
+
+    @Test(
         "an agent whose directory was opened stands still, or is ended, where that is the answer",
         arguments: ["freeze", "kill"])
     func responses(_ response: String) async throws {
@@ -238,9 +276,7 @@ struct WatchTests {
 extension Installation {
     /// The whole audit trail as text.
     func auditText() async throws -> String {
-        let entries = try await self.client.send(
-            RedisCommand("XRANGE", "orc:{l0}:audit", "-", "+"), timeout: .seconds(20)
-        ).elements
+        let entries = try await self.client.auditEntries()
         return entries.flatMap { $0.elements[1].elements }.map { String(decoding: $0.bytes, as: UTF8.self) }
             .joined(separator: "\n")
     }

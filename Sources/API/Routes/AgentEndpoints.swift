@@ -102,7 +102,9 @@ extension Endpoint {
                 ]).bytes, requestID: requestID))
     }
 
-    private static func show(_ call: Call) async throws -> Response { .json(try (try await call.agent()).view) }
+    private static func show(_ call: Call) async throws -> Response {
+        .json(try await (try await call.agent()).view)
+    }
 
     private static func type(_ call: Call) async throws -> Response {
         var body = try await call.body()

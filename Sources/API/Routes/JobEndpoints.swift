@@ -66,8 +66,10 @@ extension Endpoint {
         let page = try await pages.page(limit: limit, after: cursor) { job in
             state ?? job.state == job.state && action?.name ?? job.action == job.action
         }
+        var views: [JSONValue] = []
+        for job in page.jobs { views.append(JobView.json(job, progress: try await call.progress(of: job))) }
         return .json([
-            "jobs": .array(page.jobs.map { JobView.json($0) }),
+            "jobs": .array(views),
             "next": page.next.map { .string($0.description) } ?? .null,
         ])
     }
@@ -81,7 +83,7 @@ extension Endpoint {
             result = try JSONParser.parse(plain)
         }
         let terms = try await JobEnvelope.terms(of: job, in: call.workspace, keys: call.services.keys)
-        return .json(JobView.json(job, terms: terms, result: result))
+        return .json(JobView.json(job, progress: try await call.progress(of: job), terms: terms, result: result))
     }
 
     private static func execute(_ call: Call) async throws -> Response {
@@ -126,6 +128,11 @@ extension Call {
             throw Self.noSuchJob
         }
         return job
+    }
+
+    /// The progress of a job of this workspace, nil when there is none.
+    func progress(of job: JobRecord) async throws -> JobProgress? {
+        try await JobEnvelope.progress(of: job, in: self.workspace, keys: self.services.keys)
     }
 
     /// Cancels a job, queued or running on any node.

@@ -3,8 +3,10 @@ internal import Jobs
 
 /// A job as the API shows it.
 enum JobView {
-    /// The job's document, with its terms and its result where they are given.
-    static func json(_ job: JobRecord, terms: JobTerms? = nil, result: JSONValue? = nil) -> JSONValue {
+    /// The job's document, with its progress, its terms and its result where they are given.
+    static func json(
+        _ job: JobRecord, progress: JobProgress?, terms: JobTerms? = nil, result: JSONValue? = nil
+    ) -> JSONValue {
         var members: [JSONMember] = [
             JSONMember("job_id", .string(job.id.description)), JSONMember("action", .string(job.action)),
             JSONMember("state", .string(job.state.rawValue)),
@@ -20,7 +22,7 @@ enum JobView {
             members.append(JSONMember("deadline", self.time(terms.deadline ?? 0)))
             members.append(JSONMember("unique_key", terms.uniqueKey.map { .string($0) } ?? .null))
         }
-        if let progress = job.progress {
+        if let progress {
             let value: JSONValue = [
                 "percent": .integer(Int64(progress.percent)), "text": .string(progress.text),
                 "time": self.time(progress.time),

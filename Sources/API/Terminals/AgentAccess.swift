@@ -24,7 +24,7 @@ struct AgentAccess: Sendable {
             throw Self.noSuchAgent
         }
         let directory = AgentDirectory(root: services.agentsRoot, id: id)
-        guard let generation = try directory.generations.last else {
+        guard let generation = try await services.files.run({ try directory.generations.last }) else {
             if !job.node.isEmpty, job.node != services.node {
                 throw Problem(
                     .misdirected,
@@ -38,14 +38,18 @@ struct AgentAccess: Sendable {
     }
 
     private var shim: AgentOperator {
-        AgentOperator(directory: self.directory, generation: self.generation, group: self.services.group)
+        AgentOperator(
+            directory: self.directory, generation: self.generation, group: self.services.group,
+            files: self.services.files)
     }
 
     /// The agent's state, and how it is known.
     var view: JSONValue {
-        get throws {
-            let condition = try self.directory.condition
-            let record = try self.directory.exitRecord(self.generation)
+        get async throws {
+            let (directory, generation) = (self.directory, self.generation)
+            let (condition, record) = try await self.services.files.run {
+                (try directory.condition, try directory.exitRecord(generation))
+            }
             return [
                 "agent_id": .string(self.job.id.description), "state": .string(condition.state.rawValue),
                 "evidence": .string(Printable.text(condition.evidence, limit: 300)),

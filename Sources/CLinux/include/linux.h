@@ -79,6 +79,8 @@ struct orc_process {
 };
 // All processes that /proc shows, at most `most`; how many there are in `list`. -errno when they cannot be read.
 int orc_processes(struct orc_process *list, int most);
+// One process of /proc; 0, or -errno: -ENOENT or -ESRCH when it has ended.
+int orc_process_of(pid_t pid, struct orc_process *process);
 // The threads of all processes of this user that /proc shows: what RLIMIT_NPROC counts. -errno when they cannot be read.
 int orc_user_tasks(void);
 // Milliseconds of the monotonic clock.

@@ -108,7 +108,7 @@ package enum JobEnvelope {
         return bytes
     }
 
-    private static func seal(
+    static func seal(
         _ bytes: [UInt8], purpose: String, workspace: WorkspaceID, job: JobID, with key: WorkspaceKey
     ) throws -> [UInt8] {
         var writer = ByteWriter()
@@ -118,7 +118,7 @@ package enum JobEnvelope {
             + (try key.key.seal(bytes, authenticating: self.associated(purpose, workspace, job)))
     }
 
-    private static func open(
+    static func open(
         _ sealed: [UInt8], purpose: String, workspace: WorkspaceID, job: JobID, keys: WorkspaceKeyring
     ) async throws -> [UInt8] {
         guard sealed.count > 5, sealed[0] == self.version else {

@@ -58,11 +58,13 @@ package actor WorkspaceKeyring {
         guard let stored = try await self.queue.wrappedKey(id, of: workspace) else {
             throw JobQueueError(code: .unreadable, message: "the workspace '\(workspace)' has no stored key \(id)")
         }
+        let digestKey = try self.master.derived(for: "orchestra/submission-digests/1/\(workspace.name)")
         do {
             let key = WorkspaceKey(
                 id: id,
                 key: try SealingKey(
                     unwrapping: stored, by: self.master, context: Self.context(workspace, id)),
+                digestKey: digestKey,
                 stamp: Array(stored.prefix(WorkspaceKey.stampLength)))
             self.cache.withLock { cache in
                 guard cache.generation == generation else { return }

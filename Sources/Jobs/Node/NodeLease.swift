@@ -42,7 +42,7 @@ package struct NodeLease: Sendable {
 
     /// Stores the progress of a job. Returns false when this incarnation does not hold it.
     @discardableResult
-    package func noteProgress(_ progress: JobProgress, of job: JobID) async throws -> Bool {
+    package func noteProgress(_ progress: SealedProgress, of job: JobID) async throws -> Bool {
         try await self.queue.noteProgress(progress, of: job, as: self.identity)
     }
 

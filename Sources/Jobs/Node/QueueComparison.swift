@@ -1,6 +1,6 @@
 /// The reply to one step of comparing what is stored.
 package struct QueueComparison: Hashable, Sendable {
-    /// Entries that this step found missing.
+    /// Entries and delayed jobs that this step found missing.
     package let missing: Int
     /// Whether the next step is to follow at once.
     package let hasNextStep: Bool

@@ -41,7 +41,7 @@ package protocol JobQueue: JobStore {
     func finish(_ completions: [Completion], as node: NodeIdentity) async throws -> [Bool]
 
     /// Stores the progress of a running job. Returns false when this incarnation does not hold it.
-    func noteProgress(_ progress: JobProgress, of job: JobID, as node: NodeIdentity) async throws -> Bool
+    func noteProgress(_ progress: SealedProgress, of job: JobID, as node: NodeIdentity) async throws -> Bool
 
     /// Removes the node at the end of a drain. Does nothing while it holds an entry.
     func leave(as node: NodeIdentity) async throws

@@ -47,9 +47,9 @@ package protocol JobStore: Sendable {
     /// Returns the jobs of a workspace that nodes hold, however old they are.
     func running(in workspace: WorkspaceID) async throws -> [JobID]
 
-    /// Returns events of a workspace's audit trail, newest first, from before the cursor of an earlier page. A page may
-    /// have fewer events than `limit`, even none, when there are events of other workspaces in between.
-    func auditTrail(of workspace: WorkspaceID, before cursor: String?, limit: Int) async throws -> AuditPage
+    /// Returns events of a workspace's audit trail, newest first, from before the cursor of an earlier page; of events
+    /// without a workspace when it is nil. What other workspaces wrote does not change the cost of a page.
+    func auditTrail(of workspace: WorkspaceID?, before cursor: String?, limit: Int) async throws -> AuditPage
 
     /// Waits at most `timeout` for the end of a job. Returns its state then, nil when there is no such job.
     func waitForEnd(of id: JobID, in workspace: WorkspaceID, timeout: Duration) async throws -> JobState?

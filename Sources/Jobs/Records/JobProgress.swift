@@ -17,11 +17,4 @@ package struct JobProgress: Hashable, Sendable {
         self.text = Printable.text(text, limit: Self.textLimit)
         self.time = time
     }
-
-    /// Reads the stored form, `ms:percent:text`; returns nil when it is malformed.
-    init?(stored: String) {
-        let parts = stored.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3, let time = UInt64(parts[0]), let percent = Int(parts[1]) else { return nil }
-        self.init(percent: percent, text: String(parts[2]), time: time)
-    }
 }

@@ -15,7 +15,8 @@ package struct JobRecord: Hashable, Sendable {
     package let node: String
     package let reason: String
     package let tags: [String]
-    package let progress: JobProgress?
+    /// Its text is still sealed; see `JobEnvelope.progress(of:in:keys:)`.
+    package let progress: SealedProgress?
     /// The `JobTerms`, still sealed; empty when there are none.
     package let sealedTerms: [UInt8]
     /// The result, still sealed; empty when there is none.

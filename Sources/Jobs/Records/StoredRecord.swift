@@ -115,7 +115,7 @@ extension StoredRecord {
     /// Returns the record as people see it. `runner` is the node that holds the job now, empty for none; failures and
     /// crashes are those of the side records, which are newer while the job has not ended.
     func jobRecord(
-        id: JobID, runner: String, failures: Int, crashes: Int, progress: JobProgress?
+        id: JobID, runner: String, failures: Int, crashes: Int, progress: SealedProgress?
     ) -> JobRecord {
         JobRecord(
             id: id, state: runner.isEmpty ? self.state : .running, action: self.action,

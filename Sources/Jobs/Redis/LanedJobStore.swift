@@ -93,11 +93,11 @@ package struct LanedJobStore: JobStore {
         try await self.lane(of: workspace).running(in: workspace)
     }
 
-    /// Returns a page of the audit trail of the workspace's lane; its cursor is valid in that lane only.
+    /// Returns a page of the audit trail of the workspace, or of the events without one, which are in the first lane.
     package func auditTrail(
-        of workspace: WorkspaceID, before cursor: String?, limit: Int
+        of workspace: WorkspaceID?, before cursor: String?, limit: Int
     ) async throws -> AuditPage {
-        try await self.lane(of: workspace).auditTrail(of: workspace, before: cursor, limit: limit)
+        try await (workspace.map(self.lane(of:)) ?? self.first).auditTrail(of: workspace, before: cursor, limit: limit)
     }
 
     /// Waits in the workspace's lane for the end of the job.

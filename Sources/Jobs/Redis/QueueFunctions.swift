@@ -14,7 +14,7 @@ package struct QueueFunctions: Sendable {
     /// The common prefix of the functions' names.
     private let prefix: String
 
-    private static let version = "5"
+    private static let version = "6"
 
     /// The functions with the clock of Redis.
     package static let standard = QueueFunctions(now: "return redis_ms()")

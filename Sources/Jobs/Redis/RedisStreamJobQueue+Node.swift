@@ -98,12 +98,12 @@ extension RedisStreamJobQueue {
 
     /// Stores the progress. Returns false when the incarnation does not hold the job.
     package func noteProgress(
-        _ progress: JobProgress, of job: JobID, as node: NodeIdentity
+        _ progress: SealedProgress, of job: JobID, as node: NodeIdentity
     ) async throws -> Bool {
         var call = self.call("progress", node)
         call.append(job.uuid.bytes)
         call.append(progress.percent)
-        call.append(progress.text)
+        call.append(progress.sealedText)
         return try await self.send(call).integer == 1
     }
 

@@ -9,38 +9,22 @@ extension RedisStreamJobQueue {
         return reply.isNull ? nil : try Self.record(reply)
     }
 
-    /// Returns events of the workspace, the newest first; reads at most `AuditPage.depth` entries of the lane.
+    /// Returns events of the workspace, or of none, the newest first; reads no more entries than it returns events. Throws
+    /// `JobQueueError`: `failed` when the reply is malformed.
     package func auditTrail(
-        of workspace: WorkspaceID, before cursor: String?, limit: Int
+        of workspace: WorkspaceID?, before cursor: String?, limit: Int
     ) async throws -> AuditPage {
-        var events: [[UInt8]] = []
-        // An entry contains the events of one step, oldest first. A page may end within an entry: the cursor is then
+        // An entry contains the events of one step, oldest first. A page may end within an entry: its cursor is
         // `ENTRY/COUNT`, with the number of its events that are left.
         let parts = cursor?.split(separator: "/").map(String.init) ?? []
-        var rest = parts.count == 2 ? Int(parts[1]) : nil
-        var end = parts.first.map { rest == nil ? "(" + $0 : $0 } ?? "+"
-        for _ in 0..<(AuditPage.depth / AuditPage.chunk) {
-            let entries = try await self.direct(
-                RedisCommand("XREVRANGE", self.lane.key("audit"), end, "-", "COUNT", String(AuditPage.chunk))
-            ).elements
-            for entry in entries {
-                let idAndFields = entry.elements
-                guard idAndFields.count == 2 else { throw Self.unexpected("XREVRANGE") }
-                let id = String(decoding: idAndFields[0].bytes, as: UTF8.self)
-                end = "(" + id
-                let fields = idAndFields[1].elements
-                let count = id == parts.first ? min(rest ?? fields.count / 2, fields.count / 2) : fields.count / 2
-                rest = nil
-                for index in (0..<max(0, count)).reversed() {
-                    let event = Array(fields[2 * index + 1].bytes)
-                    guard AuditPage.holds(event, workspace) else { continue }
-                    events.append(event)
-                    if events.count == limit { return AuditPage(events: events, next: "\(id)/\(index)") }
-                }
-            }
-            if entries.count < AuditPage.chunk { return AuditPage(events: events, next: nil) }
-        }
-        return AuditPage(events: events, next: String(end.dropFirst()))
+        var call = self.call("trail")
+        call.append(workspace?.name ?? "")
+        call.append(parts.first.map { parts.count == 2 ? $0 : "(" + $0 } ?? "+")
+        call.append(parts.count == 2 ? parts[1] : "")
+        call.append(limit)
+        let reply = try await self.send(call).elements
+        guard let next = reply.first?.string else { throw Self.unexpected("trail") }
+        return AuditPage(events: reply.dropFirst().map { Array($0.bytes) }, next: next.isEmpty ? nil : next)
     }
 
     /// Returns the newest jobs. Throws `JobQueueError`: `failed` when one of the records is malformed.
@@ -86,6 +70,6 @@ extension RedisStreamJobQueue {
         else { throw self.unexpected("a job's record") }
         return record.jobRecord(
             id: JobID(uuid: uuid), runner: parts[2].string ?? "", failures: parts[3].integer ?? 0,
-            crashes: parts[4].integer ?? 0, progress: parts[5].string.flatMap(JobProgress.init(stored:)))
+            crashes: parts[4].integer ?? 0, progress: SealedProgress(stored: parts[5].bytes))
     }
 }

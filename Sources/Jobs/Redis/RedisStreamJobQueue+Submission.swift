@@ -41,9 +41,12 @@ extension RedisStreamJobQueue {
         }
     }
 
-    /// Appends the event to the lane's audit stream; the stream is the same for all workspaces.
+    /// Appends the event to the trail of the workspace, or to the lane's trail of events without one.
     package func appendAudit(_ event: [UInt8], of workspace: WorkspaceID?) async throws {
-        _ = try await self.direct(.streamAdd(self.lane.key("audit"), field: "e", value: event))
+        var call = self.call("audit", capacity: event.count + 128)
+        call.append(workspace?.name ?? "")
+        call.append(event)
+        _ = try await self.send(call)
     }
 
     /// Returns the last tick in milliseconds since the epoch. Throws `JobQueueError`: `failed` for a malformed reply.

@@ -8,11 +8,11 @@ package struct SealedSubmission: Hashable, Sendable {
     package let priority: Priority
     package let start: JobStart
     package let tags: [JobTag]
-    /// 16 bytes of the request ID's digest. Two submissions with the same digest within the idempotency time are one job.
+    /// 16 bytes of the request ID's keyed digest; see `WorkspaceKey.digestKey`. Two submissions with the same digest within the idempotency time are one job.
     package let requestDigest: [UInt8]
-    /// 12 bytes of the digest of action and params. They distinguish a repeated request from another one with the same ID.
+    /// 12 bytes of the keyed digest of action and params. They distinguish a repeated request from another one with the same ID.
     package let paramsDigest: [UInt8]
-    /// 16 bytes of the unique key's digest.
+    /// 16 bytes of the unique key's keyed digest.
     package let uniqueDigest: [UInt8]?
     package let tick: ScheduleTick?
     package let envelope: [UInt8]

@@ -26,16 +26,18 @@ package struct Submission: Sendable {
         self.auditEvent = auditEvent
     }
 
-    /// Returns the form that the queue stores: a sealed envelope, and digests instead of the IDs that submitters choose.
-    /// Throws `CryptographyError`.
+    /// Returns the form that the queue stores: a sealed envelope, and keyed digests instead of what submitters choose, so
+    /// that a reader of Redis cannot confirm a guess. Throws `CryptographyError`.
     package func sealed(with key: WorkspaceKey) throws -> SealedSubmission {
         let job = self.job
-        let params = Array(job.action.name.utf8) + [0] + job.params
+        func digest(_ purpose: String, _ bytes: [UInt8], length: Int) throws -> [UInt8] {
+            Array(try Digests.hmacSHA256(key: key.digestKey, Array(purpose.utf8) + [0] + bytes).prefix(length))
+        }
         return SealedSubmission(
             id: job.id, workspace: job.workspace, action: job.action, priority: self.priority, start: self.start,
-            tags: job.tags, requestDigest: Array(try Digests.sha256(job.requestID.uuid.bytes).prefix(16)),
-            paramsDigest: Array(try Digests.sha256(params).prefix(12)),
-            uniqueDigest: try self.uniqueKey.map { Array(try Digests.sha256(Array($0.utf8)).prefix(16)) },
+            tags: job.tags, requestDigest: try digest("request", job.requestID.uuid.bytes, length: 16),
+            paramsDigest: try digest("params", Array(job.action.name.utf8) + [0] + job.params, length: 12),
+            uniqueDigest: try self.uniqueKey.map { try digest("unique", Array($0.utf8), length: 16) },
             tick: self.tick, envelope: try JobEnvelope.seal(job, with: key), keyID: key.id, keyStamp: key.stamp,
             sealedTerms: try JobEnvelope.seal(terms: job.terms, of: job, with: key), auditEvent: self.auditEvent)
     }

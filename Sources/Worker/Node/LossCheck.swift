@@ -3,8 +3,8 @@ internal import Domain
 package import Jobs
 package import Logging
 
-/// Finds what one lane of Redis lost, by comparing what is stored: says once how much, and ends waiting jobs as `lost`
-/// whose entries are gone. Any node may take any step, so no leader is needed.
+/// Finds what one lane of Redis lost, by comparing what is stored: says once how much, and ends jobs as `lost` that wait for
+/// an entry or a time that is gone. Any node may take any step, so no leader is needed.
 package actor LossCheck {
     private let lease: NodeLease
     private let queueClock: QueueClock
@@ -59,7 +59,7 @@ package actor LossCheck {
         self.auditEntries = comparison.auditEntries
         if comparison.missing > 0 {
             self.logger.error(
-                "Redis lost entries of waiting jobs; looking for the jobs",
+                "Redis lost entries of waiting jobs, or delayed jobs; looking for them",
                 metadata: ["entries.count": "\(comparison.missing)", "lane": "\(lane)"])
         }
         if !comparison.lost.isEmpty {

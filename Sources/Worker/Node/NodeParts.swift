@@ -7,6 +7,7 @@ internal import Jobs
 internal import Logging
 internal import NIOPosix
 internal import Policy
+internal import Sandboxing
 internal import Supervision
 
 /// Makes the parts of a node from its dependencies; `Node.init` calls each function once. Starts nothing.
@@ -86,15 +87,21 @@ struct NodeParts {
         return ActionHandlers(
             bundle: self.policy.bundle, commands: commands, agents: runner,
             workspaces: self.configuration.agents.workspaces, epoch: max(1, self.incarnation.value),
-            pause: self.launchPause, report: Self.progressReporter(lanes))
+            pause: self.launchPause, report: Self.progressReporter(lanes, keys: self.access.keys))
     }
 
     /// Writes the progress of jobs to their lanes. Progress that cannot be written now is dropped: the next report
     /// replaces it, and no part of the node depends on it.
-    private static func progressReporter(_ lanes: [NodeLane]) -> @Sendable (JobProgress, Job) async -> Void {
+    private static func progressReporter(
+        _ lanes: [NodeLane], keys: WorkspaceKeyring
+    ) -> @Sendable (JobProgress, Job) async -> Void {
         { progress, job in
             let lease = lanes[Lane.of(job.workspace, among: lanes.count).number].lease
-            do { try await lease.noteProgress(progress, of: job.id) } catch { return }
+            do {
+                let key = try await keys.currentKey(of: job.workspace)
+                let sealed = try JobEnvelope.seal(progress, of: job.id, in: job.workspace, with: key)
+                try await lease.noteProgress(sealed, of: job.id)
+            } catch { return }
         }
     }
 
@@ -111,13 +118,26 @@ struct NodeParts {
         }
     }
 
+    /// The kernel's reports of processes that take an agents' user, where it gives any to this node.
+    private func userChanges() -> UserChanges? {
+        guard let users = self.configuration.agents.plan.host.subordinates?.users else { return nil }
+        do { return try UserChanges(of: users) } catch {
+            self.logger.info(
+                "the kernel reports no process events to this node; the watch looks once a second",
+                metadata: ["reason": "\(error)"])
+            return nil
+        }
+    }
+
     func makeTree(lanes: [NodeLane], consumers: [Consumer], workspaces: WorkspaceSet) -> NodeTree {
         let store = self.access.store
         let scheduler = Scheduler(
             queue: store, intake: Intake(self.access, policy: self.policy),
             schedules: Array(self.policy.bundle.schedules.values), clock: self.clock, logger: self.logger)
         let watch = SecurityWatch(
-            scan: SecurityScan(configuration: self.configuration.agents, group: self.group), census: self.agents,
+            scan: SecurityScan(
+                configuration: self.configuration.agents, group: self.group, changes: self.userChanges()),
+            census: self.agents,
             store: store, registry: self.registry, response: self.configuration.response,
             node: self.configuration.node.name, metrics: self.metrics, logger: self.logger, clock: self.clock)
         return NodeTree(

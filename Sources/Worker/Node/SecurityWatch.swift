@@ -5,7 +5,7 @@ internal import Domain
 package import Jobs
 package import Logging
 
-/// Scans once a second for agents' processes, terminals and directories that are outside their sandbox or have the wrong
+/// Scans once a second, and on the kernel's reports, for agents' processes, terminals and directories that are outside their sandbox or have the wrong
 /// permissions. Records each incident and carries out the configured response.
 package actor SecurityWatch {
     /// The response to an incident of a known workspace, in addition to the log and the audit event.
@@ -33,6 +33,8 @@ package actor SecurityWatch {
     private var lastIncidents: Set<SecurityScan.Incident> = []
     /// The reported incidents, each with the number of the scan that found it last.
     private var reported: [SecurityScan.Incident: Int] = [:]
+    /// Processes that the kernel reported and that were outside at the last look, by their numbers.
+    private var arrived: [Int32: SecurityScan.Incident] = [:]
     private var scanCount = 0
     /// The workspaces to put into quarantine, with their incidents; kept while Redis is unavailable.
     private var pending: [WorkspaceID: SecurityScan.Incident] = [:]
@@ -51,6 +53,8 @@ package actor SecurityWatch {
     /// The number of scans without an incident before it is considered over: a scan on a busy machine may miss it.
     private static let missedScansTolerated = 5
     private static let interval = Duration.seconds(1)
+    /// How often the kernel's reports are taken between two scans.
+    private static let arrivalLooks = 5
     private static let mostUnwritten = 1000
 
     /// `node` is the name of the node in audit events.
@@ -84,7 +88,21 @@ package actor SecurityWatch {
             await self.quarantine()
             await self.writeAudit()
             await self.removeEndedAgents()
-            try await self.clock.sleep(for: Self.interval)
+            try await self.waitForNextScan()
+        }
+    }
+
+    /// Sleeps until the next scan. Meanwhile it takes the kernel's reports, of processes that may be gone then.
+    private func waitForNextScan() async throws {
+        guard self.scan.hearsChanges else { return try await self.clock.sleep(for: Self.interval) }
+        for _ in 0..<Self.arrivalLooks {
+            try await self.clock.sleep(for: Self.interval / Self.arrivalLooks)
+            let arrived: [Int32: SecurityScan.Incident]
+            // The next scan reads the same, and reports that it cannot.
+            do { arrived = try await self.scan.arrivals(again: self.arrived.keys) } catch { continue }
+            let certain = arrived.filter { self.arrived[$0.key] == $0.value }
+            self.arrived = arrived
+            if !certain.isEmpty { await self.report(Set(certain.values), running: await self.agents.living) }
         }
     }
 
@@ -109,6 +127,13 @@ package actor SecurityWatch {
         self.lastIncidents = incidents
         self.scanCount += 1
         self.reported = self.reported.filter { self.scanCount - $0.value <= Self.missedScansTolerated }
+        await self.report(certain, running: running)
+    }
+
+    /// Reports and responds to those incidents that are not reported yet.
+    private func report(
+        _ certain: Set<SecurityScan.Incident>, running: [SecurityScan.RunningAgent]
+    ) async {
         for incident in certain.filter({ self.reported[$0] == nil }).sorted(by: { $0.subject < $1.subject }) {
             self.counters[incident.kind]?.increment()
             self.logger.critical(

@@ -28,9 +28,10 @@ enum JobText {
     }
 
     /// All of a job for people, with its terms; `shown` names members of the result that were printed before.
-    static func page(_ job: JobRecord, terms: JobTerms = JobTerms(), result: JSONValue?, shown: Set<String> = [])
-        -> String
-    {
+    static func page(
+        _ job: JobRecord, progress: JobProgress? = nil, terms: JobTerms = JobTerms(), result: JSONValue?,
+        shown: Set<String> = []
+    ) -> String {
         var lines = ["job          \(job.id)", "action       \(job.action)", "state        \(job.state.rawValue)"]
         if !job.reason.isEmpty { lines.append("reason       \(Printable.text(job.reason, limit: 500))") }
         lines.append("submitted    \(self.time(job.submittedAt))")
@@ -43,7 +44,7 @@ enum JobText {
         if !job.node.isEmpty { lines.append("node         \(Printable.text(job.node))") }
         if job.failures + job.crashes > 0 { lines.append("failures     \(job.failures), crashes \(job.crashes)") }
         if !job.tags.isEmpty { lines.append("tags         \(Printable.text(job.tags.joined(separator: ", ")))") }
-        if let progress = job.progress {
+        if let progress {
             lines.append("progress     \(progress.percent) % \(progress.text) (\(self.time(progress.time)))")
         }
         if let result { lines += self.lines(of: result, shown: shown) }
@@ -67,8 +68,10 @@ enum JobText {
         return lines
     }
 
-    /// All of a job for programs, with its terms where they are given.
-    static func json(_ job: JobRecord, terms: JobTerms? = nil, result: JSONValue? = nil) -> JSONValue {
+    /// All of a job for programs, with its progress and its terms where they are given.
+    static func json(
+        _ job: JobRecord, progress: JobProgress? = nil, terms: JobTerms? = nil, result: JSONValue? = nil
+    ) -> JSONValue {
         var members: [JSONMember] = [
             JSONMember("job_id", .string(job.id.description)), JSONMember("action", .string(job.action)),
             JSONMember("state", .string(job.state.rawValue)),
@@ -85,7 +88,7 @@ enum JobText {
             members.append(JSONMember("deadline", .integer(Int64(clamping: terms.deadline ?? 0))))
             members.append(JSONMember("unique_key", terms.uniqueKey.map { .string($0) } ?? .null))
         }
-        if let progress = job.progress {
+        if let progress {
             let value: JSONValue = [
                 "percent": .integer(Int64(progress.percent)), "text": .string(progress.text),
                 "time": .integer(Int64(clamping: progress.time)),

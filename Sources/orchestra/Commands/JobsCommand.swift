@@ -35,7 +35,11 @@ struct JobsCommand: AsyncParsableCommand {
                 try await self.scope.withSession { session, workspace in
                     let jobs = try await session.queue.jobs(in: workspace, limit: limit, tag: tag, after: after)
                     if !json, jobs.isEmpty { show("no jobs in workspace '\(workspace)'") }
-                    for job in jobs { show(json ? JobText.json(job).text : JobText.line(job)) }
+                    for job in jobs where json {
+                        let progress = try await JobEnvelope.progress(of: job, in: workspace, keys: session.keys)
+                        show(JobText.json(job, progress: progress).text)
+                    }
+                    for job in jobs where !json { show(JobText.line(job)) }
                 }
             }
         }
@@ -65,10 +69,11 @@ struct JobsCommand: AsyncParsableCommand {
                     }
                     let result = try await JobText.result(of: job, in: workspace, keys: session.keys)
                     let terms = try await JobEnvelope.terms(of: job, in: workspace, keys: session.keys)
+                    let progress = try await JobEnvelope.progress(of: job, in: workspace, keys: session.keys)
                     show(
                         json
-                            ? JobText.json(job, terms: terms, result: result).text
-                            : JobText.page(job, terms: terms, result: result))
+                            ? JobText.json(job, progress: progress, terms: terms, result: result).text
+                            : JobText.page(job, progress: progress, terms: terms, result: result))
                 }
             }
         }

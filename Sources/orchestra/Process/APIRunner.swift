@@ -1,4 +1,5 @@
 import API
+import Agents
 import CoreMetrics
 import Credentials
 import Cryptography
@@ -107,15 +108,16 @@ struct APIRunner: Sendable {
 
     /// Loads a certificate that was replaced, and records when the one in use expires.
     private func certificate(_ tls: TLSServerContext) -> ChildSpecification {
-        let (expiry, logger) = (self.expiry, self.logger)
+        let (expiry, logger, files) = (self.expiry, self.logger, FileSystemPool(.singleton))
         return ChildSpecification(id: "certificate", backoff: Self.backoff, heartbeatLimit: .seconds(60)) { child in
             child.ready()
             var lastProblem: String?
             while true {
-                do throws(TLSError) {
-                    if try tls.reloadIfChanged() { logger.notice("the certificate of the API is replaced") }
+                do {
+                    let isReplaced = try await files.run { try tls.reloadIfChanged() }
+                    if isReplaced { logger.notice("the certificate of the API is replaced") }
                     lastProblem = nil
-                } catch {
+                } catch let error as TLSError {
                     if lastProblem != error.message {
                         logger.error(
                             "the new certificate of the API is not usable; the old one stays in use", error: error)

@@ -228,7 +228,7 @@ func latency(rate: Int, seconds: Int) async throws {
                             var last = "0-0"
                             while seen.count < total {
                                 let command = RedisCommand.streamRead(
-                                    [("orc:{l0}:audit", last)], count: 1000, waiting: 1000)
+                                    [("orc:{l0}:w:acme:audit", last)], count: 1000, waiting: 1000)
                                 for stream in try await reader.send(command, timeout: .seconds(3)).elements {
                                     let now = ContinuousClock.now
                                     for entry in stream.elements[1].elements {

@@ -15,7 +15,8 @@
 --   holders        job -> node that holds it; a hint, which is checked with the running hash
 --   tries, cancel, cancelling, unique, progress, waiters        side records of jobs, see side_records
 --   bell           the wake-up stream of idle nodes             control   requests to nodes, such as cancellations
---   audit          the audit trail                              counts    counters for metrics
+--   w:WS:audit     the audit trail of a workspace; an entry has the events of one step, each in a field 'e'
+--   audit          audit events without a workspace             counts    counters
 --   ticks, depth, time, kept, retention, master, lanes          single values
 
 -- A multiple of 256, so that IDs with the same first five bytes share a bucket.
@@ -187,6 +188,24 @@ local function set_record(P, ws, job, record)
   local key = record_key(P, ws, job)
   redis.call('HSET', key, job, record)
   redis.call('PEXPIRE', key, life_of(P), 'GT')
+end
+
+-- Appends the events of one step, 'e', EVENT and so on, to the audit trail of a workspace; '' for none.
+local function write_audit(P, ws, events)
+  local reply = ws ~= '' and redis.pcall('XADD', P .. 'w:' .. ws .. ':audit', '*', unpack(events)) or {err = ''}
+  -- A submitter of the workspace may have replaced the stream by another type. No event may be lost by that.
+  if type(reply) == 'table' and reply.err then redis.call('XADD', P .. 'audit', '*', unpack(events)) end
+  redis.call('HINCRBY', P .. 'counts', 'audit', 1)
+end
+-- Collects events by workspace, so that one command writes those of a workspace.
+local function collect_audit(audit, ws, event)
+  local events = audit[ws] or {}
+  audit[ws] = events
+  events[#events + 1] = 'e'
+  events[#events + 1] = event
+end
+local function write_collected(P, audit)
+  for ws, events in pairs(audit) do write_audit(P, ws, events) end
 end
 
 local function exists(P, name) return redis.call('EXISTS', P .. name) == 1 end

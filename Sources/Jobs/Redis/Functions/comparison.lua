@@ -1,16 +1,22 @@
--- Comparing what is stored: finds waiting jobs whose entries Redis lost, because a stream was deleted or trimmed.
+-- Comparing what is stored: finds waiting jobs whose entries Redis lost, because a stream was deleted or trimmed, and
+-- delayed jobs whose members of the set 'due' it lost.
 
--- Unread entries are counted every COMPARE_MS. When there are fewer than the counter says, or when an entry that a node
--- held is gone, all workspaces are searched, a part at a time: 'records' collects the waiting jobs of a workspace from
--- its records, 'entries' takes out those that have an entry, 'found' returns the rest. The state is in P .. 'compare',
--- the collected jobs in P .. 'w:WS:c'. `add_entry` takes out jobs that get an entry meanwhile.
+-- Unread entries and members of 'due' are counted every COMPARE_MS. When there are fewer than the counters say, or when
+-- an entry that a node held is gone, all workspaces are searched, a part at a time: 'records' collects the waiting and
+-- delayed jobs of a workspace from its records, 'entries' takes out those that have an entry, 'due' those that have a
+-- member, 'found' returns the rest. The state is in P .. 'compare', the collected jobs in P .. 'w:WS:c'. `add_entry`
+-- takes out jobs that get an entry meanwhile. A job that becomes delayed meanwhile had an entry or has a member when
+-- its turn comes, because members are searched after entries.
 local COMPARE_MS = 30000
 local COMPARED_A_CALL = 1000
 -- A node that takes the steps is left alone for so long; another one goes on when it stops.
 local STEPPER_MS = 5000
 local TRIMMED_A_CALL = 1000
--- Entries hold params of up to 64 KiB.
+-- Entries and members of 'due' hold params of up to 64 KiB.
 local ENTRIES_A_CALL = 200
+local SCANS_A_CALL = 10
+-- Jobs in these states wait for something that Redis stores apart from their record.
+local WAITING = {a = true, s = true, r = true}
 
 -- Entries that no node has read, over all streams. Entries that were trimmed after they were read count as read, which
 -- makes this too small until their nodes have acknowledged them.
@@ -29,20 +35,22 @@ local function unread_count(P)
   return sum
 end
 
--- Entries that the audit trail ever had: it only becomes smaller when Redis was emptied or went back.
-local function audit_count(P)
-  local info = redis.pcall('XINFO', 'STREAM', P .. 'audit')
-  if info.err then return 0 end
-  for i = 1, #info, 2 do
-    if info[i] == 'entries-added' then return info[i + 1] end
-  end
-  return 0
+-- Entries that the audit trails ever had: it only becomes smaller when Redis was emptied or went back.
+local function audit_count(P) return tonumber(redis.call('HGET', P .. 'counts', 'audit') or 0) end
+
+-- Members of 'due' that the counters of delayed jobs miss.
+local function due_gap(P)
+  local expected = 0
+  for _, count in ipairs(redis.call('HVALS', P .. 'delayed')) do expected = expected + (tonumber(count) or 0) end
+  return math.max(0, expected - redis.call('ZCARD', P .. 'due'))
 end
 
 local function begin_workspace(P, after, now)
   local first = after == '' and '-' or '(' .. after
   local next_one = redis.call('ZRANGEBYLEX', P .. 'workspaces', first, '+', 'LIMIT', 0, 1)[1]
   if not next_one then
+    -- What is missing still belongs to no job that waits, such as a cancelled one, and is no reason to search again.
+    redis.call('HSET', P .. 'compare', 'gap', due_gap(P))
     redis.call('HDEL', P .. 'compare', 'phase')
     return
   end
@@ -71,8 +79,8 @@ local function next_bucket(P, ws, bucket, oldest)
   return bucket, looked
 end
 
--- Collects waiting jobs from the records, newest bucket first. A workspace without any record is forgotten. Clients may
--- have written anything into a bucket, so nothing is taken for granted.
+-- Collects waiting and delayed jobs from the records, newest bucket first. A workspace without any record is forgotten.
+-- Clients may have written anything into a bucket, so nothing is taken for granted.
 local function collect_waiting(P, ws, state)
   local bucket, oldest, cursor, seen = tonumber(state.bucket), tonumber(state.oldest), state.cursor, state.seen
   local spent, candidates = 0, P .. 'w:' .. ws .. ':c'
@@ -90,7 +98,7 @@ local function collect_waiting(P, ws, state)
       cursor = reply[1]
       local fields, waiting = reply[2], {}
       for i = 1, #fields, 2 do
-        if #fields[i] == 16 and state_of(fields[i + 1]) == 'a' then waiting[#waiting + 1] = fields[i] end
+        if #fields[i] == 16 and WAITING[state_of(fields[i + 1])] then waiting[#waiting + 1] = fields[i] end
       end
       if #waiting > 0 then
         redis.call('SADD', candidates, unpack(waiting))
@@ -127,17 +135,33 @@ local function take_out(P, ws, state)
   if level <= 3 then
     redis.call('HSET', P .. 'compare', 'level', level, 'pos', pos)
   else
-    redis.call('HSET', P .. 'compare', 'phase', 'found')
+    redis.call('HSET', P .. 'compare', 'phase', 'due', 'pos', '0')
   end
 end
 
--- Returns collected jobs that wait and have no entry: workspace, job, record without its result; and so on.
+-- Takes out the collected jobs that have a member of 'due'. Redis passes over those of other workspaces.
+local function take_out_delayed(P, ws, state)
+  local pos, found, scans, candidates = state.pos, 0, 0, P .. 'w:' .. ws .. ':c'
+  local is_done = not exists(P, 'w:' .. ws .. ':c')
+  while not is_done and scans < SCANS_A_CALL and found < ENTRIES_A_CALL do
+    local reply = redis.pcall('ZSCAN', P .. 'due', pos, 'MATCH', ws .. ':s:*', 'COUNT', ENTRIES_A_CALL)
+    if reply.err then reply = {'0', {}} end
+    local jobs = {}
+    for i = 1, #reply[2], 2 do jobs[#jobs + 1] = string.match(reply[2][i], '^[^|]+:s:[123]|(................)') end
+    if #jobs > 0 then redis.call('SREM', candidates, unpack(jobs)) end
+    pos, found, scans, is_done = reply[1], found + #jobs, scans + 1, reply[1] == '0'
+  end
+  redis.call('HSET', P .. 'compare', 'phase', is_done and 'found' or 'due', 'pos', pos)
+end
+
+-- Returns collected jobs that have neither an entry nor a member of 'due': workspace, job, record without its result;
+-- and so on.
 local function found_lost(P, ws, now)
   local out, candidates = {}, P .. 'w:' .. ws .. ':c'
   for _, job in ipairs(redis.call('SRANDMEMBER', candidates, 100)) do
     local record = get_record(P, ws, job)
     local is_readable, start = pcall(result_start, record or '')
-    if is_readable and state_of(record) == 'a' and not runner_of(P, job) then
+    if is_readable and WAITING[state_of(record)] and not runner_of(P, job) then
       out[#out + 1], out[#out + 2], out[#out + 3] = ws, job, string.sub(record, 1, start - 1)
     else
       redis.call('SREM', candidates, job)
@@ -157,9 +181,9 @@ local function trim_next(P, after)
   redis.call('HSET', P .. 'compare', 'trimmed', ws or '')
 end
 
--- Takes one step. Arguments: node. Returns: the number of entries that were found missing by this call, 1 when this
--- node is to take the next step at once and 0 otherwise, the number of audit entries that there ever were, and the lost
--- jobs, see found_lost.
+-- Takes one step. Arguments: node. Returns: the number of entries and members that were found missing by this call, 1
+-- when this node is to take the next step at once and 0 otherwise, the number of audit entries that there ever were,
+-- and the lost jobs, see found_lost.
 register('compare', DRAIN, function(keys, args)
   local P = prefix(keys)
   local now, state, missing, lost = now_ms(), {}, 0, {}
@@ -176,6 +200,8 @@ register('compare', DRAIN, function(keys, args)
     collect_waiting(P, state.ws, state)
   elseif state.phase == 'entries' then
     take_out(P, state.ws, state)
+  elseif state.phase == 'due' then
+    take_out_delayed(P, state.ws, state)
   elseif state.phase == 'found' then
     lost = found_lost(P, state.ws, now)
   else
@@ -187,7 +213,9 @@ register('compare', DRAIN, function(keys, args)
       trim_next(P, state.trimmed or '')
       local depth, actual = tonumber(redis.call('GET', P .. 'depth') or 0), unread_count(P)
       if depth ~= actual then redis.call('SET', P .. 'depth', actual) end
-      missing = math.max(0, depth - actual)
+      local gap, known = due_gap(P), tonumber(state.gap or 0)
+      if gap < known then redis.call('HSET', P .. 'compare', 'gap', gap) end
+      missing = math.max(0, depth - actual) + math.max(0, gap - known)
       if missing > 0 or state.suspect then
         redis.call('HDEL', P .. 'compare', 'suspect')
         begin_workspace(P, '', now)
@@ -206,19 +234,18 @@ register('lose', DRAIN, function(keys, args)
   for i = 3, #args, 3 do
     local ws, job = args[i], args[i + 1]
     local record = get_record(P, ws, job)
-    -- Only a job that is still among the collected ones has no entry.
+    -- Only a job that is still among the collected ones has neither an entry nor a member of 'due'.
     local is_among = redis.call('SREM', P .. 'w:' .. ws .. ':c', job) == 1
-    if is_among and record and pcall(result_start, record) and state_of(record) == 'a' and not runner_of(P, job) then
+    local code = record and pcall(result_start, record) and state_of(record)
+    if is_among and WAITING[code] and not runner_of(P, job) then
+      if code ~= 'a' then count_delayed(P, ws, -1) end
       put_record(records, P, ws, job, with_reason(with_state(record, 'l', stamp), args[2]))
       remove_side_records(P, has, job, 'l')
-      audit[#audit + 1] = 'e'
-      audit[#audit + 1] = args[i + 2]
+      collect_audit(audit, ws, args[i + 2])
       count = count + 1
     end
   end
   write_records(records, tonumber(args[1]))
-  if count > 0 then
-    redis.call('XADD', P .. 'audit', '*', unpack(audit))
-  end
+  write_collected(P, audit)
   return count
 end)

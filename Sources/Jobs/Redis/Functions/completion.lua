@@ -94,8 +94,7 @@ register('finish', DRAIN, function(keys, args)
         end
         if job ~= '' then put_record(records, P, ws, job, record) end
         if #event > 0 then
-          audit[#audit + 1] = 'e'
-          audit[#audit + 1] = event
+          collect_audit(audit, ws, event)
         end
       end
     end
@@ -108,12 +107,12 @@ register('finish', DRAIN, function(keys, args)
   if #gone > 0 then drop_leases(P, run, gone) end
   write_records(records, retention)
   count_active(P, active)
-  if #audit > 0 then redis.call('XADD', P .. 'audit', '*', unpack(audit)) end
+  write_collected(P, audit)
   return out
 end)
 
--- Stores the progress of a job that this node holds. Arguments: node, incarnation, job ID, percent, text. Returns 1, or
--- 0 when the node does not hold the job.
+-- Stores the progress of a job that this node holds. Arguments: node, incarnation, job ID, percent, sealed text.
+-- Returns 1, or 0 when the node does not hold the job.
 register('progress', {}, function(keys, args)
   local P = prefix(keys)
   if not_current(P, args[1], args[2]) then return 0 end

@@ -37,7 +37,7 @@ local function drop_cancelled(d, suffix, entries)
       if record then
         set_record(P, ws, job, with_reason(with_state(record, 'x', uint48(now_ms())), 'cancelled: user'))
       end
-      if event ~= '' then redis.call('XADD', P .. 'audit', '*', 'e', event) end
+      if event ~= '' then write_audit(P, ws, {'e', event}) end
       remove_side_records(P, side_records(P), job, 'x')
     end
   end

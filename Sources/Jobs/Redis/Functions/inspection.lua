@@ -1,6 +1,7 @@
 -- Reading. No function in this file changes a job.
 
--- A job for a reply: job ID, record, node that holds it or '', failures, crashes, progress ('ms:percent:text' or '').
+-- A job for a reply: job ID, record, node that holds it or '', failures, crashes, progress (its time in ms, ':', its
+-- percentage, ':', its sealed text; or '').
 -- False when there is no record.
 local function job_reply(P, ws, job)
   local record = get_record(P, ws, job)
@@ -114,5 +115,34 @@ end)
 register('quarantines', READ, function(keys)
   local all, out = redis.call('HGETALL', prefix(keys) .. 'quarantine'), {}
   for i = 1, #all, 2 do out[#out + 1] = {all[i], all[i + 1]} end
+  return out
+end)
+
+-- Reads a page of an audit trail, newest first. Arguments: workspace, or '' for the events without one; entry ID to
+-- begin with, or '+'; number of its events to read, or '' for all; maximum count of events. Returns the position of the
+-- next page, 'ENTRY/NUMBER', or '' at the end; then the events. Reads at most as many entries as it returns events.
+register('trail', READ, function(keys, args)
+  local P = prefix(keys)
+  local stream = P .. (args[1] == '' and 'audit' or 'w:' .. args[1] .. ':audit')
+  local at, left, most, out = args[2], tonumber(args[3]), tonumber(args[4]), {''}
+  while #out <= most do
+    local reply = redis.pcall('XREVRANGE', stream, at, '-', 'COUNT', 1)
+    local entry = not reply.err and reply[1]
+    if not entry then
+      out[1] = ''
+      return out
+    end
+    local id, fields = entry[1], entry[2]
+    local number = #fields / 2
+    -- The entry of the position may have been removed meanwhile; an older one is then read in full.
+    if left and id == at then number = math.min(left, number) end
+    left = nil
+    while number > 0 and #out <= most do
+      out[#out + 1] = fields[2 * number]
+      number = number - 1
+    end
+    out[1] = id .. '/' .. number
+    at = '(' .. id
+  end
   return out
 end)

@@ -9,7 +9,7 @@ register('cancel', DRAIN, function(keys, args)
   if not record then return false end
   local code = state_of(record)
   if has_ended(code) then return code end
-  redis.call('XADD', P .. 'audit', '*', 'e', args[3])
+  write_audit(P, ws, {'e', args[3]})
   if runner_of(P, job) then
     -- The node ends the run and writes the outcome. When the node dies first, the next delivery drops the job.
     redis.call('HSET', P .. 'cancel', job, args[4])
@@ -18,7 +18,7 @@ register('cancel', DRAIN, function(keys, args)
     return 'R'
   end
   set_record(P, ws, job, with_reason(with_state(record, 'x', uint48(now_ms())), 'cancelled: user'))
-  redis.call('XADD', P .. 'audit', '*', 'e', args[4])
+  write_audit(P, ws, {'e', args[4]})
   remove_side_records(P, side_records(P), job, 'x')
   -- The entry remains unread, because deleting it would make the lag of the stream wrong. It is dropped when it is
   -- read.
@@ -57,7 +57,7 @@ local function requeue_dead_letter(P, ws, job, id, fields, event, retention)
   add_entry(P, ws .. ':s:' .. fields['s'], fields['v'])
   remove_dead_letter(P, ws, job, id)
   mark_level_ready(P, ws, fields['s'])
-  redis.call('XADD', P .. 'audit', '*', 'e', event)
+  write_audit(P, ws, {'e', event})
   return true
 end
 
@@ -101,7 +101,7 @@ register('drop', DRAIN, function(keys, args)
   if not id then return 0 end
   if fields['k'] == 'u' then return 2 end
   remove_dead_letter(P, args[1], args[2], id)
-  redis.call('XADD', P .. 'audit', '*', 'e', args[3])
+  write_audit(P, args[1], {'e', args[3]})
   return 1
 end)
 
@@ -123,7 +123,7 @@ register('resolve', {}, function(keys, args)
   write_records(records, tonumber(args[6]))
   remove_dead_letter(P, ws, job, id)
   remove_side_records(P, side_records(P), job, code)
-  redis.call('XADD', P .. 'audit', '*', 'e', args[5])
+  write_audit(P, ws, {'e', args[5]})
   return 1
 end)
 
@@ -146,7 +146,7 @@ register('quarantine', DRAIN, function(keys, args)
     changed = 1 - redis.call('HEXISTS', P .. 'quarantine', args[1])
     redis.call('HSET', P .. 'quarantine', args[1], args[2])
   end
-  redis.call('XADD', P .. 'audit', '*', 'e', args[3])
+  write_audit(P, args[1], {'e', args[3]})
   return changed
 end)
 
@@ -161,6 +161,6 @@ register('limit', DRAIN, function(keys, args)
   redis.call('HDEL', P .. 'rate', args[1])
   redis.call('HDEL', P .. 'credit', args[1])
   unpark(P, args[1])
-  redis.call('XADD', P .. 'audit', '*', 'e', args[3])
+  write_audit(P, args[1], {'e', args[3]})
   return 1
 end)

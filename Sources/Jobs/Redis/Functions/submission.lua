@@ -148,8 +148,7 @@ register('submit', {}, function(keys, args)
           tagged[key] = math.max(tagged[key] or 0, time)
         end
         fresh[job] = state
-        audit[#audit + 1] = 'e'
-        audit[#audit + 1] = args[i + 7]
+        collect_audit(audit, ws, args[i + 7])
         out[#out + 1] = {0, job, state}
       end
     end
@@ -178,6 +177,12 @@ register('submit', {}, function(keys, args)
   if added > 0 then redis.call('INCRBY', P .. 'depth', added) end
   if hits > 0 then redis.call('HINCRBY', P .. 'counts', 'duplicates', hits) end
   if refused > 0 then redis.call('HINCRBY', P .. 'counts', 'refused', refused) end
-  if #audit > 0 then redis.call('XADD', P .. 'audit', '*', unpack(audit)) end
+  write_collected(P, audit)
   return out
+end)
+
+-- Appends an audit event that belongs to no other step. Arguments: workspace or '', audit event.
+register('audit', {}, function(keys, args)
+  write_audit(prefix(keys), args[1], {'e', args[2]})
+  return 1
 end)
