@@ -79,6 +79,18 @@ final class SessionBench {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// Whether the next that the program reads is this text. The terminal may pass it on in parts, and a moment later.
+    func reads(_ text: String) -> Bool {
+        let expected = Array(text.utf8)
+        var bytes: [UInt8] = []
+        while bytes.count < expected.count, POSIX.poll([(self.program, POSIX.readable)], milliseconds: 5000)[0] != 0,
+            case .bytes(let more) = POSIX.read(self.program)
+        {
+            bytes += more
+        }
+        return bytes == expected
+    }
+
     func turn(after milliseconds: UInt64 = 0) {
         self.clock.advance(milliseconds)
         self.session.turn(milliseconds: 0)
