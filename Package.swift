@@ -100,11 +100,11 @@ let package = Package(
         module(
             "Jobs", ["Domain", "Cryptography", "Redis", nioPosix, logging, coreMetrics],
             resources: [
-                .embedInCode("Redis/Functions/common.lua"), .embedInCode("Redis/Functions/submission.lua"),
-                .embedInCode("Redis/Functions/delivery.lua"), .embedInCode("Redis/Functions/leases.lua"),
-                .embedInCode("Redis/Functions/completion.lua"), .embedInCode("Redis/Functions/intervention.lua"),
-                .embedInCode("Redis/Functions/inspection.lua"), .embedInCode("Redis/Functions/maintenance.lua"),
-                .embedInCode("Redis/Functions/comparison.lua"),
+                .embedInCode("Redis/Functions/common.lua"), .embedInCode("Redis/Functions/ready.lua"),
+                .embedInCode("Redis/Functions/submission.lua"), .embedInCode("Redis/Functions/delivery.lua"),
+                .embedInCode("Redis/Functions/leases.lua"), .embedInCode("Redis/Functions/completion.lua"),
+                .embedInCode("Redis/Functions/intervention.lua"), .embedInCode("Redis/Functions/inspection.lua"),
+                .embedInCode("Redis/Functions/maintenance.lua"), .embedInCode("Redis/Functions/comparison.lua"),
             ]),
         module("Workspaces", ["Domain"]),
         module(

@@ -35,6 +35,10 @@ package struct AuditEvent: Hashable, Sendable {
         case quarantined = "workspace.quarantined"
         /// A principal released a workspace from quarantine.
         case released = "workspace.released"
+        /// A workspace began on another node than the one that has its files.
+        case moved = "workspace.moved"
+        /// A person set or ended the home of a workspace.
+        case homeChanged = "workspace.home"
         /// The security watch found a process outside its sandbox, an unknown client at a terminal, or changed permissions.
         case incident = "security.incident"
         /// A workspace's weight or limits were changed.

@@ -43,6 +43,8 @@ package enum MetricCatalogue {
             kind: .counter, help: "Waiting jobs that this node ended because Redis lost their entries."),
         "orchestra_queue_entries_refused": Entry(
             kind: .gauge, help: "Entries of jobs that ran or had ended, found and removed, since Redis was emptied."),
+        "orchestra_queue_workspaces_home_away": Entry(
+            kind: .gauge, help: "Workspaces with work whose home is away."),
         "orchestra_dead_letters_total": Entry(kind: .counter, help: "Jobs given up on by this node, by reason."),
         "orchestra_audit_rows_total": Entry(kind: .counter, help: "Audit rows written together with an outcome."),
         "orchestra_redis_up": Entry(kind: .gauge, help: "1 while the connection to Redis is open."),

@@ -48,7 +48,7 @@ struct CommandError: Error, CustomStringConvertible {
             self.init(error.code == .configuration ? .configuration : .unavailable, error.description)
         case let error as JobQueueError:
             self.init(
-                [.nameTaken, .unreadable, .wrongMasterKey, .wrongLanes].contains(error.code)
+                [.nameTaken, .unreadable, .wrongMasterKey, .wrongLanes, .wrongFiles].contains(error.code)
                     ? .configuration : .unavailable,
                 error.description)
         case let error as SupervisionError: self.init(.gaveUp, error.description)

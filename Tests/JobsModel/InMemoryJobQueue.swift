@@ -186,6 +186,13 @@ package actor InMemoryJobQueue: JobQueue {
 
     package func quarantined() -> [Quarantine] { self.machine.quarantined }
 
+    package func setHome(_ node: NodeID?, of workspace: WorkspaceID, auditEvent: [UInt8]) -> HomeChange {
+        defer { self.notifyWaiters() }
+        return self.machine.setHome(node, of: workspace, auditEvent: auditEvent, at: self.now())
+    }
+
+    package func homes() -> [WorkspaceHome] { self.machine.workspaceHomes }
+
     package func workspaceLimits() -> [WorkspaceLoad] { self.machine.loads }
 
     // MARK: - Nodes
@@ -238,7 +245,7 @@ package actor InMemoryJobQueue: JobQueue {
         self.machine.noteProgress(progress, of: job, as: node, at: self.now())
     }
 
-    package func leave(as node: NodeIdentity) { self.machine.leave(as: node) }
+    package func leave(as node: NodeIdentity) { self.machine.leave(as: node, at: self.now()) }
 
     package func position(after before: QueuePosition?) -> QueuePosition {
         QueuePosition(

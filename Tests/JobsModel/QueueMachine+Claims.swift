@@ -9,7 +9,7 @@ extension QueueMachine {
         let now: UInt64
         let request: ClaimRequest
         var held: [WorkspaceID: Int]
-        /// True when no other workspace is in the ready queue.
+        /// True when the node may serve one workspace only.
         var isOnlyWorkspace = false
         var deliveries: [Delivery] = []
         var dropped = 0
@@ -17,6 +17,7 @@ extension QueueMachine {
         /// Entries read, delivered or not.
         var read = 0
         var active: [WorkspaceID: Int] = [:]
+        var moved: [WorkspaceMove] = []
 
         var isFull: Bool { self.deliveries.count >= self.request.most }
     }
@@ -31,22 +32,24 @@ extension QueueMachine {
         }
         var claim = ClaimInProgress(node: node.node.name, now: now, request: request, held: request.held)
         self.unparkDue(at: now)
-        claim.isOnlyWorkspace = self.readyQueue.count == 1
+        claim.isOnlyWorkspace = self.line(for: claim.node).count == 1
         // Round by round, until the node is full or a whole round delivered nothing.
         var before: Int
         repeat {
             before = claim.read
             var kept = 0
             var seen: Set<WorkspaceID> = []
-            while !claim.isFull, kept < self.readyQueue.count, seen.insert(self.readyQueue[kept]).inserted {
-                if self.serve(self.readyQueue[kept], &claim) { kept += 1 }
+            while !claim.isFull {
+                let line = self.line(for: claim.node)
+                guard kept < line.count, seen.insert(line[kept]).inserted else { break }
+                if self.serve(line[kept], &claim) { kept += 1 }
             }
         } while !claim.isFull && claim.read != before
         self.depth -= claim.read
         self.countActive(claim.active)
         return Claim(
             deliveries: claim.deliveries, dropped: claim.dropped, refused: claim.refused,
-            hasMore: !self.readyQueue.isEmpty)
+            hasMore: !self.line(for: claim.node).isEmpty, moved: claim.moved)
     }
 
     /// The turn of one workspace, by deficit round robin. A turn is worth the weight times the quantum. When this node has no
@@ -79,6 +82,7 @@ extension QueueMachine {
             want = min(want, Int(spare / period))
         }
 
+        if let move = self.adopt(workspace, by: claim.node, at: claim.now) { claim.moved.append(move) }
         let before = claim.deliveries.count
         let rest = self.read(workspace, want, &claim)
         let taken = claim.deliveries.count - before

@@ -21,6 +21,7 @@ extension QueueMachine {
                 return false
             }
             self.write(completion, entry, node: node.node, at: now)
+            if completion.leavesHome { self.leaveHome(of: reference.workspace, node: node.node.name) }
             return true
         }
         self.countActive(active)

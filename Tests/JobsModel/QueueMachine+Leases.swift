@@ -30,6 +30,7 @@ extension QueueMachine {
         // A join that is repeated after a lost reply does not count another crash.
         let countsCrash = self.nodes[name]?.incarnation != node.incarnation
         let held = self.nodes[name]?.held ?? [:]
+        self.away[name] = nil
         let fence = countsCrash ? 0 : self.nodes[name]?.fence ?? 0
         self.nodes[name] = Node(
             incarnation: node.incarnation, owner: node.owner, expiry: now + self.leaseTime, held: held, fence: fence)
@@ -66,8 +67,9 @@ extension QueueMachine {
                 continue
             }
             if countsCrash, let job = entry.job { self.tries[job, default: Tries()].crashes += 1 }
-            // When a node joins, the entries of a quarantined workspace are requeued.
-            if isRecovered, self.quarantines[reference.workspace] != nil {
+            // When a node joins, the entries of a quarantined workspace, and of one with another home, are requeued.
+            let isElsewhere = self.home(of: reference.workspace) ?? name != name
+            if isRecovered, isElsewhere || self.quarantines[reference.workspace] != nil {
                 self.nodes[name]?.held[key] = nil
                 active[reference.workspace, default: 0] -= 1
                 self.dropEntry(stream, entry.id)
@@ -111,20 +113,25 @@ extension QueueMachine {
             moved += 1
         }
         self.countActive(active)
-        if node.held.count <= most { self.nodes[dead] = nil }
+        if node.held.count <= most {
+            self.nodes[dead] = nil
+            self.noteAway(dead, since: node.expiry)
+        }
         return moved
     }
 
     /// Removes a node that holds nothing; see `JobQueue.leave`.
-    package mutating func leave(as node: NodeIdentity) {
+    package mutating func leave(as node: NodeIdentity, at now: UInt64) {
         guard self.isCurrent(node), self.nodes[node.node.name]?.held.isEmpty == true else { return }
         self.nodes[node.node.name] = nil
+        self.noteAway(node.node.name, since: now)
     }
 
     /// Corrects stored times after the clock went back; otherwise leases and waits for rates would last too long.
     private mutating func setClockBack(to now: UInt64) {
         let latest = now + self.leaseTime
         for (name, node) in self.nodes where node.expiry > latest { self.nodes[name]?.expiry = latest }
+        for (name, time) in self.away where time > now { self.away[name] = now }
         self.rates = [:]
         let waiting = self.parked.filter { $0.value < Self.noEnd }
         for (workspace, _) in waiting.sorted(by: { ($0.value, $0.key.name) < ($1.value, $1.key.name) }) {
@@ -138,6 +145,7 @@ extension QueueMachine {
         if now + 1000 < self.clock { self.setClockBack(to: now) }
         self.clock = now
         self.unparkDue(at: now)
+        self.releaseHomes(at: now)
         if now < self.keptAt || now - self.keptAt >= Self.keepMilliseconds {
             self.keptAt = now
             self.keepRecords(at: now)

@@ -42,6 +42,7 @@ extension QueueMachine {
         statistics.refused = self.refused
         statistics.deadLettersEvicted = self.deadLettersEvicted
         statistics.refusedEntries = self.refusedEntries
+        statistics.stranded = self.strandedCount
         return statistics
     }
 

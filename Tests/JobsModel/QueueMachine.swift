@@ -15,8 +15,12 @@ package struct QueueMachine: Sendable {
 
     package let limits: QueueLimits
     var streams: [StreamName: Stream] = [:]
-    /// Workspaces that wait for their turn, the next one first.
+    /// Workspaces that wait for their turn, the next one first. In Redis each home has a queue of its own.
     var readyQueue: [WorkspaceID] = []
+    /// Workspaces that have or had a home.
+    var homes: [WorkspaceID: Home] = [:]
+    /// Nodes that left or were declared dead, and when.
+    var away: [String: UInt64] = [:]
     /// Levels that may have unread entries.
     var levels: [WorkspaceID: Set<Priority>] = [:]
     /// Workspaces that wait for their limits, and until when.

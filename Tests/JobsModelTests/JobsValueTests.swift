@@ -124,7 +124,8 @@ struct JobProgressTests {
 @Suite("JobQueueError")
 struct JobQueueErrorTests {
     private static let codes: [JobQueueError.Code] = [
-        .unavailable, .full, .replaced, .unknownNode, .nameTaken, .wrongMasterKey, .wrongLanes, .unreadable, .failed,
+        .unavailable, .full, .replaced, .unknownNode, .nameTaken, .wrongMasterKey, .wrongLanes, .wrongFiles,
+        .unreadable, .failed,
     ]
 
     @Test("only an outage and a full Redis pass by themselves", arguments: codes)
@@ -134,7 +135,7 @@ struct JobQueueErrorTests {
 
     @Test("a name, a key and lanes that are not this process' never become its own", arguments: codes)
     func permanent(code: JobQueueError.Code) {
-        let permanent: [JobQueueError.Code] = [.replaced, .nameTaken, .wrongMasterKey, .wrongLanes]
+        let permanent: [JobQueueError.Code] = [.replaced, .nameTaken, .wrongMasterKey, .wrongLanes, .wrongFiles]
         #expect(JobQueueError(code: code, message: "").isPermanent == permanent.contains(code))
     }
 }

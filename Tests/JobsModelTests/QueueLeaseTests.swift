@@ -94,7 +94,7 @@ struct QueueLeaseTests {
     func leave() throws {
         let world = QueueWorld()
         try world.join()
-        world.machine.leave(as: try world.identity())
+        world.machine.leave(as: try world.identity(), at: world.now)
         let renewal = self.code { _ = try world.renew() }
         #expect(renewal == .unknownNode)
     }
@@ -105,7 +105,7 @@ struct QueueLeaseTests {
         try world.join()
         try world.accept()
         _ = try world.next()
-        world.machine.leave(as: try world.identity())
+        world.machine.leave(as: try world.identity(), at: world.now)
         #expect(try world.renew().held == 1)
     }
 
@@ -113,7 +113,7 @@ struct QueueLeaseTests {
     func leaveOfOlder() throws {
         let world = QueueWorld()
         try world.join(life: 2)
-        world.machine.leave(as: try world.identity(life: 1))
+        world.machine.leave(as: try world.identity(life: 1), at: world.now)
         #expect(try world.renew(life: 2).held == 0)
     }
 

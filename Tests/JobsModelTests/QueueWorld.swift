@@ -136,6 +136,13 @@ final class QueueWorld {
         self.machine.setLimits(limits, of: try WorkspaceID(workspace), auditEvent: Array("limits".utf8))
     }
 
+    @discardableResult
+    func setHome(_ node: String?, of workspace: String = "acme") throws -> HomeChange {
+        self.machine.setHome(
+            try node.map { try NodeID($0) }, of: try WorkspaceID(workspace), auditEvent: Array("home".utf8),
+            at: self.now)
+    }
+
     // MARK: - Reading
 
     func record(_ job: JobID, in workspace: String = "acme") throws -> JobRecord? {

@@ -12,11 +12,14 @@ import Testing
 @Suite("The queue's model", .enabled(if: isInstalled("redis-server"), "needs redis-server"))
 struct QueueDifferentialTests {
     /// Runs one random sequence after the other on one Redis; each begins with an empty queue.
-    @Test("the functions in Redis and the machine in memory give the same replies")
-    func sameAnswers() async throws {
+    @Test(
+        "the functions in Redis and the machine in memory give the same replies",
+        arguments: [HomePolicy.shared, .wait, .move(after: .zero), .move(after: .seconds(20))])
+    func sameAnswers(homes: HomePolicy) async throws {
         let environment = ProcessInfo.processInfo.environment
-        let seeds = environment["ORCHESTRA_TEST_SEED"].flatMap { UInt64($0) }.map { $0...$0 } ?? 1...40
-        let limits = QueueLimits(retention: .seconds(30 * 86_400), streamLength: 12)
+        let replayed = environment["ORCHESTRA_TEST_SEED"].flatMap { UInt64($0) }
+        let seeds = replayed.map { $0...$0 } ?? 1...(homes == .shared ? 40 : 25)
+        let limits = QueueLimits(retention: .seconds(30 * 86_400), streamLength: 12, homes: homes)
         try await QueueBench.with(.redis, limits: limits) { bench in
             let client = try #require(bench.client)
             for seed in seeds {

@@ -55,8 +55,8 @@ extension QueuePair {
             { try await self.bench.queue.claim(request, as: node) }, { try model.claim(request, as: node, at: now) })
         self.model = model
         try self.same(
-            "claim \(node.node) \(request)", left.map { "\($0.dropped) \($0.hasMore)" },
-            right.map { "\($0.dropped) \($0.hasMore)" })
+            "claim \(node.node) \(request)", left.map { "\($0.dropped) \($0.hasMore) \($0.moved)" },
+            right.map { "\($0.dropped) \($0.hasMore) \($0.moved)" })
         try self.learn("claim", node, left.map(\.deliveries), right.map(\.deliveries), sorted: false)
     }
 
@@ -75,23 +75,28 @@ extension QueuePair {
             let failures = twins.redis.failures + 1
             let reason = self.pick(["", "because", "ünder"])
             let event = self.pick([[], Array("outcome \(failures)".utf8)])
+            let leavesHome = end == .released && self.pick([true, false])
             func completion(_ delivery: Delivery) -> Completion {
                 Completion(
                     delivery: delivery, end: end, action: "queue.noop", runTime: .milliseconds(3), failures: failures,
                     crashes: delivery.crashes, reason: reason, sealedTerms: [4, 5], sealedResult: [1, 2, 3],
-                    auditEvent: event)
+                    auditEvent: event, leavesHome: leavesHome)
             }
             batch.append((completion(twins.redis), completion(twins.model)))
         }
         // Redis processes a batch stream by stream. The test does the same, so that both audit trails have one order.
         batch.sort {
-            ($0.redis.delivery.workspace.name, $0.redis.delivery.entry.priority.rawValue)
-                < ($1.redis.delivery.workspace.name, $1.redis.delivery.entry.priority.rawValue)
+            Self.order($0.redis) < Self.order($1.redis)
         }
         try self.same(
             "finish \(node.node) \(batch.map { "\($0.redis.end)" })",
             try await self.bench.queue.finish(batch.map(\.redis), as: node),
             self.model.finish(batch.map(\.model), as: node, at: self.now))
+    }
+
+    private static func order(_ completion: Completion) -> (String, Int, Int) {
+        let entry = completion.delivery.entry
+        return (entry.workspace.name, entry.priority.rawValue, completion.leavesHome ? 1 : 0)
     }
 
     mutating func join() async throws {

@@ -71,6 +71,17 @@ extension QueuePair {
         try self.same("quarantined", try await self.bench.queue.quarantined(), self.model.quarantined)
     }
 
+    mutating func homes() async throws {
+        let workspace = try self.workspace()
+        let node = try self.pick([nil, nil, "n1", "n2", "n9"]).map { try NodeID($0) }
+        let event = Array("home".utf8)
+        try self.same(
+            "home \(workspace) \(node?.name ?? "none")",
+            try await self.bench.queue.setHome(node, of: workspace, auditEvent: event),
+            self.model.setHome(node, of: workspace, auditEvent: event, at: self.now))
+        try self.same("homes", try await self.bench.queue.homes(), self.model.workspaceHomes)
+    }
+
     /// Adds an entry as another writer: one that repeats a job, or one without a job ID.
     mutating func forge() async throws {
         let workspace = try self.workspace()
@@ -90,7 +101,7 @@ extension QueuePair {
     mutating func leave() async throws {
         let node = try self.node()
         try await self.bench.queue.leave(as: node)
-        self.model.leave(as: node)
+        self.model.leave(as: node, at: self.now)
         self.history.append("leave \(node.node)")
     }
 
@@ -136,6 +147,7 @@ extension QueuePair {
         left.oldestAge = .zero
         right.oldestAge = .zero
         try self.same("statistics", left, right)
+        try self.same("homes", try await self.bench.queue.homes(), self.model.workspaceHomes)
         for workspace in try ["a", "b", "c"].map({ try WorkspaceID($0) }) {
             try self.same(
                 "audit trail of \(workspace)", try await self.bench.audit(of: workspace),

@@ -27,10 +27,12 @@ struct QueuePair {
     var known: [(node: NodeIdentity, twins: Twins)] = []
     var jobs: [(WorkspaceID, JobID)] = []
     var nextJob: UInt64 = 0
+    private let hasHomes: Bool
 
     init(bench: QueueBench, limits: QueueLimits, client: RedisClient, seed: UInt64) {
         self.bench = bench
         self.client = client
+        self.hasHomes = limits.homes != .shared
         self.model = QueueMachine(limits: limits)
         self.random = SeededRandom(seed: seed)
         self.now = bench.now
@@ -59,7 +61,9 @@ struct QueuePair {
         case 93..<94: try await self.forge()
         case 94..<95: try await self.leave()
         case 95..<96: try await self.progress()
-        case 96..<98: try await self.list()
+        case 96..<97: try await self.list()
+        case 97..<98:
+            if self.hasHomes { try await self.homes() } else { try await self.list() }
         default: try await self.wait()
         }
     }

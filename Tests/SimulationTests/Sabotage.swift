@@ -8,6 +8,8 @@ enum Sabotage: CaseIterable {
     case repeatsEffects
     /// The queue does not remember submissions.
     case forgetsRequests
+    /// A claim brings jobs of workspaces whose home is another node.
+    case ignoresHomes
     /// A dead node's jobs stay where they are.
     case rescuesNobody
     /// A lane's part is what is free divided by all lanes that were ever refused a slot, idle ones included.
@@ -23,7 +25,7 @@ enum Sabotage: CaseIterable {
     var leavesSlotsIdle: Bool {
         switch self {
         case .sharesWithIdleLanes, .keepsPlaceWhenIdle, .keepsPlaceInOutage, .keepsPlaceAfterEnd: true
-        case .unfenced, .forgetsLostClaims, .repeatsEffects, .forgetsRequests, .rescuesNobody: false
+        case .unfenced, .forgetsLostClaims, .repeatsEffects, .forgetsRequests, .ignoresHomes, .rescuesNobody: false
         }
     }
 }

@@ -29,7 +29,7 @@ final class SimulatedLane {
     /// When the last claim was sent.
     var claimedAt: UInt64 = 0
 
-    var leasing = LeaseMachine(term: SimulatedQueue.limits.lease)
+    var leasing = LeaseMachine(term: SimulatedQueue.lease)
     /// The lease keeper waits for an answer.
     var isMaintaining = false
     private var ticks = 0

@@ -18,7 +18,8 @@ final class SimulatedNode {
 
     private(set) var holdings: Holdings
     private(set) var lanes: [SimulatedLane] = []
-    private var runs: [EntryReference: Delivery] = [:]
+    private var runs: [EntryReference: (delivery: Delivery, number: UInt64)] = [:]
+    private var runCount: UInt64 = 0
     /// Lanes that were refused a slot; only with `Sabotage.sharesWithIdleLanes`.
     private var refusedLanes: Set<Int> = []
 
@@ -186,8 +187,8 @@ final class SimulatedNode {
 
     // MARK: - Running, as `JobPipeline` and `JobRun`
 
-    func isRunning(_ entry: EntryReference, life: UInt64) -> Bool {
-        self.isAlive && life == self.life && self.runs[entry] != nil
+    func isRunning(_ run: Simulation.Run) -> Bool {
+        self.isAlive && run.life == self.life && self.runs[run.entry]?.number == run.number
     }
 
     func begin(_ deliveries: [Delivery]) throws {
@@ -212,18 +213,21 @@ final class SimulatedNode {
     }
 
     private func run(_ delivery: Delivery, _ plan: SimulatedRequest) {
-        self.runs[delivery.entry] = delivery
+        self.runCount += 1
+        self.runs[delivery.entry] = (delivery, self.runCount)
+        let run = Simulation.Run(
+            node: self.index, life: self.life, entry: delivery.entry, number: self.runCount)
         self.simulation.note("\(self.name) runs \(delivery.jobID.map { "\($0)" } ?? "none")")
         if let job = delivery.jobID {
             self.simulation.schedule(
-                .effect(node: self.index, life: self.life, delivery.entry, job),
+                .effect(run, job),
                 in: self.simulation.random(0...plan.duration))
         }
-        self.simulation.schedule(.runEnds(node: self.index, life: self.life, delivery.entry), in: plan.duration)
+        self.simulation.schedule(.runEnds(run), in: plan.duration)
     }
 
-    func runEnded(_ entry: EntryReference, life: UInt64) throws {
-        guard self.isAlive, life == self.life, let delivery = self.runs.removeValue(forKey: entry) else { return }
+    func runEnded(_ run: Simulation.Run) throws {
+        guard self.isRunning(run), let delivery = self.runs.removeValue(forKey: run.entry)?.delivery else { return }
         let plan = try self.plan(of: delivery)
         let fails = !plan.isExternal && delivery.failures < plan.failures
         self.complete(
@@ -233,7 +237,7 @@ final class SimulatedNode {
 
     /// Ends a run from outside, at once.
     private func end(_ entry: EntryReference, _ reason: CancellationReason) throws {
-        guard let delivery = self.runs.removeValue(forKey: entry) else { return }
+        guard let delivery = self.runs.removeValue(forKey: entry)?.delivery else { return }
         let isCutOff =
             try self.plan(of: delivery).isExternal && reason == .drain
             && self.simulation.options.sabotage != .repeatsEffects

@@ -11,6 +11,14 @@ extension Simulation {
         let life: UInt64
     }
 
+    /// One run of an entry. A node may run an entry again after its lease was lost.
+    struct Run: Hashable {
+        let node: Int
+        let life: UInt64
+        let entry: EntryReference
+        let number: UInt64
+    }
+
     enum Event {
         case submit(Int)
         case cancel(JobID, WorkspaceID)
@@ -20,8 +28,8 @@ extension Simulation {
         case arrive(Caller, Call, number: UInt64, isAnswered: Bool)
         case answer(Caller, Call, number: UInt64, Answer)
         case wake(Caller, Wake)
-        case effect(node: Int, life: UInt64, EntryReference, JobID)
-        case runEnds(node: Int, life: UInt64, EntryReference)
+        case effect(Run, JobID)
+        case runEnds(Run)
         case start(Int)
         case kill(Int)
         /// The node is killed and does not come back.

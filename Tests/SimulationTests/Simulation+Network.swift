@@ -48,6 +48,7 @@ extension Simulation {
             case .held(_, _, let fence):
                 return .deliveries(try queue.machine.held(by: identity, fence: fence, at: time))
             case .claim(let request):
+                if self.options.sabotage == .ignoresHomes { queue.machine.forgetHomes() }
                 let claim = try queue.machine.claim(request, as: identity, at: time)
                 queue.ledger.claimed(claim.deliveries, at: self.now)
                 return .claim(claim)
@@ -57,7 +58,7 @@ extension Simulation {
                 if self.options.sabotage != .rescuesNobody { _ = queue.machine.rescue(name, most: 200, at: time) }
             case .finish(let completions):
                 return .written(self.finish(completions, by: queue, as: identity, at: time))
-            case .leave: queue.machine.leave(as: identity)
+            case .leave: queue.machine.leave(as: identity, at: time)
             }
             return .done
         } catch { return .failure(error) }
@@ -79,6 +80,7 @@ extension Simulation {
     /// a node that misses them finds out at its next look.
     func changed(_ queue: SimulatedQueue) throws {
         queue.needsCheck = true
+        try queue.checkHomes(at: self.time(of: queue))
         try queue.ledger.read(queue.machine.takeAudit())
         if queue.takeRing() {
             for node in self.nodes { node.lane(queue.lane)?.ring(in: self.delay) }
@@ -101,4 +103,6 @@ extension QueueMachine {
     }
 
     mutating func forgetRequests() { self.requests = [:] }
+
+    mutating func forgetHomes() { self.homes = [:] }
 }

@@ -13,7 +13,7 @@ import TestSupport
 /// simulator's own: calls that are delayed, lost on either way, or carried out after their deadline; nodes that die, are
 /// suspended for longer than their lease, are drained and come back; queues that stall; clients that repeat themselves.
 ///
-/// Half the seeds have one lane, the others several lanes that share few slots.
+/// Half the seeds have one lane, the others several lanes that share few slots. The seeds take turns in where jobs run.
 final class Simulation {
     struct Options {
         var seed: UInt64
@@ -45,6 +45,12 @@ final class Simulation {
 
     private static let begin: UInt64 = 1_800_000_000_000
     static let nodeCount = 3
+    /// Where the jobs of a workspace run.
+    private var homes: HomePolicy {
+        let all: [HomePolicy] = [.shared, .move(after: .zero), .move(after: .seconds(8)), .wait]
+        return all[Int(self.options.seed % UInt64(all.count))]
+    }
+
     /// Jobs of one workspace that a node holds at most.
     static let share = 6
 
@@ -64,7 +70,8 @@ final class Simulation {
                 SimulatedQueue(
                     lane: lane,
                     ledger: Ledger(
-                        requests: self.requests, indices: indices, limits: limits.filter { belongs($0.key) })))
+                        requests: self.requests, indices: indices, limits: limits.filter { belongs($0.key) }),
+                    homes: self.homes))
         }
         for index in 0..<Self.nodeCount {
             self.nodes.append(try SimulatedNode(index: index, capacity: self.capacity, simulation: self))
@@ -152,13 +159,13 @@ final class Simulation {
         case .wake(let caller, let wake):
             if let rest = self.suspension(of: caller.node) { return self.schedule(event, in: rest) }
             self.nodes[caller.node].lane(caller)?.woken(wake)
-        case .effect(let node, let life, let entry, let job):
+        case .effect(let run, let job):
             // A program outside goes on while its node is suspended.
-            guard self.nodes[node].isRunning(entry, life: life) else { return }
-            try self.queue(of: entry.workspace).ledger.effect(job)
-        case .runEnds(let node, let life, let entry):
-            if let rest = self.suspension(of: node) { return self.schedule(event, in: rest) }
-            try self.nodes[node].runEnded(entry, life: life)
+            guard self.nodes[run.node].isRunning(run) else { return }
+            try self.queue(of: run.entry.workspace).ledger.effect(job)
+        case .runEnds(let run):
+            if let rest = self.suspension(of: run.node) { return self.schedule(event, in: rest) }
+            try self.nodes[run.node].runEnded(run)
         case .start, .kill, .vanish, .suspend, .drain, .pause, .endConsumer: try self.handleNodeFault(event)
         case .stall, .setClock, .snapshot, .setBack, .empty: self.handleQueueFault(event)
         }
@@ -175,8 +182,8 @@ final class Simulation {
             self.nodes[node].die()
             self.schedule(.start(node), in: self.random(0...20_000))
         case .vanish(let node):
-            // The first node stays, so that one is left at the end.
-            guard node > 0 else { return self.schedule(.kill(node), in: 0) }
+            // The first node stays, so that one is left at the end; so do all that may be waited for.
+            guard node > 0, self.homes != .wait else { return self.schedule(.kill(node), in: 0) }
             self.note("n\(node) is killed permanently")
             self.nodes[node].vanish()
         case .suspend(let node, let time):

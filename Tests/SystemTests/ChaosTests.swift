@@ -11,7 +11,7 @@ struct ChaosTests {
     func thousandJobs() async throws {
         try await Installation.with { installation in
             var random = SystemRandomNumberGenerator()
-            let nodes = [installation.node("n1"), installation.node("n2")]
+            let nodes = ["n1", "n2"].map { installation.node($0, change: Installation.sharing) }
             for node in nodes { try await installation.start(node) }
             var ids: [JobID] = []
             for number in 0..<1000 {

@@ -21,6 +21,7 @@ struct FaultTests {
         var environment = installation.environment(node: name, lease: lease)
         environment["REDIS_URL"] = "redis://127.0.0.1:\(proxy.port)"
         environment["ORCHESTRA_WORKER_SLOTS"] = "32"
+        environment.merge(Installation.sharing) { $1 }
         environment["ORCHESTRA_WORKER_WORKSPACE_CONCURRENCY"] = "32"
         return ManagedProcess(
             buildDirectory + "/orchestra", ["worker"], environment: environment,
@@ -115,7 +116,7 @@ struct FaultTests {
     @Test("Redis itself goes wrong and comes back: nothing is lost, nothing doubled", arguments: RedisFault.allCases)
     func redis(_ fault: RedisFault) async throws {
         try await Installation.with(redisOptions: ["--appendfsync", "always"]) { installation in
-            let nodes = [installation.node("n1", lease: 4), installation.node("n2", lease: 4)]
+            let nodes = ["n1", "n2"].map { installation.node($0, lease: 4, change: Installation.sharing) }
             for node in nodes { try await installation.start(node) }
             var jobs = try await Self.submit(installation, Self.count)
             let client = installation.client
@@ -227,6 +228,7 @@ struct FaultTests {
             var environment = installation.environment(node: name, lease: 4)
             environment["ORCHESTRA_POLICIES_DIRECTORY"] = policies
             environment["ALLOW_ACTIONS_DEFAULT"] = "mail.send"
+            environment.merge(Installation.sharing) { $1 }
             return ManagedProcess(
                 buildDirectory + "/orchestra", ["worker"], environment: environment,
                 log: "\(installation.directory)/\(name).log")

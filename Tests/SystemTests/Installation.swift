@@ -52,14 +52,20 @@ struct Installation: Sendable {
             "ALLOW_ACTIONS_DEFAULT": "shell.run,agent.run,queue.noop", "ORCHESTRA_NODE_NAME": node,
             "ORCHESTRA_STATE_DIRECTORY": "\(self.directory)/\(node)", "ORCHESTRA_PROBE_PORT": "0",
             "ORCHESTRA_POLICIES_DIRECTORY": packageRoot + "/Policies", "ORCHESTRA_QUEUE_LEASE": String(lease),
+            // A node that is gone leaves its workspaces to the others at once.
+            "ORCHESTRA_WORKSPACES_HOME_TIMEOUT": "0",
             // Tried by tests of its own.
             "ORCHESTRA_SANDBOX_SELFTEST": "never",
         ]
     }
 
-    func node(_ name: String, lease: Int = 10) -> ManagedProcess {
+    /// Lets all nodes run the jobs of one workspace, for tests whose jobs need no files of others.
+    static let sharing = ["ORCHESTRA_WORKSPACES_SHARED": "yes"]
+
+    func node(_ name: String, lease: Int = 10, change: [String: String] = [:]) -> ManagedProcess {
         ManagedProcess(
-            buildDirectory + "/orchestra", ["worker"], environment: self.environment(node: name, lease: lease),
+            buildDirectory + "/orchestra", ["worker"],
+            environment: self.environment(node: name, lease: lease).merging(change) { $1 },
             log: "\(self.directory)/\(name).log")
     }
 

@@ -9,7 +9,7 @@ package enum Outcome: Hashable, Sendable {
     /// The run may have taken effect, and another attempt could repeat the effect.
     case unknown(reason: String)
     /// This node could not start the run, for a reason of its own. The job goes back to the queue and no attempt counts.
-    case notStarted(reason: String)
+    case notStarted(reason: String, hasFiles: Bool)
     /// The run was cancelled.
     case cancelled(CancellationReason)
 

@@ -45,12 +45,14 @@ package struct Completion: Sendable {
     package let sealedResult: [UInt8]
     /// Stored with the outcome in one step; empty for none.
     package let auditEvent: [UInt8]
+    /// The node could not launch the job and has no files of its workspace: it is not to be its home any more.
+    package let leavesHome: Bool
 
     /// Takes the parts as given; writes nothing. `JobQueue.finish` writes the completion.
     package init(
         delivery: Delivery, end: End, action: String, tags: [JobTag] = [], runTime: Duration = .zero, failures: Int,
         crashes: Int, reason: String = "", sealedTerms: [UInt8] = [], sealedResult: [UInt8] = [],
-        auditEvent: [UInt8] = []
+        auditEvent: [UInt8] = [], leavesHome: Bool = false
     ) {
         self.delivery = delivery
         self.end = end
@@ -63,5 +65,6 @@ package struct Completion: Sendable {
         self.sealedTerms = sealedTerms
         self.sealedResult = sealedResult
         self.auditEvent = auditEvent
+        self.leavesHome = leavesHome
     }
 }

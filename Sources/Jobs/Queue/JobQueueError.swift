@@ -9,7 +9,9 @@ extension CodedError where ErrorCode == JobQueueErrorCode {
     package var isTransient: Bool { self.code == .unavailable || self.code == .full }
 
     /// True when no call of this process can succeed.
-    package var isPermanent: Bool { [.replaced, .nameTaken, .wrongMasterKey, .wrongLanes].contains(self.code) }
+    package var isPermanent: Bool {
+        [.replaced, .nameTaken, .wrongMasterKey, .wrongLanes, .wrongFiles].contains(self.code)
+    }
 
     /// Maps the error of a Redis call to a `JobQueueError`, or to `CancellationError`. Returns other errors unchanged.
     static func from(_ error: any Error) -> any Error {
@@ -28,6 +30,12 @@ extension CodedError where ErrorCode == JobQueueErrorCode {
                 return JobQueueError(
                     code: .nameTaken,
                     message: "another machine runs a node with this name; set a unique ORCHESTRA_NODE_NAME")
+            case "ORCFILES":
+                return JobQueueError(
+                    code: .wrongFiles,
+                    message:
+                        "other nodes of this Redis have another value of ORCHESTRA_WORKSPACES_SHARED; set the same everywhere, or stop all nodes to change it"
+                )
             case "OOM":
                 return JobQueueError(
                     code: .full, message: "Redis has reached its maxmemory and accepts no new jobs; try again later")

@@ -14,6 +14,8 @@ package enum JobQueueErrorCode: Hashable, Sendable {
     case wrongMasterKey
     /// Other processes divide this queue into another number of lanes.
     case wrongLanes
+    /// Nodes of this queue disagree on whether all have the same files.
+    case wrongFiles
     /// A sealed entry or result cannot be opened or decoded.
     case unreadable
     /// Redis sent a reply that the queue does not expect.

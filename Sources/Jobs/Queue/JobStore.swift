@@ -95,6 +95,13 @@ package protocol JobStore: Sendable {
     /// Returns the workspaces in quarantine, by name.
     func quarantined() async throws -> [Quarantine]
 
+    /// Makes a node the home of a workspace, or ends its home with nil: the next node that claims becomes its home. Jobs
+    /// that run go on where they are, later ones run on the new home.
+    func setHome(_ node: NodeID?, of workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> HomeChange
+
+    /// Returns the workspaces that have or had a home, by name.
+    func homes() async throws -> [WorkspaceHome]
+
     /// Returns the workspaces that have a weight or limits of their own, by name.
     func workspaceLimits() async throws -> [WorkspaceLoad]
 }

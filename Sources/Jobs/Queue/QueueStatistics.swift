@@ -18,6 +18,8 @@ package struct QueueStatistics: Hashable, Sendable {
     package var deadLettersEvicted = 0
     /// Entries of ended jobs that were removed unrun, since the queue was created.
     package var refusedEntries = 0
+    /// Workspaces with work whose home is away.
+    package var stranded = 0
 
     /// Starts with all numbers at zero.
     package init() {}
@@ -34,6 +36,7 @@ package struct QueueStatistics: Hashable, Sendable {
         sum.refused += right.refused
         sum.deadLettersEvicted += right.deadLettersEvicted
         sum.refusedEntries += right.refusedEntries
+        sum.stranded += right.stranded
         return sum
     }
 }

@@ -170,6 +170,18 @@ package struct LanedJobStore: JobStore {
         return all.sorted { $0.workspace < $1.workspace }
     }
 
+    /// Sets or ends the home in the workspace's lane.
+    package func setHome(_ node: NodeID?, of workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> HomeChange {
+        try await self.lane(of: workspace).setHome(node, of: workspace, auditEvent: auditEvent)
+    }
+
+    /// Returns the workspaces of all lanes that have or had a home, by name.
+    package func homes() async throws -> [WorkspaceHome] {
+        var all: [WorkspaceHome] = []
+        for lane in self.lanes { all += try await lane.homes() }
+        return all.sorted { $0.workspace < $1.workspace }
+    }
+
     /// Returns the workspaces of all lanes that have a weight or limits, by name.
     package func workspaceLimits() async throws -> [WorkspaceLoad] {
         var all: [WorkspaceLoad] = []

@@ -35,8 +35,9 @@ package struct QueueFunctions: Sendable {
     /// `Functions/*.lua` in the order in which Redis loads them: each file uses the local functions of those before it.
     /// `ops/lib/check-lua` has the same list.
     private static let files = [
-        PackageResources.common_lua, PackageResources.submission_lua, PackageResources.delivery_lua,
-        PackageResources.leases_lua, PackageResources.completion_lua, PackageResources.intervention_lua,
-        PackageResources.inspection_lua, PackageResources.maintenance_lua, PackageResources.comparison_lua,
+        PackageResources.common_lua, PackageResources.ready_lua, PackageResources.submission_lua,
+        PackageResources.delivery_lua, PackageResources.leases_lua, PackageResources.completion_lua,
+        PackageResources.intervention_lua, PackageResources.inspection_lua, PackageResources.maintenance_lua,
+        PackageResources.comparison_lua,
     ]
 }

@@ -107,6 +107,31 @@ extension RedisStreamJobQueue {
         }.sorted { $0.workspace < $1.workspace }
     }
 
+    /// Calls the function `home`. Throws `JobQueueError`: `failed` when the reply is malformed.
+    package func setHome(_ node: NodeID?, of workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> HomeChange {
+        var call = self.call("home", workspace)
+        call.append(node?.name ?? "")
+        call.append(auditEvent)
+        let parts = try await self.send(call).elements
+        guard parts.count == 2, let isDone = parts[0].integer, let files = parts[1].string else {
+            throw Self.unexpected("home")
+        }
+        return isDone == 1 ? .done(files: files) : .hasNone
+    }
+
+    /// Returns the workspaces of this lane that have or had a home, by name; omits malformed entries.
+    package func homes() async throws -> [WorkspaceHome] {
+        try await self.send(self.call("homes")).elements.compactMap { element in
+            let parts = element.elements
+            guard parts.count == 4, let workspace = parts[0].string, let node = parts[1].string,
+                let isHome = parts[2].integer, let since = parts[3].integer
+            else { return nil }
+            return WorkspaceHome(
+                workspace: workspace, node: node, isHome: isHome == 1,
+                presence: since < 0 ? .present : .away(since: UInt64(since)))
+        }.sorted { $0.workspace < $1.workspace }
+    }
+
     private static func deadLetter(_ value: RESPValue) -> DeadLetter? {
         let parts = value.elements
         guard parts.count == 3, let record = StoredRecord(bytes: parts[1].bytes) else { return nil }

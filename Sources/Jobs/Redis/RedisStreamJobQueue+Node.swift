@@ -8,6 +8,7 @@ extension RedisStreamJobQueue {
         var call = self.call("join", node)
         call.append(node.owner)
         call.append(self.limits.lease.milliseconds)
+        call.append(self.limits.homes.hasHomes ? 1 : 0)
         return try Self.claim(try await self.send(call), isRecovered: true).deliveries
     }
 
@@ -18,6 +19,7 @@ extension RedisStreamJobQueue {
         call.append(request.quantum)
         call.append(request.share)
         call.append(request.number)
+        call.append(self.limits.homes.hasHomes ? 1 : 0)
         for (workspace, count) in request.held {
             call.append(workspace.name)
             call.append(count)
@@ -44,6 +46,15 @@ extension RedisStreamJobQueue {
             held: parts[2].integer ?? 0)
     }
 
+    /// Returns the nodes whose lease holds in this lane, by the end of their leases; omits malformed entries.
+    package func livingNodes() async throws -> [LivingNode] {
+        try await self.send(self.call("nodes")).elements.compactMap { element in
+            let parts = element.elements
+            guard parts.count == 2, let name = parts[0].string, let incarnation = parts[1].string else { return nil }
+            return LivingNode(name: name, incarnation: incarnation)
+        }
+    }
+
     /// Requeues at most `most` entries of a dead node. Returns their number.
     package func rescue(_ dead: String, most: Int) async throws -> Int {
         var call = self.call("rescue")
@@ -58,6 +69,7 @@ extension RedisStreamJobQueue {
         call.append(most)
         call.append(self.limits.lease.milliseconds)
         call.append(self.limits.retention.milliseconds)
+        call.append(self.limits.homes.timeout.map(String.init) ?? "")
         return try await self.send(call).integer ?? 0
     }
 
@@ -117,7 +129,8 @@ extension RedisStreamJobQueue {
         for stream in streams {
             let first = completions[stream[0]].delivery.entry
             call.append(first.streamSuffix)
-            call.append(stream.count)
+            // Negative: the node leaves the home of the workspace.
+            call.append(completions[stream[0]].leavesHome ? -stream.count : stream.count)
             for index in stream {
                 let completion = completions[index]
                 call.append(completion.delivery.leaseKey)
@@ -139,12 +152,14 @@ extension RedisStreamJobQueue {
         struct Stream: Hashable {
             let workspace: WorkspaceID
             let priority: Priority
+            let leavesHome: Bool
         }
         var places: [Stream: Int] = [:]
         var streams: [[Int]] = []
         for (index, completion) in completions.enumerated() {
             let entry = completion.delivery.entry
-            let stream = Stream(workspace: entry.workspace, priority: entry.priority)
+            let stream = Stream(
+                workspace: entry.workspace, priority: entry.priority, leavesHome: completion.leavesHome)
             if let place = places[stream] {
                 streams[place].append(index)
             } else {
@@ -166,14 +181,14 @@ extension RedisStreamJobQueue {
     /// Reads the flat reply of a call that delivers entries; `begin_delivery` in the functions documents it.
     private static func claim(_ reply: RESPValue, isRecovered: Bool) throws -> Claim {
         let parts = reply.elements
-        guard parts.count >= 3, let flags = parts[0].integer, let dropped = parts[1].integer,
+        guard parts.count >= 4, let flags = parts[0].integer, let dropped = parts[1].integer,
             let refused = parts[2].integer
         else {
             throw self.unexpected("a claim")
         }
         var deliveries: [Delivery] = []
         let width = flags & 1 == 1 ? 3 : 2
-        var index = 3
+        var index = 4
         while index < parts.count {
             guard index + 1 < parts.count, let suffix = parts[index].string, let count = parts[index + 1].integer,
                 count >= 0, index + 2 + count * width <= parts.count
@@ -196,7 +211,19 @@ extension RedisStreamJobQueue {
                 index += width
             }
         }
-        return Claim(deliveries: deliveries, dropped: dropped, refused: refused, hasMore: flags & 2 == 2)
+        return Claim(
+            deliveries: deliveries, dropped: dropped, refused: refused, hasMore: flags & 2 == 2,
+            moved: try self.moves(parts[3].elements))
+    }
+
+    /// Reads pairs of a workspace and the node that has its files.
+    private static func moves(_ fields: [RESPValue]) throws -> [WorkspaceMove] {
+        try stride(from: 0, to: fields.count, by: 2).map { index in
+            guard index + 1 < fields.count, let workspace = WorkspaceID(ifValid: fields[index].string ?? ""),
+                let origin = fields[index + 1].string
+            else { throw self.unexpected("a claim") }
+            return WorkspaceMove(workspace: workspace, origin: origin)
+        }
     }
 
     /// Reads the suffix of a stream's name, such as `acme:s:2`.

@@ -49,7 +49,7 @@ extension RedisStreamJobQueue {
     /// Returns the numbers of this lane. Throws `JobQueueError`: `failed` when the reply is malformed.
     package func statistics() async throws -> QueueStatistics {
         let parts = try await self.send(self.call("stats")).elements.compactMap(\.integer)
-        guard parts.count == 9 else { throw Self.unexpected("stats") }
+        guard parts.count == 10 else { throw Self.unexpected("stats") }
         var statistics = QueueStatistics()
         statistics.waiting = parts[0]
         statistics.oldestAge = .milliseconds(parts[1])
@@ -60,6 +60,7 @@ extension RedisStreamJobQueue {
         statistics.refused = parts[6]
         statistics.deadLettersEvicted = parts[7]
         statistics.refusedEntries = parts[8]
+        statistics.stranded = parts[9]
         return statistics
     }
 

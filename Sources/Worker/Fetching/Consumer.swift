@@ -60,7 +60,7 @@ package actor Consumer {
     }
 
     /// Fetches until the task is cancelled. Throws `ChildShutdown` when a retry cannot help: another process has the node's
-    /// name, or the master key or the number of lanes does not match this Redis. Throws `JobQueueError.failed` when the
+    /// name, or the master key, the number of lanes or `workspaces.shared` does not match this Redis. Throws `JobQueueError.failed` when the
     /// response of Redis is malformed. Claimed jobs are kept; `run` can be called again.
     package func run(as child: ChildContext) async throws {
         self.machine.began()
@@ -215,6 +215,11 @@ package actor Consumer {
             self.logger.error(
                 "removed entries of ended jobs from the queue",
                 metadata: ["entries.count": "\(claim.refused)", "lane": "\(self.lease.lane.number)"])
+        }
+        for move in claim.moved {
+            self.logger.notice(
+                "a workspace moved to this node, without the files that it has on another",
+                metadata: ["workspace.id": "\(move.workspace)", "node.id": "\(move.origin)"])
         }
         guard !claim.deliveries.isEmpty else { return claim.dropped + claim.refused > 0 }
         self.metrics.claimed(fresh.count, isRecovered: false)

@@ -13,6 +13,7 @@ package struct QueueGauges: Sendable {
     private let refused: Gauge
     private let deadLettersEvicted: Gauge
     private let refusedEntries: Gauge
+    private let stranded: Gauge
 
     /// Registers the gauges of the queue with `factory`; reads nothing from the queue before `run`.
     package init(queue: any JobStore, factory: any MetricsFactory) {
@@ -26,6 +27,7 @@ package struct QueueGauges: Sendable {
         self.refused = Gauge(label: "orchestra_queue_refused", factory: factory)
         self.deadLettersEvicted = Gauge(label: "orchestra_queue_dead_letters_dropped", factory: factory)
         self.refusedEntries = Gauge(label: "orchestra_queue_entries_refused", factory: factory)
+        self.stranded = Gauge(label: "orchestra_queue_workspaces_home_away", factory: factory)
     }
 
     /// Runs until the task is cancelled. Throws `JobQueueError` unless it is an outage.
@@ -44,6 +46,7 @@ package struct QueueGauges: Sendable {
                 self.refused.record(statistics.refused)
                 self.deadLettersEvicted.record(statistics.deadLettersEvicted)
                 self.refusedEntries.record(statistics.refusedEntries)
+                self.stranded.record(statistics.stranded)
             } catch let error as JobQueueError where error.isTransient {
                 // The last values stay; orchestra_redis_up shows that they are outdated.
             }

@@ -63,9 +63,9 @@ package struct ActionHandlers: Sendable {
             return .failed(
                 Failure(reason: error.message, isRetryable: true, detail: detail, isCutOff: error.isCutOff))
         } catch let error as HostFileError {
-            return self.notStarted(job, AgentError(error).message)
+            return await self.notStarted(job, AgentError(error).message)
         } catch let error as AgentError where error.code == .hostUnavailable {
-            return self.notStarted(job, error.message)
+            return await self.notStarted(job, error.message)
         } catch let error as AgentError {
             return .failed(Failure(reason: error.message, isRetryable: true, isCutOff: error.code == .crashed))
         } catch {
@@ -74,14 +74,25 @@ package struct ActionHandlers: Sendable {
     }
 
     /// The outcome of a job that this node could not launch for a reason of its own.
-    private func notStarted(_ job: Job, _ reason: String) -> Outcome {
+    private func notStarted(_ job: Job, _ reason: String) async -> Outcome {
         guard self.pause.launchFailed(job.id, reason) else {
             return .failed(
                 Failure(
                     reason: "this node could not launch it again and again: \(reason)",
                     isRetryable: true))
         }
-        return .notStarted(reason: reason)
+        return .notStarted(reason: reason, hasFiles: await self.hasFiles(job.workspace))
+    }
+
+    /// Whether this node has, or may have, files of the workspace.
+    private func hasFiles(_ workspace: WorkspaceID) async -> Bool {
+        let path = self.path(of: workspace)
+        do {
+            return try await self.agents.configuration.files.run { try HostFiles.status(of: path) != nil }
+        } catch {
+            // A disk in trouble: they may be there.
+            return true
+        }
     }
 
     private static func detail(ofTerminal tail: [UInt8]) -> [UInt8] {
@@ -168,10 +179,12 @@ package struct ActionHandlers: Sendable {
         return .completed(result: JSONValue.object(members).bytes)
     }
 
+    private func path(of workspace: WorkspaceID) -> String { "\(self.workspaces)/\(workspace)" }
+
     /// The path of the workspace's directory. Makes it with mode 0700 if it does not exist; throws `HostFileError` when
     /// that fails.
     private func workspacePath(_ workspace: WorkspaceID) async throws -> String {
-        let path = "\(self.workspaces)/\(workspace)"
+        let path = self.path(of: workspace)
         try await self.agents.configuration.files.run { try HostFiles.makeDirectory(path) }
         return path
     }

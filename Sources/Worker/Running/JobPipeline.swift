@@ -158,11 +158,13 @@ package struct JobPipeline: Sendable {
             sealed = try JobEnvelope.seal(result: detail, workspace: delivery.workspace, job: id, with: key)
         }
         let failures = delivery.failures + (report.isFailure ? 1 : 0)
+        var leavesHome = false
+        if end == .released, case .notStarted(_, let hasFiles) = report.outcome { leavesHome = !hasFiles }
         return Completion(
             delivery: delivery, end: end, action: report.job?.action.name ?? "", tags: report.job?.tags ?? [],
             runTime: report.runTime(until: self.queueClock.now()), failures: failures, crashes: delivery.crashes,
             reason: report.reason, sealedTerms: sealedTerms, sealedResult: sealed,
-            auditEvent: try self.auditEvent(report, end))
+            auditEvent: try self.auditEvent(report, end), leavesHome: leavesHome)
     }
 
     /// The encoded audit event; empty for a release and for a job that could not be opened.

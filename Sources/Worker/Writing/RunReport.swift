@@ -48,7 +48,8 @@ package struct RunReport: Sendable {
         return switch self.outcome {
         case .completed: ""
         case .failed(let failure): Printable.text(failure.reason, limit: 500)
-        case .refused(let reason), .unknown(let reason), .notStarted(let reason): Printable.text(reason, limit: 500)
+        case .refused(let reason), .unknown(let reason), .notStarted(let reason, _):
+            Printable.text(reason, limit: 500)
         case .cancelled(.timeout): "the time limit was reached"
         case .cancelled(let reason): "cancelled: \(reason.rawValue)"
         }

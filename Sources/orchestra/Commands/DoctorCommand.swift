@@ -35,6 +35,7 @@ struct DoctorCommand: AsyncParsableCommand {
             var findings = await Doctor.programs()
             findings += Doctor.configuration(context)
             findings += await Doctor.redis(context)
+            findings += await Doctor.workspaces(context)
             findings += await Doctor.sandbox(context)
             findings += Doctor.hashing()
             for finding in findings { show(self.output.json ? finding.json.text : finding.line) }

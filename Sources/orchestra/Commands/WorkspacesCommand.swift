@@ -6,12 +6,14 @@ import Jobs
 
 struct WorkspacesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "workspaces", abstract: "Weights, limits and quarantines of workspaces, held over all nodes.",
-        subcommands: [List.self, Set.self, Clear.self, Quarantine.self, Release.self], defaultSubcommand: List.self)
+        commandName: "workspaces",
+        abstract: "Weights, limits, homes and quarantines of workspaces, held over all nodes.",
+        subcommands: [List.self, Set.self, Clear.self, Home.self, Quarantine.self, Release.self],
+        defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Lists the workspaces that have a weight or limits of their own.",
+            abstract: "Lists the workspaces that have a weight, limits or a home.",
             discussion: "EXAMPLE\n  orchestra workspaces list --json")
 
         @OptionGroup var scope: WorkspaceScope
@@ -24,6 +26,7 @@ struct WorkspacesCommand: AsyncParsableCommand {
                     let loads = try await session.queue.workspaceLimits()
                     if !json, loads.isEmpty { show("all workspaces have weight 1 and no limits") }
                     for load in loads { show(json ? Self.json(load).text : Self.line(load)) }
+                    for home in try await session.queue.homes() { show(json ? home.json.text : home.line) }
                     for quarantine in try await session.queue.quarantined() {
                         let line: JSONValue = [
                             "workspace": .string(quarantine.workspace), "quarantine": .string(quarantine.reason),

@@ -35,6 +35,9 @@ struct NodeRunner: Sendable {
         let configuration = try await self.nodeConfiguration()
         let incarnation = try IncarnationFile(path: self.context.stateDirectory + "/incarnation").next(
             milliseconds: Host.wallMilliseconds(), logger: self.logger)
+        if self.context.settings.isOn("workspaces.shared") {
+            try SharedDirectory(workspaces: configuration.agents.workspaces).mark(configuration.node, incarnation)
+        }
         let access = try self.context.queueAccess(.node, metrics: self.metrics, logger: self.logger)
         let node = Node(
             configuration: configuration, policy: self.policy, access: access, incarnation: incarnation,

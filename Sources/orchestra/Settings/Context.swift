@@ -126,7 +126,13 @@ struct Context: Sendable {
         QueueLimits(
             retention: try self.settings.seconds("queue.retention"),
             streamLength: try self.settings.integer("queue.stream-limit"),
-            lease: try self.settings.seconds("queue.lease"))
+            lease: try self.settings.seconds("queue.lease"), homes: try self.homes())
+    }
+
+    private func homes() throws -> HomePolicy {
+        if self.settings.isOn("workspaces.shared") { return .shared }
+        if try self.settings.required("workspaces.home-lost") == "wait" { return .wait }
+        return .move(after: try self.settings.seconds("workspaces.home-timeout"))
     }
 
     func masterKey() throws -> SealingKey {

@@ -92,6 +92,17 @@ extension SettingKey {
             "worker.grace", "ORCHESTRA_WORKER_GRACE", .seconds(0...3600), "30",
             "How long running jobs may take to finish when the node stops."),
         SettingKey(
+            "workspaces.shared", "ORCHESTRA_WORKSPACES_SHARED", .oneOf(["no", "yes"]), "no",
+            "Whether the directory workspaces of the state directory is the same on all nodes, by a shared file system: then any node runs the jobs of any workspace; the same on every node."
+        ),
+        SettingKey(
+            "workspaces.home-lost", "ORCHESTRA_WORKSPACES_HOME_LOST", .oneOf(["move", "wait"]), "move",
+            "What happens to the jobs of a workspace whose home is gone for good: they move to another node and start without its files, or wait for a decision; the same on every node."
+        ),
+        SettingKey(
+            "workspaces.home-timeout", "ORCHESTRA_WORKSPACES_HOME_TIMEOUT", .seconds(0...31_536_000), "600",
+            "How long a home may be away before it counts as gone for good; the same on every node."),
+        SettingKey(
             "log.level", "ORCHESTRA_LOG_LEVEL", .oneOf(["debug", "info", "notice", "warning", "error"]), "info",
             "The lowest level that is logged."),
     ]

@@ -7,7 +7,7 @@
 --   w:WS:dead      stream of dead letters        w:WS:d         hash JOB -> entry ID in w:WS:dead
 --   w:WS:k         wrapped workspace keys            w:WS:c         set of jobs, see comparison.lua
 --   workspaces     all workspaces, by name           compare        progress of a comparison, see comparison.lua
---   ready          workspaces in the ready queue, by turn       turn      the last turn
+--   ready, ready:NODE, turn, homes, away, stranded              see ready.lua
 --   levels         WS -> levels that may have unread entries    parked    workspaces that wait for their limits
 --   credit, passed, rate, limits, active, delayed, quarantine   per workspace, see delivery.lua
 --   nodes          nodes by the end of their lease              node:NODE incarnation, owner, fence
@@ -17,7 +17,7 @@
 --   bell           the wake-up stream of idle nodes             control   requests to nodes, such as cancellations
 --   w:WS:audit     the audit trail of a workspace; an entry has the events of one step, each in a field 'e'
 --   audit          audit events without a workspace             counts    counters
---   ticks, depth, time, kept, retention, master, lanes          single values
+--   ticks, depth, time, kept, retention, master, lanes, files   single values
 
 -- A multiple of 256, so that IDs with the same first five bytes share a bucket.
 local BUCKET_MS = 614400
@@ -210,30 +210,6 @@ end
 
 local function exists(P, name) return redis.call('EXISTS', P .. name) == 1 end
 
--- Adds a workspace to the ready queue. When it was not there, idle nodes are notified through the wake-up stream.
-local function enqueue_workspace(P, ws)
-  if redis.call('ZADD', P .. 'ready', 'NX', redis.call('INCR', P .. 'turn'), ws) == 1 then
-    redis.call('XADD', P .. 'bell', 'MAXLEN', '~', '64', '*', 's', '1')
-  end
-end
--- Marks a level as having entries. A parked workspace is added to the ready queue only when it is unparked.
-local function mark_level_ready(P, ws, level)
-  local levels = redis.call('HGET', P .. 'levels', ws) or ''
-  if not string.find(levels, level, 1, true) then
-    local all = ''
-    for _, l in ipairs({'1', '2', '3'}) do
-      if l == level or string.find(levels, l, 1, true) then all = all .. l end
-    end
-    redis.call('HSET', P .. 'levels', ws, all)
-  end
-  if not redis.call('ZSCORE', P .. 'parked', ws) then enqueue_workspace(P, ws) end
-end
-local function unpark(P, ws)
-  if redis.call('ZREM', P .. 'parked', ws) == 1 and redis.call('HEXISTS', P .. 'levels', ws) == 1 then
-    enqueue_workspace(P, ws)
-  end
-end
-
 -- An entry that a node held is gone, so the next comparison searches all records.
 local function suspect_loss(P) redis.call('HSET', P .. 'compare', 'suspect', '1') end
 
@@ -263,21 +239,6 @@ end
 local function job_of(lease) return #lease == 16 and lease or '' end
 -- 'acme:s:2|17-0' -> 'acme:s:2', '17-0'
 local function split_token(token) return string.match(token, '^([^|]*)|([^|]*)$') end
-
--- Changes the counts of running jobs, per workspace over all nodes.
-local function count_active(P, changes)
-  local names = {}
-  for ws in pairs(changes) do names[#names + 1] = ws end
-  if #names > 1 then table.sort(names) end
-  for _, ws in ipairs(names) do
-    local change = changes[ws]
-    if change ~= 0 and redis.call('HINCRBY', P .. 'active', ws, change) <= 0 then
-      redis.call('HDEL', P .. 'active', ws)
-    end
-    -- A workspace that is parked for its rate stays parked.
-    if change < 0 and tonumber(redis.call('ZSCORE', P .. 'parked', ws) or 0) == NO_END then unpark(P, ws) end
-  end
-end
 
 -- Nil when this incarnation holds the node's name, otherwise the error to return.
 local function not_current(P, node, inc)

@@ -30,9 +30,10 @@ local function add_dead_letter(P, suffix, job, value, record, code)
 end
 
 -- Writes outcomes and acknowledges their entries. Arguments: node, incarnation, retention in ms; then for each run of
--- entries of one stream: suffix, count, and for each entry: lease key, entry ID, record (its state code selects what
--- happens), audit event, and the value to store again: empty for completed and cancelled jobs, preceded by the delay in
--- ms and a '|' for 'r'. Returns for each: 1 written | 0 fenced or already ended.
+-- entries of one stream: suffix, count (negative when the node has no files of the workspace and is to be its home no
+-- more), and for each entry: lease key, entry ID, record (its state code selects what happens), audit event, and the
+-- value to store again: empty for completed and cancelled jobs, preceded by the delay in ms and a '|' for 'r'. Returns
+-- for each: 1 written | 0 fenced or already ended.
 register('finish', DRAIN, function(keys, args)
   local P = prefix(keys)
   local node, retention = args[1], tonumber(args[3])
@@ -44,10 +45,11 @@ register('finish', DRAIN, function(keys, args)
   local out, audit, done, gone, records, active = {}, {}, {}, {}, new_batch(), {}
   local i = 4
   while i < #args do
-    local suffix, count = args[i], tonumber(args[i + 1])
+    local suffix, number = args[i], tonumber(args[i + 1])
+    local count = math.abs(number)
     i = i + 2
     local ws = workspace_of(suffix)
-    local leases, ids, stretch = {}, {}, suffix .. '|'
+    local leases, ids, stretch, is_written = {}, {}, suffix .. '|', false
     for n = 1, count do leases[n] = args[i + (n - 1) * 5] end
     local tokens = is_current and redis.call('HMGET', run, unpack(leases)) or {}
     local jobs = {}
@@ -70,6 +72,7 @@ register('finish', DRAIN, function(keys, args)
         redis.call('HINCRBY', P .. 'counts', 'refused_entries', 1)
       else
         out[#out + 1] = 1
+        is_written = true
         done[lease] = true
         gone[#gone + 1] = lease
         ids[#ids + 1] = id
@@ -103,6 +106,7 @@ register('finish', DRAIN, function(keys, args)
       redis.call('XDEL', stream_of(P, suffix), unpack(ids))
       active[ws] = (active[ws] or 0) - #ids
     end
+    if is_written and number < 0 then leave_home(P, ws, node) end
   end
   if #gone > 0 then drop_leases(P, run, gone) end
   write_records(records, retention)

@@ -1,21 +1,22 @@
 -- Claims: which entries a node receives.
 
 -- The state of one call that delivers entries to a node. `out` is the reply to the client: flags (1: failures and
--- crashes follow each value, 2: the ready queue is not empty); the number of cancelled entries that were dropped; the
--- number of entries that were refused; then for each run of entries of one stream: suffix, count, and for each entry
+-- crashes follow each value, 2: the node's ready queue or the common one is not empty); the number of cancelled
+-- entries that were dropped; the number of entries that were refused; a list of the workspaces that moved to this node,
+-- each with the node that has its files; then for each run of entries of one stream: suffix, count, and for each entry
 -- its ID, its value (and failures:crashes).
 local function begin_delivery(P, node)
   local has_tries = exists(P, 'tries')
   return {
     P = P, node = node, run = P .. 'run:' .. node, has_tries = has_tries, has_cancels = exists(P, 'cancel'), count = 0,
-    dropped = 0, refused = 0, read = 0, active = {}, out = {has_tries and 1 or 0, 0, 0},
+    dropped = 0, refused = 0, read = 0, active = {}, moved = {}, out = {has_tries and 1 or 0, 0, 0, {}},
   }
 end
 local function end_delivery(d)
   if d.read > 0 then redis.call('DECRBY', d.P .. 'depth', d.read) end
   count_active(d.P, d.active)
-  if redis.call('EXISTS', d.P .. 'ready') == 1 then d.out[1] = d.out[1] + 2 end
-  d.out[2], d.out[3] = d.dropped, d.refused
+  if redis.call('EXISTS', ready_key(d.P), ready_key(d.P, d.node)) > 0 then d.out[1] = d.out[1] + 2 end
+  d.out[2], d.out[3], d.out[4] = d.dropped, d.refused, d.moved
   if d.refused > 0 then redis.call('HINCRBY', d.P .. 'counts', 'refused_entries', d.refused) end
   return d.out
 end
@@ -144,9 +145,9 @@ local function rate_credit(P, ws, rate, period, now)
   return math.min(period * rate, tonumber(credit) + math.max(0, now - tonumber(at)) * rate)
 end
 
--- Removes a workspace from the ready queue until a time.
-local function park(P, ws, time)
-  redis.call('ZREM', P .. 'ready', ws)
+-- Removes a workspace from its ready queue until a time.
+local function park(P, queue, ws, time)
+  redis.call('ZREM', queue, ws)
   redis.call('HDEL', P .. 'credit', ws)
   redis.call('ZADD', P .. 'parked', string.format('%d', time), ws)
 end
@@ -155,14 +156,44 @@ local function unpark_due(P, now)
   for _, ws in ipairs(redis.call('ZRANGEBYSCORE', P .. 'parked', '-inf', now, 'LIMIT', 0, 256)) do unpark(P, ws) end
 end
 
--- The turn of one workspace, by deficit round robin. A turn is worth the weight times the quantum. When this node has
--- no free slot left, the rest of the turn is stored as credit for the next claim. Returns true when the workspace keeps
--- its place at the front of the ready queue.
-local function serve(d, c, ws)
+-- The audit event of a move; AuditEvent writes the same form.
+local function moved_event(ws, from, to, now)
+  return '{"v":1,"kind":"workspace.moved","time":' .. string.format('%d', now) .. ',"workspace":' .. cjson.encode(ws) ..
+    ',"actor":' .. cjson.encode('node:' .. to) ..
+    ',"action":"","status":"moved","rule":"home","duration_ms":0,"error_reason":' ..
+    cjson.encode('its files are on node ' .. from) .. ',"node":' .. cjson.encode(to) .. '}'
+end
+
+-- Makes this node the home of a workspace of the common queue. Returns the ready queue that the workspace is in then.
+local function adopt(d, c, ws, turn, files)
+  local P = d.P
+  redis.call('HSET', P .. 'homes', ws, d.node)
+  redis.call('ZREM', ready_key(P), ws)
+  redis.call('ZADD', c.own, turn, ws)
+  if files and files ~= d.node then
+    d.moved[#d.moved + 1], d.moved[#d.moved + 2] = ws, files
+    write_audit(P, ws, {'e', moved_event(ws, files, d.node, c.now)})
+  end
+  return c.own
+end
+
+-- The turn of one workspace of a ready queue, by deficit round robin. A turn is worth the weight times the quantum.
+-- When this node has no free slot left, the rest of the turn is stored as credit for the next claim. Returns the ready
+-- queue when the workspace keeps its place at the front, otherwise nil.
+local function serve(d, c, ws, turn, queue)
   local P = d.P
   if c.has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1 then
-    park(P, ws, NO_END)
-    return false
+    return park(P, queue, ws, NO_END)
+  end
+  local is_homeless, files = c.own and queue ~= c.own, nil
+  if is_homeless then
+    local home
+    home, files = home_of(P, ws)
+    if home then
+      -- An earlier build added it to the common queue.
+      redis.call('ZREM', queue, ws)
+      return add_ready(P, ws, home, turn)
+    end
   end
   local weight, concurrency, rate, period = 1, 0, 0, 0
   if c.has_limits then weight, concurrency, rate, period = limits_of(P, ws) end
@@ -170,25 +201,20 @@ local function serve(d, c, ws)
   local budget = tonumber(credit) or c.quantum * weight
   if c.is_alone then budget = c.most end
   local want = math.min(c.most - d.count, budget, c.share - (c.held[ws] or 0))
-  -- At its share of this node, a workspace keeps its place for other nodes and takes no slot of another workspace.
-  if want <= 0 then return true end
+  -- At its share of this node, a workspace keeps its place and takes no slot of another workspace.
+  if want <= 0 then return queue end
   local spare
   if concurrency > 0 then
     local free = concurrency - (tonumber(redis.call('HGET', P .. 'active', ws)) or 0) - (d.active[ws] or 0)
-    if free <= 0 then
-      park(P, ws, NO_END)
-      return false
-    end
+    if free <= 0 then return park(P, queue, ws, NO_END) end
     want = math.min(want, free)
   end
   if rate > 0 then
     spare = rate_credit(P, ws, rate, period, c.now)
-    if spare < period then
-      park(P, ws, c.now + math.ceil((period - spare) / rate))
-      return false
-    end
+    if spare < period then return park(P, queue, ws, c.now + math.ceil((period - spare) / rate)) end
     want = math.min(want, math.floor(spare / period))
   end
+  if is_homeless then queue = adopt(d, c, ws, turn, files) end
 
   local levels = redis.call('HGET', P .. 'levels', ws) or ''
   local left, first_count, served = {}, d.count, 0
@@ -233,25 +259,53 @@ local function serve(d, c, ws)
   end
   if rest == '' then
     redis.call('HDEL', P .. 'levels', ws)
-    redis.call('ZREM', P .. 'ready', ws)
+    redis.call('ZREM', queue, ws)
     if credit then redis.call('HDEL', P .. 'credit', ws) end
     if c.has_passed then redis.call('HDEL', P .. 'passed', ws) end
-    return false
+    return nil
   end
   if rest ~= levels then redis.call('HSET', P .. 'levels', ws, rest) end
   if not c.is_alone and taken < budget and (d.count >= c.most or c.held[ws] >= c.share) then
     redis.call('HSET', P .. 'credit', ws, budget - taken)
     c.has_credit = true
-    return true
+    return queue
   end
   if credit then redis.call('HDEL', P .. 'credit', ws) end
-  redis.call('ZADD', P .. 'ready', redis.call('INCR', P .. 'turn'), ws)
-  return false
+  redis.call('ZADD', queue, redis.call('INCR', P .. 'turn'), ws)
+  return nil
+end
+
+-- The next workspaces of the node's ready queue and the common one, by turn, after those that keep their places: a list
+-- of workspace, turn and queue. It is empty when there are no more.
+local PAGE = 16
+local function next_workspaces(c)
+  local common, own, out = {}, {}, {}
+  if c.has_common then
+    local from = c.kept[c.common] or 0
+    common = redis.call('ZRANGE', c.common, from, from + PAGE - 1, 'WITHSCORES')
+  end
+  if c.own then
+    local from = c.kept[c.own] or 0
+    own = redis.call('ZRANGE', c.own, from, from + PAGE - 1, 'WITHSCORES')
+  end
+  local i, j = 1, 1
+  while i < #common or j < #own do
+    -- What follows a full page may come before the rest of the other one.
+    if i > #common and #common == 2 * PAGE or j > #own and #own == 2 * PAGE then break end
+    if j > #own or i < #common and tonumber(common[i + 1]) < tonumber(own[j + 1]) then
+      out[#out + 1] = {common[i], common[i + 1], c.common}
+      i = i + 2
+    else
+      out[#out + 1] = {own[j], own[j + 1], c.own}
+      j = j + 2
+    end
+  end
+  return out
 end
 
 -- Claims entries for a node. Arguments: node, incarnation, maximum count, quantum, maximum per workspace on this node,
--- number of the claim; then pairs of a workspace and the count that this node holds of it. Returns deliveries, see
--- begin_delivery.
+-- number of the claim, 1 when workspaces have homes, otherwise 0; then pairs of a workspace and the count that this
+-- node holds of it. Returns deliveries, see begin_delivery.
 register('claim', DRAIN, function(keys, args)
   local P = prefix(keys)
   local refusal = not_current(P, args[1], args[2])
@@ -264,26 +318,33 @@ register('claim', DRAIN, function(keys, args)
     now = now_ms(), most = tonumber(args[3]), quantum = tonumber(args[4]), share = tonumber(args[5]), held = {},
     has_limits = exists(P, 'limits'), has_credit = exists(P, 'credit'),
     has_passed = exists(P, 'passed'), has_quarantine = exists(P, 'quarantine'),
+    common = ready_key(P), own = args[7] == '1' and ready_key(P, args[1]) or nil,
   }
-  for i = 7, #args, 2 do c.held[args[i]] = tonumber(args[i + 1]) end
+  for i = 8, #args, 2 do c.held[args[i]] = tonumber(args[i + 1]) end
   if exists(P, 'parked') then unpark_due(P, c.now) end
-  c.is_alone = redis.call('ZCARD', P .. 'ready') == 1
+  -- Nothing is added to the common queue by a claim.
+  local homeless = redis.call('ZCARD', c.common)
+  c.has_common = homeless > 0
+  c.is_alone = homeless + (c.own and redis.call('ZCARD', c.own) or 0) == 1
   -- Round by round, until the node is full or a whole round delivered nothing. Workspaces that keep their place stay at
-  -- the front of the ready queue, and the round continues after them.
+  -- the front of their ready queue, and the round continues after them.
   local before
   repeat
     before = d.read
-    local kept, seen, is_over = 0, {}, false
+    local seen, is_over = {}, false
+    c.kept = {}
     repeat
-      local next_workspaces = redis.call('ZRANGE', P .. 'ready', kept, kept + 15)
-      if #next_workspaces == 0 then is_over = true end
-      for _, ws in ipairs(next_workspaces) do
+      local page = next_workspaces(c)
+      if #page == 0 then is_over = true end
+      for _, place in ipairs(page) do
+        local ws = place[1]
         if d.count >= c.most or seen[ws] then
           is_over = true
           break
         end
         seen[ws] = true
-        if serve(d, c, ws) then kept = kept + 1 end
+        local queue = serve(d, c, ws, place[2], place[3])
+        if queue then c.kept[queue] = (c.kept[queue] or 0) + 1 end
       end
     until is_over
   until d.count >= c.most or d.read == before

@@ -27,6 +27,15 @@ register('running', READ, function(keys, args)
   return out
 end)
 
+-- Returns the nodes whose lease holds: name, incarnation.
+register('nodes', READ, function(keys)
+  local P, out = prefix(keys), {}
+  for _, node in ipairs(redis.call('ZRANGEBYSCORE', P .. 'nodes', string.format('%d', now_ms()), '+inf')) do
+    out[#out + 1] = {node, redis.call('HGET', P .. 'node:' .. node, 'inc') or ''}
+  end
+  return out
+end)
+
 local MISSES = 20000
 -- Lists jobs without their results. Arguments: workspace, maximum count, tag or '', job ID or ''. Returns the newest
 -- jobs, with a job ID those that are older than it. Jobs whose record has expired are left out.
@@ -75,9 +84,9 @@ register('wait', DRAIN, function(keys, args)
   return state_of(record)
 end)
 
--- Returns: waiting entries, age in ms of the oldest entry among the first 64 workspaces of the ready queue, running
+-- Returns: waiting entries, age in ms of the oldest entry among the first 64 workspaces of each ready queue, running
 -- jobs, delayed jobs, parked workspaces, duplicate requests, requests refused at a bound, dead letters evicted, entries
--- refused.
+-- refused, workspaces with work whose home is away.
 register('stats', READ, function(keys)
   local P = prefix(keys)
   local now = now_ms()
@@ -85,20 +94,29 @@ register('stats', READ, function(keys)
   for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
     running = running + held_count(P .. 'run:' .. node)
   end
-  for _, ws in ipairs(redis.call('ZRANGE', P .. 'ready', 0, 63)) do
-    for level in string.gmatch(redis.call('HGET', P .. 'levels', ws) or '', '.') do
-      local first = redis.call('XRANGE', P .. 'w:' .. ws .. ':s:' .. level, '-', '+', 'COUNT', 1)
-      if first[1] then
-        local ms = tonumber(string.match(first[1][1], '^(%d+)-'))
-        if now - ms > oldest then oldest = now - ms end
+  local function look(queue)
+    for _, ws in ipairs(redis.call('ZRANGE', queue, 0, 63)) do
+      for level in string.gmatch(redis.call('HGET', P .. 'levels', ws) or '', '.') do
+        local first = redis.call('XRANGE', P .. 'w:' .. ws .. ':s:' .. level, '-', '+', 'COUNT', 1)
+        if first[1] then
+          local ms = tonumber(string.match(first[1][1], '^(%d+)-'))
+          if now - ms > oldest then oldest = now - ms end
+        end
       end
     end
+  end
+  look(ready_key(P))
+  for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do look(ready_key(P, node)) end
+  local stranded = 0
+  for _, node in ipairs(redis.call('ZRANGE', P .. 'stranded', 0, -1)) do
+    look(ready_key(P, node))
+    stranded = stranded + redis.call('ZCARD', ready_key(P, node))
   end
   local counts = redis.call('HMGET', P .. 'counts', 'duplicates', 'refused', 'dead_letters_evicted',
     'refused_entries')
   return {math.max(0, tonumber(redis.call('GET', P .. 'depth') or 0)), oldest, running,
     redis.call('ZCARD', P .. 'due'), redis.call('ZCARD', P .. 'parked'), tonumber(counts[1] or 0),
-    tonumber(counts[2] or 0), tonumber(counts[3] or 0), tonumber(counts[4] or 0)}
+    tonumber(counts[2] or 0), tonumber(counts[3] or 0), tonumber(counts[4] or 0), stranded}
 end)
 
 -- Returns for each workspace with limits: name, 'weight:concurrency:rate:period', running jobs.

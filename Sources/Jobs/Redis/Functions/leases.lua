@@ -1,10 +1,11 @@
 -- Leases of nodes: join, renew, rescue, leave.
 
 -- Delivers what a running hash holds again, under its leases. Leases of entries that no longer exist, or whose job is
--- cancelled, are removed. When a node joins, the entries of a quarantined workspace are requeued instead.
+-- cancelled, are removed. When a node joins, the entries of a quarantined workspace, and of one whose home is another
+-- node, are requeued instead.
 local function redeliver(d, counts_crash, is_join)
   local P = d.P
-  local has_quarantine = is_join and exists(P, 'quarantine')
+  local has_quarantine, has_homes = is_join and exists(P, 'quarantine'), is_join and exists(P, 'homes')
   for _, held in ipairs(leases_of(d.run)) do
     local lease, suffix, id = held[1], split_token(held[2])
     local entries = suffix and redis.call('XRANGE', stream_of(P, suffix), id, id) or {}
@@ -17,7 +18,8 @@ local function redeliver(d, counts_crash, is_join)
         local f, c = tries_of(P, job)
         redis.call('HSET', P .. 'tries', job, f .. ':' .. (c + 1))
       end
-      if has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1 then
+      if has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1
+        or has_homes and (home_of(P, ws) or d.node) ~= d.node then
         drop_leases(P, d.run, {lease})
         d.active[ws] = (d.active[ws] or 0) - 1
         drop_entry(P, suffix, id)
@@ -36,8 +38,8 @@ local function redeliver(d, counts_crash, is_join)
   end
 end
 
--- Registers an incarnation of a node. Arguments: node, incarnation, owner, lease in ms. Returns as deliveries what an
--- earlier incarnation held; each counts as a crash.
+-- Registers an incarnation of a node. Arguments: node, incarnation, owner, lease in ms, 1 when workspaces have homes,
+-- otherwise 0. Returns as deliveries what an earlier incarnation held; each counts as a crash.
 register('join', DRAIN, function(keys, args)
   local P = prefix(keys)
   local node, inc, owner, lease = args[1], args[2], args[3], tonumber(args[4])
@@ -51,11 +53,15 @@ register('join', DRAIN, function(keys, args)
   if before[2] and before[2] > inc and expiry > now then
     return redis.error_reply('ORCSTALE this node was replaced by a newer incarnation')
   end
+  local disagreement = agree_on_files(P, node, args[5] == '0', now)
+  if disagreement then return disagreement end
   redis.call('HSET', P .. 'node:' .. node, 'inc', inc, 'owner', owner)
   if before[2] ~= inc then redis.call('HDEL', P .. 'node:' .. node, 'fence') end
   redis.call('ZADD', P .. 'nodes', string.format('%d', now + lease), node)
   redis.call('HSET', P .. 'run:' .. node, SENTINEL, SENTINEL_VALUE)
   redis.call('HSET', P .. 'holders', SENTINEL, SENTINEL_VALUE)
+  if args[5] == '1' then redis.call('HSET', P .. 'homes', SENTINEL, SENTINEL_VALUE) end
+  note_present(P, node)
   local d = begin_delivery(P, node)
   d.has_tries = true
   d.out[1] = 1
@@ -130,6 +136,7 @@ register('rescue', DRAIN, function(keys, args)
   if #held <= most then
     redis.call('ZREM', P .. 'nodes', dead)
     redis.call('DEL', P .. 'node:' .. dead, run)
+    note_away(P, dead, string.format('%d', expiry))
   end
   return moved
 end)
@@ -143,5 +150,6 @@ register('leave', DRAIN, function(keys, args)
   if held_count(run) > 0 then return 0 end
   redis.call('ZREM', P .. 'nodes', args[1])
   redis.call('DEL', P .. 'node:' .. args[1], run)
+  note_away(P, args[1], string.format('%d', now_ms()))
   return 1
 end)

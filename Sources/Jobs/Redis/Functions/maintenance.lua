@@ -6,6 +6,11 @@ local function set_clock_back(P, now, lease)
   for _, node in ipairs(redis.call('ZRANGEBYSCORE', P .. 'nodes', '(' .. string.format('%d', now + lease), '+inf')) do
     redis.call('ZADD', P .. 'nodes', string.format('%d', now + lease), node)
   end
+  for _, key in ipairs({P .. 'away', P .. 'stranded'}) do
+    for _, node in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. string.format('%d', now), '+inf')) do
+      redis.call('ZADD', key, string.format('%d', now), node)
+    end
+  end
   redis.call('DEL', P .. 'rate')
   local last = string.format('%d', NO_END)
   for _, ws in ipairs(redis.call('ZRANGEBYSCORE', P .. 'parked', '-inf', '(' .. last)) do unpark(P, ws) end
@@ -49,8 +54,9 @@ local function keep_records(P, now, life, first)
   return ''
 end
 
--- Makes due jobs available, and unparks the workspaces whose wait is over. Arguments: maximum count, lease in ms,
--- retention in ms. Returns the number of jobs.
+-- Makes due jobs available, unparks the workspaces whose wait is over, and ends the homes whose nodes are gone.
+-- Arguments: maximum count, lease in ms, retention in ms, how long a home may be away in ms or '' for any time.
+-- Returns the number of jobs.
 register('due', DRAIN, function(keys, args)
   local P = prefix(keys)
   local now = now_ms()
@@ -59,6 +65,7 @@ register('due', DRAIN, function(keys, args)
   if now < before - 1000 then set_clock_back(P, now, tonumber(args[2])) end
   redis.call('SET', P .. 'time', string.format('%d', now))
   if exists(P, 'parked') then unpark_due(P, now) end
+  if args[4] ~= '' and exists(P, 'stranded') then release_homes(P, now, tonumber(args[4])) end
   -- When keep_records last began, and the workspace to continue with: 'ms:workspace'.
   local kept, rest = string.match(redis.call('GET', P .. 'kept') or '', '^(%d+):(.*)$')
   kept, rest = tonumber(kept or 0), rest or ''

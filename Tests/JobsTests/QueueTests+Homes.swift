@@ -1,0 +1,67 @@
+import Domain
+import Redis
+import TestSupport
+import Testing
+
+@testable import Jobs
+
+/// What the comparison with the model does not cover: nodes with other settings, other builds, and cost.
+extension QueueTests {
+    private static let homes = QueueLimits(homes: .move(after: .seconds(600)))
+
+    @Test("nodes that are there agree on whether all have the same files; alone, a node may change it")
+    func agreesOnFiles() async throws {
+        try await Self.withBench(limits: Self.homes) { bench in
+            let shared = RedisStreamJobQueue(client: bench.client, limits: QueueLimits())
+            let first = try bench.lease("n1", 1)
+            let restarted = NodeLease(queue: shared, identity: try bench.lease("n1", 2).identity)
+            let second = NodeLease(queue: shared, identity: try bench.lease("n2", 1).identity)
+            _ = try await first.join()
+            for _ in 0..<2 { _ = try await bench.submit(try await bench.submission()) }
+            #expect(try await first.claim(ClaimRequest(most: 1)).deliveries.count == 1)
+            let error = await #expect(throws: JobQueueError.self) { _ = try await second.join() }
+            #expect(error?.code == .wrongFiles && error?.isPermanent == true)
+            #expect(try await restarted.join().count == 1)
+            #expect(try await shared.homes().isEmpty)
+            _ = try await second.join()
+            #expect(try await second.claim(ClaimRequest(most: 5)).deliveries.count == 1)
+        }
+    }
+
+    @Test("a workspace that an earlier build put into the common queue goes to its home")
+    func commonQueue() async throws {
+        try await Self.withBench(limits: Self.homes) { bench in
+            let (first, second) = (try bench.lease("n1", 1), try bench.lease("n2", 1))
+            for node in [first, second] { _ = try await node.join() }
+            _ = try await bench.submit(try await bench.submission())
+            #expect(try await first.claim(ClaimRequest(most: 5)).deliveries.count == 1)
+            _ = try await bench.submit(try await bench.submission())
+            #expect(try await bench.client.send(RedisCommand("ZREM", "orc:{l0}:ready:n1", "acme")).integer == 1)
+            _ = try await bench.client.send(RedisCommand("ZADD", "orc:{l0}:ready", "1", "acme"))
+            #expect(try await second.claim(ClaimRequest(most: 5)).deliveries.isEmpty)
+            #expect(try await first.claim(ClaimRequest(most: 5)).deliveries.count == 1)
+        }
+    }
+
+    @Test("a claim takes as many steps however many workspaces with work belong to other nodes")
+    func costOfOthers() async throws {
+        try await Self.withBench(limits: Self.homes) { bench in
+            let (first, second) = (try bench.lease("n1", 1), try bench.lease("n2", 1))
+            for node in [first, second] { _ = try await node.join() }
+            func steps() async throws -> Int {
+                _ = try await bench.client.send(RedisCommand("CONFIG", "RESETSTAT"))
+                let claim = try await second.claim(ClaimRequest(most: 5))
+                #expect(claim.deliveries.isEmpty && !claim.hasMore)
+                let text = try await bench.client.send(RedisCommand("INFO", "commandstats")).string ?? ""
+                return text.matches(of: /calls=(\d+)/).compactMap { Int($0.output.1) }.reduce(0, +)
+            }
+            let before = try await steps()
+            for number in 0..<300 {
+                let workspace = try WorkspaceID("w\(number)")
+                _ = try await bench.queue.setHome(first.identity.node, of: workspace, auditEvent: [])
+                _ = try await bench.submit(try await bench.submission(workspace.name))
+            }
+            #expect(try await steps() == before)
+        }
+    }
+}
