@@ -7,11 +7,13 @@ import Testing
 
 @Suite("Nodes that are killed", .serialized, .enabled(if: !isRoot, "the node refuses to run as root"))
 struct ChaosTests {
-    @Test("1,000 jobs on two nodes that are killed at random moments: each ends once, completed, none lost, none twice")
-    func thousandJobs() async throws {
+    @Test(
+        "1,000 jobs on two nodes that are killed at random moments: each ends once, completed, none lost, none twice",
+        arguments: [Installation.sharing, [:]])
+    func thousandJobs(change: [String: String]) async throws {
         try await Installation.with { installation in
             var random = SystemRandomNumberGenerator()
-            let nodes = ["n1", "n2"].map { installation.node($0, change: Installation.sharing) }
+            let nodes = ["n1", "n2"].map { installation.node($0, change: change) }
             for node in nodes { try await installation.start(node) }
             var ids: [JobID] = []
             for number in 0..<1000 {
