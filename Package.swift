@@ -118,7 +118,7 @@ let package = Package(
 
         // L3: the way in, and the windows
         module("Intake", ["Audit", "Cryptography", "Domain", "Jobs", "Policy", "Redaction"]),
-        module("Telemetry", ["Domain", nioCore, nioPosix, nioHTTP1, logging, coreMetrics]),
+        module("Telemetry", ["Domain", "TransportSecurity", nioCore, nioPosix, nioHTTP1, logging, coreMetrics]),
 
         // L4: the node and its front, which do not know each other
         module(

@@ -82,6 +82,10 @@ package struct APIServer: Sendable {
                     configuration.connectionLimit + Self.acceptMargin, logger: logger)),
             onServerRunning: { channel in
                 if case .unix(let path) = configuration.address { _ = unsafe chmod(path, 0o600) }
+                // In front of the library's own, which takes any error for the end of the channel.
+                _ = channel.eventLoop.submit {
+                    try channel.pipeline.syncOperations.addHandler(AcceptPauseHandler(), position: .first)
+                }
                 bound(channel.localAddress?.port ?? 0)
             },
             eventLoopGroup: self.services.group, logger: Self.quiet)

@@ -3,6 +3,7 @@ package import Logging
 internal import NIOCore
 internal import NIOHTTP1
 package import NIOPosix
+internal import TransportSecurity
 
 /// The probe port: `/livez`, `/readyz`, `/startupz` (each with `?verbose`) and `/metrics`, and nothing else. It uses bare NIO,
 /// so that it answers when everything else is overloaded.
@@ -59,7 +60,7 @@ package struct ProbeServer: Sendable {
             .serverChannelInitializer { channel in
                 // Without descriptors accepting pauses for a second; it would fail again and again at once.
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+                    try channel.pipeline.syncOperations.addHandler(AcceptPauseHandler())
                 }
             }
             .childChannelInitializer { channel in

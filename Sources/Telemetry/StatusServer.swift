@@ -2,6 +2,7 @@ internal import Foundation
 package import Logging
 internal import NIOCore
 package import NIOPosix
+internal import TransportSecurity
 
 /// A Unix socket with the status of the node: a client that connects receives one JSON document and the end of the stream.
 /// Only the user of the node can connect, because the state directory has mode 0700. Nothing is read from a client.
@@ -30,7 +31,7 @@ package struct StatusServer: Sendable {
             .serverChannelInitializer { channel in
                 // Without descriptors accepting pauses for a second; it would fail again and again at once.
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+                    try channel.pipeline.syncOperations.addHandler(AcceptPauseHandler())
                 }
             }
             .childChannelInitializer { channel in

@@ -12,10 +12,15 @@ struct NodeShortageTests {
         .enabled(if: isInstalled("prlimit") && isInstalled("curl"), "needs prlimit and curl"))
     func descriptors() async throws {
         try await Installation.with { installation in
-            let node = installation.node("n1")
+            let node = ManagedProcess(
+                buildDirectory + "/orchestra", ["worker"],
+                environment: installation.environment(node: "n1").merging(["ORCHESTRA_API_LISTEN": "127.0.0.1:0"]) {
+                    $1
+                }, log: "\(installation.directory)/n1.log")
             try await installation.start(node)
             let first = try await installation.submit("shell.run", ["command": "true"])
             #expect(try await installation.ended(first).state == .completed)
+            let api = try await Self.port(node, "the API is open", "api.port")
             // Enough for a request, too few for a launch.
             try await Self.limit(node, try await Self.openDescriptors(node) + 6)
             let job = try await installation.submit("shell.run", ["command": "true"])
@@ -27,10 +32,12 @@ struct NodeShortageTests {
             // Without any it cannot answer, and does not use a core to fail at it.
             try await Self.limit(node, 8)
             let before = try Self.processorTime(await node.processID)
+            let request = ["-s", "-m", "2", "http://127.0.0.1:\(api)/openapi.json"]
+            #expect(try await runProgram("/usr/bin/curl", request).code == 28)
             let unanswered = try await installation.command(["status"])
             let spent = try Self.processorTime(await node.processID) - before
             #expect(unanswered.code == 69 && unanswered.errors.contains("within 10 s"), "\(unanswered)")
-            #expect(spent < 300, "\(spent) hundredths of a second in ten seconds")
+            #expect(spent < 300, "\(spent) hundredths of a second in twelve seconds")
             try await Self.limit(node, 1024)
             let record = try await installation.ended(job)
             #expect(record.state == .completed && record.failures == 0 && record.crashes == 0, "\(record.reason)")
@@ -38,6 +45,8 @@ struct NodeShortageTests {
             try await eventually("the node is ready") {
                 try await !installation.command(["status"]).output.contains("not ready")
             }
+            #expect(try await runProgram("/usr/bin/curl", request).output.contains("openapi"))
+            #expect(await node.output.ranges(of: "the API is open").count == 1)
             await node.signal(SIGTERM)
             #expect(try await node.wait().code == 0)
         }
@@ -45,16 +54,17 @@ struct NodeShortageTests {
 
     /// How many descriptors a node has open, by its metrics.
     private static func openDescriptors(_ node: ManagedProcess) async throws -> Int {
-        let port = try await self.probePort(node)
+        let port = try await self.port(node, "the probe port is open", "probe.port")
         let metrics = try await runProgram("/usr/bin/curl", ["-s", "http://127.0.0.1:\(port)/metrics"]).output
         let count = try #require(metrics.split(separator: "\n").first { $0.hasPrefix("process_open_fds ") })
         return Int(try #require(Double(count.split(separator: " ")[1])))
     }
 
-    private static func probePort(_ node: ManagedProcess) async throws -> String {
+    /// The port that a line of the node's log names.
+    private static func port(_ node: ManagedProcess, _ message: String, _ name: String) async throws -> String {
         let lines = await node.output.split(separator: "\n")
-        let line = try #require(lines.first { $0.contains("the probe port is open") })
-        return try #require(try JSONParser.parse(Array(line.utf8))["probe.port"]?.string)
+        let line = try #require(lines.first { $0.contains(message) })
+        return try #require(try JSONParser.parse(Array(line.utf8))[name]?.string)
     }
 
     /// Limits the descriptors of a process; those above the limit stay open.
@@ -89,7 +99,7 @@ struct NodeShortageTests {
             try await Self.order("fill", installation)
             var jobs = [try await installation.submit("agent.run", ["agent": "shell", "prompt": "exit"])]
             jobs.append(try await installation.submit("shell.run", ["command": "true"], workspace: "beta"))
-            let port = try await Self.probePort(node)
+            let port = try await Self.port(node, "the probe port is open", "probe.port")
             try await eventually("the node says what it lacks") {
                 try await runProgram("/usr/bin/curl", ["-s", "http://127.0.0.1:\(port)/readyz?verbose"]).output
                     .contains("No space left on device")
