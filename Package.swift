@@ -258,9 +258,11 @@ let package = Package(
         tests(
             "CommandTests",
             [
-                "API", "Agents", "Domain", "Egress", "EgressServer", "Jobs", "ModelUsage", "Policy", "Redaction",
+                "API", "Agents", "CLinux", "Domain", "Egress", "EgressServer", "Jobs", "ModelUsage", "Policy",
+                "Redaction",
                 "Redis",
                 "ShimProtocol", "Telemetry", "TestSupport", "orchestra", argumentParser, coreMetrics, logging,
+                systemPackage,
             ]),
         tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),
         tests("RedactionTests", ["Redaction", "Domain", logging]),

@@ -6,8 +6,9 @@ import Jobs
 
 struct WorkspacesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "workspaces", abstract: "Weights, limits and quarantines of workspaces, held over all nodes.",
-        subcommands: [List.self, Set.self, Clear.self, Quarantine.self, Release.self], defaultSubcommand: List.self)
+        commandName: "workspaces", abstract: "Weights, limits, quarantines and files of workspaces.",
+        subcommands: [List.self, Set.self, Clear.self, Quarantine.self, Release.self, Get.self, Put.self],
+        defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
