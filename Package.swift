@@ -252,7 +252,8 @@ let package = Package(
         tests(
             "APITests",
             [
-                "API", "Audit", "Domain", "Jobs", "ShimProtocol", coreMetrics, httpTypes, hummingbird, logging,
+                "API", "Audit", "Credentials", "Domain", "Jobs", "ShimProtocol", "TransportSecurity", coreMetrics,
+                httpTypes, hummingbird, hummingbirdCore, logging,
                 nioCore, nioEmbedded, nioHTTP1, nioWebSocket,
             ]),
         tests(

@@ -17,6 +17,8 @@ package struct APIServices: Sendable {
     let policy: PolicyEngine
     let authenticator: Authenticator
     let limiter: RateLimiter
+    /// Where other nodes serve their APIs.
+    let peers: PeerAddresses
     /// Where the agents of this node live.
     let agentsRoot: String
     /// This node's name, as in the records of jobs.
@@ -37,7 +39,8 @@ package struct APIServices: Sendable {
     /// `freshID` makes an ID for a request that has none.
     package init(
         configuration: APIConfiguration, access: QueueAccess, policy: PolicyEngine, authenticator: Authenticator,
-        limiter: RateLimiter, agentsRoot: String, node: String, group: MultiThreadedEventLoopGroup,
+        limiter: RateLimiter, peers: PeerAddresses, agentsRoot: String, node: String,
+        group: MultiThreadedEventLoopGroup,
         metrics: any MetricsFactory, logger: Logger, freshID: @escaping @Sendable () -> String
     ) {
         self.configuration = configuration
@@ -49,6 +52,7 @@ package struct APIServices: Sendable {
         self.policy = policy
         self.authenticator = authenticator
         self.limiter = limiter
+        self.peers = peers
         self.agentsRoot = agentsRoot
         self.node = node
         self.group = group
