@@ -252,15 +252,18 @@ let package = Package(
         tests(
             "APITests",
             [
-                "API", "Audit", "Domain", "Jobs", "ShimProtocol", coreMetrics, httpTypes, hummingbird, logging,
+                "API", "Audit", "Credentials", "Domain", "Jobs", "ShimProtocol", "TransportSecurity", coreMetrics,
+                httpTypes, hummingbird, hummingbirdCore, logging,
                 nioCore, nioEmbedded, nioHTTP1, nioWebSocket,
             ]),
         tests(
             "CommandTests",
             [
-                "API", "Agents", "Domain", "Egress", "EgressServer", "Jobs", "ModelUsage", "Policy", "Redaction",
+                "API", "Agents", "CLinux", "Domain", "Egress", "EgressServer", "Jobs", "ModelUsage", "Policy",
+                "Redaction",
                 "Redis",
                 "ShimProtocol", "Telemetry", "TestSupport", "orchestra", argumentParser, coreMetrics, logging,
+                systemPackage,
             ]),
         tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),
         tests("RedactionTests", ["Redaction", "Domain", logging]),

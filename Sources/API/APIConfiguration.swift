@@ -39,6 +39,10 @@ package struct APIConfiguration: Sendable {
     package var addressRate = Rate(count: 120_000, period: 60)
     /// The API's URL as clients see it; clients discover the issuer through it.
     package var publicURL: String?
+    /// The URL at which other nodes reach this API, without a path; nil when they do not.
+    package var advertisedURL: String?
+    /// A PEM file of the authorities that the APIs of other nodes are checked against; nil means the system's.
+    package var peerAuthorityFile: String?
     /// Issuers of tokens, for clients that discover them.
     package var issuers: [String] = []
     /// Where to report security problems, as `mailto:` or `https:`.

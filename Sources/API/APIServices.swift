@@ -18,6 +18,8 @@ package struct APIServices: Sendable {
     let policy: PolicyEngine
     let authenticator: Authenticator
     let limiter: RateLimiter
+    /// Where other nodes serve their APIs.
+    let peers: PeerAddresses
     /// Where the agents of this node live.
     let agentsRoot: String
     /// Threads that read agents' files.
@@ -40,7 +42,8 @@ package struct APIServices: Sendable {
     /// `freshID` makes an ID for a request that has none.
     package init(
         configuration: APIConfiguration, access: QueueAccess, policy: PolicyEngine, authenticator: Authenticator,
-        limiter: RateLimiter, agentsRoot: String, node: String, group: MultiThreadedEventLoopGroup,
+        limiter: RateLimiter, peers: PeerAddresses, agentsRoot: String, node: String,
+        group: MultiThreadedEventLoopGroup,
         metrics: any MetricsFactory, logger: Logger, freshID: @escaping @Sendable () -> String
     ) {
         self.configuration = configuration
@@ -52,6 +55,7 @@ package struct APIServices: Sendable {
         self.policy = policy
         self.authenticator = authenticator
         self.limiter = limiter
+        self.peers = peers
         self.agentsRoot = agentsRoot
         self.node = node
         self.group = group

@@ -28,6 +28,7 @@ package struct Problem: Error, Sendable {
         case rateLimited = "rate-limited"
         case full = "workspace-full"
         case failed = "internal-error"
+        case badGateway = "bad-gateway"
         case unavailable
     }
 
@@ -67,6 +68,7 @@ package struct Problem: Error, Sendable {
         case .upgradeRequired: .upgradeRequired
         case .rateLimited, .full: .tooManyRequests
         case .failed: .internalServerError
+        case .badGateway: .badGateway
         case .unavailable: .serviceUnavailable
         }
     }

@@ -43,6 +43,8 @@ package struct AuditEvent: Hashable, Sendable {
         case incident = "security.incident"
         /// A workspace's weight or limits were changed.
         case limitsSet = "workspace.limits"
+        /// An operator brings files of a workspace out or in, or has done so.
+        case files = "workspace.files"
         /// A request to the API was decided; each request has one, whatever its result.
         case request = "api.request"
         case keyCreated = "key.created"
@@ -57,6 +59,20 @@ package struct AuditEvent: Hashable, Sendable {
         case budgetChanged = "budget.changed"
         /// A credential for a service outside was stored, replaced or removed.
         case credentialChanged = "credential.changed"
+    }
+
+    /// How much a transfer of files moved.
+    package struct Transfer: Hashable, Sendable {
+        /// Bytes of the archive.
+        package var bytes: Int
+        /// Entries of the archive.
+        package var entries: Int
+
+        /// Takes the numbers as given.
+        package init(bytes: Int, entries: Int) {
+            self.bytes = bytes
+            self.entries = entries
+        }
     }
 
     package var kind: Kind
@@ -86,6 +102,8 @@ package struct AuditEvent: Hashable, Sendable {
     package var count = 1
     /// What is known of a connection of a sandbox, as an object.
     package var connection: JSONValue?
+    /// What was moved, for a transfer of files.
+    package var transfer: Transfer?
 
     /// Takes the parts as given; leaves the params prefix, request ID and address empty, and the count at 1.
     package init(
@@ -150,6 +168,9 @@ package struct AuditEvent: Hashable, Sendable {
         if let connection = self.connection {
             writer.raw(",\"connection\":")
             writer.write(connection)
+        }
+        if let transfer = self.transfer {
+            writer.raw(",\"files\":{\"bytes\":\(transfer.bytes),\"entries\":\(transfer.entries)}")
         }
         if self.count != 1 { writer.raw(",\"count\":\(self.count)") }
         if !self.node.isEmpty {

@@ -22,7 +22,8 @@ struct AuditEventTests {
         (.cancelRequested, "job.cancel"), (.requeued, "job.requeued"), (.dropped, "job.dropped"),
         (.resolved, "job.resolved"), (.typed, "agent.input"), (.frozen, "agent.frozen"), (.thawed, "agent.thawed"),
         (.quarantined, "workspace.quarantined"), (.released, "workspace.released"),
-        (.incident, "security.incident"), (.limitsSet, "workspace.limits"), (.request, "api.request"),
+        (.incident, "security.incident"), (.limitsSet, "workspace.limits"), (.files, "workspace.files"),
+        (.request, "api.request"),
         (.keyCreated, "key.created"), (.keyRevoked, "key.revoked"), (.tokensRevoked, "tokens.revoked"),
         (.egress, "egress.request"), (.budgetReached, "budget.reached"), (.budgetChanged, "budget.changed"),
         (.credentialChanged, "credential.changed"),
@@ -43,6 +44,14 @@ struct AuditEventTests {
             text == #"{"v":1,"kind":"job.outcome","time":1800000000123,"workspace":"acme","actor":"key:1","#
                 + #""action":"shell.run","job_id":"01a3185c-5000-7001-8000-000000000002","status":"completed","#
                 + #""rule":"allow-list","duration_ms":1500,"params_hmac":"abcd","node":"n1"}"#)
+    }
+
+    @Test("a transfer of files has its bytes and entries")
+    func transfer() throws {
+        var event = try self.event(.files)
+        event.transfer = AuditEvent.Transfer(bytes: 10_240, entries: 3)
+        let row = try self.row(event)
+        #expect(row["files"]?["bytes"]?.integer == 10_240 && row["files"]?["entries"]?.integer == 3)
     }
 
     @Test(

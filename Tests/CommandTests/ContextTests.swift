@@ -133,4 +133,39 @@ struct ContextTests {
         ])
         #expect(throws: CommandError.self) { try context.tokenRules() }
     }
+
+    private func advertising(_ url: String, _ more: [String: String] = [:]) throws -> APIConfiguration? {
+        try self.context(
+            ["ORCHESTRA_API_LISTEN": "127.0.0.1:8080", "ORCHESTRA_API_ADVERTISE": url].merging(more) { $1 }
+        ).api()
+    }
+
+    @Test("an API advertises a server's URL, and accepts requests under its name")
+    func advertise() throws {
+        let api = try #require(try self.advertising("https://n1.Example:8443/"))
+        #expect(api.advertisedURL == "https://n1.Example:8443" && api.hosts.contains("n1.example"))
+        #expect(try self.advertising("http://127.0.0.1:8080")?.advertisedURL == "http://127.0.0.1:8080")
+        #expect(
+            try self.advertising("https://a.test", ["ORCHESTRA_API_HOSTS": "b.test"])?.hosts == ["a.test", "b.test"])
+    }
+
+    @Test(
+        "what is not the URL of a server, or would be plain text on a network, is not advertised",
+        arguments: [
+            "n1", "http://n1.example", "http://10.0.0.1:80", "https://", "https://u@n1", "https://n1/path",
+            "https://n1?x",
+            "https://n1#x", "ftp://n1", "https://n 1", "https://n1\r\nx",
+        ])
+    func notAdvertised(url: String) {
+        let error = #expect(throws: CommandError.self) { try self.advertising(url) }
+        #expect(error?.status == .configuration && error?.message.contains("api.advertise") == true)
+    }
+
+    @Test("an authority file for other nodes that cannot be used is refused")
+    func forwardAuthority() {
+        let error = #expect(throws: CommandError.self) {
+            try self.advertising("https://a.test", ["ORCHESTRA_API_FORWARD_CA_FILE": "/nonexistent.pem"])
+        }
+        #expect(error?.message.contains("api.forward.ca-file") == true)
+    }
 }

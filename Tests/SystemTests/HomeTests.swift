@@ -77,8 +77,10 @@ struct HomeTests {
             let id = try await installation.submit("shell.run", Self.look)
             #expect(try await Self.output(installation, id, "acme") == "empty\n")
             #expect(await second.output.contains("a workspace moved to this node"))
-            let rows = try await installation.client.auditEntries().flatMap { $0.elements[1].elements }.filter { $0.bytes.first == 0x7b }
-                .map { try JSONParser.parse(Array($0.bytes)) }.filter { $0["kind"]?.string == "workspace.moved" }
+            let rows = try await installation.client.auditEntries().flatMap { $0.elements[1].elements }.filter {
+                $0.bytes.first == 0x7b
+            }
+            .map { try JSONParser.parse(Array($0.bytes)) }.filter { $0["kind"]?.string == "workspace.moved" }
             #expect(rows.count == 1 && rows.first?["node"]?.string == "n2")
             #expect(rows.first?["workspace"]?.string == "acme")
             #expect(rows.first?["error_reason"]?.string == "its files are on node n1")

@@ -4,6 +4,8 @@ extension HTTPField.Name {
     static let requestID = fixed("X-Request-ID")
     static let traceparent = fixed("traceparent")
     static let forwardedFor = fixed("X-Forwarded-For")
+    /// The node that forwarded a request; one that carries it is not forwarded again.
+    static let forwardedBy = fixed("Orchestra-Forwarded-By")
     static let host = fixed("Host")
     static let rateLimit = fixed("RateLimit")
     static let rateLimitPolicy = fixed("RateLimit-Policy")

@@ -82,6 +82,7 @@ struct RequestPipeline: Sendable {
         let problem: Problem
         switch error {
         case let error as Problem: problem = error
+        case let error as AgentElsewhere: problem = error.problem
         case is HTTPParserError: problem = Self.unreadable(error)
         default: problem = self.services.problem(of: error, record)
         }

@@ -29,9 +29,9 @@ extension Endpoint {
                     schema: Schema.reference("Accepted")),
             ], problems: [404, 408, 413, 415], handler: .guarded(.startAgent, Self.start)),
         Endpoint(
-            method: .get, path: "/ai/agents/{id}", summary: "The state of an agent of this node, and how it is known.",
+            method: .get, path: "/ai/agents/{id}", summary: "The state of an agent, and how it is known.",
             answers: [Answer(status: 200, text: "The agent.", schema: Schema.reference("Agent"))],
-            problems: [404, 409], handler: .guarded(.readAgent, Self.show)),
+            problems: [404, 409, 502], isForwarded: true, handler: .guarded(.readAgent, Self.show)),
         Endpoint(
             method: .post, path: "/ai/agents/{id}/input",
             summary: "Types a message into an agent's terminal. A message id is never typed twice.",

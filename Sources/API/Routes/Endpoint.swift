@@ -33,6 +33,8 @@ struct Endpoint: Sendable {
     let answers: [Answer]
     /// Statuses of problems in addition to those that every endpoint may answer with.
     var problems: [Int] = []
+    /// Whether the node that runs the agent answers for this one, where its address is known.
+    var isForwarded = false
     let handler: Handler
 
     private var isStream: Bool { self.answers.contains { $0.type == "text/event-stream" || $0.status == 101 } }
@@ -101,7 +103,9 @@ struct Endpoint: Sendable {
                 request: request, context: context, record: record, principal: principal,
                 services: gatekeeper.services)
             _ = try call.query(Set(self.parameters.map(\.name)))
-            return try await answer(call)
+            do { return try await answer(call) } catch let elsewhere as AgentElsewhere where self.isForwarded {
+                return try await call.forward(to: elsewhere)
+            }
         }
     }
 }

@@ -60,7 +60,7 @@ package actor PublishedKeys: KeySource {
         let authority = configuration.authorityFile
         self.fetch =
             fetch ?? { url, limit in
-                try await HTTPFetch.get(url, limit: limit, authorityFile: authority, group: group)
+                try await HTTPFetch.document(url, limit: limit, authorityFile: authority, group: group)
             }
     }
 

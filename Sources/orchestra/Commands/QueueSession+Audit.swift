@@ -27,4 +27,61 @@ extension QueueSession {
             kind, in: workspace, action: subject, status: change, reason: reason, at: now)
         try await self.queue.appendAudit(event, of: workspace)
     }
+
+    /// Runs a transfer of a workspace's files between two rows: that it is asked for, and how it ended with how much it
+    /// moved. Throws what `body` throws, and when the trail cannot be written: before anything was moved, or with a
+    /// message that says that it was.
+    func recordFiles(
+        _ action: String, in workspace: WorkspaceID, _ counter: TransferCounter, _ body: () async throws -> Void
+    ) async throws {
+        try await self.keys.verifyMaster()
+        let start = ContinuousClock.now
+        try await self.appendFiles(action, in: workspace, "asked", counter, since: start)
+        do {
+            try await body()
+        } catch {
+            let failure = CommandError(error)
+            do {
+                try await self.appendFiles(action, in: workspace, "failed", counter, failure.message, since: start)
+            } catch let lost {
+                orchestra.note("the audit trail lacks the end of this transfer: \(CommandError(lost).message)")
+            }
+            throw failure
+        }
+        do {
+            try await self.appendFiles(action, in: workspace, "done", counter, since: start)
+        } catch {
+            throw CommandError(
+                .unavailable,
+                "the files were moved, and the audit trail lacks the end of the transfer: \(CommandError(error).message)"
+            )
+        }
+    }
+
+    private func appendFiles(
+        _ action: String, in workspace: WorkspaceID, _ status: String, _ counter: TransferCounter,
+        _ reason: String = "", since start: ContinuousClock.Instant
+    ) async throws {
+        let tally = counter.tally
+        var event = AuditEvent(
+            kind: .files, workspace: workspace, actor: Host.actor, action: action, jobID: nil, status: status,
+            rule: "operator", duration: start.duration(to: .now), errorReason: reason, paramsDigest: [], node: "",
+            time: try await self.queue.time())
+        event.transfer = AuditEvent.Transfer(bytes: tally.bytes, entries: tally.entries)
+        try await self.queue.appendAudit(event.encoded, of: workspace)
+    }
+
+    /// The quarantine of a workspace, nil when there is none.
+    func quarantine(of workspace: WorkspaceID) async throws -> Quarantine? {
+        try await self.queue.quarantined().first { $0.workspace == workspace.name }
+    }
+
+    /// Throws status 77 for a workspace in quarantine, whose files are to stay as they are.
+    func refuseQuarantined(_ workspace: WorkspaceID) async throws {
+        guard let quarantine = try await self.quarantine(of: workspace) else { return }
+        throw CommandError(
+            .notPermitted,
+            "the workspace '\(workspace)' is in quarantine and its files stay as they are: \(Printable.text(quarantine.reason)); see: orchestra workspaces release \(workspace)"
+        )
+    }
 }

@@ -33,6 +33,7 @@ struct SandboxCommand: AsyncParsableCommand {
         @Option(help: "The profile, a file under Policies/sandbox.") var profile = "default"
         @Option(help: "The directory that the program may write.") var workspace: String
         @Flag(help: "Gives the program a terminal, joined to this one.") var tty = false
+        @Flag(help: "Gives the program nothing outside, whatever the profile's egress is.") var offline = false
         @Option(help: "The tier, 1 to 4; else the one that the node would use.") var tier: Int?
         @Option(
             help:
@@ -54,9 +55,10 @@ struct SandboxCommand: AsyncParsableCommand {
                     throw CommandError(.usage, "expected -- and the absolute path of a program inside the sandbox")
                 }
                 let context = try self.common.nodeContext()
-                guard let profile = try context.policy().bundle.profiles[try DefinitionName(self.profile)] else {
+                guard let named = try context.policy().bundle.profiles[try DefinitionName(self.profile)] else {
                     throw CommandError(.usage, "there is no sandbox profile '\(Printable.text(self.profile))'")
                 }
+                let profile = self.offline ? named.withoutEgress : named
                 let launch = try await self.plan(context, profile).launch(
                     self.command, profile: profile, workspace: try self.directory(),
                     connection: .direct(terminal: self.tty ? (columns: 80, rows: 24) : nil),

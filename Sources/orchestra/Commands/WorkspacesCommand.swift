@@ -7,8 +7,10 @@ import Jobs
 struct WorkspacesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "workspaces",
-        abstract: "Weights, limits, homes and quarantines of workspaces, held over all nodes.",
-        subcommands: [List.self, Set.self, Clear.self, Home.self, Quarantine.self, Release.self],
+        abstract: "Weights, limits, homes, quarantines and files of workspaces.",
+        subcommands: [
+            List.self, Set.self, Clear.self, Home.self, Quarantine.self, Release.self, Get.self, Put.self,
+        ],
         defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {

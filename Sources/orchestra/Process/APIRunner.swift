@@ -23,6 +23,8 @@ struct APIRunner: Sendable {
     private let clients: [RedisClient]
     private let expiry: Gauge
     private let logger: Logger
+    /// Tells other nodes where this API is; nil when they are not to know.
+    private let advertisement: PeerAdvertisement?
     /// The port once it is bound.
     let port = BoundPort()
 
@@ -68,10 +70,17 @@ struct APIRunner: Sendable {
         self.tls = try configuration.tls.map { try TLSServerContext(configuration: $0) }
         self.expiry = Gauge(label: "orchestra_tls_certificate_expiry_timestamp_seconds", factory: metrics)
         self.logger = logger
+        let peers = PeerAddresses(
+            client: first, prefix: PeerAddresses.standardPrefix,
+            proofKey: try master.derived(for: PeerAddresses.proofPurpose))
+        let name = try context.node().name
+        self.advertisement = configuration.advertisedURL.map { url in
+            PeerAdvertisement(addresses: peers, node: name, url: url, now: { access.clock.now() }, logger: logger)
+        }
         let services = APIServices(
             configuration: configuration, access: access, policy: policy, authenticator: self.authenticator,
-            limiter: RateLimiter(client: first, prefix: "orc:{l0}:limit:"),
-            agentsRoot: try context.agentsRoot(), node: try context.node().name, group: group,
+            limiter: RateLimiter(client: first, prefix: "orc:{l0}:limit:"), peers: peers,
+            agentsRoot: try context.agentsRoot(), node: name, group: group,
             metrics: metrics, logger: logger,
             freshID: { UUID().uuidString.lowercased() })
         self.server = APIServer(services: services, tls: self.tls, logger: logger)
@@ -103,7 +112,17 @@ struct APIRunner: Sendable {
                     child.ready()
                 }
             },
-        ] + (self.tls.map { [self.certificate($0)] } ?? [])
+        ] + (self.tls.map { [self.certificate($0)] } ?? []) + (self.advertisement.map { [self.advertise($0)] } ?? [])
+    }
+
+    /// Keeps the API's address where other nodes find it.
+    private func advertise(_ advertisement: PeerAdvertisement) -> ChildSpecification {
+        ChildSpecification(
+            id: "advertise", shutdown: .timeout(.seconds(5)), backoff: Self.backoff, heartbeatLimit: .seconds(60)
+        ) { child in
+            child.ready()
+            try await advertisement.run(clock: ContinuousClock(), heartbeat: { child.heartbeat() })
+        }
     }
 
     /// Loads a certificate that was replaced, and records when the one in use expires.

@@ -31,6 +31,14 @@ extension Context {
         configuration.publicURL = self.settings.text("api.public-url").map {
             $0.hasSuffix("/") ? String($0.dropLast()) : $0
         }
+        configuration.advertisedURL = try self.advertisedURL()
+        configuration.peerAuthorityFile = try self.peerAuthorityFile()
+        // Other nodes send the name of that URL.
+        if let name = configuration.advertisedURL.flatMap({ URLComponents(string: $0)?.host }),
+            configuration.hosts != []
+        {
+            configuration.hosts.insert(name.lowercased())
+        }
         configuration.issuers = self.settings.text("auth.issuer").map { [$0] } ?? []
         configuration.securityContact = try self.securityContact()
         configuration.workspaceRate = .init(count: try self.settings.integer("api.workspace-rate"), period: 60)
@@ -87,6 +95,32 @@ extension Context {
             throw CommandError.configuration(
                 "api.tls.certificate-file and api.tls.key-file must be given together")
         }
+    }
+
+    /// Throws status 78 for what is not a URL of a server alone, and for plain HTTP that would leave this machine.
+    private func advertisedURL() throws -> String? {
+        guard let text = self.settings.text("api.advertise") else { return nil }
+        let url = text.hasSuffix("/") ? String(text.dropLast()) : text
+        guard let parts = URLComponents(string: url), let host = parts.host, !host.isEmpty, parts.user == nil,
+            parts.path.isEmpty, parts.query == nil, parts.fragment == nil, url.utf8.count <= 300,
+            url.utf8.allSatisfy({ (0x21...0x7e).contains($0) }),
+            parts.scheme == "https" || (parts.scheme == "http" && Loopback.contains(host))
+        else {
+            throw CommandError.configuration(
+                "api.advertise is '\(Printable.text(text))': expected https://host or https://host:port, without a path; http only on this machine"
+            )
+        }
+        return url
+    }
+
+    private func peerAuthorityFile() throws -> String? {
+        guard let file = self.settings.text("api.forward.ca-file") else { return nil }
+        do throws(TLSError) {
+            try TLSClientHandler.validate(TLSConfiguration(serverName: "any", authorityFile: file))
+        } catch {
+            throw CommandError.configuration("api.forward.ca-file: \(error.message)")
+        }
+        return file
     }
 
     private func securityContact() throws -> String? {

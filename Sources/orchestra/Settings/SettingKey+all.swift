@@ -134,6 +134,14 @@ extension SettingKey {
         SettingKey(
             "api.public-url", "ORCHESTRA_API_PUBLIC_URL", .text, nil, "The URL of the API in its discovery documents."),
         SettingKey(
+            "api.advertise", "ORCHESTRA_API_ADVERTISE", .text, nil,
+            "The https URL, without a path, at which other nodes reach this API; they forward requests for agents of this node there. Plain http only on this machine."
+        ),
+        SettingKey(
+            "api.forward.ca-file", "ORCHESTRA_API_FORWARD_CA_FILE", .path, nil,
+            "PEM file of the certificate authorities that the APIs of other nodes are checked against; default: those of the system."
+        ),
+        SettingKey(
             "api.workspace-rate", "ORCHESTRA_API_WORKSPACE_RATE", .integer(1...10_000_000), "60000",
             "Requests of one workspace per minute, over all nodes."),
         SettingKey(

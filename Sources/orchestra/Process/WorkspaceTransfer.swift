@@ -1,0 +1,222 @@
+import CLinux
+import Domain
+import Foundation
+import Subprocess
+import SystemPackage
+
+/// Moves files of a workspace out and in as a tar archive. tar and what puts the files in their place run inside the
+/// workspace's sandbox, as its user: nothing in a workspace or in an archive is opened, followed or created by this
+/// process.
+struct WorkspaceTransfer: Sendable {
+    /// The arguments with which this program runs another in the sandbox, up to `--`.
+    let launch: [String]
+    let limits: TransferTally.Limits
+    let counter: TransferCounter
+    private let pump = DescriptorPump()
+
+    /// Where an archive is unpacked before anything of it is put in its place.
+    static let staging = ".orchestra-put"
+    /// tar's own status when files changed while they were read.
+    private static let changed: Int32 = 1
+    /// The statuses of `sandbox exec` and of the guard, with which nothing was run.
+    private static let notRun: Set<Int32> = [64, 69, 70, 77, 78, 125]
+    private static let lineLimit = 64 * 1024
+    /// What puts files in their place or takes them away has at least this long: it is not to be cut off.
+    private static let tidyTime = Duration.seconds(60)
+
+    init(launch: [String], limits: TransferTally.Limits) {
+        self.launch = launch
+        self.limits = limits
+        self.counter = TransferCounter(limits: limits)
+    }
+
+    // MARK: - Out
+
+    /// Writes an archive of the paths, of everything when there are none, to a descriptor. Returns whether files changed
+    /// meanwhile. Throws a `CommandError`; what was written by then is a part of an archive.
+    func get(_ paths: [String], into output: Int32) async throws -> Bool {
+        let arguments = [
+            "/usr/bin/tar", "--create", "--file=-", "--verbose", "--quoting-style=escape", "--format=pax",
+            "--pax-option=delete=atime,delete=ctime", "--owner=nobody:65534", "--group=nogroup:65534",
+            // An archive that root unpacks elsewhere must not make programs that run as their owner.
+            "--mode=ug-s", "--anchored", "--exclude=./\(Self.staging)", "--",
+        ]
+        let (counter, pump) = (self.counter, self.pump)
+        let status = try await self.run(
+            arguments + (paths.isEmpty ? ["."] : paths),
+            output: { bytes in
+                try counter.note { tally throws(CommandError) in try tally.move(bytes.count) }
+                do { try await pump.write(bytes, to: output) } catch let error as Errno {
+                    throw CommandError(.output, "the archive cannot be written: \(Host.reason(error.rawValue))")
+                }
+            },
+            errors: { line in try counter.note { tally throws(CommandError) in try tally.packed(line) } })
+        guard status != .exited(Self.changed) else { return true }
+        try self.check(status, "the files could not be read")
+        return false
+    }
+
+    // MARK: - In
+
+    /// Unpacks the archive at a descriptor next to the workspace's files, which stay as they are. Throws a
+    /// `CommandError`; `discard` removes what is unpacked.
+    func stage(from input: Int32) async throws {
+        let counter = self.counter
+        let status = try await self.run(
+            ["/bin/sh", "-c", Self.removal + Self.unpacking], input: input,
+            output: { _ in },
+            lines: { line in try counter.note { tally throws(CommandError) in try tally.unpacked(line) } },
+            errors: { line in try counter.note { tally throws(CommandError) in tally.complain(line ?? []) } })
+        try self.check(status, "the archive was refused")
+        guard counter.tally.entries > 0 else { throw CommandError(.data, "the archive has no entries") }
+    }
+
+    /// Puts what is unpacked in its place, over files of the same names. Throws a `CommandError`: with status 65 when a
+    /// directory and something else have one name, and then nothing was changed; after any other a part may be in place.
+    func commit() async throws {
+        let status = try await self.tidy(Self.comparison + Self.placing + Self.removal)
+        try self.check(status, "the files could not be put in their place")
+    }
+
+    /// Removes what is unpacked. Throws a `CommandError` when that fails; the next `stage` tries again.
+    func discard() async throws { try self.check(try await self.tidy(Self.removal), "\(Self.staging) is left") }
+
+    private func tidy(_ script: String) async throws -> TerminationStatus {
+        let counter = self.counter
+        return try await self.run(
+            ["/bin/sh", "-c", script], within: max(self.limits.time, Self.tidyTime), output: { _ in },
+            errors: { line in try counter.note { tally throws(CommandError) in tally.complain(line ?? []) } })
+    }
+
+    /// Removes the directory also where what is in it may not be entered.
+    private static let removal = """
+        set -eu
+        if [ -d \(staging) ] && [ ! -L \(staging) ]; then chmod -R u+rwX \(staging); fi
+        rm -rf \(staging)
+
+        """
+
+    private static let unpacking = """
+        mkdir \(staging)
+        exec tar --extract --file=- --directory=\(staging) --verbose --quoting-style=escape --no-same-owner \
+        --no-same-permissions
+
+        """
+
+    /// Ends with a sentence and a status when a directory would replace something else, or something else a directory.
+    private static let comparison = """
+        set -eu
+        cd \(staging)
+        find . -mindepth 1 -type d -exec sh -c 'for path; do
+            there=../$path
+            if [ -L "$there" ] || { [ -e "$there" ] && [ ! -d "$there" ]; }; then
+                echo "$path is a directory in the archive and none in the workspace" >&2; exit 1
+            fi
+        done' sh {} +
+        find . -mindepth 1 ! -type d -exec sh -c 'for path; do
+            there=../$path
+            if [ -d "$there" ] && [ ! -L "$there" ]; then
+                echo "$path is a directory in the workspace and none in the archive" >&2; exit 1
+            fi
+        done' sh {} +
+
+        """
+
+    /// By links, which need no space and no second copy.
+    private static let placing = """
+        find . -mindepth 1 -maxdepth 1 -exec cp --archive --link --remove-destination --target-directory=.. -- {} +
+        cd ..
+
+        """
+
+    // MARK: - Running
+
+    /// Runs a program in the sandbox to its end. Throws a `CommandError` when it takes too long, and what the bodies
+    /// throw; the program and everything it started have ended then.
+    private func run(
+        _ argv: [String], input source: Int32? = nil, within time: Duration? = nil,
+        output: @escaping @Sendable ([UInt8]) async throws -> Void,
+        lines: @escaping @Sendable ([UInt8]?) throws -> Void = { _ in },
+        errors: @escaping @Sendable ([UInt8]?) throws -> Void
+    ) async throws -> TerminationStatus {
+        let (input, out, err) = (try Self.pipe(), try Self.pipe(), try Self.pipe())
+        defer { for end in [out.reader, err.reader] { close(end) } }
+        var options = PlatformOptions()
+        // A session of its own: ^C ends this command, and with its pipes the program.
+        options.createSession = true
+        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(10))]
+        let (limit, counter, pump) = (time ?? self.limits.time, self.counter, self.pump)
+        let result = try await Subprocess.run(
+            .path("/proc/self/exe"), arguments: Arguments(self.launch + ["--"] + argv), platformOptions: options,
+            input: .fileDescriptor(FileDescriptor(rawValue: input.reader), closeAfterSpawningProcess: true),
+            output: .fileDescriptor(FileDescriptor(rawValue: out.writer), closeAfterSpawningProcess: true),
+            error: .fileDescriptor(FileDescriptor(rawValue: err.writer), closeAfterSpawningProcess: true)
+        ) { _ in
+            try await withThrowingTaskGroup(of: Bool.self) { tasks in
+                tasks.addTask {
+                    try await ContinuousClock().sleep(for: limit)
+                    throw CommandError(
+                        .gaveUp, "the transfer took longer than \(limit.components.seconds) s (--timeout)")
+                }
+                tasks.addTask {
+                    defer { close(input.writer) }
+                    if let source { try await Self.feed(source, into: input.writer, pump, counter) }
+                    return false
+                }
+                tasks.addTask { try await Self.drain(out.reader, pump, each: output, lines) }
+                tasks.addTask { try await Self.drain(err.reader, pump, each: { _ in }, errors) }
+                var open = 2
+                while open > 0, let isOutput = try await tasks.next() { open -= isOutput ? 1 : 0 }
+                tasks.cancelAll()
+            }
+        }
+        return result.terminationStatus
+    }
+
+    private static func feed(
+        _ source: Int32, into sink: Int32, _ pump: DescriptorPump, _ counter: TransferCounter
+    ) async throws {
+        while true {
+            let bytes: [UInt8]
+            do { bytes = try await pump.next(from: source) } catch let error as Errno {
+                throw CommandError(.data, "the archive cannot be read: \(Host.reason(error.rawValue))")
+            }
+            guard !bytes.isEmpty else { return }
+            try counter.note { tally throws(CommandError) in try tally.move(bytes.count) }
+            // A program that reads no more has ended, and its status says how.
+            do { try await pump.write(bytes, to: sink) } catch is Errno { return }
+        }
+    }
+
+    /// Gives everything up to the end to `each`, and its lines to `lines`; true.
+    private static func drain(
+        _ source: Int32, _ pump: DescriptorPump, each: @Sendable ([UInt8]) async throws -> Void,
+        _ lines: @Sendable ([UInt8]?) throws -> Void
+    ) async throws -> Bool {
+        var splitter = LineSplitter(limit: Self.lineLimit)
+        while true {
+            let bytes = try await pump.next(from: source)
+            guard !bytes.isEmpty else { return true }
+            try await each(bytes)
+            for line in splitter.take(bytes) { try lines(line) }
+        }
+    }
+
+    private static func pipe() throws -> (reader: Int32, writer: Int32) {
+        var ends: [Int32] = [-1, -1]
+        let result = unsafe orc_pipe(&ends)
+        guard result == 0 else { throw CommandError(.gaveUp, "there is no pipe: \(Host.reason(-result))") }
+        return (ends[0], ends[1])
+    }
+
+    /// Throws a `CommandError` with the program's words unless it ended with 0.
+    private func check(_ status: TerminationStatus, _ what: String) throws {
+        guard status != .exited(0) else { return }
+        var words = self.counter.tally.complaints
+        if words.isEmpty { words = "\(status)" }
+        guard case .exited(let code) = status, Self.notRun.contains(code) else {
+            throw CommandError(.data, "\(what): \(words)")
+        }
+        throw CommandError(.unavailable, "the sandbox could not be used: \(words)")
+    }
+}
