@@ -101,13 +101,17 @@ package final class UserSlots: Sendable {
         _ slots: [String: UInt32], isExhausted: Bool
     ) throws(HostFileError) -> [String: UInt32] {
         var kept: [String: UInt32] = [:]
+        // Asked once for each directory: there may be thousands of numbers, and other nodes wait for the lock.
+        var parents: [Substring: Bool] = [:]
         for (path, slot) in slots {
             if try HostFiles.status(of: path) != nil {
                 kept[path] = slot
                 continue
             }
-            let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
-            if !isExhausted, try HostFiles.status(of: parent) == nil { kept[path] = slot }
+            guard !isExhausted else { continue }
+            let parent = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
+            if parents[parent] == nil { parents[parent] = try HostFiles.status(of: String(parent)) != nil }
+            if parents[parent] == false { kept[path] = slot }
         }
         return kept
     }

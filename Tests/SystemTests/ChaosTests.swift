@@ -182,7 +182,7 @@ struct ChaosTests {
                 environment: installation.environment(node: "n1"), log: "\(installation.directory)/n1.log")
             try await installation.start(node)
             let id = try await installation.submit(
-                "shell.run", ["command": "if [ -e here ]; then echo again; else touch here; sleep 600; fi"],
+                "shell.run", ["command": "if [ -e here ]; then echo again; else touch here; sleep 601; fi"],
                 isRepeatable: true)
             let workspace = "\(installation.directory)/n1/workspaces/acme"
             try await eventually("the command runs") { FileManager.default.fileExists(atPath: workspace + "/here") }
@@ -190,7 +190,7 @@ struct ChaosTests {
             #expect(try await node.wait().code == 0)
             let handedBack = try await installation.record(id)
             #expect(handedBack.state == .available && handedBack.failures == 0 && handedBack.crashes == 0)
-            #expect(ProcessTable().matching("sleep 600").isEmpty)
+            #expect(ProcessTable().matching("sleep 601").isEmpty)
             try await installation.start(node)
             let record = try await installation.ended(id)
             #expect(record.state == .completed && record.failures == 0 && record.crashes == 0)
