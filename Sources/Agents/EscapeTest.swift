@@ -91,10 +91,10 @@ package struct EscapeTest: Sendable {
         _ each: @escaping @Sendable (Result) -> Void
     ) async throws -> [Result] {
         let tmux = TmuxServer(executable: self.configuration.tmux, socket: outside.pane)
-        _ = try await tmux.start(
-            configurationFile: outside.tmuxFile, argv: ["/bin/sleep", "3600"], directory: outside.path)
         let results: [Result]
         do {
+            _ = try await tmux.start(
+                configurationFile: outside.tmuxFile, argv: ["/bin/sleep", "3600"], directory: outside.path)
             results = try await self.withDecoy(outside) { decoy in
                 var results: [Result] = []
                 for attempt in EscapeAttempt.all where isWanted(attempt) {
@@ -105,7 +105,8 @@ package struct EscapeTest: Sendable {
                 return results
             }
         } catch {
-            await tmux.stop()
+            // A node that stops cancels the test, and the server must not stay behind.
+            await withoutCancellation { await tmux.stop() }
             throw error
         }
         await tmux.stop()

@@ -1,3 +1,4 @@
+import Domain
 import Foundation
 import Jobs
 import NIOPosix
@@ -12,6 +13,23 @@ enum Preflight {
         _ = try context.agents()
         for exposure in try context.exposures() { warn(exposure.warning) }
         guard checkRedis else { return }
+        // A Redis that is slow for a moment is asked again; one that cannot be reached, or refuses, is not.
+        for _ in 1..<Self.attempts {
+            do { return try await self.checkRedis(context, warn: warn) } catch let error where Self.isSlow(error) {}
+        }
+        try await self.checkRedis(context, warn: warn)
+    }
+
+    /// How often Redis is asked at most, each time for as long as a command may take.
+    private static let attempts = 3
+
+    /// Whether Redis was reached and did not answer in time.
+    static func isSlow(_ error: any Error) -> Bool {
+        let cause = (error as? JobQueueError)?.underlying ?? error
+        return (cause as? RedisError)?.code == .timeout
+    }
+
+    private static func checkRedis(_ context: Context, warn: (String) -> Void) async throws {
         let redis = try context.redis()
         let probe = try await RedisConnection.connect(to: redis, group: .singleton)
         let facts: RedisServerFacts
@@ -23,8 +41,9 @@ enum Preflight {
         }
         await probe.close()
         if let problem = facts.problems.first { throw CommandError(.unavailable, problem) }
-        for warning in facts.warnings { warn(warning) }
         try await QueueSession.with(context) { session in try await session.keys.verifyMaster() }
+        // Last, so that another attempt does not repeat them.
+        for warning in facts.warnings { warn(warning) }
     }
 
     /// The warning for an allow-list that allows nothing, nil for another.
