@@ -270,6 +270,7 @@ let package = Package(
         tests(
             "AgentsTests",
             ["Agents", "CLinux", "Domain", "Sandboxing", "ShimProtocol", "TestSupport", logging, nioPosix]),
+        tests("AgentsIntegrationTests", ["Agents", "CLinux", "Domain", "Sandboxing"]),
         tests("JobsModelTests", ["Jobs", "JobsModel", "Domain", "Cryptography", "TestSupport"]),
         tests("AuditTests", ["Audit", "Domain"]),
         tests("WorkspacesTests", ["Workspaces", "Domain", "TestSupport"]),
