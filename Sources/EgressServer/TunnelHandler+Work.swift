@@ -21,9 +21,10 @@ extension TunnelHandler {
             } else {
                 self.actions += self.machine.admitted(credential: acknowledgement.credential)
             }
-        case .failure:
-            // The refusal cannot be recorded either.
-            self.refuseUnrecorded(.auditUnavailable, "the audit trail cannot be written now", settles: true)
+        case .failure(let error):
+            // The refusal cannot be recorded either. What had no turn never reached the node, and needs no end there.
+            self.refuseUnrecorded(
+                .auditUnavailable, "the audit trail cannot be written now", settles: !(error is LaunchRecorder.Late))
         }
         self.performActions()
     }

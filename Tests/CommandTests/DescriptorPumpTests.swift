@@ -38,12 +38,21 @@ struct DescriptorPumpTests {
     func cancelled() async throws {
         try await self.withPipe { reader, writer in
             defer { close(writer) }
-            let reading = Task { try await DescriptorPump().next(from: reader) }
+            try await DescriptorPump().write([1], to: writer)
+            let (began, begin) = AsyncStream<Void>.makeStream()
+            let reading = Task {
+                _ = try await DescriptorPump().next(from: reader)
+                begin.finish()
+                return try await DescriptorPump().next(from: reader)
+            }
+            for await _ in began {}
             reading.cancel()
             await #expect(throws: CancellationError.self) { try await reading.value }
             let writing = Task {
                 try await DescriptorPump().write([UInt8](repeating: 1, count: 1 << 20), to: writer)
             }
+            // It has begun once the pipe has something.
+            _ = try await DescriptorPump().next(from: reader)
             writing.cancel()
             await #expect(throws: CancellationError.self) { try await writing.value }
         }

@@ -147,6 +147,7 @@ extension ModelCallTests {
         let end = try #require(connection.events.last)
         #expect(end.phase == .ended && end.reason == .answerTimeout)
         #expect((end.model?.usage?.total == 0) == isWaiting, "a provider that refused has not worked")
+        #expect(isWaiting || end.model?.usage?.output == 100, "one that was given up goes on, and charges")
     }
 
     @Test(

@@ -81,7 +81,7 @@ struct RedisClientTests {
                     group.addTask { bench.attempt(.connected(redis.connection)) }
                     group.addTask {
                         do {
-                            let value = try await bench.client.send(RedisCommand("PING"), timeout: .seconds(5))
+                            let value = try await bench.client.send(RedisCommand("PING"), timeout: .seconds(60))
                             #expect(value.string == "PONG")
                         } catch {
                             await redis.connection.close()

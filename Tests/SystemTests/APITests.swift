@@ -326,7 +326,7 @@ extension APISuites {
                 let id = try #require(bench.keys["viewer"]?.split(separator: "_").dropFirst(2).first.map(String.init))
                 #expect(try await bench.installation.command(["keys", "revoke", id]).code == 0)
                 for port in [bench.port, port] {
-                    try await eventually(within: .seconds(5), "it is refused") {
+                    try await eventually(within: .seconds(30), "it is refused") {
                         try await bench.ask("GET", "/ai/jobs", as: "viewer", port: port).status == 401
                     }
                     #expect(try await bench.ask("GET", "/ai/jobs", as: "other", port: port).status == 200)

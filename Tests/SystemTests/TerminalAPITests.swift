@@ -293,7 +293,7 @@ extension APISuites {
                     await clients.output.contains("left")
                 }
                 // Well before the next comment, which would find out.
-                try await eventually(within: .seconds(5), "a stream opens") {
+                try await eventually(within: .seconds(30), "a stream opens") {
                     let text = try await runProgram(
                         "/usr/bin/curl",
                         [

@@ -244,7 +244,7 @@ orc_build_tests() {
 # cores. A crash would otherwise print the memory that registers point to.
 orc_swift_test() {
     # Counters of this run only.
-    rm -rf "$ORC_PROFILES"
+    [ "${#ORC_COVERAGE[@]}" -eq 0 ] || rm -rf "$ORC_PROFILES"
     SWIFT_BACKTRACE="enable=no" swift test --skip-build --disable-xctest \
         --experimental-maximum-parallelization-width 10 "$@"
 }

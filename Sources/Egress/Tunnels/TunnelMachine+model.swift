@@ -164,7 +164,9 @@ extension TunnelMachine {
         self.event.model?.waitedSeconds = call.waitedSeconds
         self.event.model?.hasReflectedSecret = call.hasReflectedSecret
         let isWhole = call.isAnswerComplete(atEnd: self.hasServerEnded)
-        self.event.model?.usage = call.usage(isWhole: isWhole, isAbandoned: self.hasCallerEnded)
+        // The provider goes on with a call that was given up here, and charges for it.
+        let isAbandoned = self.hasCallerEnded || self.event.reason == .answerTimeout
+        self.event.model?.usage = call.usage(isWhole: isWhole, isAbandoned: isAbandoned)
     }
 }
 

@@ -38,6 +38,11 @@ struct BudgetsCommand: AsyncParsableCommand {
             + (limit.name.map { "the \(limit.scope.rawValue) \($0)" } ?? "each \(limit.scope.rawValue)")
     }
 
+    /// The workspace that a limit is of, if it is one; its rows are of interest there.
+    static func place(of limit: BudgetLimit) -> WorkspaceID? {
+        limit.scope == .workspace ? limit.name.flatMap { WorkspaceID(ifValid: $0) } : nil
+    }
+
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Lists the limits.", discussion: "EXAMPLE\n  orchestra budgets list --json")
@@ -94,9 +99,8 @@ struct BudgetsCommand: AsyncParsableCommand {
                 let limit = try self.limit()
                 try await self.common.withSession { session, workspace in
                     let now = try await session.queue.time()
-                    // A limit of one workspace is of interest there.
-                    let place = limit.scope == .workspace ? limit.name.flatMap { WorkspaceID(ifValid: $0) } : nil
-                    try await session.note(.budgetChanged, limit.id, line(limit), in: place ?? workspace, at: now)
+                    try await session.note(
+                        .budgetChanged, limit.id, line(limit), in: place(of: limit) ?? workspace, at: now)
                     try await session.budgets.set(limit)
                     Orchestra.say(line(limit))
                 }
@@ -147,11 +151,19 @@ struct BudgetsCommand: AsyncParsableCommand {
                         throw CommandError(.data, "there is no budget '\(id)'")
                     }
                     let now = try await session.queue.time()
-                    try await session.note(.budgetChanged, id, "removed", in: workspace, at: now)
+                    let place = try await Self.place(of: id, session)
+                    try await session.note(.budgetChanged, id, "removed", in: place ?? workspace, at: now)
                     _ = try await session.budgets.remove(id)
                     Orchestra.say("the budget \(id) is removed")
                 }
             }
+        }
+
+        /// Nil also when a limit cannot be read, which must not keep it from being removed.
+        private static func place(of id: String, _ session: QueueSession) async throws -> WorkspaceID? {
+            do {
+                return try await session.budgets.limits().first { $0.id == id }.flatMap(BudgetsCommand.place)
+            } catch is ModelUsageError { return nil }
         }
     }
 

@@ -43,6 +43,7 @@ extension WorkspacesCommand {
                 let target = try ArchiveTarget(self.file)
                 defer { target.abandon() }
                 try await self.scope.withSession(context) { session, _ in
+                    try await context.noteHome(of: workspace, session)
                     if let quarantine = try await session.quarantine(of: workspace) {
                         note("the workspace is in quarantine: \(Printable.text(quarantine.reason))")
                     }
@@ -69,8 +70,8 @@ extension WorkspacesCommand {
                 names, and others stay. An archive with absolute names, '..', device nodes, links to files that it does not
                 hold, files above the profile's limit, or a directory where the workspace has something else is refused as a
                 whole, and nothing is changed. Only a full disk, a directory that may not be written, an agent that changes
-                the same files, or the end of the machine in the last step can leave a part in place. A workspace in quarantine is refused: its files are
-                evidence. The audit trail has two rows, before and after.
+                the same files, or the end of the machine in the last step can leave a part in place. A workspace in
+                quarantine is refused: its files are evidence. The audit trail has two rows, before and after.
 
                 EXAMPLES
                   tar --create --file=- src | orchestra workspaces put acme
@@ -93,6 +94,7 @@ extension WorkspacesCommand {
                 let transfer = try await self.transfer.transfer(directory, context, self.scope.common)
                 try Self.lock(workspace, context)
                 try await self.scope.withSession(context) { session, _ in
+                    try await context.noteHome(of: workspace, session)
                     try await session.recordFiles("put", in: workspace, transfer.counter) {
                         try await session.refuseQuarantined(workspace)
                         try HostFiles.makeDirectory(directory)
@@ -134,9 +136,12 @@ extension WorkspacesCommand {
             return descriptor
         }
 
-        /// Two at once would unpack into one directory. Held until this process ends.
+        /// Two at once would unpack into one directory, also on two nodes that share it. Held until this process ends.
         private static func lock(_ workspace: WorkspaceID, _ context: Context) throws {
-            let path = "\(context.stateDirectory)/put-\(workspace).lock"
+            let workspaces = "\(context.stateDirectory)/workspaces"
+            try HostFiles.makeDirectory(workspaces)
+            // No workspace's name begins with a dot.
+            let path = "\(workspaces)/.put-\(workspace).lock"
             let result = unsafe orc_lock_file(path)
             guard result >= 0 else {
                 throw CommandError(
@@ -159,5 +164,19 @@ extension Context {
             )
         }
         return "\(self.stateDirectory)/workspaces/\(workspace)"
+    }
+
+    /// Says when jobs of the workspace see other files than those of this machine.
+    fileprivate func noteHome(of workspace: WorkspaceID, _ session: QueueSession) async throws {
+        guard !self.settings.isOn("workspaces.shared") else { return }
+        let own = try self.node().name
+        let homes = try await session.queue.homes()
+        guard let home = homes.first(where: { $0.workspace == workspace.name && $0.isHome }) else {
+            return note(
+                "the workspace has no home; for jobs to see these files: orchestra workspaces home \(workspace) "
+                    + "--node \(own)")
+        }
+        guard home.node != own else { return }
+        note("jobs see the files of '\(workspace)' on its home '\(Printable.text(home.node))', and not on '\(own)'")
     }
 }

@@ -6,7 +6,8 @@ struct ArchiveTarget: Sendable {
     let descriptor: Int32
     private let path: String?
 
-    private static func draft(_ path: String) -> String { path + ".part" }
+    /// A name of this process, so that two commands never write one file.
+    private static func draft(_ path: String) -> String { "\(path).\(getpid()).part" }
 
     /// Opens it, with mode 0600; nil is standard output. Throws status 64 for a terminal, and 74 when the file cannot be
     /// made.
@@ -20,7 +21,7 @@ struct ArchiveTarget: Sendable {
             return
         }
         self.descriptor = unsafe open(
-            Self.draft(path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+            Self.draft(path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard self.descriptor >= 0 else {
             throw CommandError(
                 .output, "the file \(Printable.text(Self.draft(path))) cannot be made: \(Host.reason(errno))")

@@ -6,7 +6,15 @@ import SystemPackage
 /// Reads and writes descriptors on threads for blocking work, in steps so short that a task which is cancelled ends soon,
 /// also where the other side of a pipe does nothing.
 struct DescriptorPump: Sendable {
-    private let files = FileSystemPool(.singleton)
+    private let files = FileSystemPool(Self.threads)
+
+    /// Of its own, for the life of the process: three pipes of a transfer wait at the same time, each on a thread, and the
+    /// shared pool of a machine with two cores has two.
+    private static let threads = {
+        let threads = NIOThreadPool(numberOfThreads: 4)
+        threads.start()
+        return threads
+    }()
 
     /// Milliseconds of one step.
     private static let step: Int32 = 200

@@ -14,6 +14,7 @@ struct EgressRunner: Sendable {
     /// Takes an event and returns the answer to the server; nil when the trail has not taken it.
     let append: @Sendable (JSONValue) async -> EgressAcknowledgement?
     let logger: Logger
+    private let dropped = LogThrottle()
 
     private static let backoff = RestartBackoff(
         first: .milliseconds(100), longest: .seconds(10), resetAfter: .seconds(60))
@@ -45,15 +46,25 @@ struct EgressRunner: Sendable {
                             "the egress server reports", metadata: ["text": "\(Printable.text(line, limit: 400))"])
                     }
                 }
-                // Events of one job in their order, of several at the same time: Redis is asked several times for each. The
-                // server bounds how many wait.
-                let lanes = (0..<Self.laneCount).map { _ in AsyncStream.makeStream(of: (Int64, JSONValue).self) }
-                for lane in lanes {
-                    tasks.addTask {
-                        for await (number, event) in lane.stream {
-                            guard let answer = await self.append(event) else { continue }
-                            _ = try await input.write(
-                                Array("\(number)".utf8) + answer.encoded + [UInt8(ascii: "\n")])
+                // Events of one job in their order, of several at the same time: Redis is asked several times for each.
+                let lanes = (0..<Self.laneCount).map { _ in
+                    AsyncStream.makeStream(
+                        of: (Int64, JSONValue).self, bufferingPolicy: .bufferingOldest(Self.laneLimit))
+                }
+                // One task writes: answers of several at once could be mixed, and one has a credential.
+                let (answers, answer) = AsyncStream.makeStream(
+                    of: [UInt8].self, bufferingPolicy: .bufferingOldest(Self.laneCount * Self.laneLimit))
+                tasks.addTask { for await line in answers { _ = try await input.write(line) } }
+                tasks.addTask {
+                    defer { answer.finish() }
+                    await withDiscardingTaskGroup { group in
+                        for lane in lanes {
+                            group.addTask {
+                                for await (number, event) in lane.stream {
+                                    guard let words = await self.append(event) else { continue }
+                                    answer.yield(Array("\(number)".utf8) + words.encoded + [UInt8(ascii: "\n")])
+                                }
+                            }
                         }
                     }
                 }
@@ -65,7 +76,7 @@ struct EgressRunner: Sendable {
                         guard let message = self.message(line) else { continue }
                         if message["ready"] == .bool(true) { ready() }
                         guard let number = message["n"]?.integer, let event = message["event"] else { continue }
-                        lanes[Self.lane(of: event)].continuation.yield((number, event))
+                        self.noteDrop(lanes[Self.lane(of: event)].continuation.yield((number, event)))
                     }
                 }
                 for lane in lanes { lane.continuation.finish() }
@@ -76,7 +87,18 @@ struct EgressRunner: Sendable {
         throw CommandError(.unavailable, "the egress server ended (\(result.terminationStatus))")
     }
 
+    /// The server gives an event up after some seconds and sends others, so that the trail's outage could fill any queue. An
+    /// event that has no room costs its request; a reservation whose end has none is spent in full when its lease ends.
+    private func noteDrop(_ result: AsyncStream<(Int64, JSONValue)>.Continuation.YieldResult) {
+        guard case .dropped = result, let count = self.dropped.note(at: Host.wallMilliseconds()) else { return }
+        self.logger.warning(
+            "events of the egress server are not taken: too many wait for the audit trail",
+            metadata: ["events.count": "\(count)"])
+    }
+
     private static let laneCount = 16
+    /// Events that wait in a lane: 4,096 in all, which is what the server has under way at most.
+    private static let laneLimit = 256
 
     private static func lane(of event: JSONValue) -> Int {
         (event["job"]?.string ?? "").utf8.reduce(0) { ($0 &* 31 &+ Int($1)) & 0xffff } % self.laneCount

@@ -82,7 +82,7 @@ struct EgressTrail: Sendable {
         } catch {
             self.lost("\(error)")
             // Nothing will be sent.
-            if isDecision { await self.admission.cancel(event) }
+            if isDecision, isAllowed { await self.admission.cancel(event) }
             return nil
         }
     }

@@ -20,6 +20,8 @@ struct WorkspaceTransfer: Sendable {
     private static let changed: Int32 = 1
     /// The statuses of `sandbox exec` and of the guard, with which nothing was run.
     private static let notRun: Set<Int32> = [64, 69, 70, 77, 78, 125]
+    /// The status of a commit that put a part in its place.
+    private static let halfDone: Int32 = 3
     private static let lineLimit = 64 * 1024
     /// What puts files in their place or takes them away has at least this long: it is not to be cut off.
     private static let tidyTime = Duration.seconds(60)
@@ -72,9 +74,15 @@ struct WorkspaceTransfer: Sendable {
     }
 
     /// Puts what is unpacked in its place, over files of the same names. Throws a `CommandError`: with status 65 when a
-    /// directory and something else have one name, and then nothing was changed; after any other a part may be in place.
+    /// directory and something else have one name, and then nothing was changed; with 70, which says so, when a part may be
+    /// in its place.
     func commit() async throws {
         let status = try await self.tidy(Self.comparison + Self.placing + Self.removal)
+        guard status != .exited(Self.halfDone) else {
+            throw CommandError(
+                .gaveUp,
+                "a part of the files may be in its place; repeat the command: \(self.counter.tally.complaints)")
+        }
         try self.check(status, "the files could not be put in their place")
     }
 
@@ -88,10 +96,13 @@ struct WorkspaceTransfer: Sendable {
             errors: { line in try counter.note { tally throws(CommandError) in tally.complain(line ?? []) } })
     }
 
-    /// Removes the directory also where what is in it may not be entered.
+    /// Removes the directory also where what is in it may not be entered. Only modes of directories are changed: its files
+    /// may be in their place already, under a second name.
     private static let removal = """
         set -eu
-        if [ -d \(staging) ] && [ ! -L \(staging) ]; then chmod -R u+rwX \(staging); fi
+        if [ -d \(staging) ] && [ ! -L \(staging) ]; then
+            find \(staging) -type d ! -perm -700 -exec chmod u+rwx {} \\;
+        fi
         rm -rf \(staging)
 
         """
@@ -124,7 +135,8 @@ struct WorkspaceTransfer: Sendable {
 
     /// By links, which need no space and no second copy.
     private static let placing = """
-        find . -mindepth 1 -maxdepth 1 -exec cp --archive --link --remove-destination --target-directory=.. -- {} +
+        find . -mindepth 1 -maxdepth 1 -exec cp --archive --link --remove-destination --target-directory=.. -- {} + \
+            || exit \(halfDone)
         cd ..
 
         """
