@@ -159,12 +159,12 @@ struct Guard {
     private func runProgram() -> Int32 {
         guard let path = self.spec.argv.first else { return GuardWords.refusal }
         let environment = self.spec.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        self.tell(GuardReport.startedMessage)
         guard self.spec.isNamespaced || self.spec.isTerminal else { return self.becomeProgram(path, environment) }
         let program = unsafe withCStrings(self.spec.argv) { argv in
             unsafe withCStrings(environment) { unsafe orc_start_program(path, argv, $0, self.spec.isTerminal ? 1 : 0) }
         }
         guard program > 0 else { return self.notStarted(path, program) }
-        self.tell(GuardReport.startedMessage)
         // Its end of the program's pipes would keep them open; a terminal is needed for its foreground group.
         if !self.spec.isTerminal { for descriptor in 0...Int32(self.spec.lastDescriptor) { close(descriptor) } }
         return self.attend(program)
@@ -173,7 +173,6 @@ struct Guard {
     /// Without namespaces the limit of processes counts all of the node's user, so that a fork may be refused here; and the
     /// shim is the parent, which sees how the program ends.
     private func becomeProgram(_ path: String, _ environment: [String]) -> Int32 {
-        self.tell(GuardReport.startedMessage)
         let result = unsafe withCStrings(self.spec.argv) { argv in
             unsafe withCStrings(environment) { unsafe orc_exec(path, argv, $0) }
         }
@@ -186,14 +185,14 @@ struct Guard {
         let isMissing = result == -ENOENT
         complain("\(path): \(isMissing ? "no such program" : "it cannot be run (errno \(-result))")")
         switch -result {
-        case ENOMEM, ENFILE, EMFILE: return GuardWords.refusal
+        case ENOMEM, ENFILE, EMFILE:
+            self.tell(GuardReport.notStartedMessage)
+            return GuardWords.refusal
         // Also the sandbox's own limit of processes answers so.
         case EAGAIN:
-            self.tell(GuardReport.refusedMessage)
+            self.tell(GuardReport.notStartedMessage + GuardReport.refusedMessage)
             return GuardWords.refusal
-        default:
-            self.tell(GuardReport.startedMessage)
-            return isMissing ? 127 : 126
+        default: return isMissing ? 127 : 126
         }
     }
 

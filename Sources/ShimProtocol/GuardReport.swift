@@ -1,7 +1,7 @@
 /// What the guard reports to the shim by a descriptor that the program never has: whether the program was started, and
 /// how it ended. What a program prints or returns cannot be mistaken for it.
 package struct GuardReport: Hashable, Sendable {
-    /// The program was started, or the guard's own look at the layers was printed.
+    /// The program was started or may have been, or the guard's own look at the layers was printed.
     package private(set) var hasStarted = false
     /// The launch was refused for a reason that lies in the workspace or the launch, not in the host.
     package private(set) var isLaunchAtFault = false
@@ -18,8 +18,12 @@ package struct GuardReport: Hashable, Sendable {
     private static let refused: UInt8 = 2
     private static let ended: UInt8 = 3
     private static let listener: UInt8 = 4
+    private static let notStarted: UInt8 = 5
 
+    /// Sent before the program is started: one that ends its guard at once has run all the same.
     package static let startedMessage: [UInt8] = [Self.started]
+    /// Takes `startedMessage` back: the start failed for want of something of the host's.
+    package static let notStartedMessage: [UInt8] = [Self.notStarted]
     package static let refusedMessage: [UInt8] = [Self.refused]
 
     /// Returns the message that reports the program's wait status: its kind and 4 bytes in little-endian order.
@@ -40,6 +44,9 @@ package struct GuardReport: Hashable, Sendable {
             switch kind {
             case Self.started:
                 self.hasStarted = true
+                self.pending.removeFirst()
+            case Self.notStarted:
+                self.hasStarted = false
                 self.pending.removeFirst()
             case Self.refused:
                 self.isLaunchAtFault = true

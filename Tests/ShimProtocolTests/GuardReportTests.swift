@@ -47,4 +47,13 @@ struct GuardReportTests {
         report.take(GuardReport.refusedMessage)
         #expect(report.isLaunchAtFault && !report.hasStarted)
     }
+
+    @Test("a start that failed for want of something of the host's is taken back")
+    func takenBack() {
+        var report = GuardReport()
+        report.take(GuardReport.startedMessage + GuardReport.notStartedMessage)
+        #expect(!report.hasStarted && !report.isLaunchAtFault)
+        report.take(GuardReport.refusedMessage)
+        #expect(!report.hasStarted && report.isLaunchAtFault)
+    }
 }

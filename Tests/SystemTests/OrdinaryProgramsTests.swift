@@ -231,6 +231,17 @@ struct OrdinaryProgramsTests {
         #expect(record.isCutOff == (end.signal != 0))
     }
 
+    /// Else it would be started once more, and the node would take its host for broken.
+    @Test(
+        "a program that ends its parent at once has been started",
+        arguments: SandboxTests.tiers.filter { $0 >= .namespaces })
+    func endedParent(tier: SandboxTier) async throws {
+        try await withThrowingTaskGroup(of: ExitRecord.self) { group in
+            for _ in 0..<12 { group.addTask { try await Self.run("kill -KILL $PPID", tier, processes: 8192) } }
+            for try await record in group { #expect(record.signal == 9, "\(record.summary)") }
+        }
+    }
+
     @Test("of a long output the beginning and the end are kept")
     func longOutput() async throws {
         let record = try await Self.run(
