@@ -206,7 +206,7 @@ let package = Package(
             ["Credentials", "Cryptography", "Domain", "Redis", "TestSupport", nioPosix, logging]),
         tests(
             "BudgetsIntegrationTests", ["Budgets", "Domain", "ModelUsage", "Redis", "TestSupport"]),
-        tests("EgressTests", ["ConformanceSupport", "Domain", "Egress", "ModelUsage"]),
+        tests("EgressTests", ["ConformanceSupport", "Domain", "Egress", "ModelUsage", "TestSupport"]),
         tests(
             "EgressServerIntegrationTests",
             [
@@ -243,7 +243,7 @@ let package = Package(
         tests("IntakeTests", ["Cryptography", "Domain", "Intake", "Jobs", "JobsModel", "Policy"]),
         tests("SimulationTests", ["Domain", "Jobs", "JobsModel", "TestSupport", "Worker"]),
 
-        tests("ModelUsageTests", ["ModelUsage", "Domain"]),
+        tests("ModelUsageTests", ["ModelUsage", "Domain", "TestSupport"]),
         tests("ShimProtocolTests", ["ShimProtocol", "Domain"]),
         tests("ShimTests", ["Shim", "CLinux", "Domain", "Screens", "ShimProtocol", "TestSupport"]),
         tests("SandboxingTests", ["Domain", "ModelUsage", "Sandboxing", "ShimProtocol", "TestSupport"]),

@@ -1,4 +1,5 @@
 import ModelUsage
+import TestSupport
 import Testing
 
 /// Answers that no provider should send.
@@ -113,7 +114,7 @@ struct HostileAnswerTests {
 
     @Test("random damage never traps, and is never free", arguments: Answer.all)
     func damage(answer: Answer) {
-        var random = Seeded(seed: 7)
+        var random = SeededRandom(seed: 7)
         let bytes = Array(answer.body.utf8)
         for _ in 0..<300 {
             var damaged = bytes

@@ -1,4 +1,3 @@
-import Foundation
 import TestSupport
 import Testing
 
@@ -52,9 +51,7 @@ struct SupervisorMachineTests {
     }
 
     /// The states that are visited in each setting: more in the simulation stage than in the unit stage.
-    private static var stateLimit: Int {
-        ProcessInfo.processInfo.environment["ORCHESTRA_SIMULATION_SEEDS"] == nil ? 1000 : 6000
-    }
+    private static let stateLimit = SeededRandom.isThorough ? 6000 : 1000
 
     /// Breadth first over everything that can happen, from the first event on. In every state reached, events of
     /// instances long gone change nothing, nothing forbidden is done, and a kind environment leads to rest.
@@ -92,7 +89,9 @@ struct SupervisorMachineTests {
 
     // MARK: - Random steps under a virtual clock
 
-    @Test("10,000 random steps: never two instances, never an orphan, intensities exact to the tick", arguments: 1...8)
+    @Test(
+        "10,000 random steps: never two instances, never an orphan, intensities exact to the tick",
+        arguments: SeededRandom.seeds(2, thorough: 16))
     func randomSteps(seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
         var steps = 0

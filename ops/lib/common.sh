@@ -259,11 +259,12 @@ orc_fuzz() {
     done
 }
 
-# Simulates histories of faults of the queue, and visits the states of supervisors.
+# Simulates histories of faults of the queue, visits the states of supervisors, and tries more of random input.
 orc_simulate() {
     orc_note "simulating the queue: ${ORCHESTRA_SIMULATION_SEEDS:-1000} histories of faults"
     ORCHESTRA_SIMULATION_SEEDS="${ORCHESTRA_SIMULATION_SEEDS:-1000}" \
-        orc_swift_test --filter '^SimulationTests\.|^SupervisionTests\.SupervisorMachineTests'
+        orc_swift_test \
+        --filter '^SimulationTests\.|\.(SupervisorMachineTests|HostileBytesTests|BudgetLedgerTests)/'
 }
 
 # The options of a build with the race detector.
