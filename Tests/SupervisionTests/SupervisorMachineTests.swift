@@ -51,7 +51,7 @@ struct SupervisorMachineTests {
     }
 
     /// The states that are visited in each setting: more in the simulation stage than in the unit stage.
-    private static let stateLimit = SeededRandom.isThorough ? 6000 : 1000
+    private static let stateLimit = SeededRandom.isThorough ? 6000 : 300
 
     /// Breadth first over everything that can happen, from the first event on. In every state reached, events of
     /// instances long gone change nothing, nothing forbidden is done, and a kind environment leads to rest.
