@@ -2,6 +2,7 @@
 #include "descriptors.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -78,4 +79,20 @@ int orc_receive_descriptor(int socket, void *bytes, size_t count, int *descripto
         }
     }
     return (int)received;
+}
+
+int orc_send_datagram(const char *path, const void *bytes, size_t count) {
+    struct sockaddr_un address;
+    memset(&address, 0, sizeof address);
+    address.sun_family = AF_UNIX;
+    size_t length = strlen(path);
+    if (length >= sizeof address.sun_path) return -ENAMETOOLONG;
+    memcpy(address.sun_path, path, length);
+    if (path[0] == '@') address.sun_path[0] = 0;
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (path[0] == '@' ? 0 : 1));
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -errno;
+    if (sendto(fd, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, size) < 0) return closed_with_errno(fd);
+    close(fd);
+    return 0;
 }

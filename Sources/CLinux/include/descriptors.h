@@ -1,7 +1,7 @@
 #pragma once
 
-// Open descriptors that are passed over Unix sockets (SCM_RIGHTS): control messages are built by macros that Swift cannot
-// call. Every function returns a value >= 0, or -errno.
+// What Unix sockets carry: open descriptors (SCM_RIGHTS), whose control messages are built by macros that Swift cannot
+// call, and single messages. Every function returns a value >= 0, or -errno.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -17,5 +17,7 @@ int orc_send_descriptor(int socket, const void *bytes, size_t count, int descrip
 // Receives bytes and at most one descriptor, close-on-exec; -1 in `descriptor` when none came. Further ones are closed.
 // How many bytes there are, 0 at the end of the stream.
 int orc_receive_descriptor(int socket, void *bytes, size_t count, int *descriptor);
+// Sends one datagram to a Unix socket and never waits; a path that begins with '@' is an abstract name.
+int orc_send_datagram(const char *path, const void *bytes, size_t count);
 
 #pragma clang assume_nonnull end

@@ -72,6 +72,8 @@ struct WorkerCommand: AsyncParsableCommand {
         try Host.lock(context.stateDirectory + "/node.lock", what: "orchestra worker")
         let runner = NodeRunner(
             context: context, policy: policy, master: master, metrics: metrics, logger: logger,
+            manager: ServiceManager(
+                environment: ProcessInfo.processInfo.environment, processID: getpid(), logger: logger),
             joined: { port, api in
                 logger.notice("the node is up", metadata: ["probe.port": "\(port)", "api.port": "\(api)"])
             })

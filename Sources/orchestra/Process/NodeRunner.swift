@@ -24,6 +24,8 @@ struct NodeRunner: Sendable {
     let logger: Logger
     /// A Redis of the node's own, as a supervised child.
     var server: [ChildSpecification] = []
+    /// Hears how the node is; nil when no service manager started it.
+    var manager: ServiceManager?
     /// Stops the node as a signal does.
     var stopRequest = StopRequest()
     /// Called once the node has joined the queue, with the ports of the probe and of the API, 0 where there is none.
@@ -55,6 +57,7 @@ struct NodeRunner: Sendable {
                     telemetry: telemetry, server: self.server, egress: egress, api: api?.children ?? [])
             }
             tasks.addTask { await self.stop(node, on: signals, then: port) }
+            if let manager { tasks.addTask { try await manager.watch(node) } }
             tasks.addTask {
                 await withDiscardingTaskGroup { announcing in
                     announcing.addTask { await self.announce(node, port, api) }
@@ -163,20 +166,22 @@ struct NodeRunner: Sendable {
             stops.addTask {
                 await self.stopRequest.requested()
                 guard !Task.isCancelled, drain.take() else { return }
-                await node.stop()
-                port.finish()
+                await self.drain(node, port)
             }
             for await _ in signals {
                 guard drain.take() else {
                     stops.addTask { await node.cancelRunningJobs() }
                     continue
                 }
-                stops.addTask {
-                    await node.stop()
-                    port.finish()
-                }
+                stops.addTask { await self.drain(node, port) }
             }
         }
+    }
+
+    private func drain(_ node: Node, _ port: PortBox) async {
+        self.manager?.stopping()
+        await node.stop()
+        port.finish()
     }
 
     private func announce(_ node: Node, _ port: PortBox, _ api: APIRunner?) async {
