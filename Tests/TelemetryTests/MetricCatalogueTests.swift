@@ -22,6 +22,19 @@ struct MetricCatalogueTests {
         #expect(labels.subtracting(MetricCatalogue.entries.keys).isEmpty)
     }
 
+    @Test(
+        "every metric of the alerts and of the dashboard is in the catalogue",
+        arguments: ["prometheus/alerts.yml", "grafana/orchestra.json"])
+    func shipped(file: String) throws {
+        let text = try String(contentsOfFile: "\(packageRoot)/ops/\(file)", encoding: .utf8)
+        let names = Set(text.matches(of: /orchestra_[a-z_]+/).map { String($0.output) })
+        #expect(names.count > 15)
+        for name in names {
+            let histogram = name.replacing("_bucket", with: "")
+            #expect(MetricCatalogue.entries[histogram] != nil, "\(name)")
+        }
+    }
+
     @Test("a counter's name ends in _total, and no other's does")
     func totals() {
         for (name, entry) in MetricCatalogue.entries {
