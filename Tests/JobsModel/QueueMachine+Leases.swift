@@ -31,6 +31,7 @@ extension QueueMachine {
         let countsCrash = self.nodes[name]?.incarnation != node.incarnation
         let held = self.nodes[name]?.held ?? [:]
         self.away[name] = nil
+        self.agreeOnFiles()
         let fence = countsCrash ? 0 : self.nodes[name]?.fence ?? 0
         self.nodes[name] = Node(
             incarnation: node.incarnation, owner: node.owner, expiry: now + self.leaseTime, held: held, fence: fence)

@@ -19,6 +19,8 @@ package struct QueueMachine: Sendable {
     var readyQueue: [WorkspaceID] = []
     /// Workspaces that have or had a home.
     var homes: [WorkspaceID: Home] = [:]
+    /// Whether a node has joined, and all have the same files.
+    var hasSharedFiles = false
     /// Nodes that left or were declared dead, and when.
     var away: [String: UInt64] = [:]
     /// Levels that may have unread entries.

@@ -43,6 +43,43 @@ extension QueueTests {
         }
     }
 
+    @Test("where all nodes have the same files no home is set or ended, and one that was set before is gone")
+    func noHomesOfSharedFiles() async throws {
+        for implementation in Implementation.allCases {
+            try await QueueBench.with(implementation, limits: QueueLimits(homes: .shared)) { bench in
+                let (acme, lease) = (try WorkspaceID("acme"), try bench.lease("n1", 1))
+                _ = try await bench.queue.setHome(try NodeID("n9"), of: acme, auditEvent: [])
+                try await bench.accept(try bench.submission())
+                _ = try await lease.join()
+                #expect(try await bench.queue.homes().isEmpty)
+                #expect(try await lease.claim(ClaimRequest(most: 5)).deliveries.count == 1)
+                for node in [try NodeID("n1"), nil] {
+                    let error = await #expect(throws: JobQueueError.self) {
+                        _ = try await bench.queue.setHome(node, of: acme, auditEvent: [])
+                    }
+                    #expect(error?.code == .wrongFiles)
+                }
+                #expect(try await bench.queue.homes().isEmpty)
+            }
+        }
+    }
+
+    @Test("a node that stood still while others changed whether all have the same files claims nothing any more")
+    func filesChangedMeanwhile() async throws {
+        try await QueueBench.with(.redis, limits: Self.homes) { bench in
+            let shared = RedisStreamJobQueue(
+                client: try #require(bench.client), limits: QueueLimits(), functions: QueueBench.functions)
+            let first = try bench.lease("n1", 1)
+            _ = try await first.join()
+            try await bench.advance(.seconds(3600))
+            _ = try await shared.join(as: try bench.lease("n2", 1).identity)
+            try await bench.accept(try bench.submission())
+            let error = await #expect(throws: JobQueueError.self) { _ = try await first.claim(ClaimRequest(most: 5)) }
+            #expect(error?.code == .wrongFiles)
+            #expect(try await bench.queue.homes().isEmpty)
+        }
+    }
+
     @Test("a claim takes as many steps however many workspaces with work belong to other nodes")
     func costOfOthers() async throws {
         try await Self.withBench(limits: Self.homes) { bench in

@@ -146,6 +146,8 @@ struct HomeTests {
             }
             let apart = try await installation.command(["doctor"], node: "n3", change: change)
             #expect(apart.code == 69 && apart.output.contains("not shared with node 'n1'"), "\(apart.output)")
+            let home = try await installation.command(["workspaces", "home", "acme", "--node", "n1"])
+            #expect(home.code == 64 && home.errors.contains("workspaces have no homes"), "\(home.errors)")
             // A node that would keep files of its own is refused while these run.
             let other = try await installation.command(["worker"], node: "n4")
             #expect(other.code == 70 && other.errors.contains("ORCHESTRA_WORKSPACES_SHARED"), "\(other.errors)")

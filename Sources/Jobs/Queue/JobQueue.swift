@@ -10,7 +10,8 @@ package protocol JobQueue: JobStore {
     func join(as node: NodeIdentity) async throws -> [Delivery]
 
     /// Claims entries, sharing the node between workspaces by their weights. The claim may be empty. When the reply was
-    /// lost, `held` returns what was delivered.
+    /// lost, `held` returns what was delivered. Throws `wrongFiles` when other nodes have changed whether all have the same
+    /// files.
     func claim(_ request: ClaimRequest, as node: NodeIdentity) async throws -> Claim
 
     /// Returns what this incarnation holds. From then on claims with a number below `fence` are refused, so that a delayed

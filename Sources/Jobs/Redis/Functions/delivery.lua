@@ -309,6 +309,7 @@ end
 register('claim', DRAIN, function(keys, args)
   local P = prefix(keys)
   local refusal = not_current(P, args[1], args[2])
+  refusal = refusal or refused_files(P, args[7] == '1')
   if refusal then return refusal end
   if tonumber(redis.call('HGET', P .. 'node:' .. args[1], 'fence') or 0) > tonumber(args[6]) then
     return redis.error_reply('ORCLATE the node abandoned this claim')

@@ -121,28 +121,39 @@ end
 local function agree_on_files(P, node, is_shared, now)
   local files = is_shared and 'shared' or 'own'
   local before = redis.call('GET', P .. 'files')
-  if before and before ~= files then
+  if before == files then return end
+  if before then
     for _, other in ipairs(redis.call('ZRANGEBYSCORE', P .. 'nodes', string.format('%d', now), '+inf')) do
       if other ~= node then return redis.error_reply('ORCFILES other nodes have ' .. before .. ' files') end
     end
-    if is_shared then
-      local all, homes = redis.call('HGETALL', P .. 'homes'), {}
-      for i = 2, #all, 2 do homes[all[i]] = true end
-      redis.call('DEL', P .. 'homes', P .. 'away', P .. 'stranded')
-      for home in pairs(homes) do
-        local list = redis.call('ZRANGE', ready_key(P, home), 0, -1, 'WITHSCORES')
-        for i = 1, #list, 2 do add_ready(P, list[i], nil, list[i + 1]) end
-        redis.call('DEL', ready_key(P, home))
-      end
+  end
+  if is_shared then
+    local all, homes = redis.call('HGETALL', P .. 'homes'), {}
+    for i = 2, #all, 2 do homes[all[i]] = true end
+    redis.call('DEL', P .. 'homes', P .. 'away', P .. 'stranded')
+    for home in pairs(homes) do
+      local list = redis.call('ZRANGE', ready_key(P, home), 0, -1, 'WITHSCORES')
+      for i = 1, #list, 2 do add_ready(P, list[i], nil, list[i + 1]) end
+      redis.call('DEL', ready_key(P, home))
     end
   end
   redis.call('SET', P .. 'files', files)
 end
 
+-- The error for a call that does not fit the files of the nodes. Other nodes may have changed them while the caller
+-- stood still beyond its lease.
+local function refused_files(P, has_homes)
+  local files = redis.call('GET', P .. 'files')
+  if not files or files == (has_homes and 'own' or 'shared') then return nil end
+  return redis.error_reply('ORCFILES other nodes have ' .. files .. ' files')
+end
+
 -- Sets or ends the home of a workspace. Arguments: workspace, node or '' for none, audit event. Returns 1, or 0 when
--- there is no home to end; then the node that had its files, or ''.
+-- there is no home to end; then the node that had its files, or ''; an error where all nodes have the same files.
 register('home', DRAIN, function(keys, args)
   local P = prefix(keys)
+  local refusal = refused_files(P, true)
+  if refusal then return refusal end
   local ws, node = args[1], args[2]
   local home, files = home_of(P, ws)
   if node == '' and not home then return {0, files or ''} end
