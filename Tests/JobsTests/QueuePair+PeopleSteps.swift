@@ -85,6 +85,13 @@ extension QueuePair {
         try self.same("homes", try await self.bench.queue.homes(), self.model.workspaceHomes)
     }
 
+    /// Says as another writer that a node has been away since long ago. That changes nothing.
+    mutating func strand() async throws {
+        let node = self.pick(["n1", "n2", "n3", "n9"])
+        _ = try await self.client.send(RedisCommand("ZADD", "orc:{l0}:stranded", "0", node))
+        self.history.append("stranded \(node)")
+    }
+
     /// Adds an entry as another writer: one that repeats a job, or one without a job ID.
     mutating func forge() async throws {
         let workspace = try self.workspace()

@@ -185,12 +185,11 @@ local function serve(d, c, ws, turn, queue)
   if c.has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1 then
     return park(P, queue, ws, NO_END)
   end
-  local is_homeless, files = c.own and queue ~= c.own, nil
-  if is_homeless then
-    local home
+  local home, files
+  if c.own then
     home, files = home_of(P, ws)
-    if home then
-      -- An earlier build added it to the common queue.
+    if ready_key(P, home) ~= queue then
+      -- An earlier build added it to the common queue, or another writer to that of this node.
       redis.call('ZREM', queue, ws)
       return add_ready(P, ws, home, turn)
     end
@@ -214,7 +213,7 @@ local function serve(d, c, ws, turn, queue)
     if spare < period then return park(P, queue, ws, c.now + math.ceil((period - spare) / rate)) end
     want = math.min(want, math.floor(spare / period))
   end
-  if is_homeless then queue = adopt(d, c, ws, turn, files) end
+  if c.own and not home then queue = adopt(d, c, ws, turn, files) end
 
   local levels = redis.call('HGET', P .. 'levels', ws) or ''
   local left, first_count, served = {}, d.count, 0
@@ -323,7 +322,7 @@ register('claim', DRAIN, function(keys, args)
   }
   for i = 8, #args, 2 do c.held[args[i]] = tonumber(args[i + 1]) end
   if exists(P, 'parked') then unpark_due(P, c.now) end
-  -- Nothing is added to the common queue by a claim.
+  -- What this claim moves to the common queue waits for the next one.
   local homeless = redis.call('ZCARD', c.common)
   c.has_common = homeless > 0
   c.is_alone = homeless + (c.own and redis.call('ZCARD', c.own) or 0) == 1
