@@ -5,7 +5,8 @@ package import Domain
 /// `RedisStreamJobQueue` is the one that nodes share. `InMemoryJobQueue`, in the tests, makes the same decisions within one
 /// process.
 package protocol JobQueue: JobStore {
-    /// Registers an incarnation of a node. Returns what an earlier incarnation held; each of those jobs counts a crash.
+    /// Registers an incarnation of a node. Returns what an earlier incarnation held; each of those jobs counts a crash. Of
+    /// workspaces whose home is another node, the caller takes back what still runs and releases the rest.
     /// Throws `nameTaken` while another machine uses the name, `replaced` while a later incarnation does.
     func join(as node: NodeIdentity) async throws -> [Delivery]
 

@@ -2,9 +2,10 @@
 
 -- The state of one call that delivers entries to a node. `out` is the reply to the client: flags (1: failures and
 -- crashes follow each value, 2: the node's ready queue or the common one is not empty); the number of cancelled
--- entries that were dropped; the number of entries that were refused; a list of the workspaces that moved to this node,
--- each with the node that has its files; then for each run of entries of one stream: suffix, count, and for each entry
--- its ID, its value (and failures:crashes).
+-- entries that were dropped; the number of entries that were refused; a list of the workspaces that moved to this
+-- node, each with the node that has its files (for `join` and `held`: of those whose home is another node, each with
+-- that node); then for each run of entries of one stream: suffix, count, and for each entry its ID, its value (and
+-- failures:crashes).
 local function begin_delivery(P, node)
   local has_tries = exists(P, 'tries')
   return {
