@@ -128,6 +128,22 @@ extension QueueTests {
         }
     }
 
+    @Test("the age of the oldest entry costs as much however many ready queues there are")
+    func costOfStatistics() async throws {
+        try await Self.withBench(limits: Self.homes) { bench in
+            for number in 0..<200 {
+                let workspace = try WorkspaceID("w\(number)")
+                _ = try await bench.queue.setHome(try NodeID("n\(number % 5)"), of: workspace, auditEvent: [])
+                _ = try await bench.submit(try await bench.submission(workspace.name))
+            }
+            _ = try await bench.client.send(RedisCommand("CONFIG", "RESETSTAT"))
+            #expect(try await bench.queue.statistics().stranded == 200)
+            let text = try await bench.client.send(RedisCommand("INFO", "commandstats")).string ?? ""
+            // 12 workspaces of each of the five queues.
+            #expect(text.contains("cmdstat_xrange:calls=60,"), "\(text)")
+        }
+    }
+
     @Test("a claim takes as many steps however many workspaces with work belong to other nodes")
     func costOfOthers() async throws {
         try await Self.withBench(limits: Self.homes) { bench in
