@@ -18,7 +18,7 @@ local function end_delivery(d)
   count_active(d.P, d.active)
   if redis.call('EXISTS', ready_key(d.P), ready_key(d.P, d.node)) > 0 then d.out[1] = d.out[1] + 2 end
   d.out[2], d.out[3], d.out[4] = d.dropped, d.refused, d.moved
-  if d.refused > 0 then redis.call('HINCRBY', d.P .. 'counts', 'refused_entries', d.refused) end
+  if d.refused > 0 then add_count(d.P, 'refused_entries', d.refused) end
   return d.out
 end
 
@@ -120,7 +120,7 @@ local function read_group(P, stream, count)
   if type(reply) == 'table' and reply.err then
     if not string.find(reply.err, 'NOGROUP', 1, true) then
       -- The key does not hold a stream. It must not block the other streams.
-      redis.call('HINCRBY', P .. 'counts', 'unreadable', 1)
+      add_count(P, 'unreadable', 1)
       return {}
     end
     -- From the first entry on: a group that is created again must not skip accepted entries.
