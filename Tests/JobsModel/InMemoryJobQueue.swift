@@ -186,9 +186,9 @@ package actor InMemoryJobQueue: JobQueue {
 
     package func quarantined() -> [Quarantine] { self.machine.quarantined }
 
-    package func setHome(_ node: NodeID?, of workspace: WorkspaceID, auditEvent: [UInt8]) -> HomeChange {
+    package func setHome(_ node: NodeID?, of workspace: WorkspaceID, auditEvent: [UInt8]) throws -> HomeChange {
         defer { self.notifyWaiters() }
-        return self.machine.setHome(node, of: workspace, auditEvent: auditEvent, at: self.now())
+        return try self.machine.setHome(node, of: workspace, auditEvent: auditEvent, at: self.now())
     }
 
     package func homes() -> [WorkspaceHome] { self.machine.workspaceHomes }

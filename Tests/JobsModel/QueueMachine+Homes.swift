@@ -83,10 +83,20 @@ extension QueueMachine {
     /// Whether `moveDue` would end a home now.
     package func endsHome(at now: UInt64) -> Bool { !self.expiredHomes(at: now).isEmpty }
 
+    /// A node joins: where all have the same files, homes that were set before it end.
+    mutating func agreeOnFiles() {
+        guard !self.limits.homes.hasHomes, !self.hasSharedFiles else { return }
+        self.hasSharedFiles = true
+        (self.homes, self.away) = ([:], [:])
+    }
+
     /// Sets or ends a home; see `JobStore.setHome`.
     package mutating func setHome(
         _ node: NodeID?, of workspace: WorkspaceID, auditEvent: [UInt8], at now: UInt64
-    ) -> HomeChange {
+    ) throws(JobQueueError) -> HomeChange {
+        guard !self.hasSharedFiles else {
+            throw JobQueueError(code: .wrongFiles, message: "all nodes have the same files")
+        }
         let files = self.homes[workspace]?.node ?? ""
         if let node {
             if self.nodes[node.name] == nil { self.away[node.name] = self.away[node.name] ?? now }

@@ -31,6 +31,7 @@ extension QueueMachine {
         let countsCrash = self.nodes[name]?.incarnation != node.incarnation
         let held = self.nodes[name]?.held ?? [:]
         self.away[name] = nil
+        self.agreeOnFiles()
         let fence = countsCrash ? 0 : self.nodes[name]?.fence ?? 0
         self.nodes[name] = Node(
             incarnation: node.incarnation, owner: node.owner, expiry: now + self.leaseTime, held: held, fence: fence)
@@ -67,9 +68,8 @@ extension QueueMachine {
                 continue
             }
             if countsCrash, let job = entry.job { self.tries[job, default: Tries()].crashes += 1 }
-            // When a node joins, the entries of a quarantined workspace, and of one with another home, are requeued.
-            let isElsewhere = self.home(of: reference.workspace) ?? name != name
-            if isRecovered, isElsewhere || self.quarantines[reference.workspace] != nil {
+            // When a node joins, the entries of a quarantined workspace are requeued.
+            if isRecovered, self.quarantines[reference.workspace] != nil {
                 self.nodes[name]?.held[key] = nil
                 active[reference.workspace, default: 0] -= 1
                 self.dropEntry(stream, entry.id)
@@ -77,7 +77,9 @@ extension QueueMachine {
                 self.markReady(stream)
                 continue
             }
-            deliveries.append(self.delivery(entry, reference, isRecovered: isRecovered))
+            var delivery = self.delivery(entry, reference, isRecovered: isRecovered)
+            delivery.isElsewhere = self.home(of: reference.workspace) ?? name != name
+            deliveries.append(delivery)
         }
         self.countActive(active)
         return deliveries

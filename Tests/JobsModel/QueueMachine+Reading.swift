@@ -27,7 +27,10 @@ extension QueueMachine {
     package func statistics(at now: UInt64) -> QueueStatistics {
         var statistics = QueueStatistics()
         statistics.waiting = max(0, self.depth)
-        let oldest = self.readyQueue.prefix(64).flatMap { workspace in
+        // The first of each ready queue; in Redis each home has one.
+        let queues = Dictionary(grouping: self.readyQueue) { self.home(of: $0) }
+        let each = max(1, Self.lookedAt / max(1, queues.count))
+        let oldest = queues.values.flatMap { $0.prefix(each) }.flatMap { workspace in
             Priority.allCases.compactMap { priority -> UInt64? in
                 let stream = self.streams[StreamName(workspace: workspace, priority: priority)]
                 let ids = [stream?.unread.first?.id] + (stream?.pending.keys.map { $0 } ?? [])

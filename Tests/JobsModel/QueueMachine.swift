@@ -10,6 +10,8 @@ package struct QueueMachine: Sendable {
     static let bucketMilliseconds: UInt64 = 614_400
     static let deadLimit = 10_000
     static let newestLimit = 10_000
+    /// The workspaces with work among which the oldest entry is looked for.
+    static let lookedAt = 64
     /// Until when a workspace at its concurrency is parked: no time reaches it, the end of a job unparks the workspace.
     static let noEnd: UInt64 = 9_007_199_254_740_991
 
@@ -19,6 +21,8 @@ package struct QueueMachine: Sendable {
     var readyQueue: [WorkspaceID] = []
     /// Workspaces that have or had a home.
     var homes: [WorkspaceID: Home] = [:]
+    /// Whether a node has joined, and all have the same files.
+    var hasSharedFiles = false
     /// Nodes that left or were declared dead, and when.
     var away: [String: UInt64] = [:]
     /// Levels that may have unread entries.

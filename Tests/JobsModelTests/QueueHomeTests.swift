@@ -146,13 +146,18 @@ struct QueueHomeTests {
         #expect(try world.claim(10, node: "n2", life: 3).moved.map(\.workspace.name) == ["other"])
     }
 
-    @Test("what a node held comes back to it when it joins, unless the workspace has another home by now")
+    @Test("what a node held comes back to it when it joins, and goes to the home that was set meanwhile when released")
     func joinsElsewhere() throws {
         let world = try Self.world()
         for name in ["stays", "goes"] { try world.accept(name) }
         #expect(try world.claim(10, node: "n1").deliveries.count == 2)
         try world.setHome("n2", of: "goes")
-        #expect(try world.join("n1", life: 2).map(\.workspace.name) == ["stays"])
+        let held = try world.join("n1", life: 2)
+        #expect(Set(held.filter { !$0.isElsewhere }.map(\.workspace.name)) == ["stays"])
+        let gone = try #require(held.first { $0.isElsewhere })
+        #expect(gone.workspace.name == "goes" && gone.crashes == 1)
+        #expect(try world.claim(10, node: "n2").deliveries.isEmpty)
+        try world.finish(gone, .released, node: "n1", life: 2)
         #expect(try world.claim(10, node: "n2").deliveries.map(\.workspace.name) == ["goes"])
     }
 }

@@ -138,7 +138,7 @@ final class QueueWorld {
 
     @discardableResult
     func setHome(_ node: String?, of workspace: String = "acme") throws -> HomeChange {
-        self.machine.setHome(
+        try self.machine.setHome(
             try node.map { try NodeID($0) }, of: try WorkspaceID(workspace), auditEvent: Array("home".utf8),
             at: self.now)
     }

@@ -39,7 +39,8 @@ extension QueuePair {
         func plain(_ delivery: Delivery) -> String {
             let job = delivery.jobID.map { "\($0)" } ?? "none"
             return "\(delivery.workspace) \(delivery.entry.priority) \(job) "
-                + "\(delivery.failures):\(delivery.crashes) \(delivery.envelope.count) \(delivery.isRecovered)"
+                + "\(delivery.failures):\(delivery.crashes) \(delivery.envelope.count) \(delivery.isRecovered) "
+                + "\(delivery.isElsewhere)"
         }
         let (left, right) = (redis.map(ordered), model.map(ordered))
         try self.same(what, left.map { $0.map(plain) }, right.map { $0.map(plain) })

@@ -75,11 +75,21 @@ extension QueuePair {
         let workspace = try self.workspace()
         let node = try self.pick([nil, nil, "n1", "n2", "n9"]).map { try NodeID($0) }
         let event = Array("home".utf8)
-        try self.same(
-            "home \(workspace) \(node?.name ?? "none")",
-            try await self.bench.queue.setHome(node, of: workspace, auditEvent: event),
-            self.model.setHome(node, of: workspace, auditEvent: event, at: self.now))
+        let now = self.now
+        var model = self.model
+        let (left, right) = await self.outcomes(
+            { try await self.bench.queue.setHome(node, of: workspace, auditEvent: event) },
+            { try model.setHome(node, of: workspace, auditEvent: event, at: now) })
+        self.model = model
+        try self.same("home \(workspace) \(node?.name ?? "none")", left, right)
         try self.same("homes", try await self.bench.queue.homes(), self.model.workspaceHomes)
+    }
+
+    /// Says as another writer that a node has been away since long ago. That changes nothing.
+    mutating func strand() async throws {
+        let node = self.pick(["n1", "n2", "n3", "n9"])
+        _ = try await self.client.send(RedisCommand("ZADD", "orc:{l0}:stranded", "0", node))
+        self.history.append("stranded \(node)")
     }
 
     /// Adds an entry as another writer: one that repeats a job, or one without a job ID.

@@ -62,8 +62,8 @@ struct QueuePair {
         case 94..<95: try await self.leave()
         case 95..<96: try await self.progress()
         case 96..<97: try await self.list()
-        case 97..<98:
-            if self.hasHomes { try await self.homes() } else { try await self.list() }
+        case 97..<98: try await self.homes()
+        case 98..<99 where self.hasHomes: try await self.strand()
         default: try await self.wait()
         }
     }

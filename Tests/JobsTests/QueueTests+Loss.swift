@@ -136,6 +136,38 @@ extension QueueTests {
         }
     }
 
+    @Test("a delayed job that is lost after the search has passed it is found by the next one")
+    func lostDuringSearch() async throws {
+        try await Self.withLoss { bench, client in
+            func delayed(_ workspace: String) async throws -> JobID {
+                try await bench.accept(bench.submission(workspace, start: .after(.seconds(600))))
+            }
+            let (early, late) = (try await delayed("a"), try await delayed("b"))
+            // It has no member either, and waits for nothing.
+            let cancelled = try await delayed("b")
+            let workspace = try WorkspaceID("b")
+            _ = try await bench.queue.cancel(cancelled, in: workspace, request: [], outcome: [])
+            for job in [late, cancelled] { try await bench.loseDelayed(job) }
+            let identity = try bench.lease("n1").identity
+            var step = try await bench.queue.compare(as: identity)
+            #expect(step.missing == 2 && step.hasNextStep)
+            while try await client.send(RedisCommand("HGET", "orc:{l0}:compare", "ws")).string == "a" {
+                step = try await bench.queue.compare(as: identity)
+            }
+            try await bench.loseDelayed(early)
+            var lost: [LostJob] = []
+            while step.hasNextStep {
+                step = try await bench.queue.compare(as: identity)
+                lost += step.lost
+                if !step.lost.isEmpty { _ = try await bench.queue.lose(step.lost.map { ($0, []) }, reason: "gone") }
+            }
+            #expect(lost.map(\.id) == [late])
+            let next = try await Self.compare(bench)
+            #expect(next.missing == 1 && next.lost.map(\.id) == [early])
+            #expect(try await Self.compare(bench) == (0, []))
+        }
+    }
+
     @Test("of many delayed jobs, with params of any bytes, only those without a member are lost")
     func manyDelayed() async throws {
         try await Self.withLoss { bench, client in

@@ -111,6 +111,37 @@ struct HomeTests {
         }
     }
 
+    @Test("an agent whose workspace got another home goes on where it is, also when its node starts again")
+    func goesOn() async throws {
+        try await Installation.with { installation in
+            let node = try await Self.node(installation, "n1", [:])
+            let id = try await installation.submit(
+                "agent.run",
+                [
+                    "agent": "shell",
+                    "prompt": "echo before; until [ -e /workspace/go ]; do sleep 0.05; done; echo after",
+                ])
+            let log = "\(installation.directory)/n1/agents/\(id)/1/output.log"
+            try await eventually("the prompt runs") {
+                String(decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self)
+                    .contains("before\r\n")
+            }
+            let set = try await installation.command(["workspaces", "home", "acme", "--node", "n2"])
+            #expect(set.code == 0 && set.output.contains("1 of its jobs run now"), "\(set.output)\(set.errors)")
+            await node.kill9()
+            try await installation.start(node)
+            _ = try await Self.node(installation, "n2", [:])
+            #expect(
+                FileManager.default.createFile(
+                    atPath: "\(installation.directory)/n1/workspaces/acme/go", contents: nil))
+            let record = try await installation.ended(id)
+            #expect(record.state == .completed && record.node == "n1", "\(record.reason)")
+            #expect(try await installation.result(record)["launches"]?.integer == 1)
+            let next = try await installation.submit("shell.run", Self.look)
+            #expect(try await Self.output(installation, next, "acme") == "empty\n")
+        }
+    }
+
     /// Two state directories on one machine with one directory of workspaces. That proves what nodes and doctor decide, and
     /// nothing about a file system between machines.
     @Test("with workspaces.shared any node runs a workspace's jobs on the same files; doctor tells when it is not so")
@@ -146,6 +177,8 @@ struct HomeTests {
             }
             let apart = try await installation.command(["doctor"], node: "n3", change: change)
             #expect(apart.code == 69 && apart.output.contains("not shared with node 'n1'"), "\(apart.output)")
+            let home = try await installation.command(["workspaces", "home", "acme", "--node", "n1"])
+            #expect(home.code == 64 && home.errors.contains("workspaces have no homes"), "\(home.errors)")
             // A node that would keep files of its own is refused while these run.
             let other = try await installation.command(["worker"], node: "n4")
             #expect(other.code == 70 && other.errors.contains("ORCHESTRA_WORKSPACES_SHARED"), "\(other.errors)")

@@ -48,6 +48,13 @@ struct RedisUsersTests {
             let failed = try await installation.command(
                 ["submit", "shell.run", "--param", "command=exit 3", "--wait"], change: submitter)
             #expect(failed.code == 1)
+            // A client of the workspace damaged its trail and a counter; neither stops its submissions.
+            for key in ["w:acme:audit", "counts"] {
+                _ = try await installation.client.send(RedisCommand("SET", "orc:{l0}:\(key)", "x"))
+                let next = try await installation.command(["submit", "queue.noop", "--wait"], change: submitter)
+                #expect(next.code == 0, "\(next.errors)")
+            }
+            #expect(try await installation.auditCounts("job.outcome").count == 2)
             for arguments in [["jobs", "list"], ["submit", "no.such"]] {
                 let answer = try await installation.command(arguments, change: submitter)
                 #expect(!answer.errors.contains("NOPERM"), "\(answer.errors)")
@@ -77,10 +84,18 @@ struct RedisUsersTests {
         arguments: [
             ("orchestra-submitter-acme", ["XREVRANGE", "orc:{l0}:audit", "+", "-"]),
             ("orchestra-submitter-acme", ["XREVRANGE", "orc:{l0}:w:acme:audit", "+", "-"]),
+            ("orchestra-submitter-acme", ["XADD", "orc:{l0}:audit", "*", "e", "x"]),
+            ("orchestra-submitter-acme", ["DEL", "orc:{l0}:audit"]),
             ("orchestra-submitter-acme", ["XADD", "orc:{l0}:w:other:audit", "*", "e", "x"]),
             ("orchestra-submitter-acme", ["HSET", "orc:{l0}:run:n1", "x", "y"]),
             ("orchestra-submitter-acme", ["XADD", "orc:{l0}:w:other:s:2", "*", "e", "x"]),
             ("orchestra-submitter-acme", ["HGET", "orc:{l0}:w:other:k", "1"]),
+            // Workspaces and a node whose names are those of shared keys.
+            ("orchestra-submitter-acme", ["HGET", "orc:{l0}:w:ready:k", "1"]),
+            ("orchestra-submitter-acme", ["LPUSH", "orc:{l0}:w:done:n", "x"]),
+            ("orchestra-submitter-acme", ["HGET", "orc:{l0}:w:run:k", "1"]),
+            ("orchestra-submitter-acme", ["HSET", "orc:{l0}:node:lane", "inc", "x"]),
+            ("orchestra-submitter-acme", ["SET", "orc:{l0}:api:master", "x"]),
             ("orchestra-submitter-acme", ["HSET", "orc:{l0}:w:other:u", "x", "y"]),
             (
                 "orchestra-submitter-acme",

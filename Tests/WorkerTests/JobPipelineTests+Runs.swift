@@ -10,10 +10,14 @@ import Testing
 /// Failures, crashes, cancellations and effects outside.
 @Suite("JobPipeline, runs", .timeLimit(.minutes(1)))
 struct JobPipelineRunTests {
-    private func altered(_ delivery: Delivery, crashes: Int, isRecovered: Bool = true) -> Delivery {
-        Delivery(
+    private func altered(
+        _ delivery: Delivery, crashes: Int, isRecovered: Bool = true, isElsewhere: Bool = false
+    ) -> Delivery {
+        var altered = Delivery(
             workspace: delivery.workspace, jobID: delivery.jobID, entry: delivery.entry, envelope: delivery.envelope,
             crashes: crashes, failures: delivery.failures, isRecovered: isRecovered)
+        altered.isElsewhere = isElsewhere
+        return altered
     }
 
     // MARK: - Failures
@@ -183,6 +187,25 @@ struct JobPipelineRunTests {
             await bench.process(self.altered(delivery, crashes: 3))
             #expect(try await bench.state(delivery) == .discarded)
             #expect(await bench.queue.deadLetters(in: delivery.workspace, limit: 1).count == 1)
+        }
+    }
+
+    @Test("a job that does not run here any more goes to the new home of its workspace, uncounted")
+    func elsewhere() async throws {
+        try await WorkerBench.with { bench in
+            for action in ["queue.noop", "site.build"] {
+                let delivery = try await bench.deliver(action)
+                await bench.process(self.altered(delivery, crashes: 1, isElsewhere: true))
+                let record = try await bench.record(delivery)
+                #expect(record.state == .available && record.failures == 0, "\(action)")
+                _ = try await bench.claim()
+            }
+            #expect(try await bench.audit().isEmpty)
+            #expect(bench.launchPause.reason == nil)
+            // What may have taken effect here is for a person to decide, wherever the home is.
+            let once = try await bench.deliver("site.once")
+            await bench.process(self.altered(once, crashes: 1, isElsewhere: true))
+            #expect(try await bench.state(once) == .unresolved)
         }
     }
 

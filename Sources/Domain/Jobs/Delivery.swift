@@ -11,6 +11,9 @@ package struct Delivery: Hashable, Sendable {
     package let failures: Int
     /// True when an earlier incarnation of this node held the job; a process that it started may still be running.
     package let isRecovered: Bool
+    /// True when another node is the home of the workspace by now. What still runs here goes on, the rest goes back to the
+    /// queue.
+    package var isElsewhere = false
 
     /// Takes the parts as given; does not open the envelope.
     package init(

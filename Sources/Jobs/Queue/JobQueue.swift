@@ -5,12 +5,14 @@ package import Domain
 /// `RedisStreamJobQueue` is the one that nodes share. `InMemoryJobQueue`, in the tests, makes the same decisions within one
 /// process.
 package protocol JobQueue: JobStore {
-    /// Registers an incarnation of a node. Returns what an earlier incarnation held; each of those jobs counts a crash.
+    /// Registers an incarnation of a node. Returns what an earlier incarnation held; each of those jobs counts a crash. Of
+    /// workspaces whose home is another node, the caller takes back what still runs and releases the rest.
     /// Throws `nameTaken` while another machine uses the name, `replaced` while a later incarnation does.
     func join(as node: NodeIdentity) async throws -> [Delivery]
 
     /// Claims entries, sharing the node between workspaces by their weights. The claim may be empty. When the reply was
-    /// lost, `held` returns what was delivered.
+    /// lost, `held` returns what was delivered. Throws `wrongFiles` when other nodes have changed whether all have the same
+    /// files.
     func claim(_ request: ClaimRequest, as node: NodeIdentity) async throws -> Claim
 
     /// Returns what this incarnation holds. From then on claims with a number below `fence` are refused, so that a delayed

@@ -96,7 +96,8 @@ package protocol JobStore: Sendable {
     func quarantined() async throws -> [Quarantine]
 
     /// Makes a node the home of a workspace, or ends its home with nil: the next node that claims becomes its home. Jobs
-    /// that run go on where they are, later ones run on the new home.
+    /// that run go on where they are, later ones run on the new home. Throws `wrongFiles` where all nodes have the same
+    /// files.
     func setHome(_ node: NodeID?, of workspace: WorkspaceID, auditEvent: [UInt8]) async throws -> HomeChange
 
     /// Returns the workspaces that have or had a home, by name.

@@ -9,7 +9,7 @@ extension RedisStreamJobQueue {
         call.append(node.owner)
         call.append(self.limits.lease.milliseconds)
         call.append(self.limits.homes.hasHomes ? 1 : 0)
-        return try Self.claim(try await self.send(call), isRecovered: true).deliveries
+        return try Self.heldDeliveries(try await self.send(call), isRecovered: true)
     }
 
     /// Calls the function `claim`. Throws `JobQueueError`: `failed` when the reply is malformed.
@@ -31,7 +31,7 @@ extension RedisStreamJobQueue {
     package func held(by node: NodeIdentity, fence: UInt64) async throws -> [Delivery] {
         var call = self.call("held", node)
         call.append(fence)
-        return try Self.claim(try await self.send(call), isRecovered: false).deliveries
+        return try Self.heldDeliveries(try await self.send(call), isRecovered: false)
     }
 
     /// Renews the node's lease for `limits.lease`. Throws `JobQueueError`: `failed` when the reply is malformed.
@@ -216,7 +216,18 @@ extension RedisStreamJobQueue {
             moved: try self.moves(parts[3].elements))
     }
 
-    /// Reads pairs of a workspace and the node that has its files.
+    /// Reads the reply to `join` or `held`: its list of moves has the workspaces whose home is another node.
+    private static func heldDeliveries(_ reply: RESPValue, isRecovered: Bool) throws -> [Delivery] {
+        let claim = try self.claim(reply, isRecovered: isRecovered)
+        let elsewhere = Set(claim.moved.map(\.workspace))
+        return claim.deliveries.map { delivery in
+            var delivery = delivery
+            delivery.isElsewhere = elsewhere.contains(delivery.workspace)
+            return delivery
+        }
+    }
+
+    /// Reads pairs of a workspace and a node.
     private static func moves(_ fields: [RESPValue]) throws -> [WorkspaceMove] {
         try stride(from: 0, to: fields.count, by: 2).map { index in
             guard index + 1 < fields.count, let workspace = WorkspaceID(ifValid: fields[index].string ?? ""),

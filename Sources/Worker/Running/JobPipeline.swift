@@ -80,8 +80,8 @@ package struct JobPipeline: Sendable {
         await self.complete(report)
     }
 
-    /// Runs the action, unless the crash limit or an effect that must not be repeated forbids it. Sets the attempts of the
-    /// report.
+    /// Runs the action, unless the crash limit, an effect that must not be repeated, or another home of the workspace forbids
+    /// it. Sets the attempts of the report.
     private func run(
         _ delivery: Delivery, _ job: Job, _ action: ActionDefinition, _ params: JSONValue, _ report: inout RunReport
     ) async -> Outcome {
@@ -94,6 +94,9 @@ package struct JobPipeline: Sendable {
         let mayRepeat = action.mayRepeat(job)
         guard mayRepeat || delivery.crashes == 0 || isResumed else {
             return .mayHaveTakenEffect("the node died during the job (\(delivery.crashes) times)")
+        }
+        guard isResumed || !delivery.isElsewhere else {
+            return .notStarted(reason: "another node is the home of its workspace", hasFiles: true)
         }
         if case .none = action.handler {
             return await self.handlers.run(job, action: action, params: params, isRecovered: false)

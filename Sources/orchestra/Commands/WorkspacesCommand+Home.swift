@@ -33,14 +33,19 @@ extension WorkspacesCommand {
                 let (context, clears) = (try self.scope.context(), self.clear)
                 try await self.scope.withSession(context) { session, _ in
                     guard node != nil || clears else { return try await Self.showHome(workspace, session) }
-                    guard !context.settings.isOn("workspaces.shared") else {
-                        throw CommandError(
-                            .usage, "workspaces have no homes while workspaces.shared is yes: any node runs their jobs")
+                    guard !context.settings.isOn("workspaces.shared") else { throw Self.hasNoHomes }
+                    do {
+                        try await Self.change(workspace, to: node, session)
+                    } catch let error as JobQueueError where error.code == .wrongFiles {
+                        // The nodes' value counts, whatever this command has.
+                        throw Self.hasNoHomes
                     }
-                    try await Self.change(workspace, to: node, session)
                 }
             }
         }
+
+        private static let hasNoHomes = CommandError(
+            .usage, "workspaces have no homes while workspaces.shared is yes on the nodes: any node runs their jobs")
 
         private static func showHome(_ workspace: WorkspaceID, _ session: QueueSession) async throws {
             guard let home = try await session.queue.homes().first(where: { $0.workspace == workspace.name }) else {

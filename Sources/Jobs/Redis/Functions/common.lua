@@ -190,12 +190,28 @@ local function set_record(P, ws, job, record)
   redis.call('PEXPIRE', key, life_of(P), 'GT')
 end
 
--- Appends the events of one step, 'e', EVENT and so on, to the audit trail of a workspace; '' for none.
+local function error_of(reply) return type(reply) == 'table' and reply.err or nil end
+-- Writes to a key that a submitter's Redis user may have replaced by another type. What replaced it is deleted, so that
+-- it ends no step half way. Returns the reply, which may be an error.
+local function write_replaced(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if string.find(error_of(reply) or '', 'WRONGTYPE', 1, true) then
+    redis.pcall('DEL', key)
+    reply = redis.pcall(command, key, ...)
+  end
+  return reply
+end
+local function add_count(P, name, number) write_replaced('HINCRBY', P .. 'counts', name, number) end
+
+-- Appends the events of one step, 'e', EVENT and so on, to the audit trail of a workspace; '' for none. A trail that
+-- takes no entry, because a submitter of the workspace added one with the last possible ID, stays as it is, and the
+-- events go to the lane's trail. Returns whether they were written; the rest of a step does not depend on it.
 local function write_audit(P, ws, events)
-  local reply = ws ~= '' and redis.pcall('XADD', P .. 'w:' .. ws .. ':audit', '*', unpack(events)) or {err = ''}
-  -- A submitter of the workspace may have replaced the stream by another type. No event may be lost by that.
-  if type(reply) == 'table' and reply.err then redis.call('XADD', P .. 'audit', '*', unpack(events)) end
-  redis.call('HINCRBY', P .. 'counts', 'audit', 1)
+  local trail = P .. 'w:' .. ws .. ':audit'
+  local is_written = ws ~= '' and not error_of(write_replaced('XADD', trail, '*', unpack(events)))
+    or not error_of(redis.pcall('XADD', P .. 'audit', '*', unpack(events)))
+  add_count(P, is_written and 'audit' or 'unaudited', 1)
+  return is_written
 end
 -- Collects events by workspace, so that one command writes those of a workspace.
 local function collect_audit(audit, ws, event)

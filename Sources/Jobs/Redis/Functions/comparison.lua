@@ -49,8 +49,6 @@ local function begin_workspace(P, after, now)
   local first = after == '' and '-' or '(' .. after
   local next_one = redis.call('ZRANGEBYLEX', P .. 'workspaces', first, '+', 'LIMIT', 0, 1)[1]
   if not next_one then
-    -- What is missing still belongs to no job that waits, such as a cancelled one, and is no reason to search again.
-    redis.call('HSET', P .. 'compare', 'gap', due_gap(P))
     redis.call('HDEL', P .. 'compare', 'phase')
     return
   end
@@ -218,6 +216,9 @@ register('compare', DRAIN, function(keys, args)
       missing = math.max(0, depth - actual) + math.max(0, gap - known)
       if missing > 0 or state.suspect then
         redis.call('HDEL', P .. 'compare', 'suspect')
+        -- What is missing now is searched for once. What `lose` leaves of it belongs to no job that waits, such as a
+        -- cancelled one. Members that are lost during the search are not in it, and lead to another one.
+        redis.call('HSET', P .. 'compare', 'gap', gap)
         begin_workspace(P, '', now)
       end
     end
@@ -230,7 +231,7 @@ end)
 -- event. Returns the number of jobs that were ended.
 register('lose', DRAIN, function(keys, args)
   local P = prefix(keys)
-  local stamp, has, records, audit, count = uint48(now_ms()), side_records(P), new_batch(), {}, 0
+  local stamp, has, records, audit, count, delayed = uint48(now_ms()), side_records(P), new_batch(), {}, 0, 0
   for i = 3, #args, 3 do
     local ws, job = args[i], args[i + 1]
     local record = get_record(P, ws, job)
@@ -238,13 +239,19 @@ register('lose', DRAIN, function(keys, args)
     local is_among = redis.call('SREM', P .. 'w:' .. ws .. ':c', job) == 1
     local code = record and pcall(result_start, record) and state_of(record)
     if is_among and WAITING[code] and not runner_of(P, job) then
-      if code ~= 'a' then count_delayed(P, ws, -1) end
+      if code ~= 'a' then
+        count_delayed(P, ws, -1)
+        delayed = delayed + 1
+      end
       put_record(records, P, ws, job, with_reason(with_state(record, 'l', stamp), args[2]))
       remove_side_records(P, has, job, 'l')
       collect_audit(audit, ws, args[i + 2])
       count = count + 1
     end
   end
+  -- The counters do not miss these members any more.
+  local gap = tonumber(redis.call('HGET', P .. 'compare', 'gap') or 0)
+  if delayed > 0 and gap > 0 then redis.call('HSET', P .. 'compare', 'gap', math.max(0, gap - delayed)) end
   write_records(records, tonumber(args[1]))
   write_collected(P, audit)
   return count

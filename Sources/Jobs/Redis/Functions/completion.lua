@@ -17,7 +17,7 @@ local function add_dead_letter(P, suffix, job, value, record, code)
       if fields['k'] ~= 'u' then
         redis.call('XDEL', key, oldest[1])
         redis.call('HDEL', P .. 'w:' .. ws .. ':d', string.sub(fields['v'] or '', 1, 16))
-        redis.call('HINCRBY', P .. 'counts', 'dead_letters_evicted', 1)
+        add_count(P, 'dead_letters_evicted', 1)
         is_done = true
       end
       from, looked = '(' .. oldest[1], looked + 1
@@ -69,7 +69,7 @@ register('finish', DRAIN, function(keys, args)
         done[lease] = true
         gone[#gone + 1] = lease
         ids[#ids + 1] = id
-        redis.call('HINCRBY', P .. 'counts', 'refused_entries', 1)
+        add_count(P, 'refused_entries', 1)
       else
         out[#out + 1] = 1
         is_written = true

@@ -2,9 +2,10 @@
 
 -- The state of one call that delivers entries to a node. `out` is the reply to the client: flags (1: failures and
 -- crashes follow each value, 2: the node's ready queue or the common one is not empty); the number of cancelled
--- entries that were dropped; the number of entries that were refused; a list of the workspaces that moved to this node,
--- each with the node that has its files; then for each run of entries of one stream: suffix, count, and for each entry
--- its ID, its value (and failures:crashes).
+-- entries that were dropped; the number of entries that were refused; a list of the workspaces that moved to this
+-- node, each with the node that has its files (for `join` and `held`: of those whose home is another node, each with
+-- that node); then for each run of entries of one stream: suffix, count, and for each entry its ID, its value (and
+-- failures:crashes).
 local function begin_delivery(P, node)
   local has_tries = exists(P, 'tries')
   return {
@@ -17,7 +18,7 @@ local function end_delivery(d)
   count_active(d.P, d.active)
   if redis.call('EXISTS', ready_key(d.P), ready_key(d.P, d.node)) > 0 then d.out[1] = d.out[1] + 2 end
   d.out[2], d.out[3], d.out[4] = d.dropped, d.refused, d.moved
-  if d.refused > 0 then redis.call('HINCRBY', d.P .. 'counts', 'refused_entries', d.refused) end
+  if d.refused > 0 then add_count(d.P, 'refused_entries', d.refused) end
   return d.out
 end
 
@@ -119,7 +120,7 @@ local function read_group(P, stream, count)
   if type(reply) == 'table' and reply.err then
     if not string.find(reply.err, 'NOGROUP', 1, true) then
       -- The key does not hold a stream. It must not block the other streams.
-      redis.call('HINCRBY', P .. 'counts', 'unreadable', 1)
+      add_count(P, 'unreadable', 1)
       return {}
     end
     -- From the first entry on: a group that is created again must not skip accepted entries.
@@ -185,12 +186,11 @@ local function serve(d, c, ws, turn, queue)
   if c.has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1 then
     return park(P, queue, ws, NO_END)
   end
-  local is_homeless, files = c.own and queue ~= c.own, nil
-  if is_homeless then
-    local home
+  local home, files
+  if c.own then
     home, files = home_of(P, ws)
-    if home then
-      -- An earlier build added it to the common queue.
+    if ready_key(P, home) ~= queue then
+      -- An earlier build added it to the common queue, or another writer to that of this node.
       redis.call('ZREM', queue, ws)
       return add_ready(P, ws, home, turn)
     end
@@ -214,7 +214,7 @@ local function serve(d, c, ws, turn, queue)
     if spare < period then return park(P, queue, ws, c.now + math.ceil((period - spare) / rate)) end
     want = math.min(want, math.floor(spare / period))
   end
-  if is_homeless then queue = adopt(d, c, ws, turn, files) end
+  if c.own and not home then queue = adopt(d, c, ws, turn, files) end
 
   local levels = redis.call('HGET', P .. 'levels', ws) or ''
   local left, first_count, served = {}, d.count, 0
@@ -309,6 +309,7 @@ end
 register('claim', DRAIN, function(keys, args)
   local P = prefix(keys)
   local refusal = not_current(P, args[1], args[2])
+  refusal = refusal or refused_files(P, args[7] == '1')
   if refusal then return refusal end
   if tonumber(redis.call('HGET', P .. 'node:' .. args[1], 'fence') or 0) > tonumber(args[6]) then
     return redis.error_reply('ORCLATE the node abandoned this claim')
@@ -322,7 +323,7 @@ register('claim', DRAIN, function(keys, args)
   }
   for i = 8, #args, 2 do c.held[args[i]] = tonumber(args[i + 1]) end
   if exists(P, 'parked') then unpark_due(P, c.now) end
-  -- Nothing is added to the common queue by a claim.
+  -- What this claim moves to the common queue waits for the next one.
   local homeless = redis.call('ZCARD', c.common)
   c.has_common = homeless > 0
   c.is_alone = homeless + (c.own and redis.call('ZCARD', c.own) or 0) == 1

@@ -84,18 +84,32 @@ register('wait', DRAIN, function(keys, args)
   return state_of(record)
 end)
 
--- Returns: waiting entries, age in ms of the oldest entry among the first 64 workspaces of each ready queue, running
--- jobs, delayed jobs, parked workspaces, duplicate requests, requests refused at a bound, dead letters evicted, entries
--- refused, workspaces with work whose home is away.
+-- Returns: waiting entries, age in ms of the oldest entry among LOOKED_AT workspaces with work, running jobs, delayed
+-- jobs, parked workspaces, duplicate requests, requests refused at a bound, dead letters evicted, entries refused,
+-- workspaces with work whose home is away.
+local LOOKED_AT = 64
 register('stats', READ, function(keys)
   local P = prefix(keys)
   local now = now_ms()
-  local oldest, running = 0, 0
+  local oldest, running, stranded, queues = 0, 0, 0, {}
+  -- Adds a ready queue to those that are looked at, unless it is empty. Returns the number of its workspaces.
+  local function add_queue(queue)
+    local count = redis.call('ZCARD', queue)
+    if count > 0 then queues[#queues + 1] = queue end
+    return count
+  end
+  add_queue(ready_key(P))
   for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
     running = running + held_count(P .. 'run:' .. node)
+    add_queue(ready_key(P, node))
   end
-  local function look(queue)
-    for _, ws in ipairs(redis.call('ZRANGE', queue, 0, 63)) do
+  for _, node in ipairs(redis.call('ZRANGE', P .. 'stranded', 0, -1)) do
+    if away_since(P, node) then stranded = stranded + add_queue(ready_key(P, node)) end
+  end
+  -- The first of each queue, so that none hides how long the others wait.
+  local each = math.max(1, math.floor(LOOKED_AT / math.max(1, #queues)))
+  for _, queue in ipairs(queues) do
+    for _, ws in ipairs(redis.call('ZRANGE', queue, 0, each - 1)) do
       for level in string.gmatch(redis.call('HGET', P .. 'levels', ws) or '', '.') do
         local first = redis.call('XRANGE', P .. 'w:' .. ws .. ':s:' .. level, '-', '+', 'COUNT', 1)
         if first[1] then
@@ -104,13 +118,6 @@ register('stats', READ, function(keys)
         end
       end
     end
-  end
-  look(ready_key(P))
-  for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do look(ready_key(P, node)) end
-  local stranded = 0
-  for _, node in ipairs(redis.call('ZRANGE', P .. 'stranded', 0, -1)) do
-    look(ready_key(P, node))
-    stranded = stranded + redis.call('ZCARD', ready_key(P, node))
   end
   local counts = redis.call('HMGET', P .. 'counts', 'duplicates', 'refused', 'dead_letters_evicted',
     'refused_entries')

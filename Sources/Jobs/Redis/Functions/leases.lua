@@ -1,11 +1,11 @@
 -- Leases of nodes: join, renew, rescue, leave.
 
 -- Delivers what a running hash holds again, under its leases. Leases of entries that no longer exist, or whose job is
--- cancelled, are removed. When a node joins, the entries of a quarantined workspace, and of one whose home is another
--- node, are requeued instead.
+-- cancelled, are removed. When a node joins, the entries of a quarantined workspace are requeued instead. Those of a
+-- workspace whose home is another node by now are not: only the node knows which programs of it still run.
 local function redeliver(d, counts_crash, is_join)
-  local P = d.P
-  local has_quarantine, has_homes = is_join and exists(P, 'quarantine'), is_join and exists(P, 'homes')
+  local P, elsewhere = d.P, {}
+  local has_quarantine, has_homes = is_join and exists(P, 'quarantine'), exists(P, 'homes')
   for _, held in ipairs(leases_of(d.run)) do
     local lease, suffix, id = held[1], split_token(held[2])
     local entries = suffix and redis.call('XRANGE', stream_of(P, suffix), id, id) or {}
@@ -18,8 +18,7 @@ local function redeliver(d, counts_crash, is_join)
         local f, c = tries_of(P, job)
         redis.call('HSET', P .. 'tries', job, f .. ':' .. (c + 1))
       end
-      if has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1
-        or has_homes and (home_of(P, ws) or d.node) ~= d.node then
+      if has_quarantine and redis.call('HEXISTS', P .. 'quarantine', ws) == 1 then
         drop_leases(P, d.run, {lease})
         d.active[ws] = (d.active[ws] or 0) - 1
         drop_entry(P, suffix, id)
@@ -29,6 +28,11 @@ local function redeliver(d, counts_crash, is_join)
         local at = #d.out
         d.out[at + 1], d.out[at + 2] = suffix, 1
         emit(d, at + 2, id, value)
+        local home = has_homes and not elsewhere[ws] and home_of(P, ws)
+        if home and home ~= d.node then
+          elsewhere[ws] = true
+          d.moved[#d.moved + 1], d.moved[#d.moved + 2] = ws, home
+        end
       end
     else
       drop_leases(P, d.run, {lease})

@@ -81,7 +81,7 @@ register('due', DRAIN, function(keys, args)
     redis.call('ZREM', P .. 'due', member)
     if not suffix or #value < 16 then
       -- Another writer added this member. It must not block the others.
-      redis.call('HINCRBY', P .. 'counts', 'unreadable', 1)
+      add_count(P, 'unreadable', 1)
     else
       local ws, job = workspace_of(suffix), string.sub(value, 1, 16)
       add_entry(P, suffix, value)

@@ -100,19 +100,38 @@ local function leave_home(P, ws, node)
   move_ready(P, ws, node, nil)
 end
 
+-- Since when the node is away in ms, 0 when that is not known any more; nil when it is there.
+local function away_since(P, node)
+  if redis.call('ZSCORE', P .. 'nodes', node) then return nil end
+  return tonumber(redis.call('ZSCORE', P .. 'away', node) or 0)
+end
+
 -- Ends the homes of workspaces that have work and whose node has been away for a time in ms. Those without work keep
--- theirs: the node may come back before they need it.
+-- theirs: the node may come back before they need it. Submitters write 'stranded' and the ready queues, so these do not
+-- prove that a node is away, since when, or that it is the home of a workspace.
 local RELEASED_A_CALL = 256
 local function release_homes(P, now, timeout)
-  local last = string.format('%d', now - timeout)
-  for _, node in ipairs(redis.call('ZRANGEBYSCORE', P .. 'stranded', '-inf', last, 'LIMIT', 0, 16)) do
-    local list = redis.call('ZRANGE', ready_key(P, node), 0, RELEASED_A_CALL - 1, 'WITHSCORES')
-    for i = 1, #list, 2 do
-      redis.call('HSET', P .. 'homes', list[i], LOST .. node)
-      redis.call('ZREM', ready_key(P, node), list[i])
-      add_ready(P, list[i], nil, list[i + 1])
+  local last = now - timeout
+  local nodes = redis.call('ZRANGEBYSCORE', P .. 'stranded', '-inf', string.format('%d', last), 'LIMIT', 0, 16)
+  for _, node in ipairs(nodes) do
+    local since = away_since(P, node)
+    if not since then
+      redis.call('ZREM', P .. 'stranded', node)
+    elseif since > last then
+      redis.call('ZADD', P .. 'stranded', string.format('%d', since), node)
+    else
+      local list = redis.call('ZRANGE', ready_key(P, node), 0, RELEASED_A_CALL - 1, 'WITHSCORES')
+      for i = 1, #list, 2 do
+        local home = home_of(P, list[i])
+        if home == node then
+          redis.call('HSET', P .. 'homes', list[i], LOST .. node)
+          home = nil
+        end
+        redis.call('ZREM', ready_key(P, node), list[i])
+        add_ready(P, list[i], home, list[i + 1])
+      end
+      if redis.call('EXISTS', ready_key(P, node)) == 0 then redis.call('ZREM', P .. 'stranded', node) end
     end
-    if redis.call('EXISTS', ready_key(P, node)) == 0 then redis.call('ZREM', P .. 'stranded', node) end
   end
 end
 
@@ -121,28 +140,39 @@ end
 local function agree_on_files(P, node, is_shared, now)
   local files = is_shared and 'shared' or 'own'
   local before = redis.call('GET', P .. 'files')
-  if before and before ~= files then
+  if before == files then return end
+  if before then
     for _, other in ipairs(redis.call('ZRANGEBYSCORE', P .. 'nodes', string.format('%d', now), '+inf')) do
       if other ~= node then return redis.error_reply('ORCFILES other nodes have ' .. before .. ' files') end
     end
-    if is_shared then
-      local all, homes = redis.call('HGETALL', P .. 'homes'), {}
-      for i = 2, #all, 2 do homes[all[i]] = true end
-      redis.call('DEL', P .. 'homes', P .. 'away', P .. 'stranded')
-      for home in pairs(homes) do
-        local list = redis.call('ZRANGE', ready_key(P, home), 0, -1, 'WITHSCORES')
-        for i = 1, #list, 2 do add_ready(P, list[i], nil, list[i + 1]) end
-        redis.call('DEL', ready_key(P, home))
-      end
+  end
+  if is_shared then
+    local all, homes = redis.call('HGETALL', P .. 'homes'), {}
+    for i = 2, #all, 2 do homes[all[i]] = true end
+    redis.call('DEL', P .. 'homes', P .. 'away', P .. 'stranded')
+    for home in pairs(homes) do
+      local list = redis.call('ZRANGE', ready_key(P, home), 0, -1, 'WITHSCORES')
+      for i = 1, #list, 2 do add_ready(P, list[i], nil, list[i + 1]) end
+      redis.call('DEL', ready_key(P, home))
     end
   end
   redis.call('SET', P .. 'files', files)
 end
 
+-- The error for a call that does not fit the files of the nodes. Other nodes may have changed them while the caller
+-- stood still beyond its lease.
+local function refused_files(P, has_homes)
+  local files = redis.call('GET', P .. 'files')
+  if not files or files == (has_homes and 'own' or 'shared') then return nil end
+  return redis.error_reply('ORCFILES other nodes have ' .. files .. ' files')
+end
+
 -- Sets or ends the home of a workspace. Arguments: workspace, node or '' for none, audit event. Returns 1, or 0 when
--- there is no home to end; then the node that had its files, or ''.
+-- there is no home to end; then the node that had its files, or ''; an error where all nodes have the same files.
 register('home', DRAIN, function(keys, args)
   local P = prefix(keys)
+  local refusal = refused_files(P, true)
+  if refusal then return refusal end
   local ws, node = args[1], args[2]
   local home, files = home_of(P, ws)
   if node == '' and not home then return {0, files or ''} end
@@ -166,8 +196,7 @@ register('homes', READ, function(keys)
       local is_lost = string.sub(all[i + 1], 1, 1) == LOST
       local node = is_lost and string.sub(all[i + 1], 2) or all[i + 1]
       if not since[node] then
-        since[node] = redis.call('ZSCORE', P .. 'nodes', node) and -1
-          or tonumber(redis.call('ZSCORE', P .. 'away', node) or 0)
+        since[node] = away_since(P, node) or -1
       end
       out[#out + 1] = {all[i], node, is_lost and 0 or 1, since[node]}
     end

@@ -175,14 +175,14 @@ register('submit', {}, function(keys, args)
   for _, suffix in ipairs(ready) do mark_level_ready(P, workspace_of(suffix), level_of(suffix)) end
   for ws, count in pairs(delays) do count_delayed(P, ws, count) end
   if added > 0 then redis.call('INCRBY', P .. 'depth', added) end
-  if hits > 0 then redis.call('HINCRBY', P .. 'counts', 'duplicates', hits) end
-  if refused > 0 then redis.call('HINCRBY', P .. 'counts', 'refused', refused) end
+  if hits > 0 then add_count(P, 'duplicates', hits) end
+  if refused > 0 then add_count(P, 'refused', refused) end
   write_collected(P, audit)
   return out
 end)
 
 -- Appends an audit event that belongs to no other step. Arguments: workspace or '', audit event.
 register('audit', {}, function(keys, args)
-  write_audit(prefix(keys), args[1], {'e', args[2]})
-  return 1
+  if write_audit(prefix(keys), args[1], {'e', args[2]}) then return 1 end
+  return redis.error_reply('ERR the audit event could not be written')
 end)
