@@ -161,6 +161,14 @@ struct ContextTests {
         #expect(error?.status == .configuration && error?.message.contains("api.advertise") == true)
     }
 
+    @Test("in production an API advertises no plain HTTP, not even on this machine", arguments: ["127.0.0.1", "[::1]"])
+    func advertiseInProduction(host: String) throws {
+        let production = ["ENV": "production", "REDIS_URL": "rediss://redis.example"]
+        let error = #expect(throws: CommandError.self) { try self.advertising("http://\(host):8080", production) }
+        #expect(error?.status == .configuration && error?.message.contains("ENV=production") == true)
+        #expect(try self.advertising("https://\(host):8080", production)?.advertisedURL == "https://\(host):8080")
+    }
+
     @Test("an authority file for other nodes that cannot be used is refused")
     func forwardAuthority() {
         let error = #expect(throws: CommandError.self) {

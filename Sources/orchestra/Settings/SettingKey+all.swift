@@ -135,7 +135,7 @@ extension SettingKey {
             "api.public-url", "ORCHESTRA_API_PUBLIC_URL", .text, nil, "The URL of the API in its discovery documents."),
         SettingKey(
             "api.advertise", "ORCHESTRA_API_ADVERTISE", .text, nil,
-            "The https URL, without a path, at which other nodes reach this API; they forward requests for agents of this node there. Plain http only on this machine."
+            "The https URL, without a path, at which other nodes reach this API; they forward requests for agents of this node there. Plain http only on this machine; refused in production."
         ),
         SettingKey(
             "api.forward.ca-file", "ORCHESTRA_API_FORWARD_CA_FILE", .path, nil,
