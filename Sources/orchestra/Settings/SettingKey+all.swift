@@ -68,7 +68,7 @@ extension SettingKey {
             "Whether a node runs the escape test before it runs a program."),
         SettingKey(
             "agents.retention", "ORCHESTRA_AGENTS_RETENTION", .seconds(1...31_536_000), "2592000",
-            "How long the log and the recording of an ended agent are kept on this machine."),
+            "How long the log and the recording of an ended agent are kept on this machine, and the events of egress.jsonl."),
         SettingKey(
             "watch.response", "ORCHESTRA_WATCH_RESPONSE", .oneOf(["report", "freeze", "kill", "quarantine"]), "report",
             "What happens, in addition to the report, when part of an agent is found outside its sandbox."),
