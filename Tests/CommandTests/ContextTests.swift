@@ -144,7 +144,9 @@ struct ContextTests {
     func advertise() throws {
         let api = try #require(try self.advertising("https://n1.Example:8443/"))
         #expect(api.advertisedURL == "https://n1.Example:8443" && api.hosts.contains("n1.example"))
-        #expect(try self.advertising("http://127.0.0.1:8080")?.advertisedURL == "http://127.0.0.1:8080")
+        for url in ["http://127.0.0.1:8080", "http://[::1]:8080"] {
+            #expect(try self.advertising(url)?.advertisedURL == url)
+        }
         #expect(
             try self.advertising("https://a.test", ["ORCHESTRA_API_HOSTS": "b.test"])?.hosts == ["a.test", "b.test"])
     }
