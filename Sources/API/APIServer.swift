@@ -83,8 +83,14 @@ package struct APIServer: Sendable {
             onServerRunning: { channel in
                 if case .unix(let path) = configuration.address { _ = unsafe chmod(path, 0o600) }
                 // In front of the library's own, which takes any error for the end of the channel.
-                _ = channel.eventLoop.submit {
+                let added = channel.eventLoop.submit {
                     try channel.pipeline.syncOperations.addHandler(AcceptPauseHandler(), position: .first)
+                }
+                do { try await added.get() } catch {
+                    // Without it the first error of accepting ends the server. It is closed here, and started again.
+                    logger.error("the API cannot pause accepting and is closed", error: error)
+                    channel.close(promise: nil)
+                    return
                 }
                 bound(channel.localAddress?.port ?? 0)
             },

@@ -61,11 +61,14 @@ package struct SecurityScan: Sendable {
         let numbers = Set(again).union(self.changes?.next() ?? [])
         guard !numbers.isEmpty else { return [:] }
         return try await self.configuration.files.run {
-            let own = geteuid()
+            let (own, users) = (geteuid(), self.users)
             var found: [Int32: Incident] = [:]
             for number in numbers {
-                // One without a parent may be such a rest for longer; it is left to the looks of `look(at:)`.
-                guard let process = try ProcessEntry.one(number), !process.isDead, process.parent > 1 else { continue }
+                // Another process may have the number by now. One without a parent may be such a rest for longer; it is left
+                // to the looks of `look(at:)`.
+                guard let process = try ProcessEntry.one(number), users.contains(process.user), !process.isDead,
+                    process.parent > 1
+                else { continue }
                 let ancestors = try Self.ancestors(of: process)
                 if ancestors[process.parent] != nil, !Self.descendsFromShim(process, ancestors, own) {
                     found[number] = try self.outside(process)
@@ -120,8 +123,11 @@ package struct SecurityScan: Sendable {
 
     // MARK: - Processes
 
+    /// The users of agents, none where the host has none to give away.
+    private var users: Range<UInt32> { self.configuration.plan.host.subordinates?.users ?? 0..<0 }
+
     private func outside() throws -> [Incident] {
-        let users = self.configuration.plan.host.subordinates?.users ?? 0..<0
+        let users = self.users
         let processes = try ProcessEntry.all()
         let byNumber = Dictionary(processes.map { ($0.pid, $0) }) { first, _ in first }
         let own = geteuid()

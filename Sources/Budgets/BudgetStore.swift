@@ -33,20 +33,26 @@ package struct BudgetStore: Sendable {
     /// All limits, by their IDs. Throws when Redis does not answer, and `malformedLimit` for one that cannot be read: a limit
     /// that is not understood must not be ignored.
     package func limits() async throws -> [BudgetLimit] {
-        let parts = try await self.client.send(RedisCommand("HGETALL", self.limitsKey), timeout: Self.timeout).elements
-        var limits: [BudgetLimit] = []
-        for index in stride(from: 0, to: parts.count - 1, by: 2) {
-            limits.append(
-                try BudgetLimit(
-                    id: String(decoding: parts[index].bytes, as: UTF8.self), json: Array(parts[index + 1].bytes)))
-        }
-        return limits.sorted { $0.id < $1.id }
+        let (limits, malformed) = try await self.stored()
+        if let first = malformed.first { throw first.error }
+        return limits
     }
 
-    /// The IDs of all limits, also of those that cannot be read.
-    package func ids() async throws -> [String] {
-        try await self.client.send(RedisCommand("HKEYS", self.limitsKey), timeout: Self.timeout).elements
-            .map { String(decoding: $0.bytes, as: UTF8.self) }
+    /// All limits, and those that cannot be read with the reason; both by their IDs. Throws when Redis does not answer.
+    package func stored() async throws -> (
+        limits: [BudgetLimit], malformed: [(id: String, error: ModelUsageError)]
+    ) {
+        let parts = try await self.client.send(RedisCommand("HGETALL", self.limitsKey), timeout: Self.timeout).elements
+        var (limits, malformed): ([BudgetLimit], [(id: String, error: ModelUsageError)]) = ([], [])
+        for index in stride(from: 0, to: parts.count - 1, by: 2) {
+            let id = String(decoding: parts[index].bytes, as: UTF8.self)
+            do throws(ModelUsageError) {
+                limits.append(try BudgetLimit(id: id, json: Array(parts[index + 1].bytes)))
+            } catch {
+                malformed.append((id, error))
+            }
+        }
+        return (limits.sorted { $0.id < $1.id }, malformed.sorted { $0.id < $1.id })
     }
 
     /// Stores a limit in the place of the one with its ID. What is spent stays.

@@ -124,6 +124,9 @@ struct BudgetStoreTests {
             #expect(try await !store.remove("a"))
             _ = try await redis.send(RedisCommand("HSET", BudgetStore.standardPrefix + "limits", "x", "{}"))
             await #expect(throws: ModelUsageError.self) { try await store.limits() }
+            let stored = try await store.stored()
+            #expect(stored.limits == Array(Self.limits.dropFirst()) && stored.malformed.map(\.id) == ["x"])
+            #expect(stored.malformed.first?.error.message.contains("'x' is malformed") == true)
         }
     }
 

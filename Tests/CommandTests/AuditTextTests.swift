@@ -1,3 +1,5 @@
+import Domain
+import Jobs
 import Testing
 
 @testable import orchestra
@@ -5,19 +7,21 @@ import Testing
 @Suite("AuditText")
 struct AuditTextTests {
     @Test("an event is one line with its time, kind, status, who, what and why")
-    func line() {
+    func line() throws {
         let event = #"""
             {"v":1,"kind":"api.request","time":1795996268105,"actor":"","action":"GET /ai/jobs","status":"401","rule":"no-key",
             "duration_ms":0,"error_reason":"120 requests","address":"192.0.2.7","count":120}
             """#
         #expect(
-            AuditText.line(Array(event.utf8))
+            AuditText.line(try JSONParser.parse(Array(event.utf8)))
                 == "2026-11-29T23:51:08Z  api.request       401  192.0.2.7  GET /ai/jobs  no-key  × 120  120 requests")
     }
 
     @Test("what is no event is shown without control characters", arguments: ["", "x\u{1b}[2J", #"{"a":1}"#])
     func junk(stored: String) {
-        #expect(!AuditText.line(Array(stored.utf8)).unicodeScalars.contains { $0.value < 32 })
+        for row in AuditPage(events: [Array(stored.utf8)], next: nil).rows {
+            #expect(!AuditText.line(row).unicodeScalars.contains { $0.value < 32 })
+        }
     }
 
     @Test(

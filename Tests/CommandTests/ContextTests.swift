@@ -144,7 +144,9 @@ struct ContextTests {
     func advertise() throws {
         let api = try #require(try self.advertising("https://n1.Example:8443/"))
         #expect(api.advertisedURL == "https://n1.Example:8443" && api.hosts.contains("n1.example"))
-        #expect(try self.advertising("http://127.0.0.1:8080")?.advertisedURL == "http://127.0.0.1:8080")
+        for url in ["http://127.0.0.1:8080", "http://[::1]:8080"] {
+            #expect(try self.advertising(url)?.advertisedURL == url)
+        }
         #expect(
             try self.advertising("https://a.test", ["ORCHESTRA_API_HOSTS": "b.test"])?.hosts == ["a.test", "b.test"])
     }
@@ -159,6 +161,14 @@ struct ContextTests {
     func notAdvertised(url: String) {
         let error = #expect(throws: CommandError.self) { try self.advertising(url) }
         #expect(error?.status == .configuration && error?.message.contains("api.advertise") == true)
+    }
+
+    @Test("in production an API advertises no plain HTTP, not even on this machine", arguments: ["127.0.0.1", "[::1]"])
+    func advertiseInProduction(host: String) throws {
+        let production = ["ENV": "production", "REDIS_URL": "rediss://redis.example"]
+        let error = #expect(throws: CommandError.self) { try self.advertising("http://\(host):8080", production) }
+        #expect(error?.status == .configuration && error?.message.contains("ENV=production") == true)
+        #expect(try self.advertising("https://\(host):8080", production)?.advertisedURL == "https://\(host):8080")
     }
 
     @Test("an authority file for other nodes that cannot be used is refused")

@@ -21,7 +21,8 @@ struct EgressRecordsTests {
     func file() async throws {
         try await withDirectory { directory in
             let (path, secrets) = (directory + "/egress.jsonl", directory + "/secrets/acme")
-            let trail = FileTrail(path: path, secrets: SecretStore(root: directory + "/secrets"))
+            let trail = FileTrail(
+                path: path, secrets: SecretStore(root: directory + "/secrets"), retention: .seconds(60))
             let missing = try #require(trail.append(Self.allowed))
             #expect(missing.refusal?.reason == .credentialMissing && missing.credential == nil)
             try FileManager.default.createDirectory(atPath: secrets, withIntermediateDirectories: true)
@@ -44,8 +45,55 @@ struct EgressRecordsTests {
 
     @Test("a file that cannot be written takes no event")
     func noFile() {
-        let trail = FileTrail(path: "/nowhere/egress.jsonl", secrets: SecretStore(root: "/nowhere"))
+        let trail = FileTrail(
+            path: "/nowhere/egress.jsonl", secrets: SecretStore(root: "/nowhere"), retention: .seconds(60))
         #expect(trail.append(Self.allowed) == nil)
+        #expect(throws: Never.self) { try trail.trim() }
+    }
+
+    /// A trail at the millisecond 100,000 that keeps events for a minute, in a file of two events.
+    private static func full(_ directory: String, _ times: [Int64]) -> FileTrail {
+        var trail = FileTrail(
+            path: directory + "/egress.jsonl", secrets: SecretStore(root: directory), retention: .seconds(60))
+        trail.now = { 100_000 }
+        for time in times { _ = trail.append(["phase": "ended", "time": .integer(time)]) }
+        trail.limit = 1
+        return trail
+    }
+
+    private static func times(_ trail: FileTrail) throws -> [JSONValue?] {
+        let text = String(decoding: try #require(FileManager.default.contents(atPath: trail.path)), as: UTF8.self)
+        return text.split(separator: "\n").map { JSONValue(ifValid: Array($0.utf8))?["time"] }
+    }
+
+    @Test("old events are removed, and a line that cannot be read with those around it")
+    func trimmed() async throws {
+        try await withDirectory { directory in
+            let trail = Self.full(directory, [1, 39_999])
+            let young = #"{"time":40000}"#
+            let handle = try #require(FileHandle(forWritingAtPath: trail.path))
+            try handle.seekToEnd()
+            try handle.write(contentsOf: Data("x\n{\"time\":2}\n\(young)\ny\n{\"time\":3}\n".utf8))
+            try handle.close()
+            try trail.trim()
+            #expect(try Self.times(trail) == [40_000, nil, 3])
+            try trail.trim()
+            #expect(try Self.times(trail).count == 3)
+            let mode = try FileManager.default.attributesOfItem(atPath: trail.path)[.posixPermissions] as? Int
+            #expect(mode == 0o600)
+        }
+    }
+
+    @Test("a full file takes events again once old ones can go; young ones are not pushed out")
+    func fullFile() async throws {
+        try await withDirectory { directory in
+            let trail = Self.full(directory, [1, 2])
+            let (first, second) = (
+                trail.append(["phase": "ended", "time": 100_000]), trail.append(["phase": "ended", "time": 100_001])
+            )
+            let times = try Self.times(trail)
+            #expect(first == .init() && second == nil && times == [100_000])
+        }
     }
 
     @Test("requests, tokens, cost and shares are counted without a tenant")

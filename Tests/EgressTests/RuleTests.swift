@@ -167,25 +167,6 @@ struct RuleTests {
         #expect(try decision("example.test", .get) == "host_not_allowed")
     }
 
-    @Test("narrowed rules keep every denial, and nothing can widen them")
-    func narrowing() throws {
-        let api = try #require(EgressEntryID("api"))
-        let unknown = try #require(EgressEntryID("unknown"))
-        let rules = try EgressRules(parsing: EgressFixture.entries)
-        let narrowed = try rules.narrowed(to: [api])
-        #expect(narrowed.entries.map(\.id.text) == ["api", "evil"])
-        let denial = try EgressEntry(self.entry([("deny", true)]), place: "x")
-        let closed = try rules.narrowed(to: [api], adding: [denial])
-        let target = try self.target("api.example.test", 443)
-        guard case .allow = narrowed.decide(target, listener: .tunnel, method: .connect),
-            case .refuse(let refusal) = closed.decide(target, listener: .tunnel, method: .connect)
-        else { throw EgressRefusal(.denied, "expected one of each") }
-        #expect(refusal.reason == .denied && refusal.entry?.text == "e")
-        #expect(throws: EgressError.self) { try rules.narrowed(to: [unknown]) }
-        let wider = try EgressEntry(self.entry([]), place: "x")
-        #expect(throws: EgressError.self) { try rules.narrowed(to: [api], adding: [wider]) }
-    }
-
     @Test("an entry that needs approval allows nothing before it is approved")
     func approval() throws {
         let id = try #require(EgressEntryID("e"))

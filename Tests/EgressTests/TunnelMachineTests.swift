@@ -4,8 +4,8 @@ import Testing
 @Suite("The machine of a connection")
 struct TunnelMachineTests {
     enum Input: CaseIterable, Sendable {
-        case bytes, end, addresses, resolutionFailed, connected, dialFailed, serverBytes, serverEnd, deadline, sameRules
-        case emptyRules, refuse
+        case bytes, end, addresses, resolutionFailed, connected, dialFailed, serverBytes, serverEnd, deadline
+        case refuse
     }
 
     /// The inputs that lead to each state.
@@ -28,8 +28,6 @@ struct TunnelMachineTests {
         case .serverBytes: return machine.receivedFromServer([1, 2, 3])
         case .serverEnd: return machine.receivedEndFromServer()
         case .deadline: return machine.hitDeadline()
-        case .sameRules: return machine.changed(try EgressFixture().configuration)
-        case .emptyRules: return machine.changed(TunnelConfiguration(rules: try EgressRules([])))
         case .refuse: return machine.refuse(.tooManyTunnels, "there are too many tunnels")
         }
     }
@@ -51,30 +49,6 @@ struct TunnelMachineTests {
         #expect(forwards.allSatisfy { $0 > firstRecord }, "nothing is forwarded before the event")
         let questions = actions.count { if case .resolve = $0 { true } else { false } }
         #expect(questions <= 1)
-    }
-
-    @Test("an entry that is removed closes the connections that it allowed", arguments: [1, 2, 3, 4])
-    func removedEntry(_ steps: Int) throws {
-        var machine = TunnelMachine(try EgressFixture().configuration)
-        for (index, input) in [Input.bytes, .addresses, .connected, .bytes].prefix(steps).enumerated() {
-            _ = try self.give(input, to: &machine, isFirst: index == 0)
-        }
-        #expect(try self.give(.sameRules, to: &machine, isFirst: false).isEmpty && !machine.isClosed)
-        let actions = try self.give(.emptyRules, to: &machine, isFirst: false)
-        guard case .record(let event) = actions.first else { throw EgressRefusal(.denied, "expected an event") }
-        #expect(event.reason == .policyChanged && actions.last == .close && machine.isClosed)
-    }
-
-    @Test("an address that a new generation excludes closes the connection")
-    func removedAddress() throws {
-        let fixture = try EgressFixture()
-        var machine = TunnelMachine(fixture.configuration)
-        _ = machine.received(EgressFixture.connect("api.example.test:443"))
-        _ = machine.resolved(.addresses([EgressAddress(version4Bits: 0xcb00_7105)]))
-        _ = machine.dialed(.connected)
-        let narrower = AddressRules(denied: ["203.0.113.0/24"].compactMap { AddressRange($0) })
-        _ = machine.changed(TunnelConfiguration(rules: fixture.configuration.rules, addresses: narrower))
-        #expect(machine.isClosed)
     }
 
     @Test("T11: a refusal of the server before any byte is a readable 503")

@@ -41,10 +41,11 @@ extension QueueMachine {
                 + #""error_reason":"its files are on node \#(origin)","node":"\#(node)"}"#).utf8)
     }
 
-    /// A node that could not launch the job of a workspace, and has no files of it, is not its home any more.
+    /// A node that could not launch the job of a workspace, and has no files of it, is not its home any more. Its name is
+    /// kept, so that the move to the next home is recorded.
     mutating func leaveHome(of workspace: WorkspaceID, node: String) {
         guard self.home(of: workspace) == node else { return }
-        self.homes[workspace] = nil
+        self.homes[workspace]?.isHome = false
         if self.readyQueue.contains(workspace) { self.wakeUps += 1 }
     }
 

@@ -61,16 +61,22 @@ struct QueueHomeTests {
         #expect(try world.claim(10, node: "n1").deliveries.count == 2)
     }
 
-    @Test("a node that could not launch a job, and has no files of its workspace, is not its home any more")
-    func leavesHome() throws {
+    @Test(
+        "a node that could not launch a job, and has no files of its workspace, is not its home any more; the move is recorded",
+        arguments: ["n1", "n2"])
+    func leavesHome(_ next: String) throws {
         let world = try Self.world()
         try world.accept()
         let delivery = try world.next(node: "n1")
         let completion = Completion(
             delivery: delivery, end: .released, action: "queue.noop", failures: 0, crashes: 0, leavesHome: true)
         #expect(world.machine.finish([completion], as: try world.identity("n1"), at: world.now) == [true])
-        let claim = try world.claim(10, node: "n2")
-        #expect(claim.deliveries.count == 1 && claim.moved.isEmpty)
+        let claim = try world.claim(10, node: next)
+        #expect(claim.deliveries.count == 1)
+        // One that takes it again has not moved it.
+        let moves = next == "n1" ? [] : [WorkspaceMove(workspace: try WorkspaceID("acme"), origin: "n1")]
+        #expect(claim.moved == moves)
+        #expect(world.audit.filter { $0.contains("workspace.moved") }.count == moves.count)
     }
 
     @Test("the jobs of a dead home are rescued and wait for it; when it is back in time it gets them again")

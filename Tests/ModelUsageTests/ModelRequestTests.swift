@@ -84,7 +84,7 @@ struct ModelRequestTests {
             #"{"model":"claude-x","max_tokens":1000,"stream":true,"messages":[{"role":"user","content":"hello"}]}"#
         let request = try self.request(.anthropic, body)
         #expect(request.model == "claude-x" && request.isStreamed && request.maximumOutput == 1000)
-        #expect(request.limitsOutput && request.features.isEmpty && request.tier == nil)
+        #expect(request.limitsOutput && request.tier == nil)
         #expect(request.estimatedInput == UInt64((body.utf8.count * 2 + 6) / 7))
         #expect(request.sent == SentRequest(bytes: UInt64(body.utf8.count), model: "claude-x", maximumOutput: 1000))
     }
@@ -127,15 +127,6 @@ struct ModelRequestTests {
         #expect(refusal?.code == code && refusal?.status == 400)
     }
 
-    @Test("a chat stream without the usage option is marked")
-    func lacksUsage() throws {
-        #expect(try self.request(.openAIChat, #"{"model":"m","stream":true}"#).lacksStreamUsage)
-        #expect(
-            try !self.request(.openAIChat, #"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#)
-                .lacksStreamUsage)
-        #expect(try !self.request(.openAIChat, #"{"model":"m"}"#).lacksStreamUsage)
-    }
-
     @Test("a WebSocket, a compressed body and a body above the limit are refused")
     func transport() {
         let body = #"{"model":"m"}"#
@@ -176,20 +167,4 @@ struct ModelRequestTests {
             (#"{"model":"m","speed":"standard","service_tier":"priority"}"#, "priority"), (#"{"model":"m"}"#, nil),
         ] as [(String, String?)])
     func tier(body: String, tier: String?) throws { #expect(try self.request(.anthropic, body).tier == tier) }
-
-    @Test("the cost to reserve is that of the dearest kind of input")
-    func highestCost() throws {
-        let table = PriceTable(
-            source: "s", date: "2026-11-30", unknownModel: .refuse,
-            entries: [
-                PriceEntry(
-                    provider: "anthropic", model: try #require(ModelPattern("*")),
-                    prices: TokenPrices(
-                        input: 1_000_000, output: 2_000_000, cacheRead: 100_000, cacheWrite: 1_250_000,
-                        cacheWriteHour: 2_000_000))
-            ])
-        let request = try self.request(.anthropic, #"{"model":"m","max_tokens":10}"#)
-        let expected = request.estimatedInput * 2000 + 10 * 2000
-        #expect(try request.highestCost(table).nanodollars == expected)
-    }
 }

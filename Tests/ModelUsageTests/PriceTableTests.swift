@@ -81,6 +81,19 @@ struct PriceTableTests {
         #expect(cost.nanodollars == nanodollars)
     }
 
+    @Test("the highest cost of a call is that with the dearest kind of input")
+    func highestCost() throws {
+        func highest(_ model: String) throws -> UInt64 {
+            try self.table(Self.sonnet + "," + Self.exact).highestCost(
+                input: 10, output: 2, model: model, provider: .anthropic, tier: nil
+            ).nanodollars
+        }
+        // Input that goes into the cache for an hour.
+        #expect(try highest("claude-sonnet-4-0") == 10 * 6000 + 2 * 15_000)
+        #expect(try highest("claude-sonnet-4-5") == 1)
+        #expect(throws: ModelUsageError.self) { try highest("other") }
+    }
+
     @Test(
         "an error names the entry and the member",
         arguments: [

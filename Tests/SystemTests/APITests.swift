@@ -125,6 +125,13 @@ extension APISuites {
                 let audit = try await bench.ask("GET", "/audit?limit=200", as: "other")
                 let workspaces = try audit.json()["events"]?.array?.map { $0["workspace"]?.string } ?? []
                 #expect(!workspaces.isEmpty && workspaces.allSatisfy { $0 == "other" })
+                // A stored row that cannot be read hides no other.
+                _ = try await bench.installation.client.send(
+                    RedisCommand("XADD", "orc:{l0}:w:other:audit", "*", "e", "{broken"))
+                let kinds = try await bench.ask("GET", "/audit?limit=200", as: "other").json()["events"]?.array?.map {
+                    $0["kind"]?.string
+                }
+                #expect(kinds?.filter { $0 == "audit.unreadable" }.count == 1 && kinds?.contains("api.request") == true)
             }
         }
 

@@ -181,8 +181,10 @@ struct ChaosTests {
                 buildDirectory + "/orchestra", ["worker", "--set", "worker.grace=0"],
                 environment: installation.environment(node: "n1"), log: "\(installation.directory)/n1.log")
             try await installation.start(node)
+            let marker = "sleep 601.\(Int.random(in: 1000...9999))"
             let id = try await installation.submit(
-                "shell.run", ["command": "if [ -e here ]; then echo again; else touch here; sleep 601; fi"],
+                "shell.run",
+                ["command": .string("if [ -e here ]; then echo again; else touch here; \(marker); fi")],
                 isRepeatable: true)
             let workspace = "\(installation.directory)/n1/workspaces/acme"
             try await eventually("the command runs") { FileManager.default.fileExists(atPath: workspace + "/here") }
@@ -190,7 +192,7 @@ struct ChaosTests {
             #expect(try await node.wait().code == 0)
             let handedBack = try await installation.record(id)
             #expect(handedBack.state == .available && handedBack.failures == 0 && handedBack.crashes == 0)
-            #expect(ProcessTable().matching("sleep 601").isEmpty)
+            #expect(ProcessTable().matching(marker).isEmpty)
             try await installation.start(node)
             let record = try await installation.ended(id)
             #expect(record.state == .completed && record.failures == 0 && record.crashes == 0)
@@ -228,13 +230,14 @@ struct ChaosTests {
                 buildDirectory + "/orchestra", ["worker", "--set", "worker.grace=0"],
                 environment: installation.environment(node: "n1"), log: "\(installation.directory)/n1.log")
             try await installation.start(node)
-            let id = try await installation.submit("shell.run", ["command": "touch here; sleep 601"])
+            let marker = "sleep 601.\(Int.random(in: 1000...9999))"
+            let id = try await installation.submit("shell.run", ["command": .string("touch here; \(marker)")])
             let workspace = "\(installation.directory)/n1/workspaces/acme"
             try await eventually("the command runs") { FileManager.default.fileExists(atPath: workspace + "/here") }
             await node.signal(SIGTERM)
             #expect(try await node.wait().code == 0)
             #expect(try await installation.record(id).state == .unresolved)
-            #expect(ProcessTable().matching("sleep 601").isEmpty)
+            #expect(ProcessTable().matching(marker).isEmpty)
         }
     }
 

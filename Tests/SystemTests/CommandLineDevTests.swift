@@ -34,9 +34,8 @@ struct CommandLineDevTests {
 
     /// Ends it as a user would: a killed one leaves its Redis to the next `dev`, which a test does not have.
     private func stop(_ dev: ManagedProcess) async {
-        let process = await dev.processID
-        if process > 0 { await dev.signal(SIGTERM) }
-        do { try await eventually("dev ends") { process <= 0 || kill(process, 0) != 0 } } catch {}
+        await dev.signal(SIGTERM)
+        do { try await eventually("dev ends") { await !dev.isRunning } } catch {}
         await dev.kill9()
     }
 

@@ -88,7 +88,7 @@ struct Installation: Sendable {
         let before = await node.output.ranges(of: "the node is up").count
         try await node.start()
         try await eventually("the node is up") {
-            guard kill(await node.processID, 0) == 0 else {
+            guard await node.isRunning else {
                 throw TestFailure("the node ended: \(try await node.wait()): \(await node.output)")
             }
             return await node.output.ranges(of: "the node is up").count > before

@@ -87,11 +87,10 @@ struct InterventionTests {
             try await installation.start(node)
             let id = try await installation.submit("shell.run", ["command": "sleep 300"])
             try await eventually("it runs") { try await installation.record(id).state == .running }
-            let pid = await node.processID
-            kill(pid, SIGSTOP)
+            await node.signal(SIGSTOP)
             let answer = try await Self.command(installation, ["jobs", "cancel", id.description])
             #expect(answer.output.contains("by its node"))
-            kill(pid, SIGKILL)
+            await node.signal(SIGKILL)
             let second = installation.node("n2")
             try await installation.start(second)
             let record = try await installation.ended(id)

@@ -48,9 +48,10 @@ struct LimitsTests {
     @Test("a command and an agent that run past their time are ended with their trees, and the job says why")
     func timeout() async throws {
         try await Self.withNode(timeout: 10, attempts: 1) { installation in
+            let marker = "sleep 7\(Int.random(in: 1000...9999))"
             let command = try await installation.submit(
-                "shell.run", ["command": "echo said-before; sleep 7777 & sleep 7777"])
-            let agent = try await installation.submit("agent.run", ["agent": "shell", "prompt": "sleep 7777"])
+                "shell.run", ["command": .string("echo said-before; \(marker) & \(marker)")])
+            let agent = try await installation.submit("agent.run", ["agent": "shell", "prompt": .string(marker)])
             for id in [command, agent] {
                 let record = try await installation.ended(id)
                 #expect(record.state == .discarded && record.failures == 1, "\(record.reason)")
@@ -59,7 +60,7 @@ struct LimitsTests {
                 let result = try await installation.result(record)
                 #expect((id == command ? result["stdout"]?.string : result["terminal"]?.string)?.isEmpty == false)
             }
-            #expect(ProcessTable().matching("sleep 7777").isEmpty)
+            #expect(ProcessTable().matching(marker).isEmpty)
             #expect(
                 try await installation.auditCounts("job.outcome") == [command.description: 1, agent.description: 1])
         }

@@ -32,7 +32,7 @@ struct TopologyTests {
             for (process, port) in zip(self.processes, self.ports) {
                 try await process.start()
                 try await eventually("the server at \(port) answers") {
-                    guard kill(await process.processID, 0) == 0 else {
+                    guard await process.isRunning else {
                         throw TestFailure("the server ended: \(await process.output)")
                     }
                     return try await Self.cli(port, "PING").contains("PONG")
@@ -98,7 +98,7 @@ struct TopologyTests {
         func start() async throws {
             try await self.node.start()
             try await eventually("the node is up") {
-                guard kill(await self.node.processID, 0) == 0 else {
+                guard await self.node.isRunning else {
                     throw TestFailure("the node ended: \(await self.node.output)")
                 }
                 return await self.node.output.contains("the node is up")

@@ -67,6 +67,25 @@ struct WatchTests {
         }
     }
 
+    /// A process of a user of the agents that no shim started: the user of a slot, or the last one.
+    private static func plant(
+        slot: UInt32? = nil, for seconds: String, _ installation: Installation
+    ) async throws -> ManagedProcess {
+        let given = try #require(Self.subordinates)
+        let (user, group) = (
+            slot.map { given.users.lowerBound + $0 } ?? given.users.upperBound - 1,
+            slot.map { given.groups.lowerBound + $0 } ?? given.groups.upperBound - 1
+        )
+        let planted = ManagedProcess(
+            "/usr/bin/unshare",
+            [
+                "--user", "--map-users=\(user),1000,1", "--map-groups=\(group),1000,1", "--setgid", "1000", "--setuid",
+                "1000", "/bin/sleep", seconds,
+            ], log: installation.directory + "/p.log")
+        try await planted.start()
+        return planted
+    }
+
     @Test("a directory that is opened to others is closed again, told once, and in the audit trail")
     func permissions() async throws {
         try await Self.withNode { installation, node, agent in
@@ -89,21 +108,21 @@ struct WatchTests {
         try await Self.withNode { installation, node, agent in
             let view = "\(installation.directory)/n1/agents/\(agent)/1/t1"
             // A control client is a terminal's without needing one.
-            let looking = ManagedProcess(
-                "/bin/sh", ["-c", "sleep 31 | tmux -S \(view) -C attach-session -r -t agent"],
-                log: installation.directory + "/a.log")
-            try await looking.start()
+            func attach(_ options: String, log: String) async throws -> ManagedProcess {
+                let client = ManagedProcess(
+                    "/bin/sh", ["-c", "sleep 31 | tmux -S \(view) -C attach-session \(options) -t agent"],
+                    log: "\(installation.directory)/\(log).log")
+                try await client.start()
+                return client
+            }
+            let looking = try await attach("-r", log: "a")
             try await eventually("it looks") {
                 try await runProgram("/usr/bin/tmux", ["-S", view, "list-clients"]).output.contains("agent")
             }
             // On a busy machine one that comes may be gone again before it is looked at.
             var typing: [ManagedProcess] = []
             for attempt in 0..<4 where await Self.subjects(node, "stranger_at_terminal").isEmpty {
-                let client = ManagedProcess(
-                    "/bin/sh", ["-c", "sleep 31 | tmux -S \(view) -C attach-session -t agent"],
-                    log: "\(installation.directory)/b\(attempt).log")
-                try await client.start()
-                typing.append(client)
+                typing.append(try await attach("", log: "b\(attempt)"))
                 let deadline = ContinuousClock.now + .seconds(15)
                 while ContinuousClock.now < deadline, await Self.subjects(node, "stranger_at_terminal").isEmpty {
                     try await ContinuousClock().sleep(for: .milliseconds(50))
@@ -118,11 +137,14 @@ struct WatchTests {
             #expect(
                 (1...typing.count).contains(told.count),
                 "\(told); clients: \(clients); \(log)")
-            for process in ProcessTable().matching("sleep 31") where !process.command.contains("tmux") {
-                kill(process.pid, SIGTERM)
+            for client in typing + [looking] {
+                // Its input ends, and so does the client.
+                let shell = await client.processID
+                for process in ProcessTable().children(of: shell) where process.command.hasPrefix("sleep") {
+                    kill(process.pid, SIGTERM)
+                }
+                _ = try await client.wait()
             }
-            for client in typing { _ = try await client.wait() }
-            _ = try await looking.wait()
             // Who only looks is never told of.
             #expect(await Self.subjects(node, "stranger_at_terminal").count <= typing.count)
         }
@@ -138,15 +160,7 @@ struct WatchTests {
                 try String(contentsOfFile: installation.directory + "/n1/users", encoding: .utf8).split(separator: "\n")
                     .first { $0.hasSuffix("/acme") })
             let slot = try #require(UInt32(line.prefix { $0 != "\t" }))
-            let given = try #require(Self.subordinates)
-            let planted = ManagedProcess(
-                "/usr/bin/unshare",
-                [
-                    "--user", "--map-users=\(given.users.lowerBound + slot),1000,1",
-                    "--map-groups=\(given.groups.lowerBound + slot),1000,1", "--setgid", "1000", "--setuid", "1000",
-                    "/bin/sleep", "60",
-                ], log: installation.directory + "/p.log")
-            try await planted.start()
+            let planted = try await Self.plant(slot: slot, for: "60", installation)
             try await eventually("it is told: \(await planted.output)") {
                 await Self.incidents(node, "process_outside") == 1
             }
@@ -175,18 +189,9 @@ struct WatchTests {
         .enabled(if: Self.hearsChanges, "the kernel reports no processes to this user (Linux 6.6, no container)"))
     func brief() async throws {
         try await Self.withNode { installation, node, _ in
-            let given = try #require(Self.subordinates)
             // A busy machine may look too late at one of them.
             for _ in 0..<10 where await Self.subjects(node, "process_outside").isEmpty {
-                let planted = ManagedProcess(
-                    "/usr/bin/unshare",
-                    [
-                        "--user", "--map-users=\(given.users.upperBound - 1),1000,1",
-                        "--map-groups=\(given.groups.upperBound - 1),1000,1", "--setgid", "1000", "--setuid", "1000",
-                        "/bin/sleep", "0.9",
-                    ], log: installation.directory + "/p.log")
-                try await planted.start()
-                _ = try await planted.wait()
+                _ = try await Self.plant(for: "0.9", installation).wait()
             }
             #expect(await Self.subjects(node, "process_outside").contains { $0.contains("(sleep,") })
             // What the node itself starts meanwhile, and what ends with its shim, is no incident.

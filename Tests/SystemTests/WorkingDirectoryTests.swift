@@ -142,6 +142,7 @@ struct WorkingDirectoryTests {
     @Test("what one attempt saved the next goes on with, and git that is made to hang holds up nobody for ever")
     func again() async throws {
         let worktree = #""directory": "worktree", "repository": "repo""#
+        let marker = "sleep 598.\(Int.random(in: 1000...9999))"
         try await Self.with(
             [
                 // Its first launch commits and fails; the second finds that.
@@ -152,7 +153,7 @@ struct WorkingDirectoryTests {
                 ("lost", worktree, "rm -rf ../$(basename $PWD); exit 0"),
                 (
                     "hanging", worktree,
-                    "git config filter.slow.clean 'sleep 598.4321'; echo '* filter=slow' >.gitattributes; echo x >base"
+                    "git config filter.slow.clean '\(marker)'; echo '* filter=slow' >.gitattributes; echo x >base"
                 ),
             ], attempts: 2
         ) { site in
@@ -165,7 +166,7 @@ struct WorkingDirectoryTests {
             #expect(lost.state == .completed && lost.directory == "gone", "\(lost)")
             let hanging = try await site.agent("hanging")
             #expect(hanging.state == .completed && hanging.directory.hasPrefix("kept"), "\(hanging)")
-            #expect(ProcessTable().matching("sleep 598.4321").isEmpty)
+            #expect(ProcessTable().matching(marker).isEmpty)
         }
     }
 

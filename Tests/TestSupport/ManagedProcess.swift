@@ -15,7 +15,8 @@ package actor ManagedProcess {
     private let environment: [String: String]
     private let log: String
     private var task: Task<Ended, any Error>?
-    private var pid: Int32 = 0
+    /// Whether the kernel may have given the number to another process.
+    private var hasEnded = true
 
     /// Standard output and standard error are appended to the file `log`.
     package init(_ executable: String, _ arguments: [String], environment: [String: String] = [:], log: String) {
@@ -25,14 +26,22 @@ package actor ManagedProcess {
         self.log = log
     }
 
-    package var processID: Int32 { self.pid }
+    /// The number of the process that was started last, also after its end; 0 before the first.
+    package private(set) var processID: Int32 = 0
+
+    /// Whether it was started and has not ended.
+    package var isRunning: Bool { !self.hasEnded }
 
     package func start() async throws {
         let (executable, arguments, log) = (self.executable, self.arguments, self.log)
         let environment = programEnvironment(self.environment)
         let (pids, announce) = AsyncStream<Int32>.makeStream()
+        self.hasEnded = false
         self.task = Task {
-            defer { announce.finish() }
+            defer {
+                self.hasEnded = true
+                announce.finish()
+            }
             let output = try unsafe FileDescriptor.open(
                 log, .writeOnly, options: [.create, .append], permissions: .ownerReadWrite)
             let errors = try unsafe FileDescriptor.open(log, .writeOnly, options: [.append])
@@ -52,27 +61,25 @@ package actor ManagedProcess {
             }
         }
         for await pid in pids {
-            self.pid = pid
+            self.processID = pid
             return
         }
         _ = try await self.task?.value
         throw TestFailure("\(executable) did not start")
     }
 
-    package func signal(_ number: Int32) { if self.pid > 0 { _ = kill(self.pid, number) } }
+    /// Sends a signal; nothing once the process has ended, whose number may be another one's by then.
+    package func signal(_ number: Int32) { if self.isRunning { _ = kill(self.processID, number) } }
 
     package func wait() async throws -> Ended {
         guard let task = self.task else { throw TestFailure("the process was not started") }
-        let ended = try await task.value
-        self.pid = 0
-        return ended
+        return try await task.value
     }
 
     /// Ends it by SIGKILL and reaps it.
     package func kill9() async {
         self.signal(SIGKILL)
         _ = try? await self.task?.value
-        self.pid = 0
     }
 
     package var output: String {

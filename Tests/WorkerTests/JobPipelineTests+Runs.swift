@@ -2,6 +2,7 @@ import Agents
 import Domain
 import Jobs
 import JobsModel
+import Sandboxing
 import TestSupport
 import Testing
 
@@ -95,6 +96,25 @@ struct JobPipelineRunTests {
                 _ = try await bench.claim()
             }
             #expect(try await bench.audit().isEmpty)
+        }
+    }
+
+    @Test(
+        "a node that cannot launch a job is not the home of its workspace any more, unless it has files of it",
+        arguments: [true, false])
+    func leavesHome(hasFile: Bool) async throws {
+        try await WorkerBench.with(limits: QueueLimits(homes: .move(after: .seconds(600)))) { bench in
+            bench.gate.close("closed")
+            let delivery = try await bench.deliver("site.build")
+            if hasFile {
+                try HostFiles.makeDirectory(bench.agents.workspaces + "/acme")
+                try HostFiles.replace(bench.agents.workspaces + "/acme/file", with: [1])
+            }
+            await bench.process(delivery)
+            // The attempt made the directory where there was none.
+            let names = try HostFiles.names(in: bench.agents.workspaces + "/acme")
+            #expect(names == (hasFile ? ["file"] : []))
+            #expect(await bench.queue.homes().map(\.isHome) == [hasFile])
         }
     }
 

@@ -180,4 +180,13 @@ struct SecurityWatchTests {
             #expect(watched.incidents == "1")
         }
     }
+
+    @Test("a process that is not one of an agents' user is no incident, whatever its number was reported for")
+    func otherUser() async throws {
+        try await WorkerBench.with { bench in
+            let scan = SecurityScan(configuration: bench.agents, group: .singleton)
+            let found = try await scan.arrivals(again: [getpid()])
+            #expect(found.isEmpty)
+        }
+    }
 }

@@ -34,8 +34,7 @@ extension Endpoint {
         }
         let page = try await call.services.store.auditTrail(
             of: call.workspace, before: query["cursor"], limit: limit)
-        let events = try page.events.map { try JSONParser.parse($0) }
-        return .json(["events": .array(events), "next": page.next.map { .string($0) } ?? .null])
+        return .json(["events": .array(page.rows), "next": page.next.map { .string($0) } ?? .null])
     }
 
     static let wellKnown = [

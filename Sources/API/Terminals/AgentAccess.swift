@@ -23,11 +23,10 @@ struct AgentAccess: Sendable {
         guard let job = try await services.store.job(id, in: principal.workspace), job.action == Self.action else {
             throw Self.noSuchAgent
         }
+        // The record first: what an earlier run of the job left in this node's directory is not the agent.
+        guard job.node.isEmpty || job.node == services.node else { throw AgentElsewhere(node: job.node) }
         let directory = AgentDirectory(root: services.agentsRoot, id: id)
         guard let generation = try await services.files.run({ try directory.generations.last }) else {
-            if !job.node.isEmpty, job.node != services.node {
-                throw AgentElsewhere(node: job.node)
-            }
             throw Problem(.conflict, "the agent has not started: its job is \(job.state.rawValue)")
         }
         return AgentAccess(

@@ -18,7 +18,6 @@ extension EgressReason {
         case .portNotAllowed, .doorNotAllowed, .pathNotAllowed, .methodNotAllowed, .upgradeNotAllowed:
             "Use what the entry of this host allows, or ask the operator to extend it."
         case .approvalRequired: "Wait until a person has approved this host, then try once more."
-        case .policyChanged: "The rules have changed. Open a new connection to see the present decision."
         case .addressNotAllowed: "Private, local and reserved addresses are not reachable. Do not try again."
         case .ownListener: "Connect directly: this address is one of the sandbox's own listeners. Set NO_PROXY for it."
         case .resolutionFailed, .resolutionTimeout: "The name has no usable address now. Check its spelling."

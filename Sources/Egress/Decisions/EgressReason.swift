@@ -26,7 +26,6 @@ package enum EgressReason: String, Hashable, Sendable, CaseIterable {
     case upgradeNotAllowed = "upgrade_not_allowed"
     case denied = "denied"
     case approvalRequired = "approval_required"
-    case policyChanged = "policy_changed"
 
     // Names and addresses.
     case addressNotAllowed = "address_not_allowed"
@@ -75,7 +74,7 @@ package enum EgressReason: String, Hashable, Sendable, CaseIterable {
         case .unknownPlaceholder: 401
         case .budgetSpent: 402
         case .hostNotAllowed, .portNotAllowed, .doorNotAllowed, .pathNotAllowed, .upgradeNotAllowed, .denied,
-            .approvalRequired, .policyChanged, .addressNotAllowed, .opaqueTunnel, .malformedClientHello,
+            .approvalRequired, .addressNotAllowed, .opaqueTunnel, .malformedClientHello,
             .clientHelloTooLarge, .encryptedClientHello, .modelNotAllowed, .providerSideFetch, .unknownTool:
             403
         case .methodNotAllowed: 405

@@ -5,7 +5,7 @@ enum TLSAlert {
         let description: UInt8
         switch reason {
         case .sniMismatch, .sniMissing: description = 112
-        case .encryptedClientHello, .policyChanged: description = 49
+        case .encryptedClientHello: description = 49
         case .malformedClientHello, .clientHelloTooLarge: description = 50
         default: return []
         }

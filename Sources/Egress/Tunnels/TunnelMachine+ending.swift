@@ -65,28 +65,6 @@ extension TunnelMachine {
         self.refuse(.answerTimeout, "the provider did not answer in time")
     }
 
-    /// The rules have changed. A connection that the new generation refuses is closed.
-    package mutating func changed(_ configuration: TunnelConfiguration) -> [TunnelAction] {
-        self.take(configuration)
-        guard !self.isClosed, let request = self.request else { return [] }
-        do throws(EgressRefusal) {
-            let entry: EgressEntry
-            if let call = self.call {
-                entry = try configuration.decide(call)
-            } else {
-                entry = try configuration.decide(request.line)
-            }
-            let isNarrower = entry.protocolKind != request.entry.protocolKind
-            guard !isNarrower else { return self.refuse(.policyChanged, "the entry of this connection has changed") }
-            if let address = self.event.address {
-                try configuration.check([address], for: entry, request.target)
-            }
-            return []
-        } catch {
-            return self.refuse(.policyChanged, "the new rules refuse this connection: \(error.reason.rawValue)")
-        }
-    }
-
     /// Refuses the connection for a reason that the server around the machine knows, such as `too_many_tunnels`.
     package mutating func refuse(_ reason: EgressReason, _ detail: String) -> [TunnelAction] {
         self.refuse(EgressRefusal(reason, detail))

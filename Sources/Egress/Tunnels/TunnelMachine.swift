@@ -35,7 +35,7 @@ package struct TunnelMachine: Hashable, Sendable {
         var isTunnel: Bool { self.line.method == .connect }
     }
 
-    private(set) var configuration: TunnelConfiguration
+    let configuration: TunnelConfiguration
     var state = State.readingHead
     private var reader = RequestHeadReader()
     var request: Request?
@@ -239,7 +239,4 @@ package struct TunnelMachine: Hashable, Sendable {
         self.hasRecorded = true
         return [.record(self.event)]
     }
-
-    /// Takes the next generation of the rules.
-    mutating func take(_ configuration: TunnelConfiguration) { self.configuration = configuration }
 }

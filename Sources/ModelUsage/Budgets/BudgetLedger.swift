@@ -24,7 +24,7 @@ package struct BudgetLedger: Sendable {
 
     package let limits: [BudgetLimit]
     /// The counters that are not empty, or that a reservation uses.
-    package private(set) var counters: [BudgetCounter.Key: BudgetCounter] = [:]
+    private var counters: [BudgetCounter.Key: BudgetCounter] = [:]
     private var reservations: [String: BudgetReservation] = [:]
 
     /// Takes the limits in the order in which they refuse. Throws `malformedLimit` when two have the same ID.
@@ -73,23 +73,11 @@ package struct BudgetLedger: Sendable {
         return true
     }
 
-    /// Extends the lease of a reservation. Returns false if there is no such reservation.
-    package mutating func renew(id: String, leaseEnd: UInt64) -> Bool {
-        guard let reservation = self.reservations[id] else { return false }
-        self.reservations[id]?.leaseEnd = max(reservation.leaseEnd, leaseEnd)
-        return true
-    }
-
-    /// Ends a reservation with what the call really used, in the periods in which it was reserved.
+    /// Ends a reservation with what the call really used, in the periods in which it was reserved; nothing for one whose
+    /// request was not sent.
     package mutating func settle(id: String, _ actual: BudgetAmounts) -> Settlement {
         guard let reservation = self.reservations.removeValue(forKey: id) else { return .unknown }
         return .done(self.end(reservation, spending: actual))
-    }
-
-    /// Ends a reservation whose request was not sent; it costs nothing.
-    package mutating func cancel(id: String) -> Settlement {
-        guard let reservation = self.reservations.removeValue(forKey: id) else { return .unknown }
-        return .done(self.end(reservation, spending: BudgetAmounts()))
     }
 
     /// Ends the reservations whose leases have ended. One whose request was sent is spent in full, because the provider
@@ -101,17 +89,6 @@ package struct BudgetLedger: Sendable {
             thresholds += self.end(reservation, spending: reservation.wasSent ? reservation.amounts : BudgetAmounts())
         }
         return thresholds
-    }
-
-    /// Drops the counters of days and months that have ended and of the runs in `runs`, unless a reservation uses them.
-    package mutating func prune(now: UInt64, endedRuns runs: Set<String> = []) {
-        let windows = Dictionary(uniqueKeysWithValues: self.limits.map { ($0.id, $0.window) })
-        let held = Set(self.reservations.values.flatMap { $0.holds.map(\.key) })
-        self.counters = self.counters.filter { key, _ in
-            guard !held.contains(key), let window = windows[key.limit] else { return held.contains(key) }
-            // The names of days and months are in the order of time.
-            return window == .run ? !runs.contains(key.period) : key.period >= window.period(at: now, run: "")
-        }
     }
 
     /// The counters that a call of this subject would be checked against, in the order of the limits.

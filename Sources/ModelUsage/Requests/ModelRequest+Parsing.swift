@@ -54,8 +54,6 @@ extension ModelRequest {
         self.endpoint = endpoint
         self.model = model
         self.isStreamed = isStreamed
-        self.lacksStreamUsage =
-            provider == .openAIChat && isStreamed && document["stream_options"]?["include_usage"]?.bool != true
         self.maximumOutput = output?.total ?? 0
         self.limitsOutput = output?.isSet ?? false
         self.bodyBytes = UInt64(body.count)
@@ -63,7 +61,6 @@ extension ModelRequest {
         self.estimatedInput = endpoint.isCharged ? TokenEstimate.ofNewRequest(bytes: bytes) : 0
         let speed = document["speed"]?.string
         self.tier = speed == nil || speed == "standard" ? document["service_tier"]?.string : speed
-        self.features = walk?.features ?? []
     }
 
     /// Whether a service tier is a plain word; it goes into events and prices.

@@ -5,9 +5,6 @@ package struct ModelRequest: Hashable, Sendable {
     /// Nil for endpoints that need no model.
     package let model: String?
     package let isStreamed: Bool
-    /// Whether the stream of a chat will end without usage, because the request does not set
-    /// `stream_options.include_usage`. The gateway may add the option; otherwise the usage is estimated.
-    package let lacksStreamUsage: Bool
     /// The most output tokens of all answers together; zero for endpoints that are not charged.
     package let maximumOutput: UInt64
     /// Whether the request itself sets that limit.
@@ -18,20 +15,10 @@ package struct ModelRequest: Hashable, Sendable {
     package let bodyBytes: UInt64
     /// The service tier or speed that changes the price; nil for the list price.
     package let tier: String?
-    /// What the provider does for the caller, for the audit trail.
-    package let features: Set<ProviderFeature>
 
     /// What a usage reader needs to know of the request.
     package var sent: SentRequest {
         SentRequest(
             bytes: self.bodyBytes, model: self.model, maximumOutput: self.limitsOutput ? self.maximumOutput : nil)
-    }
-
-    /// The usage to reserve, with all input at the kind that the prices make dearest. Throws `unknownModel` as the table
-    /// does.
-    package func highestCost(_ prices: PriceTable) throws(ModelUsageError) -> Money {
-        try prices.highestCost(
-            input: self.estimatedInput, output: self.maximumOutput, model: self.model, provider: self.provider,
-            tier: self.tier)
     }
 }

@@ -84,11 +84,12 @@ package struct ActionHandlers: Sendable {
         return .notStarted(reason: reason, hasFiles: await self.hasFiles(job.workspace))
     }
 
-    /// Whether this node has, or may have, files of the workspace.
+    /// Whether this node has, or may have, files of the workspace. An empty directory is what an earlier attempt to launch
+    /// left.
     private func hasFiles(_ workspace: WorkspaceID) async -> Bool {
         let path = self.path(of: workspace)
         do {
-            return try await self.agents.configuration.files.run { try HostFiles.status(of: path) != nil }
+            return try await self.agents.configuration.files.run { try HostFiles.names(in: path)?.isEmpty == false }
         } catch {
             // A disk in trouble: they may be there.
             return true

@@ -25,7 +25,10 @@ extension AgentsCommand {
             try await reporting {
                 let (id, json) = (try JobID(self.id), self.output.json)
                 try await self.scope.withSession { session, workspace in
-                    let rows = try await Self.rows(of: id, in: workspace, session)
+                    let (rows, unreadable) = try await Self.rows(of: id, in: workspace, session)
+                    if unreadable > 0 {
+                        note("\(unreadable) rows of the audit trail cannot be read and may be of it: orchestra audit")
+                    }
                     // The rows are kept for longer than the job.
                     if rows.isEmpty, try await session.queue.job(id, in: workspace) == nil {
                         throw CommandError(.data, "there is no job \(id) in workspace \(workspace), and no row of one")
@@ -40,25 +43,24 @@ extension AgentsCommand {
             }
         }
 
-        /// The rows of a job about connections, oldest first.
+        /// The rows of a job about connections, oldest first, and how many rows among them cannot be read.
         private static func rows(
             of id: JobID, in workspace: WorkspaceID, _ session: QueueSession
-        ) async throws -> [JSONValue] {
-            var rows: [JSONValue] = []
+        ) async throws -> (rows: [JSONValue], unreadable: Int) {
+            var (rows, unreadable): ([JSONValue], Int) = ([], 0)
             var cursor: String?
             repeat {
                 let page = try await session.queue.auditTrail(of: workspace, before: cursor, limit: 1000)
-                for event in page.events {
-                    let row = try JSONParser.parse(event)
+                for row in page.rows {
+                    if row["kind"] == AuditPage.unreadable { unreadable += 1 }
+                    guard row["job_id"]?.string == id.description else { continue }
                     // Nothing of a job is older than its submission.
-                    if row["kind"] == "job.submitted", row["job_id"]?.string == id.description {
-                        return rows.reversed()
-                    }
-                    if row["kind"] == "egress.request", row["job_id"]?.string == id.description { rows.append(row) }
+                    if row["kind"] == "job.submitted" { return (rows.reversed(), unreadable) }
+                    if row["kind"] == "egress.request" { rows.append(row) }
                 }
                 cursor = page.next
             } while cursor != nil
-            return rows.reversed()
+            return (rows.reversed(), unreadable)
         }
     }
 }

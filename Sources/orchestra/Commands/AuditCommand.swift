@@ -41,9 +41,7 @@ struct AuditCommand: AsyncParsableCommand {
                 if !json, page.events.isEmpty {
                     show(hasNone ? "no events without a workspace" : "no events of workspace '\(workspace)'")
                 }
-                for event in page.events {
-                    show(json ? String(decoding: event, as: UTF8.self) : AuditText.line(event))
-                }
+                for row in page.rows { show(json ? row.text : AuditText.line(row)) }
                 if let next = page.next { note("there may be older events: --before \(next)") }
             }
         }

@@ -3,12 +3,10 @@ import Foundation
 
 /// An event of the audit trail for people.
 enum AuditText {
-    /// One line: time, kind, status, actor or address, action, and the reason. A stored line that is not an event is shown
-    /// as it is, without control characters.
-    static func line(_ event: [UInt8]) -> String {
-        guard let row = JSONValue(ifValid: event), let kind = row["kind"]?.string else {
-            return Printable.text(String(decoding: event, as: UTF8.self), limit: 200)
-        }
+    /// One line: time, kind, status, actor or address, action, and the reason. A row without a kind is shown as it is,
+    /// without control characters.
+    static func line(_ row: JSONValue) -> String {
+        guard let kind = row["kind"]?.string else { return Printable.text(row.text, limit: 200) }
         let time = row["time"]?.integer.map { JobText.time(UInt64(clamping: $0)) } ?? "-"
         let named = ["actor", "address"].compactMap { row[$0]?.string }.first { !$0.isEmpty } ?? "-"
         var words = [

@@ -54,9 +54,15 @@ struct BudgetsCommand: AsyncParsableCommand {
             try await reporting {
                 let json = self.output.json
                 try await self.scope.withSession { session, _ in
-                    let limits = try await session.budgets.limits()
-                    if !json, limits.isEmpty { Orchestra.say("there are no budgets: calls of models are not limited") }
+                    let (limits, malformed) = try await session.budgets.stored()
+                    if !json, limits.isEmpty, malformed.isEmpty {
+                        Orchestra.say("there are no budgets: calls of models are not limited")
+                    }
                     for limit in limits { Orchestra.say(json ? Self.json(limit).text : line(limit)) }
+                    for (id, error) in malformed {
+                        let problem: JSONValue = ["id": .string(id), "problem": .string(error.message)]
+                        Orchestra.say(json ? problem.text : "\(Printable.text(id))  \(error.message)")
+                    }
                 }
             }
         }
@@ -147,23 +153,19 @@ struct BudgetsCommand: AsyncParsableCommand {
             try await reporting {
                 let id = try DefinitionName(self.id).name
                 try await self.scope.withSession { session, workspace in
-                    guard try await session.budgets.ids().contains(id) else {
+                    // One that cannot be read can be removed, too.
+                    let (limits, malformed) = try await session.budgets.stored()
+                    let limit = limits.first { $0.id == id }
+                    guard limit != nil || malformed.contains(where: { $0.id == id }) else {
                         throw CommandError(.data, "there is no budget '\(id)'")
                     }
                     let now = try await session.queue.time()
-                    let place = try await Self.place(of: id, session)
+                    let place = limit.flatMap(BudgetsCommand.place)
                     try await session.note(.budgetChanged, id, "removed", in: place ?? workspace, at: now)
                     _ = try await session.budgets.remove(id)
                     Orchestra.say("the budget \(id) is removed")
                 }
             }
-        }
-
-        /// Nil also when a limit cannot be read, which must not keep it from being removed.
-        private static func place(of id: String, _ session: QueueSession) async throws -> WorkspaceID? {
-            do {
-                return try await session.budgets.limits().first { $0.id == id }.flatMap(BudgetsCommand.place)
-            } catch is ModelUsageError { return nil }
         }
     }
 
@@ -187,7 +189,9 @@ struct BudgetsCommand: AsyncParsableCommand {
                         tenant: workspace.name, workspace: workspace.name, definition: definition, job: job,
                         run: "\(job)/\(launch)")
                     let now = try await session.queue.time()
-                    let limits = try await session.budgets.limits().filter { limit in
+                    let stored = try await session.budgets.stored()
+                    for (_, error) in stored.malformed { note("\(error.message); until then calls are refused") }
+                    let limits = stored.limits.filter { limit in
                         switch limit.scope {
                         case .definition: !definition.isEmpty
                         case .job: !job.isEmpty

@@ -12,6 +12,7 @@ import Foundation
 import Logging
 import Redaction
 import Redis
+import Sandboxing
 
 extension SandboxCommand {
     /// `orchestra sandbox serve-egress`: what `sandbox exec` starts where no node serves its listener. Not for people.
@@ -91,9 +92,17 @@ extension SandboxCommand {
                 Void
         ) async throws {
             guard try await Self.hasRedis(context, logger) else {
+                let agents = try context.agents()
                 let trail = FileTrail(
-                    path: context.stateDirectory + "/egress.jsonl", secrets: try context.agents().secrets)
-                return try await body { trail.append($0) }
+                    path: context.stateDirectory + "/egress.jsonl", secrets: agents.secrets,
+                    retention: agents.retention)
+                do { try await agents.files.run { try trail.trim() } } catch let error as HostFileError {
+                    logger.warning("old events could not be removed", metadata: ["reason": "\(error)"])
+                }
+                return try await body { event in
+                    // What is cancelled before it is written has no answer.
+                    do { return try await agents.files.run { trail.append(event) } } catch { return nil }
+                }
             }
             let prices = try context.prices()
             let node = try context.node().name

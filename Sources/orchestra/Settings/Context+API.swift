@@ -97,17 +97,19 @@ extension Context {
         }
     }
 
-    /// Throws status 78 for what is not a URL of a server alone, and for plain HTTP that would leave this machine.
+    /// Throws status 78 for what is not a URL of a server alone, and for plain HTTP that would leave this machine or is
+    /// advertised in production, where nodes are on several machines.
     private func advertisedURL() throws -> String? {
         guard let text = self.settings.text("api.advertise") else { return nil }
         let url = text.hasSuffix("/") ? String(text.dropLast()) : text
         guard let parts = URLComponents(string: url), let host = parts.host, !host.isEmpty, parts.user == nil,
             parts.path.isEmpty, parts.query == nil, parts.fragment == nil, url.utf8.count <= 300,
             url.utf8.allSatisfy({ (0x21...0x7e).contains($0) }),
-            parts.scheme == "https" || (parts.scheme == "http" && Loopback.contains(host))
+            parts.scheme == "https"
+                || (parts.scheme == "http" && Loopback.contains(host) && !self.settings.isProduction)
         else {
             throw CommandError.configuration(
-                "api.advertise is '\(Printable.text(text))': expected https://host or https://host:port, without a path; http only on this machine"
+                "api.advertise is '\(Printable.text(text))': expected https://host or https://host:port, without a path; http only on this machine, and not with ENV=production"
             )
         }
         return url

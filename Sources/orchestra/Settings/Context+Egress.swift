@@ -33,7 +33,7 @@ extension Context {
     /// production when connections are redirected.
     func egress(_ bundle: PolicyBundle) throws -> EgressServerConfiguration {
         let overrides = try EgressServerConfiguration.overrides(self.settings.text("egress.overrides") ?? "")
-        guard try overrides.isEmpty || self.settings.required("environment") != "production" else {
+        guard overrides.isEmpty || !self.settings.isProduction else {
             throw CommandError.configuration(
                 "egress.overrides sends connections elsewhere than the rules say, which ENV=production refuses")
         }

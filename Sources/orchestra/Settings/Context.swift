@@ -94,7 +94,7 @@ struct Context: Sendable {
                 tls.pins.append(digest)
             }
             redis.tls = tls
-        } else if let problem = Exposure.plainRedis(redis), try self.isRefused(problem) {
+        } else if let problem = Exposure.plainRedis(redis), self.isRefused(problem) {
             throw CommandError.configuration(problem.refusal)
         }
         return redis
@@ -103,7 +103,7 @@ struct Context: Sendable {
     /// The address and the port of the probe server. Throws status 78 in production when other machines reach it.
     func probe() throws -> (host: String, port: Int) {
         let host = try self.settings.required("probe.host")
-        if let problem = Exposure.publicProbe(host), try self.isRefused(problem) {
+        if let problem = Exposure.publicProbe(host), self.isRefused(problem) {
             throw CommandError.configuration(problem.refusal)
         }
         return (host, try self.settings.integer("probe.port"))
@@ -118,8 +118,8 @@ struct Context: Sendable {
             .compactMap { $0 }
     }
 
-    private func isRefused(_ problem: Exposure) throws -> Bool {
-        try self.settings.required("environment") == "production" && !self.settings.isOn(problem.key)
+    private func isRefused(_ problem: Exposure) -> Bool {
+        self.settings.isProduction && !self.settings.isOn(problem.key)
     }
 
     func limits() throws -> QueueLimits {

@@ -15,7 +15,7 @@ struct DevNode: Sendable {
     /// True when a client command has no configuration of its own: no file, no Redis and no master key from the user, and
     /// not production. A command that runs a node never asks.
     static func mayServe(_ settings: Settings) -> Bool {
-        settings.text("environment") != "production"
+        !settings.isProduction
             && settings.layers.allSatisfy { !$0.name.hasPrefix(Settings.fileLayer) }
             && ["redis.url", "master-key"].allSatisfy { ["default", "unset"].contains(settings.source(of: $0)) }
     }

@@ -13,6 +13,9 @@ struct SettingKey: Sendable {
         case seconds(ClosedRange<Int>)
         case oneOf([String])
 
+        /// What `Settings.isOn` reads.
+        static let isOn = Kind.oneOf(["no", "yes"])
+
         /// The values as a message names them.
         var expected: String {
             switch self {
@@ -44,6 +47,7 @@ struct SettingKey: Sendable {
     /// One or two sentences.
     let text: String
 
+    /// Takes the parts as given.
     init(
         _ name: String, _ variable: String, _ kind: Kind, _ fallback: String?, isSecret: Bool = false, _ text: String
     ) {
@@ -53,6 +57,12 @@ struct SettingKey: Sendable {
         self.fallback = fallback
         self.isSecret = isSecret
         self.text = text
+    }
+
+    /// A key whose variable is its name in capitals after `ORCHESTRA_`.
+    init(_ name: String, _ kind: Kind, _ fallback: String?, isSecret: Bool = false, _ text: String) {
+        let variable = String(name.uppercased().map { $0 == "." || $0 == "-" ? "_" : $0 })
+        self.init(name, "ORCHESTRA_" + variable, kind, fallback, isSecret: isSecret, text)
     }
 
     /// Every key, by topic.

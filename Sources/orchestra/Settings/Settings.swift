@@ -86,6 +86,9 @@ struct Settings: Sendable {
     /// True when the key is set to `yes`.
     func isOn(_ name: String) -> Bool { self.text(name) == "yes" }
 
+    /// True when settings that expose data are refused instead of warned about.
+    var isProduction: Bool { self.text("environment") == "production" }
+
     /// The value of a secret key, nil when there is none or it is empty.
     func secret(_ name: String) -> Secret<String>? { self.text(name).map { Secret($0) } }
 

@@ -64,6 +64,15 @@ struct BenchFailure: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
+/// Looks again and again until the condition holds. Throws when it does not within a minute.
+func wait(for what: String, until condition: () throws -> Bool) async throws {
+    let deadline = ContinuousClock.now + .seconds(60)
+    while try !condition() {
+        guard ContinuousClock.now < deadline else { throw BenchFailure("waited a minute in vain for \(what)") }
+        try await Task.sleep(for: .milliseconds(50))
+    }
+}
+
 /// One agent and its owner.
 final class Runner: Sendable {
     let directory: AgentDirectory
@@ -94,6 +103,12 @@ final class Runner: Sendable {
     func end() async throws -> ExitRecord {
         guard let task = self.task.withLock({ $0 }) else { throw BenchFailure("it was never started") }
         return try await task.value
+    }
+
+    /// Whether it has drawn this often.
+    func hasDrawn(_ count: Int) -> Bool {
+        let log = FileManager.default.contents(atPath: self.directory.logPath(1)) ?? Data()
+        return log.contains(Data("\u{1b}[H\(count) ".utf8))
     }
 
     func stop() async {
@@ -248,16 +263,15 @@ struct Bench: Sendable {
 
         try self.messages(runners)
         try await self.drawing(runners, own)
-        // Until the last of them has drawn.
-        try await Task.sleep(for: .seconds(8))
+        try await wait(for: "the last agent to finish drawing") { runners.allSatisfy { $0.hasDrawn(100) } }
         try await self.adoption(runners)
         try await self.crashes(runners)
         for runner in runners { await runner.stop() }
-        try await Task.sleep(for: .milliseconds(300))
-        let left = Processes.all().filter { process in runners.contains { process.line.contains("\($0.directory.id)") }
+        let ids = runners.map { "\($0.directory.id)" }
+        try await wait(for: "the end of the agents' processes") {
+            !Processes.all().contains { process in ids.contains { process.line.contains($0) } }
         }
-        say("processes left after the stop                           \(left.count)")
-        guard left.isEmpty else { throw BenchFailure("left: \(left.map(\.line))") }
+        say("processes left after the stop                           0")
     }
 
     /// From sending to the receipt that the bytes are in the terminal, over a connection that stays.
@@ -301,9 +315,10 @@ struct Bench: Sendable {
             _ = try await AgentOperator(directory: runner.directory, generation: 1, group: .singleton)
                 .send(.text("draw"), key: Array(UUID().uuidString.utf8), until: .written, timeout: .seconds(5)) { _ in }
         }
-        try await Task.sleep(for: .seconds(1))
+        try await wait(for: "all agents to draw") { runners.allSatisfy { $0.hasDrawn(1) } }
         let before = Processes.time(of: own)
         let start = ContinuousClock.now
+        // The sampling interval: the share is of time that passes, and the agents draw for ten seconds.
         try await Task.sleep(for: .seconds(6))
         let share = (Processes.time(of: own) - before) / ((ContinuousClock.now - start) / .microseconds(1)) * 100
         say(

@@ -93,10 +93,11 @@ local function move_ready(P, ws, from, to)
   add_ready(P, ws, to, turn)
 end
 
--- A node that could not launch the job of a workspace, and has no files of it, is not its home any more.
+-- A node that could not launch the job of a workspace, and has no files of it, is not its home any more. Its name is
+-- kept, so that the move to the next home is recorded.
 local function leave_home(P, ws, node)
   if home_of(P, ws) ~= node then return end
-  redis.call('HDEL', P .. 'homes', ws)
+  redis.call('HSET', P .. 'homes', ws, LOST .. node)
   move_ready(P, ws, node, nil)
 end
 
