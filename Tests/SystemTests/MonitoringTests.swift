@@ -39,6 +39,7 @@ struct MonitoringTests {
             let probe = try await Self.logged(node, /"probe.port":"(\d+)"/)
             let server = try await Self.startPrometheus(installation, scraping: probe)
             let address = try await Self.logged(server, /"Listening on" address=(127\.0\.0\.1:\d+)/)
+            _ = try await Self.logged(server, /(Server is ready to receive)/)
             func samples(_ query: String) async throws -> Int {
                 let answer = try await runProgram(
                     "/usr/bin/curl", ["-s", "http://\(address)/api/v1/query", "--data-urlencode", "query=\(query)"])
