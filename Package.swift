@@ -97,6 +97,7 @@ let package = Package(
             ]),
         module("Budgets", ["Domain", "ModelUsage", "Redis", nioCore]),
         module("Audit", ["Domain", "Redaction"]),
+        module("AuditArchive", ["Cryptography", "Domain"]),
         module(
             "Jobs", ["Domain", "Cryptography", "Redis", nioPosix, logging, coreMetrics],
             resources: [
@@ -193,6 +194,9 @@ let package = Package(
                 nioCore, nioPosix,
             ], path: "Tests/Benchmarks/Egress", swiftSettings: swiftSettings),
         .executableTarget(
+            name: "orchestra-bench-archive", dependencies: ["AuditArchive", "Cryptography"],
+            path: "Tests/Benchmarks/Archive", swiftSettings: swiftSettings),
+        .executableTarget(
             name: "orchestra-bench-supervision", dependencies: ["CLinux", "Supervision", logging],
             path: "Tests/Benchmarks/Supervision", swiftSettings: swiftSettings),
         tests("PackageTests", ["TestSupport"]),
@@ -273,6 +277,7 @@ let package = Package(
         tests("AgentsIntegrationTests", ["Agents", "CLinux", "Domain", "Sandboxing"]),
         tests("JobsModelTests", ["Jobs", "JobsModel", "Domain", "Cryptography", "TestSupport"]),
         tests("AuditTests", ["Audit", "Domain"]),
+        tests("AuditArchiveTests", ["AuditArchive", "Cryptography", "Domain", "TestSupport"]),
         tests("WorkspacesTests", ["Workspaces", "Domain", "TestSupport"]),
         tests(
             "WorkerTests",
