@@ -106,6 +106,7 @@ let package = Package(
                 .embedInCode("Redis/Functions/leases.lua"), .embedInCode("Redis/Functions/completion.lua"),
                 .embedInCode("Redis/Functions/intervention.lua"), .embedInCode("Redis/Functions/inspection.lua"),
                 .embedInCode("Redis/Functions/maintenance.lua"), .embedInCode("Redis/Functions/comparison.lua"),
+                .embedInCode("Redis/Functions/archive.lua"),
             ]),
         module("Workspaces", ["Domain"]),
         module(
