@@ -126,8 +126,8 @@ let package = Package(
         module(
             "Worker",
             [
-                "Agents", "Audit", "Cryptography", "Domain", "Intake", "Jobs", "Policy", "Redis", "Sandboxing",
-                "ShimProtocol", "Supervision", "Workspaces", nioPosix, logging, coreMetrics,
+                "Agents", "Audit", "AuditArchive", "Cryptography", "Domain", "Intake", "Jobs", "Policy", "Redis",
+                "Sandboxing", "ShimProtocol", "Supervision", "Workspaces", nioPosix, logging, coreMetrics,
             ]),
         module(
             "API",
@@ -142,8 +142,8 @@ let package = Package(
         .executableTarget(
             name: "orchestra",
             dependencies: [
-                "API", "Agents", "Audit", "Budgets", "CLinux", "Credentials", "Cryptography", "Domain", "Egress",
-                "EgressServer", "Intake", "Jobs", "ModelUsage", "Policy", "Redaction", "Redis", "Sandboxing",
+                "API", "Agents", "Audit", "AuditArchive", "Budgets", "CLinux", "Credentials", "Cryptography", "Domain",
+                "Egress", "EgressServer", "Intake", "Jobs", "ModelUsage", "Policy", "Redaction", "Redis", "Sandboxing",
                 "ShimProtocol", "Supervision",
                 "Telemetry", "TransportSecurity",
                 "Worker", argumentParser, configuration, coreMetrics, logging, nioPosix, subprocess, systemPackage,
@@ -289,8 +289,8 @@ let package = Package(
         tests(
             "SystemTests",
             [
-                "API", "Agents", "CLinux", "Cryptography", "Domain", "Jobs", "Policy", "Redis", "Sandboxing",
-                "ShimProtocol", "Supervision", "TestSupport", "Worker", coreMetrics, logging, nioPosix,
+                "API", "Agents", "AuditArchive", "CLinux", "Cryptography", "Domain", "Jobs", "Policy", "Redis",
+                "Sandboxing", "ShimProtocol", "Supervision", "TestSupport", "Worker", coreMetrics, logging, nioPosix,
             ]),
     ],
     swiftLanguageModes: [.v6]
