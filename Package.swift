@@ -283,7 +283,8 @@ let package = Package(
         tests(
             "WorkerTests",
             [
-                "Agents", "Audit", "Cryptography", "Domain", "Jobs", "JobsModel", "Intake", "Policy", "Redaction",
+                "Agents", "Audit", "AuditArchive", "Cryptography", "Domain", "Jobs", "JobsModel", "Intake", "Policy",
+                "Redaction",
                 "Sandboxing", "Supervision", "Telemetry", "TestSupport", "Worker", nioPosix, logging,
             ]),
         tests(

@@ -104,7 +104,10 @@ package actor AuditArchiver {
         }
         self.lagEntries.record(entries)
         self.lagSeconds.record(seconds)
-        if self.writer != nil { try await self.seal(always: false) }
+        if self.writer != nil {
+            try await self.seal(always: false)
+            try await self.changeKey()
+        }
     }
 
     /// Archives what a lane has; returns what it found waiting when it began.
@@ -179,13 +182,24 @@ package actor AuditArchiver {
         }
     }
 
+    /// Looks for another key in each pass, so that one is used without a restart.
+    private func changeKey() async throws {
+        guard let writer = self.writer else { return }
+        let (configuration, now) = (self.configuration, self.queueClock.now())
+        let changed = try await self.files.run {
+            var writer = writer
+            return try configuration.changeKey(of: &writer, at: now) ? writer : nil
+        }
+        guard let changed else { return }
+        self.writer = changed
+        self.logger.notice(
+            "another key signs the archive of the audit trail", metadata: ["key.fingerprint": "\(changed.fingerprint)"])
+    }
+
     private func open() async throws {
         guard self.writer == nil else { return }
         let (configuration, node, now) = (self.configuration, self.identity.node.name, self.queueClock.now())
-        let writer = try await self.files.run {
-            try ArchiveWriter.open(
-                configuration.directory, node: node, key: configuration.key, limits: configuration.limits, at: now)
-        }
+        let writer = try await self.files.run { try configuration.open(node: node, at: now) }
         for repair in writer.repairs {
             self.logger.warning(
                 "incomplete rows at the end of the archive were removed; they are read again from Redis",

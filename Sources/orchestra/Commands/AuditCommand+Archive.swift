@@ -61,4 +61,29 @@ extension AuditCommand {
             }
         }
     }
+
+    /// `orchestra audit rotate`.
+    struct Rotate: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Makes another key for this node's archive, and prints its fingerprint.",
+            discussion: """
+                The node takes it within seconds, without a restart: a row that the key before signs introduces it. Run it
+                as the node's user, with the node's configuration.
+
+                EXAMPLE
+                  orchestra audit rotate
+                """)
+
+        @OptionGroup var common: CommonOptions
+
+        func run() async throws {
+            try await reporting {
+                let context = try self.common.nodeContext()
+                guard let chain = try context.chainDirectory(), try ArchiveVerification.head(of: chain) != nil else {
+                    throw CommandError(.unavailable, "this node has no archive")
+                }
+                show(try context.makeNextArchiveKey())
+            }
+        }
+    }
 }

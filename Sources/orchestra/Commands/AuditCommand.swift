@@ -7,7 +7,7 @@ import Jobs
 struct AuditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "audit", abstract: "Shows the audit trail, and verifies its archives.",
-        subcommands: [List.self, Verify.self, Anchor.self], defaultSubcommand: List.self)
+        subcommands: [List.self, Verify.self, Anchor.self, Rotate.self], defaultSubcommand: List.self)
 
     /// `orchestra audit list`.
     struct List: AsyncParsableCommand {

@@ -27,15 +27,39 @@ extension Context {
         guard let chain = try self.chainDirectory(), let archive = self.archiveDirectory else { return nil }
         _ = try Host.privateDirectory(archive)
         try Host.lock("\(chain).lock", what: "node that archives there")
-        return ArchiveConfiguration(directory: chain, key: try self.archiveKey())
+        let (path, next) = (self.archiveKeyPath, self.nextArchiveKeyPath)
+        if !Host.exists(path) { try self.makeArchiveKey(path) }
+        return ArchiveConfiguration(
+            directory: chain, key: try Self.archiveKey(path),
+            nextKey: { Host.exists(next) ? try Self.archiveKey(next) : nil },
+            keyChanged: {
+                guard unsafe rename(next, path) == 0 else {
+                    throw CommandError.configuration("\(next) cannot be renamed: \(Host.reason(errno))")
+                }
+            })
     }
 
     /// The key that signs the chain: not in the archive, because its copies go elsewhere.
-    private func archiveKey() throws -> ChainKey {
-        let path = self.stateDirectory + "/archive.key"
-        if !Host.exists(path) {
-            try Host.writePrivate(path, Hexadecimal.text(of: try SigningKey.random().seed) + "\n")
+    private var archiveKeyPath: String { self.stateDirectory + "/archive.key" }
+
+    private var nextArchiveKeyPath: String { self.archiveKeyPath + ".next" }
+
+    /// Makes the key that the node is to sign with from now on, and returns its fingerprint; the node takes it within
+    /// seconds, or at its next start. Throws status 78 when it cannot be made, or one waits already.
+    func makeNextArchiveKey() throws -> String {
+        let next = self.nextArchiveKeyPath
+        guard !Host.exists(next) else {
+            throw CommandError.configuration("\(next) waits for the node already; expected none")
         }
+        try self.makeArchiveKey(next)
+        return try Self.archiveKey(next).fingerprint
+    }
+
+    private func makeArchiveKey(_ path: String) throws {
+        try Host.writePrivate(path, Hexadecimal.text(of: try SigningKey.random().seed) + "\n")
+    }
+
+    private static func archiveKey(_ path: String) throws -> ChainKey {
         let text = try InputFile.text(try InputFile.read(path, limit: 256), of: path)
         guard let seed = Hexadecimal.bytes(of: text.trimmingCharacters(in: .whitespacesAndNewlines)), seed.count == 32
         else { throw CommandError.configuration("\(path) is malformed; expected 64 hexadecimal digits") }
