@@ -97,6 +97,7 @@ let package = Package(
             ]),
         module("Budgets", ["Domain", "ModelUsage", "Redis", nioCore]),
         module("Audit", ["Domain", "Redaction"]),
+        module("AuditArchive", ["Cryptography", "Domain"]),
         module(
             "Jobs", ["Domain", "Cryptography", "Redis", nioPosix, logging, coreMetrics],
             resources: [
@@ -105,6 +106,7 @@ let package = Package(
                 .embedInCode("Redis/Functions/leases.lua"), .embedInCode("Redis/Functions/completion.lua"),
                 .embedInCode("Redis/Functions/intervention.lua"), .embedInCode("Redis/Functions/inspection.lua"),
                 .embedInCode("Redis/Functions/maintenance.lua"), .embedInCode("Redis/Functions/comparison.lua"),
+                .embedInCode("Redis/Functions/archive.lua"),
             ]),
         module("Workspaces", ["Domain"]),
         module(
@@ -124,8 +126,8 @@ let package = Package(
         module(
             "Worker",
             [
-                "Agents", "Audit", "Cryptography", "Domain", "Intake", "Jobs", "Policy", "Redis", "Sandboxing",
-                "ShimProtocol", "Supervision", "Workspaces", nioPosix, logging, coreMetrics,
+                "Agents", "Audit", "AuditArchive", "Cryptography", "Domain", "Intake", "Jobs", "Policy", "Redis",
+                "Sandboxing", "ShimProtocol", "Supervision", "Workspaces", nioPosix, logging, coreMetrics,
             ]),
         module(
             "API",
@@ -140,8 +142,8 @@ let package = Package(
         .executableTarget(
             name: "orchestra",
             dependencies: [
-                "API", "Agents", "Audit", "Budgets", "CLinux", "Credentials", "Cryptography", "Domain", "Egress",
-                "EgressServer", "Intake", "Jobs", "ModelUsage", "Policy", "Redaction", "Redis", "Sandboxing",
+                "API", "Agents", "Audit", "AuditArchive", "Budgets", "CLinux", "Credentials", "Cryptography", "Domain",
+                "Egress", "EgressServer", "Intake", "Jobs", "ModelUsage", "Policy", "Redaction", "Redis", "Sandboxing",
                 "ShimProtocol", "Supervision",
                 "Telemetry", "TransportSecurity",
                 "Worker", argumentParser, configuration, coreMetrics, logging, nioPosix, subprocess, systemPackage,
@@ -192,6 +194,9 @@ let package = Package(
                 "CLinux", "Domain", "Egress", "EgressServer", "ShimProtocol", "TestSupport", "TransportSecurity",
                 nioCore, nioPosix,
             ], path: "Tests/Benchmarks/Egress", swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "orchestra-bench-archive", dependencies: ["AuditArchive", "Cryptography"],
+            path: "Tests/Benchmarks/Archive", swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-bench-supervision", dependencies: ["CLinux", "Supervision", logging],
             path: "Tests/Benchmarks/Supervision", swiftSettings: swiftSettings),
@@ -273,18 +278,20 @@ let package = Package(
         tests("AgentsIntegrationTests", ["Agents", "CLinux", "Domain", "Sandboxing"]),
         tests("JobsModelTests", ["Jobs", "JobsModel", "Domain", "Cryptography", "TestSupport"]),
         tests("AuditTests", ["Audit", "Domain"]),
+        tests("AuditArchiveTests", ["AuditArchive", "Cryptography", "Domain", "TestSupport"]),
         tests("WorkspacesTests", ["Workspaces", "Domain", "TestSupport"]),
         tests(
             "WorkerTests",
             [
-                "Agents", "Audit", "Cryptography", "Domain", "Jobs", "JobsModel", "Intake", "Policy", "Redaction",
+                "Agents", "Audit", "AuditArchive", "Cryptography", "Domain", "Jobs", "JobsModel", "Intake", "Policy",
+                "Redaction",
                 "Sandboxing", "Supervision", "Telemetry", "TestSupport", "Worker", nioPosix, logging,
             ]),
         tests(
             "SystemTests",
             [
-                "API", "Agents", "CLinux", "Cryptography", "Domain", "Jobs", "Policy", "Redis", "Sandboxing",
-                "ShimProtocol", "Supervision", "TestSupport", "Worker", coreMetrics, logging, nioPosix,
+                "API", "Agents", "AuditArchive", "CLinux", "Cryptography", "Domain", "Jobs", "Policy", "Redis",
+                "Sandboxing", "ShimProtocol", "Supervision", "TestSupport", "Worker", coreMetrics, logging, nioPosix,
             ]),
     ],
     swiftLanguageModes: [.v6]

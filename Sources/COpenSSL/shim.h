@@ -107,7 +107,17 @@ static inline int orc_verify(
     EVP_MD_CTX_free(context);
     return result;
 }
-// The same for ECDSA with a signature as JOSE has it: r and s of 32 bytes each.
+// Writes the Ed25519 signature, exactly `signature_size` bytes; 1 on success.
+static inline int orc_sign(
+    EVP_PKEY *key, const unsigned char *message, size_t message_size, unsigned char *signature, size_t signature_size) {
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    size_t size = signature_size;
+    int ok = context && EVP_DigestSignInit(context, NULL, NULL, NULL, key) == 1
+        && EVP_DigestSign(context, signature, &size, message, message_size) == 1 && size == signature_size;
+    EVP_MD_CTX_free(context);
+    return ok;
+}
+// Verification as `orc_verify`, for ECDSA with a signature as JOSE has it: r and s of 32 bytes each.
 static inline int orc_verify_p256(
     EVP_PKEY *key, const unsigned char *signature, const unsigned char *message, size_t message_size) {
     unsigned char *der = NULL;

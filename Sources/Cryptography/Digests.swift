@@ -1,7 +1,14 @@
 /// Digests and random bytes by the system's OpenSSL.
 package enum Digests {
     /// Returns the SHA-256 digest, 32 bytes; throws `CryptographyError` when OpenSSL fails.
-    package static func sha256(_ bytes: [UInt8]) throws(CryptographyError) -> [UInt8] { try OpenSSL.sha256(bytes) }
+    package static func sha256(_ bytes: [UInt8]) throws(CryptographyError) -> [UInt8] {
+        try OpenSSL.sha256(bytes[...])
+    }
+
+    /// Returns the SHA-256 digest, 32 bytes; throws `CryptographyError` when OpenSSL fails.
+    package static func sha256(_ bytes: ArraySlice<UInt8>) throws(CryptographyError) -> [UInt8] {
+        try OpenSSL.sha256(bytes)
+    }
 
     /// Returns the HMAC with SHA-256, 32 bytes; throws `CryptographyError` when OpenSSL fails.
     package static func hmacSHA256(key: [UInt8], _ bytes: [UInt8]) throws(CryptographyError) -> [UInt8] {

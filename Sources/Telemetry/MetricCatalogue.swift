@@ -47,6 +47,14 @@ package enum MetricCatalogue {
             kind: .gauge, help: "Workspaces with work whose home is away."),
         "orchestra_dead_letters_total": Entry(kind: .counter, help: "Jobs given up on by this node, by reason."),
         "orchestra_audit_rows_total": Entry(kind: .counter, help: "Audit rows written together with an outcome."),
+        "orchestra_archive_rows_total": Entry(kind: .counter, help: "Audit events that this node archived."),
+        "orchestra_archive_failures_total": Entry(
+            kind: .counter, help: "Attempts to archive audit events that failed."),
+        "orchestra_archive_lag_entries": Entry(
+            kind: .gauge, help: "Entries of the audit trails that are not archived yet; 0 on nodes that do not archive."
+        ),
+        "orchestra_archive_lag_seconds": Entry(
+            kind: .gauge, help: "Age of the oldest audit entry that is not archived; 0 when there is none."),
         "orchestra_redis_up": Entry(kind: .gauge, help: "1 while the connection to Redis is open."),
         "orchestra_redis_reconnects_total": Entry(kind: .counter, help: "Connections made again after one was lost."),
         "orchestra_supervisor_restarts_total": Entry(

@@ -38,6 +38,6 @@ package struct QueueFunctions: Sendable {
         PackageResources.common_lua, PackageResources.ready_lua, PackageResources.submission_lua,
         PackageResources.delivery_lua, PackageResources.leases_lua, PackageResources.completion_lua,
         PackageResources.intervention_lua, PackageResources.inspection_lua, PackageResources.maintenance_lua,
-        PackageResources.comparison_lua,
+        PackageResources.comparison_lua, PackageResources.archive_lua,
     ]
 }

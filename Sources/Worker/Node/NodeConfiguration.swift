@@ -21,8 +21,11 @@ package struct NodeConfiguration: Sendable {
     package var stormLimit: Int
     /// The response to an incident.
     package var response: SecurityWatch.Response
+    /// The archive of the audit trail; nil for none.
+    package var archive: ArchiveConfiguration?
 
-    /// Takes the parts as given; by default 60 restarts a minute are allowed and incidents are only reported.
+    /// Takes the parts as given; by default 60 restarts a minute are allowed, incidents are only reported and
+    /// the audit trail is not archived.
     package init(
         node: NodeID, owner: String, redis: RedisConfiguration, slots: Int, workspaceConcurrency: Int, grace: Duration,
         agents: AgentConfiguration, stormLimit: Int = 60,

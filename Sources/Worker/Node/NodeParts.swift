@@ -57,12 +57,14 @@ struct NodeParts {
         self.agents = AgentRegistry(metrics: metrics)
     }
 
+    private var identity: NodeIdentity {
+        NodeIdentity(node: self.configuration.node, incarnation: self.incarnation, owner: self.configuration.owner)
+    }
+
     func makeLanes() -> [NodeLane] {
-        let identity = NodeIdentity(
-            node: self.configuration.node, incarnation: self.incarnation, owner: self.configuration.owner)
-        return self.access.lanes.map { lane in
+        self.access.lanes.map { lane in
             NodeLane(
-                lane, of: self.access, identity: identity, registry: self.registry, jobMetrics: self.jobMetrics,
+                lane, of: self.access, identity: self.identity, registry: self.registry, jobMetrics: self.jobMetrics,
                 logger: self.logger, clock: self.clock, elapsed: self.elapsed)
         }
     }
@@ -129,6 +131,15 @@ struct NodeParts {
         }
     }
 
+    private func makeArchiver() -> AuditArchiver? {
+        self.configuration.archive.map { archive in
+            AuditArchiver(
+                configuration: archive, identity: self.identity, lanes: self.access.lanes,
+                files: self.configuration.agents.files, queueClock: self.access.clock, metrics: self.metrics,
+                logger: self.logger)
+        }
+    }
+
     func makeTree(lanes: [NodeLane], consumers: [Consumer], workspaces: WorkspaceSet) -> NodeTree {
         let store = self.access.store
         let scheduler = Scheduler(
@@ -142,7 +153,7 @@ struct NodeParts {
             node: self.configuration.node.name, metrics: self.metrics, logger: self.logger, clock: self.clock)
         return NodeTree(
             lanes: lanes, consumers: consumers, gauges: QueueGauges(queue: store, factory: self.metrics),
-            scheduler: scheduler, watch: watch, launchPause: self.launchPause,
+            archiver: self.makeArchiver(), scheduler: scheduler, watch: watch, launchPause: self.launchPause,
             launchCheck: LaunchCheck(configuration: self.configuration.agents, processID: self.processID),
             registry: self.registry, agents: self.supervisors, workspaces: workspaces,
             environment: self.environment, adjust: self.adjust)

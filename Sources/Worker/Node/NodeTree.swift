@@ -13,6 +13,7 @@ struct NodeTree {
     let lanes: [NodeLane]
     let consumers: [Consumer]
     let gauges: QueueGauges
+    let archiver: AuditArchiver?
     let scheduler: Scheduler
     let watch: SecurityWatch
     let launchPause: LaunchPause
@@ -112,7 +113,22 @@ struct NodeTree {
                 child.ready()
                 try await gauges.run(clock: clock, heartbeat: { child.heartbeat() })
             },
-        ] + (scheduler.isNeeded ? [schedules] : [])
+        ] + self.archive + (scheduler.isNeeded ? [schedules] : [])
+    }
+
+    /// The child that archives the audit trail, where there is an archive. Its heartbeat also waits for a disk.
+    private var archive: [ChildSpecification] {
+        guard let archiver = self.archiver else { return [] }
+        let clock = self.environment.clock
+        return [
+            ChildSpecification(
+                id: "archive", shutdown: Self.shutdownTimeout, backoff: Self.backoff,
+                heartbeatLimit: Self.heartbeatLimit * 2
+            ) { child in
+                child.ready()
+                try await archiver.run(clock: clock, heartbeat: { child.heartbeat() })
+            }
+        ]
     }
 
     /// Resumes the claims once a node that could not launch programs can.

@@ -24,12 +24,14 @@ extension NodeRunner {
             agents.egress = try self.context.egressEndpoint(self.policy.bundle)
         }
         self.report(measure)
-        return NodeConfiguration(
+        var configuration = NodeConfiguration(
             node: try self.context.node(), owner: try self.owner(), redis: try self.context.redis(),
             slots: try settings.integer("worker.slots"),
             workspaceConcurrency: try settings.integer("worker.workspace-concurrency"),
             grace: try settings.seconds("worker.grace"), agents: agents,
             response: SecurityWatch.Response(rawValue: try settings.required("watch.response")) ?? .report)
+        configuration.archive = try self.context.archive()
+        return configuration
     }
 
     /// Opens the gate for programs once the escape test has been passed, or at once where the test is off. `settled` is

@@ -101,6 +101,10 @@ extension SettingKey {
             "workspaces.home-timeout", .seconds(0...31_536_000), "600",
             "How long a home may be away before it counts as gone for good; the same on every node."),
         SettingKey(
+            "audit.archive", .path, nil,
+            "Where this node archives the audit trail: a directory, or off; default: archive in the state directory."
+        ),
+        SettingKey(
             "log.level", .oneOf(["debug", "info", "notice", "warning", "error"]), "info",
             "The lowest level that is logged."),
     ]

@@ -1,0 +1,17 @@
+/// What a verified chain has.
+package struct ArchiveReport: Hashable, Sendable {
+    package var node = ""
+    package var segments = 0
+    /// The sequence number of the last row, which is how many rows there are.
+    package var rows: UInt64 = 0
+    package var events = 0
+    package var checkpoints = 0
+    /// The fingerprints of the keys, the first first.
+    package var keys: [String] = []
+    /// When the head was signed, in milliseconds since the epoch by the node's clock.
+    package var signedAt: UInt64 = 0
+    /// Rows behind the signed head: the node ended before it signed them, and signs them when it starts again.
+    package var unsignedRows: UInt64 = 0
+    /// Whether the last line is incomplete: the node ended while it wrote, and removes it when it starts again.
+    package var endsIncomplete = false
+}

@@ -1,0 +1,126 @@
+internal import Cryptography
+internal import Domain
+
+/// The archive of one node: a chain in a directory. A value, so that a step that failed leaves the state before it; open it
+/// again after a failure. All calls block.
+package struct ArchiveWriter: Sendable {
+    /// What `open` removed: rows that were not stored in full when the node ended. For the log.
+    package let repairs: [String]
+    private let directory: String
+    private var machine: ChainMachine
+    /// Places of events that the last segments have, of which the queue may not know yet.
+    private var recent: Set<String>
+
+    /// Opens the chain of a node, or begins one in a directory that does not exist or is empty; its parent must exist. No
+    /// other process may write to it. Cuts rows behind the signed head that are not whole. Throws `ArchiveError`: `damaged`
+    /// when the rows do not lead to the head, `wrongKey` when another key signed it; nothing is changed then.
+    package static func open(
+        _ directory: String, node: String, key: ChainKey, limits: ChainMachine.Limits = .init(), at time: UInt64
+    ) throws -> ArchiveWriter {
+        try ArchiveFiles.makeDirectory(directory)
+        let names = try ArchiveFiles.names(in: directory) ?? []
+        let segments = ArchiveFiles.segments(among: names).numbers
+        let headPath = "\(directory)/\(ArchiveFiles.head)"
+        guard let bytes = try ArchiveFiles.read(headPath, limit: 4096) else {
+            return try self.begin(directory, segments: segments, node: node, key: key, limits: limits, at: time)
+        }
+        guard let head = ArchiveHead(bytes), head.node == node else {
+            throw ArchiveError(code: .damaged, message: "\(headPath) is not the head of node \(node)'s archive")
+        }
+        guard head.key == key.fingerprint else {
+            throw ArchiveError(
+                code: .wrongKey,
+                message:
+                    "the archive \(directory) is signed by key \(Printable.text(head.key)), and this node has \(key.fingerprint); restore the key, or move the archive aside to begin another"
+            )
+        }
+        guard let signer = SignatureKey.ed25519(key.publicKey), head.isSigned(by: signer) else {
+            throw ArchiveError(code: .damaged, message: "the signature of \(headPath) does not hold")
+        }
+        let end = try ArchiveEnd(of: directory, segments: segments, head: head)
+        let machine = ChainMachine(
+            node: node, origin: head.origin, segment: end.segment, size: end.size, sequence: end.sequence,
+            digest: end.digest, sealed: end.sealed, sealedAt: time, key: key, limits: limits)
+        var repairs: [String] = []
+        if let cut = end.cut {
+            try ArchiveFiles.truncate("\(directory)/\(ArchiveFiles.segment(end.segment))", to: end.size)
+            repairs = [cut]
+        }
+        if end.sequence > head.sequence {
+            try ArchiveFiles.replace(headPath, with: try machine.head(at: time).line + [0x0a])
+        }
+        return ArchiveWriter(repairs: repairs, directory: directory, machine: machine, recent: end.places)
+    }
+
+    private init(repairs: [String], directory: String, machine: ChainMachine, recent: Set<String>) {
+        self.repairs = repairs
+        self.directory = directory
+        self.machine = machine
+        self.recent = recent
+    }
+
+    private static func begin(
+        _ directory: String, segments: [Int], node: String, key: ChainKey, limits: ChainMachine.Limits, at time: UInt64
+    ) throws -> ArchiveWriter {
+        var repairs: [String] = []
+        if !segments.isEmpty {
+            // A node that ended while it began its chain left no event. Anything longer has lost its head.
+            let path = "\(directory)/\(ArchiveFiles.segment(1))"
+            guard segments == [1], try ArchiveFiles.read(path, limit: 4096)?.count ?? 0 < 4096 else {
+                throw ArchiveError(
+                    code: .damaged, message: "the archive \(directory) has segments and no \(ArchiveFiles.head)")
+            }
+            try ArchiveFiles.truncate(path, to: 0)
+            repairs = ["the beginning of the chain, without an event"]
+        }
+        let (machine, batch) = try ChainMachine.begin(node: node, key: key, limits: limits, at: time)
+        let writer = ArchiveWriter(repairs: repairs, directory: directory, machine: machine, recent: [])
+        try writer.store(batch)
+        return writer
+    }
+
+    /// Appends the events that the archive does not have, and returns once they are on disk; returns how many those are.
+    /// Throws when they cannot be stored: none of them is in the archive then, or all are behind the head that it had, and
+    /// the next `open` decides.
+    package mutating func append(_ events: [ArchivedEvent], at time: UInt64) throws -> Int {
+        let new = self.recent.isEmpty ? events : events.filter { !self.recent.contains($0.place) }
+        guard !new.isEmpty else { return 0 }
+        var machine = self.machine
+        try self.store(try machine.append(new, at: time))
+        self.machine = machine
+        return new.count
+    }
+
+    /// Appends a checkpoint when one is due, or in any case; does nothing when the last row is one. Throws as `append`.
+    package mutating func seal(at time: UInt64, always: Bool = false) throws {
+        guard always || self.machine.isCheckpointDue(at: time) else { return }
+        var machine = self.machine
+        guard let batch = try machine.checkpoint(at: time) else { return }
+        try self.store(batch)
+        self.machine = machine
+    }
+
+    /// Lets another key sign from here on. Throws as `append`.
+    package mutating func change(to key: ChainKey, at time: UInt64) throws {
+        var machine = self.machine
+        try self.store(try machine.change(to: key, at: time))
+        self.machine = machine
+    }
+
+    /// The fingerprint of the key that signs now.
+    package var fingerprint: String { self.machine.fingerprint }
+
+    /// To be called once the queue knows of all events that the archive had when it was opened.
+    package mutating func forgetRecent() { self.recent = [] }
+
+    private func store(_ batch: ChainMachine.Batch) throws {
+        let path = "\(self.directory)/\(ArchiveFiles.segment(batch.segment))"
+        try ArchiveFiles.append(batch.bytes, to: path, at: batch.offset)
+        do throws(ArchiveError) {
+            try ArchiveFiles.replace("\(self.directory)/\(ArchiveFiles.head)", with: batch.head.line + [0x0a])
+        } catch {
+            try ArchiveFiles.truncate(path, to: batch.offset)
+            throw error
+        }
+    }
+}

@@ -1,0 +1,88 @@
+-- Archiving: one node at a time reads the audit trails of a lane, and Redis keeps how far each is archived.
+--   archiver   hash: node, inc, until (ms): the node that archives, its incarnation, and the end of its lease
+--   archived   hash: trail -> ID of its last entry that is archived; '' is the trail of the lane
+
+-- An entry may have events of a megabyte.
+local ARCHIVED_BYTES = 4194304
+local ARCHIVED_STEP = 64
+
+-- Whether one entry ID is later than another. Their numbers have up to 64 bits, which a double does not hold.
+local function is_later(one, other)
+  local a, b = string.match(one, '^(%d+)-(%d+)$')
+  local c, d = string.match(other, '^(%d+)-(%d+)$')
+  if not a then return false end
+  if not c then return true end
+  if #a ~= #c then return #a > #c end
+  if a ~= c then return a > c end
+  if #b ~= #d then return #b > #d end
+  return b > d
+end
+
+-- Returns the node that archives when it is another one, else nil after the lease was renewed. An earlier process of
+-- the same node is gone: its state directory is locked.
+local function other_archiver(P, node, inc, term)
+  local key, now = P .. 'archiver', now_ms()
+  local held = redis.call('HMGET', key, 'node', 'inc', 'until')
+  if held[1] == node then
+    if #held[2] > #inc or (#held[2] == #inc and held[2] > inc) then return node end
+  elseif held[1] and tonumber(held[3] or 0) > now then
+    return held[1]
+  end
+  if term == 0 then
+    redis.call('DEL', key)
+  else
+    -- After the clock of Redis went back a lease would last too long; the holder's next call corrects it.
+    redis.call('HSET', key, 'node', node, 'inc', inc, 'until', string.format('%d', now + term))
+  end
+  return nil
+end
+
+-- Renews the lease of the node that archives, notes what it has archived, and reads what comes next. Arguments: node
+-- with its owner, incarnation, term of the lease in ms or 0 to give it up, maximum count of entries, count of notes;
+-- for each note a trail, the ID of its last archived entry and how many entries that adds; then the trails to read.
+-- Returns the other node that archives, or ''; how many entries the trails ever had, and how many of them are
+-- archived; the number of the trail to continue with, or 0; then for each entry its trail, ID and events. While
+-- another node holds the lease nothing is noted.
+register('archive', DRAIN, function(keys, args)
+  local P = prefix(keys)
+  local most, notes = tonumber(args[4]), tonumber(args[5])
+  local other = other_archiver(P, args[1], args[2], tonumber(args[3]))
+  if other then return {other, 0, 0, 0} end
+  for i = 6, 5 + 3 * notes, 3 do
+    if is_later(args[i + 1], redis.call('HGET', P .. 'archived', args[i]) or '') then
+      redis.call('HSET', P .. 'archived', args[i], args[i + 1])
+      redis.call('HINCRBY', P .. 'counts', 'archived', args[i + 2])
+    end
+  end
+  local counts = redis.call('HMGET', P .. 'counts', 'audit', 'archived')
+  local out = {'', tonumber(counts[1] or 0), tonumber(counts[2] or 0), 0}
+  local first, bytes = 6 + 3 * notes, 0
+  for i = first, #args do
+    local trail = args[i]
+    local stream = P .. (trail == '' and 'audit' or 'w:' .. trail .. ':audit')
+    local at = redis.call('HGET', P .. 'archived', trail)
+    at = at and '(' .. at or '-'
+    while at do
+      if #out - 4 >= most or bytes >= ARCHIVED_BYTES then
+        out[4] = i - first + 1
+        return out
+      end
+      -- A submitter of the workspace may have replaced the stream by another type.
+      local reply = redis.pcall('XRANGE', stream, at, '+', 'COUNT', math.min(ARCHIVED_STEP, most - #out + 4))
+      if reply.err or #reply == 0 then
+        at = nil
+      else
+        for _, entry in ipairs(reply) do
+          local events = {}
+          for n = 2, #entry[2], 2 do
+            events[#events + 1] = entry[2][n]
+            bytes = bytes + #entry[2][n]
+          end
+          out[#out + 1] = {trail, entry[1], events}
+          at = '(' .. entry[1]
+        end
+      end
+    end
+  end
+  return out
+end)

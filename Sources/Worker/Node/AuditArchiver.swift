@@ -1,0 +1,235 @@
+package import Agents
+internal import AuditArchive
+package import CoreMetrics
+internal import Domain
+package import Jobs
+package import Logging
+
+/// Moves the audit trail out of Redis into this node's archive.
+///
+/// In each lane one node does so at a time, under a lease. It reads what is not archived, stores it on disk, and only then
+/// notes in Redis how far it has come. A node that ends in between finds the events in its own archive when it starts again and
+/// does not append them twice.
+package actor AuditArchiver {
+    private let configuration: ArchiveConfiguration
+    private let identity: NodeIdentity
+    private let files: FileSystemPool
+    private let queueClock: QueueClock
+    private let logger: Logger
+    private let rows: Counter
+    private let failures: Counter
+    private let lagEntries: Gauge
+    private let lagSeconds: Gauge
+    private let failureLog = LogThrottle()
+    private let scanLog = LogThrottle()
+    private var lanes: [ArchivedLane]
+    private var writer: ArchiveWriter?
+
+    /// The time between two looks at the trails.
+    private static let interval = Duration.seconds(1)
+    /// The time after a failure of the disk: it is full for longer than a moment.
+    private static let pause = Duration.seconds(10)
+    private static let entriesABatch = 500
+    private static let trailsACall = 200
+
+    /// Takes the parts as given; opens nothing before `run`. `files` runs the blocking work.
+    package init(
+        configuration: ArchiveConfiguration, identity: NodeIdentity, lanes: [QueueLane], files: FileSystemPool,
+        queueClock: QueueClock, metrics: any MetricsFactory, logger: Logger
+    ) {
+        self.configuration = configuration
+        self.identity = identity
+        self.lanes = lanes.map { ArchivedLane(queue: $0.queue, number: $0.lane.number) }
+        self.files = files
+        self.queueClock = queueClock
+        self.logger = logger
+        self.rows = Counter(label: "orchestra_archive_rows_total", factory: metrics)
+        self.failures = Counter(label: "orchestra_archive_failures_total", factory: metrics)
+        self.lagEntries = Gauge(label: "orchestra_archive_lag_entries", factory: metrics)
+        self.lagSeconds = Gauge(label: "orchestra_archive_lag_seconds", factory: metrics)
+    }
+
+    /// Runs until the task is cancelled; signs what it archived and gives up its leases then. Failures of the disk and of
+    /// Redis are counted, logged once a minute, and tried again: no job depends on the archive, and Redis keeps the events.
+    package func run(clock: any Clock<Duration>, heartbeat: @escaping @Sendable () -> Void) async throws {
+        do {
+            while true {
+                heartbeat()
+                var pause = Self.interval
+                do { try await self.pass(heartbeat) } catch let error as CancellationError { throw error } catch {
+                    if self.note(error) { pause = Self.pause }
+                }
+                try await clock.sleep(for: pause)
+            }
+        } catch {
+            await withoutCancellation { await self.close() }
+            throw error
+        }
+    }
+
+    /// Counts and logs a failure; returns whether it is one of the archive, which is then opened again.
+    private func note(_ error: any Error) -> Bool {
+        // The link child reports an outage.
+        if let error = error as? JobQueueError, error.isTransient { return false }
+        self.failures.increment()
+        if self.failureLog.note(at: self.queueClock.now()) != nil {
+            self.logger.error("the audit trail could not be archived", error: error)
+        }
+        guard !(error is JobQueueError) else { return false }
+        self.writer = nil
+        return true
+    }
+
+    private func close() async {
+        do {
+            if self.writer != nil { try await self.seal(always: true) }
+            for index in self.lanes.indices where self.lanes[index].holdsLease {
+                try await self.lanes[index].queue.leaveArchive(noting: self.lanes[index].notes, as: self.identity)
+                self.lanes[index].notes = []
+            }
+        } catch {
+            // What is on disk stays; the next start signs it and notes it in Redis.
+            self.logger.warning("the archive of the audit trail could not be closed", error: error)
+        }
+    }
+
+    // MARK: - A pass over all lanes
+
+    private func pass(_ heartbeat: @Sendable () -> Void) async throws {
+        var (entries, seconds) = (0, 0.0)
+        for index in self.lanes.indices {
+            let lag = try await self.pass(lane: index, heartbeat)
+            entries += lag.entries
+            seconds = max(seconds, lag.seconds)
+        }
+        self.lagEntries.record(entries)
+        self.lagSeconds.record(seconds)
+        if self.writer != nil {
+            try await self.seal(always: false)
+            try await self.changeKey()
+        }
+    }
+
+    /// Archives what a lane has; returns what it found waiting when it began.
+    private func pass(
+        lane index: Int, _ heartbeat: @Sendable () -> Void
+    ) async throws -> (entries: Int, seconds: Double) {
+        let start = try await self.call([], most: 0, lane: index)
+        guard start.other == nil, self.lanes[index].isSweepDue(start.written) else { return (0, 0) }
+        try await self.open()
+        try await self.discover(lane: index)
+        var seconds = 0.0
+        let trails = self.lanes[index].trails
+        var at = 0
+        while at < trails.count {
+            let chunk = Array(trails[at..<min(at + Self.trailsACall, trails.count)])
+            let batch = try await self.call(chunk, most: Self.entriesABatch, lane: index)
+            guard batch.other == nil else { return (0, 0) }
+            if let oldest = batch.entries.compactMap(\.time).min() {
+                seconds = max(seconds, Double(self.queueClock.now() - min(oldest, self.queueClock.now())) / 1000)
+            }
+            try await self.store(batch.entries, lane: index)
+            at += batch.next ?? chunk.count
+            heartbeat()
+        }
+        if !self.lanes[index].notes.isEmpty { _ = try await self.call([], most: 0, lane: index) }
+        self.lanes[index].swept = start.written
+        // Redis knows of all events that the archive had.
+        if self.lanes.allSatisfy({ $0.swept != nil }) { self.writer?.forgetRecent() }
+        return (max(0, start.written - start.archived), seconds)
+    }
+
+    /// Notes what is archived and reads on. What was noted is forgotten only with the answer: a note that is repeated changes
+    /// nothing.
+    private func call(_ trails: [String], most: Int, lane index: Int) async throws -> TrailBatch {
+        let lane = self.lanes[index]
+        let batch = try await lane.queue.archive(trails, noting: lane.notes, most: most, as: self.identity)
+        self.lanes[index].notes = []
+        self.lanes[index].holdsLease = batch.other == nil
+        if let other = batch.other, self.lanes[index].swept != nil || !lane.notes.isEmpty {
+            self.logger.notice(
+                "another node archives the audit trail now", metadata: ["lane": "\(lane.number)", "node": "\(other)"])
+        }
+        if batch.other != nil { self.lanes[index].swept = nil }
+        return batch
+    }
+
+    private func store(_ entries: [TrailBatch.Entry], lane index: Int) async throws {
+        guard !entries.isEmpty, let writer = self.writer else { return }
+        let (lane, now) = (self.lanes[index].number, self.queueClock.now())
+        let events = entries.flatMap { entry in
+            entry.events.enumerated().map { number, bytes in
+                ArchivedEvent(lane: lane, trail: entry.trail, id: entry.id, number: number, bytes: bytes)
+            }
+        }
+        let (changed, count) = try await self.files.run {
+            var writer = writer
+            let count = try writer.append(events, at: now)
+            return (writer, count)
+        }
+        self.writer = changed
+        self.lanes[index].note(entries)
+        self.rows.increment(by: count)
+    }
+
+    private func seal(always: Bool) async throws {
+        guard let writer = self.writer else { return }
+        let now = self.queueClock.now()
+        self.writer = try await self.files.run {
+            var writer = writer
+            try writer.seal(at: now, always: always)
+            return writer
+        }
+    }
+
+    /// Looks for another key in each pass, so that one is used without a restart.
+    private func changeKey() async throws {
+        guard let writer = self.writer else { return }
+        let (configuration, now) = (self.configuration, self.queueClock.now())
+        let changed = try await self.files.run {
+            var writer = writer
+            return try configuration.changeKey(of: &writer, at: now) ? writer : nil
+        }
+        guard let changed else { return }
+        self.writer = changed
+        self.logger.notice(
+            "another key signs the archive of the audit trail", metadata: ["key.fingerprint": "\(changed.fingerprint)"])
+    }
+
+    private func open() async throws {
+        guard self.writer == nil else { return }
+        let (configuration, node, now) = (self.configuration, self.identity.node.name, self.queueClock.now())
+        let writer = try await self.files.run { try configuration.open(node: node, at: now) }
+        for repair in writer.repairs {
+            self.logger.warning(
+                "incomplete rows at the end of the archive were removed; they are read again from Redis",
+                metadata: ["removed": "\(repair)"])
+        }
+        self.logger.info(
+            "the archive of the audit trail is open",
+            metadata: ["path": "\(configuration.directory)", "key.fingerprint": "\(writer.fingerprint)"])
+        self.writer = writer
+    }
+
+    /// Finds the trails of a lane: those of workspaces with jobs each time, all others about once a minute.
+    private func discover(lane index: Int) async throws {
+        let queue = self.lanes[index].queue
+        self.lanes[index].add(try await queue.workspacesWithJobs())
+        guard self.lanes[index].isScanDue(at: self.queueClock.now()) else { return }
+        do {
+            var cursor = "0"
+            repeat {
+                let part = try await queue.scanTrails(cursor)
+                cursor = part.cursor
+                self.lanes[index].add(part.trails)
+            } while cursor != "0"
+        } catch let error as JobQueueError where !error.isTransient {
+            // A user of Redis without this right: trails of workspaces without jobs are not found.
+            if self.scanLog.note(at: self.queueClock.now()) != nil {
+                self.logger.error(
+                    "audit trails of workspaces without jobs are not archived: the user of Redis may not SCAN",
+                    error: error)
+            }
+        }
+    }
+}
