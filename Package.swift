@@ -235,7 +235,7 @@ let package = Package(
             "RedisIntegrationTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioPosix]),
         tests(
             "TransportSecurityTests",
-            ["COpenSSL", "Domain", "TransportSecurity", nioCore, nioEmbedded]),
+            ["Domain", "TransportSecurity", nioCore, nioEmbedded]),
         tests(
             "TransportSecurityIntegrationTests",
             ["Domain", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
