@@ -96,6 +96,7 @@ let package = Package(
                 nioHTTP1, logging, coreMetrics,
             ]),
         module("Budgets", ["Domain", "ModelUsage", "Redis", nioCore]),
+        module("ScriptedModel", ["Domain", "ModelUsage", "TransportSecurity", nioCore, nioPosix, nioHTTP1]),
         module("Audit", ["Domain", "Redaction"]),
         module(
             "Jobs", ["Domain", "Cryptography", "Redis", nioPosix, logging, coreMetrics],
@@ -224,6 +225,7 @@ let package = Package(
                 "TestSupport", "orchestra", coreMetrics, logging,
             ]),
         tests("BudgetsTests", ["Budgets", "Domain", "ModelUsage"]),
+        tests("ScriptedModelTests", ["Domain", "ModelUsage", "ScriptedModel"]),
         tests("PolicyTests", ["Policy", "Domain", "Egress", "ModelUsage", "TestSupport"]),
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
@@ -284,7 +286,8 @@ let package = Package(
             "SystemTests",
             [
                 "API", "Agents", "CLinux", "Cryptography", "Domain", "Jobs", "Policy", "Redis", "Sandboxing",
-                "ShimProtocol", "Supervision", "TestSupport", "Worker", coreMetrics, logging, nioPosix,
+                "ScriptedModel", "ShimProtocol", "Supervision", "TestSupport", "TransportSecurity", "Worker",
+                coreMetrics, logging, nioPosix,
             ]),
     ],
     swiftLanguageModes: [.v6]
