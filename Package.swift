@@ -143,7 +143,7 @@ let package = Package(
             dependencies: [
                 "API", "Agents", "Audit", "Budgets", "CLinux", "Credentials", "Cryptography", "Domain", "Egress",
                 "EgressServer", "Intake", "Jobs", "ModelUsage", "Policy", "Redaction", "Redis", "Sandboxing",
-                "ShimProtocol", "Supervision",
+                "ScriptedModel", "ShimProtocol", "Supervision",
                 "Telemetry", "TransportSecurity",
                 "Worker", argumentParser, configuration, coreMetrics, logging, nioPosix, subprocess, systemPackage,
                 unixSignals,
@@ -264,7 +264,8 @@ let package = Package(
                 "API", "Agents", "CLinux", "Domain", "Egress", "EgressServer", "Jobs", "ModelUsage", "Policy",
                 "Redaction",
                 "Redis",
-                "ShimProtocol", "Telemetry", "TestSupport", "orchestra", argumentParser, coreMetrics, logging,
+                "ScriptedModel", "ShimProtocol", "Telemetry", "TestSupport", "orchestra", argumentParser, coreMetrics,
+                logging,
                 systemPackage,
             ]),
         tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),

@@ -242,4 +242,34 @@ struct RealAgentTests {
             #expect(FileManager.default.fileExists(atPath: workspace + "/done.txt"))
         }
     }
+
+    @Test(
+        "a check says which fields of the definition hold, without a node, Redis and a key, and leaves nothing",
+        arguments: [("claude", true), ("codex", true)])
+    func check(_ agent: String, _ stopsAtBudget: Bool) async throws {
+        try await withDirectory { directory in
+            let environment = [
+                "HOME": directory, "ORCHESTRA_STATE_DIRECTORY": directory + "/state",
+                "ORCHESTRA_POLICIES_DIRECTORY": packageRoot + "/Policies",
+                "ORCHESTRA_AGENTS_TOOLS": realAgentTools ?? "",
+                "REDIS_URL": "unix://\(directory)/nowhere.sock", "ENV": "production",
+                "ORCHESTRA_MASTER_KEY": Installation.master,
+            ]
+            let result = try await runProgram(
+                buildDirectory + "/orchestra", ["agents", "check", agent, "--json"], environment: environment,
+                within: .seconds(400))
+            let report = try JSONParser.parse(Array(result.output.utf8.filter { $0 != UInt8(ascii: "\n") }))
+            #expect(result.code == (stopsAtBudget ? 0 : 1) && report["held"] == .bool(stopsAtBudget), "\(result)")
+            let fields = report["fields"]?.array ?? []
+            func named(_ word: JSONValue) -> [String] {
+                fields.filter { $0["result"] == word }.compactMap { $0["field"]?.string }
+            }
+            let budget = stopsAtBudget ? ["budget"] : []
+            let first = ["probe", "start", "prompt", "model", "credential", "edit", "exit", "network", "throttle"]
+            #expect(named("held") == first + budget + ["stop"], "\(result)")
+            #expect(named("not tried") == ["ready", "resume"])
+            let left = try FileManager.default.contentsOfDirectory(atPath: directory + "/state")
+            #expect(!left.contains("agents-check"), "\(left)")
+        }
+    }
 }
