@@ -96,6 +96,7 @@ let package = Package(
                 nioHTTP1, logging, coreMetrics,
             ]),
         module("Budgets", ["Domain", "ModelUsage", "Redis", nioCore]),
+        module("ScriptedModel", ["Domain", "ModelUsage", "TransportSecurity", nioCore, nioPosix, nioHTTP1]),
         module("Audit", ["Domain", "Redaction"]),
         module("AuditArchive", ["Cryptography", "Domain"]),
         module(
@@ -144,7 +145,7 @@ let package = Package(
             dependencies: [
                 "API", "Agents", "Audit", "AuditArchive", "Budgets", "CLinux", "Credentials", "Cryptography", "Domain",
                 "Egress", "EgressServer", "Intake", "Jobs", "ModelUsage", "Policy", "Redaction", "Redis", "Sandboxing",
-                "ShimProtocol", "Supervision",
+                "ScriptedModel", "ShimProtocol", "Supervision",
                 "Telemetry", "TransportSecurity",
                 "Worker", argumentParser, configuration, coreMetrics, logging, nioPosix, subprocess, systemPackage,
                 unixSignals,
@@ -229,6 +230,7 @@ let package = Package(
                 "TestSupport", "orchestra", coreMetrics, logging,
             ]),
         tests("BudgetsTests", ["Budgets", "Domain", "ModelUsage"]),
+        tests("ScriptedModelTests", ["Domain", "ModelUsage", "ScriptedModel"]),
         tests("PolicyTests", ["Policy", "Domain", "Egress", "ModelUsage", "TestSupport"]),
         tests(
             "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
@@ -240,7 +242,7 @@ let package = Package(
             "RedisIntegrationTests", ["Domain", "Redis", "TestSupport", "TransportSecurity", nioPosix]),
         tests(
             "TransportSecurityTests",
-            ["COpenSSL", "Domain", "TransportSecurity", nioCore, nioEmbedded]),
+            ["Domain", "TransportSecurity", nioCore, nioEmbedded]),
         tests(
             "TransportSecurityIntegrationTests",
             ["Domain", "TestSupport", "TransportSecurity", nioCore, nioPosix]),
@@ -267,7 +269,8 @@ let package = Package(
                 "API", "Agents", "CLinux", "Domain", "Egress", "EgressServer", "Jobs", "ModelUsage", "Policy",
                 "Redaction",
                 "Redis",
-                "ShimProtocol", "Telemetry", "TestSupport", "orchestra", argumentParser, coreMetrics, logging,
+                "ScriptedModel", "ShimProtocol", "Telemetry", "TestSupport", "orchestra", argumentParser, coreMetrics,
+                logging,
                 systemPackage,
             ]),
         tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),
@@ -291,7 +294,8 @@ let package = Package(
             "SystemTests",
             [
                 "API", "Agents", "AuditArchive", "CLinux", "Cryptography", "Domain", "Jobs", "Policy", "Redis",
-                "Sandboxing", "ShimProtocol", "Supervision", "TestSupport", "Worker", coreMetrics, logging, nioPosix,
+                "Sandboxing", "ScriptedModel", "ShimProtocol", "Supervision", "TestSupport", "TransportSecurity",
+                "Worker", coreMetrics, logging, nioPosix,
             ]),
     ],
     swiftLanguageModes: [.v6]

@@ -89,4 +89,25 @@ extension AgentDirectory {
         while lines.last?.isEmpty == true { lines.removeLast() }
         return lines
     }
+
+    /// What these rules conclude from a generation's screen, looked at after each piece that the log was given at one time:
+    /// every state once, in the order of the first time. None when there is no log.
+    package func screenStates(_ generation: Int, rules: [ScreenRule]) throws -> [ScreenRule.State] {
+        guard !rules.isEmpty, let log = try self.wholeLog(generation), let spec = try self.launchSpec(generation)
+        else { return [] }
+        let screenRules = ScreenRules(rules)
+        let sizes = try self.sizes(generation)
+        var screen = TerminalScreen(columns: Int(spec.columns), rows: Int(spec.rows))
+        var (rest, place) = (log.bytes[...], log.start)
+        var states: [ScreenRule.State] = []
+        for piece in try self.timing(generation) where !rest.isEmpty {
+            let part = rest.prefix(piece.count)
+            screen.feed(Array(part), at: place, sizes)
+            rest = rest.dropFirst(part.count)
+            place += UInt64(part.count)
+            guard let state = screenRules.conclusion(from: screen)?.state, !states.contains(state) else { continue }
+            states.append(state)
+        }
+        return states
+    }
 }

@@ -125,6 +125,23 @@ struct DefinitionReader {
         return operations
     }
 
+    /// Reads `false`, or the oldest and the newest version that a definition was tried with.
+    mutating func verification(_ name: String) throws(PolicyError) -> AgentVerification {
+        self.known.insert(name)
+        guard let value = self.value[name] else { return .unstated }
+        if value == false { return .unverified }
+        guard value.members != nil else {
+            throw self.fail("'\(name)' must be false, or an object with 'from' and 'to'")
+        }
+        var range = try DefinitionReader(value, file: "\(self.file), \(name)")
+        let (from, to) = (try range.string("from"), try range.string("to"))
+        try range.finish()
+        guard let oldest = ProgramVersion(from), let newest = ProgramVersion(to), oldest <= newest else {
+            throw range.fail("'from' and 'to' must be versions such as 2.1.332, the older one first")
+        }
+        return .verified(oldest...newest)
+    }
+
     func operation(_ text: String) throws(PolicyError) -> Operation {
         guard let operation = Operation(rawValue: text) else {
             let known = Operation.allCases.map(\.rawValue).joined(separator: ", ")

@@ -226,7 +226,8 @@ package struct PolicyBundle: Sendable {
             screen: try self.screenRules(&reader),
             logQuota: try reader.integer("log_quota_mib", in: 1...65_536, default: 256) * 1024 * 1024,
             keepsNewestLog: try self.keepsNewestLog(&reader), directory: try self.directory(&reader),
-            promptDelivery: delivery)
+            promptDelivery: delivery, probe: try reader.strings("probe", default: []),
+            verification: try reader.verification("verified"))
     }
 
     private static func directory(_ reader: inout DefinitionReader) throws(PolicyError) -> AgentDefinition.Directory {

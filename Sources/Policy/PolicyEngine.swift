@@ -68,6 +68,24 @@ package struct PolicyEngine: Sendable {
         self.allowed = allowed
     }
 
+    /// What the allow-list must have, next to the action itself, before the action may start an unverified agent: the
+    /// action's name, a dot and the agent's name with `_` for `-`.
+    package static func allowedName(of agent: DefinitionName, by action: ActionName) -> String {
+        "\(action).\(agent.name.replacing("-", with: "_"))"
+    }
+
+    private func denial(of agent: AgentDefinition, by action: ActionName) -> Denial? {
+        let name = Self.allowedName(of: agent.name, by: action)
+        guard agent.verification == .unverified,
+            ActionName(ifValid: name).map({ self.allowed.contains($0) }) != true
+        else { return nil }
+        return Denial(
+            kind: .notAllowed, rule: "verified",
+            reason:
+                "the definition of the agent '\(agent.name)' was never tried with its program; an administrator can try it with 'orchestra agents check \(agent.name)', and add \(name) to ALLOW_ACTIONS_DEFAULT"
+        )
+    }
+
     /// Decides and, when allowed, hands out the action and its parsed params.
     package func decide(
         _ name: ActionName, params: [UInt8]
@@ -106,11 +124,12 @@ package struct PolicyEngine: Sendable {
         do throws(DomainError) {
             let value = try JSONParser.parse(params)
             if let problem = action.schema.problem(with: value) { return invalid(problem) }
-            if case .agent(let param, _) = action.definition.handler, let agent = value[param]?.string,
-                !self.bundle.agents.values.contains(where: { $0.name.name == agent })
-            {
-                return invalid(
-                    "there is no agent '\(Printable.text(agent))'; expected the name of a file in Policies/agents")
+            if case .agent(let param, _) = action.definition.handler, let agent = value[param]?.string {
+                guard let definition = self.bundle.agents.values.first(where: { $0.name.name == agent }) else {
+                    return invalid(
+                        "there is no agent '\(Printable.text(agent))'; expected the name of a file in Policies/agents")
+                }
+                if let denial = self.denial(of: definition, by: name) { return (.deny(denial), nil, nil) }
             }
             return (.allow(rule: "allow-list"), action.definition, value)
         } catch {

@@ -28,7 +28,7 @@ extension SandboxPlan {
         variables["EMAIL"] = Self.author
         if !profile.egress.isEmpty, let egress { variables.merge(egress.variables) { $1 } }
         variables.merge(profile.environment) { $1 }
-        variables.merge(environment) { $1 }
+        variables.merge(Self.resolved(environment, in: variables)) { $1 }
         var filter: [UInt8] = []
         if !isNamespaced { filter = try Self.filter(.shared) }
         return GuardSpec(
@@ -46,6 +46,18 @@ extension SandboxPlan {
             processLimit: UInt64(profile.processLimit),
             openFileLimit: UInt64(profile.openFileLimit), fileSizeLimit: UInt64(profile.fileSizeLimit),
             memoryLimit: self.host.controlGroups.limitsMemory ? GuardSpec.unlimited : UInt64(profile.memoryLimit))
+    }
+
+    /// The variables of a definition. A value `{NAME}` stands for that of another variable of the sandbox, such as a
+    /// placeholder; without that one there is none.
+    private static func resolved(_ environment: [String: String], in known: [String: String]) -> [String: String] {
+        environment.compactMapValues { value in
+            let name = value.dropFirst().dropLast()
+            guard value.first == "{", value.last == "}", !name.isEmpty,
+                name.utf8.allSatisfy({ (0x41...0x5a).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5f })
+            else { return value }
+            return known[String(name)]
+        }
     }
 
     static func filter(

@@ -258,6 +258,12 @@ struct SandboxPlanTests {
 
     @Test("git has an author that yields to every configuration")
     func author() async throws {
+        // A value in braces names another variable of the sandbox; JSON is a value as any other.
+        let named = try Self.guardSpec(
+            try await Self.launch(
+                .namespaces, environment: ["A": "{FROM}", "B": "{NONE}", "C": #"{"a":1}"#, "D": "{}", "FROM": "x"])
+        ).environment
+        #expect(named["A"] == "profile" && named["B"] == nil && named["C"] == #"{"a":1}"# && named["D"] == "{}")
         #expect(try Self.guardSpec(try await Self.launch(.ownUser)).environment["EMAIL"] == "agent@localhost")
         #expect(SandboxPlan.madeFiles.contains { $0.path == "/etc/gitconfig" && $0.content.contains("name = agent") })
     }

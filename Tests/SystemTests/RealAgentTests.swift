@@ -1,12 +1,18 @@
 import Domain
 import Foundation
 import Jobs
+import ScriptedModel
 import TestSupport
 import Testing
+import TransportSecurity
 
 /// The directory of the real agents; nil where there is none.
 private let realAgentTools: String? = ProcessInfo.processInfo.environment["ORCHESTRA_TEST_AGENTS"].flatMap { path in
     FileManager.default.isExecutableFile(atPath: path + "/claude") ? path : nil
+}
+
+private func isFetched(_ agent: String) -> Bool {
+    realAgentTools.map { FileManager.default.isExecutableFile(atPath: "\($0)/\(agent)") } ?? false
 }
 
 /// The real agents in real sandboxes, with a scripted model behind TLS in the place of the provider.
@@ -24,64 +30,43 @@ struct RealAgentTests {
         let installation: Installation
         let node: ManagedProcess
         let environment: [String: String]
+        let model: ScriptedModel
 
         static func with(_ body: @escaping @Sendable (Bench) async throws -> Void) async throws {
             try await Installation.with { installation in
                 let directory = installation.directory
-                let port = try await Self.startModel(installation)
-                var environment = installation.environment(node: "n1")
-                environment["ORCHESTRA_AGENTS_TOOLS"] = realAgentTools
-                environment["ORCHESTRA_EGRESS_CA_FILE"] = directory + "/ca.pem"
-                environment["ORCHESTRA_EGRESS_OVERRIDES"] = ["anthropic", "openai"].map {
-                    "api.\($0).com=127.0.0.1:\(port)"
-                }.joined(separator: ",")
-                let node = ManagedProcess(
-                    buildDirectory + "/orchestra", ["worker"], environment: environment, log: directory + "/n1.log")
-                let bench = Bench(installation: installation, node: node, environment: environment)
-                for provider in ["anthropic", "openai"] {
-                    try await bench.orchestra(
-                        "credentials", "add", provider, "--host", "api.\(provider).com", "--file", directory + "/key",
-                        "--workspace", "acme")
+                try Data(RealAgentTests.key.utf8).write(to: URL(fileURLWithPath: directory + "/key"))
+                let certificates = try TemporaryAuthority(directory: directory)
+                let tls = try TLSServerContext(
+                    configuration: certificates.issue(
+                        "model", for: ["DNS:api.anthropic.com", "DNS:api.openai.com"]))
+                let model = ScriptedModel(key: RealAgentTests.key, pause: .seconds(20))
+                try await model.serve(tls) { port in
+                    try await body(try await Self.start(installation, model, port: port))
                 }
-                try await installation.start(node)
-                try await body(bench)
             }
         }
 
-        private static func startModel(_ installation: Installation) async throws -> Int {
+        private static func start(
+            _ installation: Installation, _ model: ScriptedModel, port: Int
+        ) async throws -> Bench {
             let directory = installation.directory
-            try Data(RealAgentTests.key.utf8).write(to: URL(fileURLWithPath: directory + "/key"))
-            let names = "subjectAltName=DNS:api.anthropic.com,DNS:api.openai.com"
-            let made = try await runProgram(
-                "/bin/bash",
-                [
-                    "-c",
-                    """
-                    set -e; cd '\(directory)'
-                    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem \
-                        -days 2 -subj /CN=authority
-                    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout leaf.key -out leaf.csr -subj /CN=model
-                    openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -set_serial 2 -days 2 -out leaf.pem \
-                        -extfile <(echo '\(names)')
-                    """,
-                ], environment: ["PATH": "/usr/bin:/bin"])
-            guard made.code == 0 else { throw TestFailure("no certificates: \(made.errors)") }
-            let server = ManagedProcess(
-                "/usr/bin/python3",
-                [
-                    "-u", packageRoot + "/Tests/RealAgents/scripted-model.py", "--cert", directory + "/leaf.pem",
-                    "--key",
-                    directory + "/leaf.key", "--port", "0", "--credential-file", directory + "/key", "--log",
-                    directory + "/model.log",
-                ], environment: ["PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"],
-                log: directory + "/model.out")
-            try await installation.startClient(server)
-            var port: Int?
-            try await eventually("the model listens") {
-                port = await server.output.firstMatch(of: #/port (\d+)/#).flatMap { Int($0.output.1) }
-                return port != nil
+            var environment = installation.environment(node: "n1")
+            environment["ORCHESTRA_AGENTS_TOOLS"] = realAgentTools
+            environment["ORCHESTRA_EGRESS_CA_FILE"] = directory + "/ca.pem"
+            environment["ORCHESTRA_EGRESS_OVERRIDES"] = ["anthropic", "openai"].map {
+                "api.\($0).com=127.0.0.1:\(port)"
+            }.joined(separator: ",")
+            let node = ManagedProcess(
+                buildDirectory + "/orchestra", ["worker"], environment: environment, log: directory + "/n1.log")
+            let bench = Bench(installation: installation, node: node, environment: environment, model: model)
+            for provider in ["anthropic", "openai"] {
+                try await bench.orchestra(
+                    "credentials", "add", provider, "--host", "api.\(provider).com", "--file", directory + "/key",
+                    "--workspace", "acme")
             }
-            return try #require(port)
+            try await installation.start(node)
+            return bench
         }
 
         @discardableResult
@@ -93,11 +78,7 @@ struct RealAgentTests {
         }
 
         /// What the model was asked, oldest first.
-        func calls() throws -> [JSONValue] {
-            let path = self.installation.directory + "/model.log"
-            guard let data = FileManager.default.contents(atPath: path) else { return [] }
-            return try data.split(separator: UInt8(ascii: "\n")).map { try JSONParser.parse(Array($0)) }
-        }
+        var calls: [ScriptedCall] { self.model.calls }
 
         /// Rows of the audit trail about connections.
         func rows() async throws -> [JSONValue] {
@@ -124,8 +105,8 @@ struct RealAgentTests {
             #expect(record.state == .completed, "\(result)\n\(log.suffix(2000))")
             let done = bench.installation.directory + "/n1/workspaces/acme/done.txt"
             #expect(FileManager.default.contents(atPath: done)?.isEmpty == false)
-            let asked = try bench.calls()
-            #expect(asked.count == calls && asked.allSatisfy { $0["status"] == 200 && $0["key_right"] == true })
+            let asked = bench.calls
+            #expect(asked.count == calls && asked.allSatisfy { $0.status == 200 && $0.hasRightKey })
             let rows = try await bench.rows()
             let ended = rows.filter { $0["status"] == "ended" }
             #expect(ended.count == calls, "\(rows.map(\.text))")
@@ -151,7 +132,7 @@ struct RealAgentTests {
                 "budgets", "set", "one", "--scope", "job", "--window", "run", "--unit", "requests", "--amount", "1")
             let (record, result) = try await bench.run(agent, "Write the file.")
             #expect(record.state != .completed, "\(result)")
-            #expect(try bench.calls().count == 1)
+            #expect(bench.calls.count == 1)
             let refused = try await bench.rows().filter { $0["error_reason"] == "budget_spent" }
             #expect(refused.count == 1, "the agent asks once more and stops")
         }
@@ -198,7 +179,7 @@ struct RealAgentTests {
         try await Bench.with { bench in
             let (record, result) = try await bench.run(agent, "\(mark) Write the file.")
             #expect(record.state == .completed, "\(result)")
-            let statuses = try bench.calls().compactMap { $0["status"]?.integer }
+            let statuses = bench.calls.map(\.status)
             #expect(statuses.count == 3, "\(statuses)")
             let waited = try await bench.rows().compactMap { $0["connection"]?["model"]?["waited_seconds"]?.integer }
             #expect(waited.contains { $0 > 0 } == (mark == "MARK:throttle"), "\(waited)")
@@ -213,7 +194,7 @@ struct RealAgentTests {
                 "100")
             let id = try await bench.installation.submit(
                 "agent.run", ["agent": "claude", "prompt": "MARK:slow Write the file."])
-            try await eventually("the model was asked") { try bench.calls().count == 1 }
+            try await eventually("the model was asked") { bench.calls.count == 1 }
             await bench.node.kill9()
             try await bench.installation.start(bench.node)
             let record = try await bench.installation.ended(id, within: .seconds(120))
@@ -227,7 +208,7 @@ struct RealAgentTests {
                     $0 != UInt8(ascii: "\n")
                 })
             let (spent, reserved) = (status["spent"]?.integer ?? 0, status["reserved"]?.integer ?? 0)
-            let calls = try bench.calls().count
+            let calls = bench.calls.count
             #expect(spent >= 2 && spent + reserved == Int64(calls), "\(status.text), \(calls) calls")
         }
     }
@@ -263,6 +244,37 @@ struct RealAgentTests {
                     ], environment: environment.merging(change) { $1 })
             #expect(result.code == 0 && result.output.contains("the work is done"), "\(result)")
             #expect(FileManager.default.fileExists(atPath: workspace + "/done.txt"))
+        }
+    }
+
+    @Test(
+        "a check says which fields of the definition hold, without a node, Redis and a key, and leaves nothing",
+        arguments: [("claude", true), ("codex", true), ("aider", false)].filter { isFetched($0.0) })
+    func check(_ agent: String, _ stopsAtBudget: Bool) async throws {
+        try await withDirectory { directory in
+            let environment = [
+                "HOME": directory, "ORCHESTRA_STATE_DIRECTORY": directory + "/state",
+                "ORCHESTRA_POLICIES_DIRECTORY": packageRoot + "/Policies",
+                "ORCHESTRA_AGENTS_TOOLS": realAgentTools ?? "",
+                "REDIS_URL": "unix://\(directory)/nowhere.sock", "ENV": "production",
+                "ORCHESTRA_MASTER_KEY": Installation.master,
+            ]
+            let result = try await runProgram(
+                buildDirectory + "/orchestra", ["agents", "check", agent, "--json"], environment: environment,
+                within: .seconds(400))
+            let report = try JSONParser.parse(Array(result.output.utf8.filter { $0 != UInt8(ascii: "\n") }))
+            #expect(result.code == (stopsAtBudget ? 0 : 1) && report["held"] == .bool(stopsAtBudget), "\(result)")
+            let fields = report["fields"]?.array ?? []
+            func named(_ word: JSONValue) -> [String] {
+                fields.filter { $0["result"] == word }.compactMap { $0["field"]?.string }
+            }
+            // What is known of aider: it goes on asking, and ends with success.
+            let budget = stopsAtBudget ? ["budget"] : []
+            let first = ["probe", "start", "prompt", "model", "credential", "edit", "exit", "network", "throttle"]
+            #expect(named("held") == first + budget + ["stop"], "\(result)")
+            #expect(named("not tried") == ["ready", "resume"])
+            let left = try FileManager.default.contentsOfDirectory(atPath: directory + "/state")
+            #expect(!left.contains("agents-check"), "\(left)")
         }
     }
 }

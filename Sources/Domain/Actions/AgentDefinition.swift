@@ -19,8 +19,11 @@ package struct AgentDefinition: Hashable, Sendable {
     package let logQuota: Int
     /// When the output exceeds `logQuota`: if true, the oldest output is removed; if false, the program is ended.
     package let keepsNewestLog: Bool
-    package let directory: Directory
+    package var directory: Directory
     package let promptDelivery: PromptDelivery
+    /// The arguments with which the program prints its version; empty when it cannot.
+    package let probe: [String]
+    package let verification: AgentVerification
 
     /// How the program gets its prompt.
     package enum PromptDelivery: String, CaseIterable, Hashable, Sendable {
@@ -54,8 +57,11 @@ package struct AgentDefinition: Hashable, Sendable {
         name: DefinitionName, summary: String, argv: [String], environment: [String: String], sandbox: DefinitionName,
         secrets: [DefinitionName] = [], closing: [String], restartIntensity: Int, restartPeriod: Duration,
         screen: [ScreenRule] = [], logQuota: Int = 256 * 1024 * 1024, keepsNewestLog: Bool = false,
-        directory: Directory = .shared, promptDelivery: PromptDelivery = .typed
+        directory: Directory = .shared, promptDelivery: PromptDelivery = .typed, probe: [String] = [],
+        verification: AgentVerification = .unstated
     ) {
+        self.probe = probe
+        self.verification = verification
         self.promptDelivery = promptDelivery
         self.directory = directory
         self.logQuota = logQuota

@@ -6,6 +6,7 @@ import Intake
 import Foundation
 import Jobs
 import NIOPosix
+import Policy
 import ShimProtocol
 
 extension AgentsCommand {
@@ -35,6 +36,7 @@ extension AgentsCommand {
                 }
                 let context = try self.scope.context()
                 let params: JSONValue = ["agent": .string(self.agent), "prompt": .string(self.prompt)]
+                try self.warnIfUnverified(context)
                 let draft = RequestDraft(
                     action: "agent.run", params: params.bytes, requestID: self.requestID ?? UUID().uuidString)
                 let workspace = try context.workspace()
@@ -53,6 +55,13 @@ extension AgentsCommand {
                     guard job.state == .completed else { throw ExitCode(CommandError.Status.jobFailed.rawValue) }
                 }
             }
+        }
+
+        /// By the policies of this machine; those of the node decide.
+        private func warnIfUnverified(_ context: Context) throws {
+            let agents = try context.policy().bundle.agents.values
+            guard agents.first(where: { $0.name.name == self.agent })?.verification == .unverified else { return }
+            note("the definition of '\(self.agent)' is unverified; try it with: orchestra agents check \(self.agent)")
         }
     }
 

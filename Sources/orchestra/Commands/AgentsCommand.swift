@@ -9,7 +9,7 @@ struct AgentsCommand: AsyncParsableCommand {
         commandName: "agents", abstract: "Starts agents, shows them, and talks to those of this machine.",
         subcommands: [
             Start.self, List.self, Show.self, Attach.self, Send.self, Keys.self, Resize.self, Events.self, Logs.self,
-            Screen.self, Replay.self, Network.self, Stop.self, Freeze.self, Thaw.self,
+            Screen.self, Replay.self, Network.self, Check.self, Stop.self, Freeze.self, Thaw.self,
         ], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {

@@ -40,8 +40,13 @@ struct PolicyCommand: AsyncParsableCommand {
                         show("\(word)  \(action.name)  (\(action.effect.rawValue))  \(action.summary)")
                     }
                 }
+                let agents = Set(
+                    actions.flatMap { action in
+                        policy.bundle.agents.keys.map { PolicyEngine.allowedName(of: $0, by: action.name) }
+                    })
                 for name in policy.allowed.sortedNames
-                where ActionName(ifValid: name).flatMap({ policy.bundle.actions[$0] }) == nil {
+                where !agents.contains(name) && ActionName(ifValid: name).flatMap({ policy.bundle.actions[$0] }) == nil
+                {
                     show("warning: '\(name)' is allowed, but there is no such action")
                 }
             }

@@ -10,6 +10,8 @@ struct ProgramEgress: Sendable {
     /// Where connections to names go instead, as `egress.overrides`.
     let resolve: [String]
     let authorityFile: String?
+    /// Whether the trail, credentials and budgets of Redis are used where this configuration has them.
+    var usesRedis = true
 
     private static let startLimit = Duration.seconds(10)
 
@@ -26,6 +28,7 @@ struct ProgramEgress: Sendable {
         var words = ["--fork", try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")]
         words += ["sandbox", "serve-egress", "--profile", self.profile.name, "--socket", socket]
         words += ["--process", String(getpid())] + arguments
+        if !self.usesRedis { words.append("--without-redis") }
         if !self.resolve.isEmpty { words += ["--set", "egress.overrides=" + self.resolve.joined(separator: ",")] }
         if let authorityFile { words += ["--set", "egress.ca-file=" + authorityFile] }
         let log = context.stateDirectory + "/egress-\(getpid()).log"

@@ -27,6 +27,7 @@ extension SandboxCommand {
         @Option(help: "The profile.") var profile: String
         @Option(help: "The path of the socket for the shim.") var socket: String
         @Option(help: "The process with whose end it ends.") var process: Int32
+        @Flag(help: "Uses the file and the secrets directory, whatever the configuration has.") var withoutRedis = false
 
         func run() async throws {
             try await reporting {
@@ -41,7 +42,7 @@ extension SandboxCommand {
                 let (path, process) = (self.socket, orc_pidfd_open(self.process))
                 defer { _ = unsafe unlink(path) }
                 guard process >= 0 else { throw CommandError(.unavailable, "the program is gone") }
-                try await Self.withTrail(context, logger) { append in
+                try await Self.withTrail(context, usesRedis: !self.withoutRedis, logger) { append in
                     try await Self.serve(
                         EgressRunner(configuration: configuration.encoded, append: append, logger: logger),
                         until: process)
@@ -86,12 +87,12 @@ extension SandboxCommand {
 
         /// Redis' trail, credentials and budgets where this configuration has them; else a file and the secrets directory.
         private static func withTrail(
-            _ context: Context, _ logger: Logger,
+            _ context: Context, usesRedis: Bool, _ logger: Logger,
             _ body:
                 @escaping @Sendable (@escaping @Sendable (JSONValue) async -> EgressAcknowledgement?) async throws ->
                 Void
         ) async throws {
-            guard try await Self.hasRedis(context, logger) else {
+            guard usesRedis, try await Self.hasRedis(context, logger) else {
                 let agents = try context.agents()
                 let trail = FileTrail(
                     path: context.stateDirectory + "/egress.jsonl", secrets: agents.secrets,
