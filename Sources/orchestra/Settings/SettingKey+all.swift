@@ -148,6 +148,9 @@ extension SettingKey {
             "api.address-rate", "ORCHESTRA_API_ADDRESS_RATE", .integer(1...10_000_000), "120000",
             "Requests from one address per minute, over all nodes and credentials."),
         SettingKey(
+            "api.archive-limit", "ORCHESTRA_API_ARCHIVE_LIMIT", .integer(1...(1 << 40)), "1073741824",
+            "Bytes of an archive that brings files of a workspace in or out over the API."),
+        SettingKey(
             "api.security-contact", "ORCHESTRA_API_SECURITY_CONTACT", .text, nil,
             "mailto: or https: URL in /.well-known/security.txt."),
     ]
