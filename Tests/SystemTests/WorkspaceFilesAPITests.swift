@@ -166,7 +166,7 @@ extension APISuites {
                     ("wrong", "application/x-tar", "500000", "401"),
                     (bench.api.keys["viewer"] ?? "", "application/x-tar", "500000", "403"),
                     (key, "application/gzip", "500000", "415"), (key, "application/x-tar", "1000001", "413"),
-                    (key, "application/x-tar", "99999999999999999999999999", "413"),
+                    (key, "application/x-tar", "9999999999999", "413"),
                 ] {
                     let answer = try await bench.api.raw(
                         "PUT \(Self.path) HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(credential)\r\n"
@@ -385,8 +385,12 @@ extension APISuites {
                     #expect(try await bench.put(file, as: "viewer", port: port).status == "403")
                     #expect(try await bench.state() == before)
                     try WorkspaceFilesTests.archive([.init(name: "b", content: "through")], at: file)
-                    let put = try await bench.put(file, ["-H", "X-Request-ID: mine"], port: port)
-                    #expect(put.status == "200" && put.output.contains("\"entries\":1"), "\(put)")
+                    // The home may still tidy up after the one that was cut short.
+                    try await eventually("the archive is taken") {
+                        let put = try await bench.put(file, ["-H", "X-Request-ID: mine"], port: port)
+                        #expect(["200", "429"].contains(put.status), "\(put)")
+                        return put.output.contains("\"entries\":1")
+                    }
                     try await bench.work("head -c 20000000 /dev/urandom > a; cat b")
                     let sum = try await bench.work("sha256sum < a")
                     #expect(try await bench.curl(["-o", out], port: port).code == 0)
@@ -400,7 +404,7 @@ extension APISuites {
                     let rows = try await bench.rows()
                     #expect(rows.allSatisfy { $0["node"] == "n1" } && rows.contains { $0["request_id"] == "mine" })
                     let requests = try await bench.rows("api.request").filter { $0["request_id"] == "mine" }
-                    #expect(requests.map { $0["node"]?.string }.sorted { ($0 ?? "") < ($1 ?? "") } == ["n1", "n2"])
+                    #expect(Set(requests.compactMap { $0["node"]?.string }) == ["n1", "n2"])
                 }
             }
         }
