@@ -261,7 +261,7 @@ let package = Package(
             [
                 "API", "Audit", "Credentials", "Domain", "Jobs", "ShimProtocol", "TransportSecurity", coreMetrics,
                 httpTypes, hummingbird, hummingbirdCore, logging,
-                nioCore, nioEmbedded, nioHTTP1, nioWebSocket,
+                nioCore, nioEmbedded, nioHTTP1, nioHTTPTypes, nioHTTPTypesHTTP1, nioWebSocket,
             ]),
         tests(
             "CommandTests",

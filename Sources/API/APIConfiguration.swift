@@ -49,11 +49,13 @@ package struct APIConfiguration: Sendable {
     package var securityContact: String?
     /// Bytes of a request's body.
     package var bodyLimit = 256 * 1024
+    /// Bytes of an archive of a workspace's files, in either direction.
+    package var archiveLimit = 1 << 30
     /// Seconds for a connection's handshake and first request line and headers.
     package var headTimeout = 10
     /// Seconds that a connection may be idle.
     package var idleTimeout = 30
-    /// Seconds for a body to arrive.
+    /// Seconds for a body to arrive, and for each part of an archive.
     package var bodyTimeout = 10
     /// Connections at once. When there are more, the one that has been idle longest is closed.
     package var connectionLimit = 2000

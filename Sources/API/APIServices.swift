@@ -20,6 +20,10 @@ package struct APIServices: Sendable {
     let limiter: RateLimiter
     /// Where other nodes serve their APIs.
     let peers: PeerAddresses
+    /// The files of this node's workspaces.
+    let workspaceFiles: any WorkspaceFiles
+    /// Transfers of files that run.
+    let transfers = TransferPlaces(limit: 4)
     /// Where the agents of this node live.
     let agentsRoot: String
     /// Threads that read agents' files.
@@ -42,9 +46,9 @@ package struct APIServices: Sendable {
     /// `freshID` makes an ID for a request that has none.
     package init(
         configuration: APIConfiguration, access: QueueAccess, policy: PolicyEngine, authenticator: Authenticator,
-        limiter: RateLimiter, peers: PeerAddresses, agentsRoot: String, node: String,
-        group: MultiThreadedEventLoopGroup,
-        metrics: any MetricsFactory, logger: Logger, freshID: @escaping @Sendable () -> String
+        limiter: RateLimiter, peers: PeerAddresses, workspaceFiles: any WorkspaceFiles, agentsRoot: String,
+        node: String, group: MultiThreadedEventLoopGroup, metrics: any MetricsFactory, logger: Logger,
+        freshID: @escaping @Sendable () -> String
     ) {
         self.configuration = configuration
         self.store = access.store
@@ -56,6 +60,7 @@ package struct APIServices: Sendable {
         self.authenticator = authenticator
         self.limiter = limiter
         self.peers = peers
+        self.workspaceFiles = workspaceFiles
         self.agentsRoot = agentsRoot
         self.node = node
         self.group = group

@@ -48,6 +48,18 @@ package struct Problem: Error, Sendable {
         self.headers = headers
     }
 
+    /// A body above its bound of bytes, of which the rest is not read.
+    static func tooLarge(_ limit: Int) -> Problem {
+        self.closing(.tooLarge, "the body is longer than \(limit) bytes")
+    }
+
+    /// A problem after which the connection cannot be used for another request.
+    static func closing(_ code: Code, _ detail: String) -> Problem {
+        var problem = Problem(code, detail)
+        problem.closes = true
+        return problem
+    }
+
     /// The HTTP status that the code stands for.
     package var status: HTTPResponse.Status {
         switch self.code {

@@ -37,6 +37,7 @@ struct CommandError: Error, CustomStringConvertible {
     init(_ error: any Error) {
         switch error {
         case let error as CommandError: self = error
+        case let error as TransferTimeout: self.init(.gaveUp, error.message)
         case let error as InputFileError: self.init(.usage, error.message)
         case let error as DomainError: self.init(.usage, error.description)
         case let error as DraftError: self.init(.usage, error.message(naming: \.option))

@@ -38,6 +38,20 @@ struct EndpointTests {
     @Test("a stream has no HEAD", arguments: ["/ai/agents/x/output", "/ai/agents/x/terminal"])
     func streams(path: String) { #expect(Endpoint.methods(of: path[...]) == "GET") }
 
+    @Test("an archive has no HEAD, and only the body of one is read while it is used")
+    func archives() {
+        let path = "/ai/workspaces/acme/files"
+        #expect(Endpoint.methods(of: path[...]) == "GET, PUT")
+        #expect(Endpoint.streamsBody(request(path, method: .put)))
+        #expect(Endpoint.streamsBody(request(path + "?x=1", method: .put)))
+        for (other, method) in [
+            (path, HTTPRequest.Method.get), (path, .post), ("/ai/workspaces//files", .put), (path + "/x", .put),
+            ("/ai/execute", .put), ("/ai/execute", .post),
+        ] {
+            #expect(!Endpoint.streamsBody(request(other, method: method)), "\(method) \(other)")
+        }
+    }
+
     @Test(
         "a path that does not exist has no methods",
         arguments: ["", "/", "/ai", "/ai/jobs/x/y", "/ai/jobs/", "/audit/x"])
@@ -93,7 +107,7 @@ struct OpenAPIDocumentTests {
     func parameters() throws {
         for endpoint in Endpoint.all {
             let path = try #require(Self.document["paths"]?[endpoint.path])
-            #expect((path["parameters"] != nil) == endpoint.path.contains("{id}"))
+            #expect((path["parameters"] != nil) == endpoint.path.contains("{"))
             let responses = path[endpoint.method.rawValue.lowercased()]?["responses"]
             #expect((responses?["401"] != nil) == (endpoint.operation != nil))
         }

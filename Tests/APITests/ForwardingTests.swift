@@ -12,7 +12,7 @@ import TransportSecurity
 struct ForwardingTests {
     private static let key = [UInt8](repeating: 7, count: 32)
     private static let now: UInt64 = 1_800_000_000_000
-    private let elsewhere = AgentElsewhere(node: "n2")
+    private let elsewhere = OtherNode("n2", has: .agent)
 
     // MARK: - The decision
 
@@ -40,9 +40,23 @@ struct ForwardingTests {
         }
     }
 
-    @Test("only reading one agent is forwarded")
+    @Test("reading one agent, what is typed into it, and files are forwarded; terminals are not")
     func endpoints() {
-        #expect(Endpoint.all.filter(\.isForwarded).map { "\($0.method) \($0.path)" } == ["GET /ai/agents/{id}"])
+        let path = "/ai/agents/{id}"
+        #expect(
+            Endpoint.all.filter(\.isForwarded).map { "\($0.method) \($0.path)" } == [
+                "GET \(path)", "POST \(path)/input", "POST \(path)/keys", "POST \(path)/size",
+                "GET /ai/workspaces/{workspace}/files", "PUT /ai/workspaces/{workspace}/files",
+            ])
+    }
+
+    @Test("where nothing is forwarded the answer names the node, what it has, and its address where that is known")
+    func named() {
+        let files = OtherNode("n2", has: .files).problem(address: "https://n2:8443")
+        #expect(files.code == .misdirected && files.rule == "node")
+        #expect(files.detail.contains("files are on the node 'n2'") && files.detail.contains("API at https://n2:8443"))
+        let agent = self.elsewhere.problem()
+        #expect(agent.detail.contains("agent runs on the node 'n2'") && agent.detail.hasSuffix("that node's API"))
     }
 
     // MARK: - The record
@@ -96,7 +110,7 @@ struct ForwardingTests {
     func passedOn() throws {
         let given = self.answer(429, "application/problem+json", [("Retry-After", "3"), ("Set-Cookie", "a=b")])
         let record = self.fresh()
-        let response = try Call.response(given, of: "n2", record)
+        let response = try Call.response(given, of: self.elsewhere, record)
         #expect(response.status.code == 429 && response.headers[.contentType] == "application/problem+json")
         #expect(response.headers[.retryAfter] == "3" && response.headers[.setCookie] == nil)
         #expect(response.body.contentLength == 2)
@@ -106,24 +120,24 @@ struct ForwardingTests {
     @Test("an answer that no API of ours gives is a bad gateway", arguments: [101, 301, 302, 307, 399, 600])
     func strangeStatus(status: Int) throws {
         let problem = #expect(throws: Problem.self) {
-            try Call.response(self.answer(status), of: "n2", self.fresh())
+            try Call.response(self.answer(status), of: self.elsewhere, self.fresh())
         }
         #expect(problem?.status.code == 502)
     }
 
     @Test("a page is not an answer", arguments: ["text/html", "", "application/jsonp"])
     func strangeType(type: String) {
-        #expect(throws: Problem.self) { try Call.response(self.answer(200, type), of: "n2", self.fresh()) }
+        #expect(throws: Problem.self) { try Call.response(self.answer(200, type), of: self.elsewhere, self.fresh()) }
     }
 
     @Test("a node that does not answer may do so later; one that cannot be trusted will not")
     func failures() {
         let unreachable = CredentialsError(code: .unreachable, message: "x")
         let tooLarge = CredentialsError(code: .malformedDocument, message: "x")
-        #expect(Call.problem(of: unreachable, "n2").status.code == 503)
-        #expect(Call.problem(of: ChannelError.connectTimeout(.seconds(1)), "n2").status.code == 503)
-        #expect(Call.problem(of: TLSError(code: .handshakeTimeout, message: "x"), "n2").status.code == 503)
-        #expect(Call.problem(of: tooLarge, "n2").status.code == 502)
-        #expect(Call.problem(of: TLSError(code: .untrustedPeer, message: "x"), "n2").status.code == 502)
+        #expect(Call.problem(of: unreachable, self.elsewhere).status.code == 503)
+        #expect(Call.problem(of: ChannelError.connectTimeout(.seconds(1)), self.elsewhere).status.code == 503)
+        #expect(Call.problem(of: TLSError(code: .handshakeTimeout, message: "x"), self.elsewhere).status.code == 503)
+        #expect(Call.problem(of: tooLarge, self.elsewhere).status.code == 502)
+        #expect(Call.problem(of: TLSError(code: .untrustedPeer, message: "x"), self.elsewhere).status.code == 502)
     }
 }

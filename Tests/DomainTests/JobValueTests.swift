@@ -208,7 +208,8 @@ struct AccessTests {
     @Test(
         "scopes and operations keep their names: policies and tokens spell them",
         arguments: [
-            (Scope.preview, "actions:preview"), (.execute, "actions:execute"), (.readAudit, "audit:read"),
+            (Scope.preview, "actions:preview"), (.execute, "actions:execute"), (.readFiles, "files:read"),
+            (.writeFiles, "files:write"), (.readAudit, "audit:read"),
         ])
     func scopes(scope: Scope, name: String) { #expect(scope.rawValue == name && Scope(rawValue: name) == scope) }
 

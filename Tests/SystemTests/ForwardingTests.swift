@@ -45,7 +45,7 @@ extension APISuites {
         }
 
         /// A port that was free a moment ago.
-        private static func freePort() async throws -> Int {
+        static func freePort() async throws -> Int {
             let found = try await runProgram(
                 "/usr/bin/python3",
                 ["-c", "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"])
@@ -111,12 +111,47 @@ extension APISuites {
                 #expect(try await bench.first.ask("GET", bench.path, as: "other").status == 404)
                 #expect(try await bench.first.ask("GET", bench.path, as: nil).status == 401)
                 #expect(try await bench.rows().filter { $0 == "n2" }.count == 2)
-                // Streams and input are for the agent's node.
+                // A stream is for the agent's node, whose address is in the answer.
                 let stream = try await bench.first.ask("GET", bench.path + "/output")
                 #expect(stream.status == 421 && stream.body.contains("'n2'"))
+                #expect(stream.body.contains("https://localhost:"), "\(stream.body)")
                 // The credential of a caller is in no log.
                 let logs = await bench.first.node.output + (await bench.second.output)
                 #expect(!logs.contains("relay_sk_"))
+            }
+        }
+
+        @Test(
+            "text, keys and sizes reach the agent by any node, once, with rows on both and the row of the deed on its own"
+        )
+        func typed() async throws {
+            try await Self.with { bench in
+                let id = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
+                for _ in 0..<2 {
+                    let input = try await bench.first.ask(
+                        "POST", bench.path + "/input", json: #"{"text":"echo","message_id":"\#(id)","until":"queued"}"#)
+                    #expect(input.status == 200, "\(input)")
+                    #expect(try input.json()["message_id"]?.string == id)
+                }
+                let keys = try await bench.first.ask(
+                    "POST", bench.path + "/keys",
+                    json: #"{"keys":["C-u"],"message_id":"\#(UUID().uuidString.lowercased())","until":"queued"}"#)
+                #expect(keys.status == 200, "\(keys)")
+                let size = try await bench.first.ask(
+                    "POST", bench.path + "/size", json: #"{"columns":120,"rows":40}"#)
+                #expect(try size.status == 200 && size.json()["columns"]?.integer == 120, "\(size)")
+                // What the other node refuses is refused here in its words; what this one refuses goes nowhere.
+                let wrong = try await bench.first.ask("POST", bench.path + "/size", json: #"{"columns":1,"rows":40}"#)
+                #expect(wrong.status == 422)
+                #expect(
+                    try await bench.first.ask("POST", bench.path + "/input", as: "viewer", json: "{}").status == 403)
+                let requests = try await bench.first.rows().filter { $0["action"] == "agents.input" }
+                    .compactMap { $0["node"]?.string }
+                #expect(requests.filter { $0 == "n2" }.count == 4 && requests.filter { $0 == "n1" }.count == 6)
+                for (kind, count) in [("agent.input", 3), ("agent.resized", 1)] {
+                    let rows = try await bench.first.rows(kind)
+                    #expect(rows.count == count && rows.allSatisfy { $0["node"] == "n2" }, "\(kind): \(rows)")
+                }
             }
         }
 

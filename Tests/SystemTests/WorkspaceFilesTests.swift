@@ -39,7 +39,7 @@ struct WorkspaceFilesTests {
         }
     }
 
-    private static func archive(_ members: [Member], at path: String) throws {
+    static func archive(_ members: [Member], at path: String) throws {
         let bytes = members.flatMap(\.bytes) + [UInt8](repeating: 0, count: 1024)
         try Data(bytes).write(to: URL(fileURLWithPath: path))
     }
@@ -175,7 +175,7 @@ struct WorkspaceFilesTests {
     }
 
     /// Archives that are refused, each with a word of the reason.
-    private static let hostile: [(what: String, members: [Member], words: String)] = [
+    static let hostile: [(what: String, members: [Member], words: String)] = [
         ("an absolute name", [Member(name: "a"), Member(name: "/tmp/orchestra-out")], "'/tmp/orchestra-out'"),
         ("a name that climbs", [Member(name: "a"), Member(name: "x/../../orchestra-out")], "'..'"),
         ("a device", [Member(name: "a"), Member(name: "null", type: "3")], "null"),

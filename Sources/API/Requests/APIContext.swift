@@ -10,6 +10,8 @@ struct APIContext: RequestContext {
     let channel: any Channel
     /// Set before the router runs.
     var record: RequestRecord?
+    /// The body of a request that is read while it is used, set before the router runs.
+    var incoming: IncomingBody?
 
     init(source: ApplicationRequestContextSource) {
         self.coreContext = .init(source: source)

@@ -20,9 +20,11 @@ struct RequestPipeline: Sendable {
     }
 
     /// Answers one request. `body` is called once the request is admitted; an error that it throws decides the answer.
+    /// `incoming` is the body of a request that is read while it is used.
     @concurrent
     func answer(
-        _ head: HTTPRequest, on channel: any Channel, body: @concurrent () async throws -> ByteBuffer
+        _ head: HTTPRequest, on channel: any Channel, streaming incoming: IncomingBody? = nil,
+        body: @concurrent () async throws -> ByteBuffer
     ) async -> Response {
         let record = self.gatekeeper.record(for: head)
         var response: Response
@@ -33,7 +35,7 @@ struct RequestPipeline: Sendable {
                 head.method == .options
                 ? try self.preflight(head)
                 : try await self.route(
-                    Request(head: head, body: RequestBody(buffer: try await body())), channel, record)
+                    Request(head: head, body: RequestBody(buffer: try await body())), channel, record, incoming)
         } catch {
             response = self.problem(error, record).response(requestID: record.id)
         }
@@ -56,9 +58,12 @@ struct RequestPipeline: Sendable {
         return response
     }
 
-    private func route(_ request: Request, _ channel: any Channel, _ record: RequestRecord) async throws -> Response {
+    private func route(
+        _ request: Request, _ channel: any Channel, _ record: RequestRecord, _ incoming: IncomingBody?
+    ) async throws -> Response {
         var context = APIContext(source: .init(channel: channel, logger: self.services.logger))
         context.record = record
+        context.incoming = incoming
         return try await self.router.respond(to: request, context: context)
     }
 
@@ -82,7 +87,7 @@ struct RequestPipeline: Sendable {
         let problem: Problem
         switch error {
         case let error as Problem: problem = error
-        case let error as AgentElsewhere: problem = error.problem
+        case let error as OtherNode: problem = error.problem()
         case is HTTPParserError: problem = Self.unreadable(error)
         default: problem = self.services.problem(of: error, record)
         }

@@ -37,7 +37,7 @@ extension Endpoint {
             summary: "Types a message into an agent's terminal. A message id is never typed twice.",
             body: Schema.reference("Message"),
             answers: [Answer(status: 200, text: "The last receipt.", schema: Schema.reference("Receipt"))],
-            problems: [404, 408, 409, 413, 415], handler: .guarded(.typeToAgent, Self.type)),
+            problems: [404, 408, 409, 413, 415, 502], isForwarded: true, handler: .guarded(.typeToAgent, Self.type)),
         Endpoint(
             method: .get, path: "/ai/agents/{id}/output",
             summary: "An agent's terminal output from an offset on, as server-sent events, until the agent ends.",

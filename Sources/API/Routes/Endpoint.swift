@@ -25,38 +25,52 @@ struct Endpoint: Sendable {
     }
 
     let method: HTTPRequest.Method
-    /// With `{id}` where a job's id stands.
+    /// With `{id}` where a job's id stands, and `{workspace}` where a workspace's name does.
     let path: String
     let summary: String
     var parameters: [Parameter] = []
     var body: JSONValue?
+    /// Whether the body is an archive, which is read while it is used.
+    var streamsBody = false
     let answers: [Answer]
     /// Statuses of problems in addition to those that every endpoint may answer with.
     var problems: [Int] = []
-    /// Whether the node that runs the agent answers for this one, where its address is known.
+    /// Whether the node that has the agent or the files answers for this one, where its address is known.
     var isForwarded = false
     let handler: Handler
 
-    private var isStream: Bool { self.answers.contains { $0.type == "text/event-stream" || $0.status == 101 } }
+    static let archiveType = "application/x-tar"
+
+    private var isStream: Bool {
+        self.answers.contains { ["text/event-stream", Self.archiveType].contains($0.type) || $0.status == 101 }
+    }
 
     var operation: Operation? {
         if case .guarded(let operation, _) = self.handler { operation } else { nil }
     }
 
     static let all: [Endpoint] =
-        Self.jobs + Self.plans + Self.agents + Self.terminals + Self.audit + Self.wellKnown
+        Self.jobs + Self.plans + Self.agents + Self.terminals + Self.files + Self.audit + Self.wellKnown
 
     /// The methods that a path supports, as `Allow` lists them; nil for a path that does not exist.
     static func methods(of path: Substring) -> String? {
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-        let found = Self.all.filter { endpoint in
-            let wanted = endpoint.path.split(separator: "/", omittingEmptySubsequences: false)
-            return wanted.count == parts.count
-                && zip(wanted, parts).allSatisfy { $0 == "{id}" ? !$1.isEmpty : $0 == $1 }
-        }
+        let found = Self.all.filter { $0.matches(path) }
         guard !found.isEmpty else { return nil }
         let names = found.flatMap { $0.method == .get && !$0.isStream ? ["GET", "HEAD"] : [$0.method.rawValue] }
         return names.sorted().joined(separator: ", ")
+    }
+
+    /// Whether the body of a request is an archive, which is not read before it is used.
+    static func streamsBody(_ head: HTTPRequest) -> Bool {
+        let path = (head.path ?? "").prefix { $0 != "?" }
+        return Self.all.contains { $0.streamsBody && $0.method == head.method && $0.matches(path) }
+    }
+
+    private func matches(_ path: Substring) -> Bool {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        let wanted = self.path.split(separator: "/", omittingEmptySubsequences: false)
+        return wanted.count == parts.count
+            && zip(wanted, parts).allSatisfy { $0.hasPrefix("{") ? !$1.isEmpty : $0 == $1 }
     }
 
     /// The router with every endpoint.
@@ -103,8 +117,10 @@ struct Endpoint: Sendable {
                 request: request, context: context, record: record, principal: principal,
                 services: gatekeeper.services)
             _ = try call.query(Set(self.parameters.map(\.name)))
-            do { return try await answer(call) } catch let elsewhere as AgentElsewhere where self.isForwarded {
-                return try await call.forward(to: elsewhere)
+            do { return try await answer(call) } catch let elsewhere as OtherNode {
+                guard self.isForwarded else { throw await gatekeeper.services.misdirected(elsewhere) }
+                return try await elsewhere.subject == .files
+                    ? call.forwardFiles(to: elsewhere) : call.forward(to: elsewhere)
             }
         }
     }

@@ -37,9 +37,11 @@ enum OpenAPIDocument {
     }
 
     private static func pathParameters(_ path: String) -> [JSONMember] {
-        guard path.contains("{id}") else { return [] }
-        let id: JSONValue = ["name": "id", "in": "path", "required": true, "schema": Schema.uuid]
-        return [JSONMember("parameters", [id])]
+        let known: [(String, JSONValue)] = [("id", Schema.uuid), ("workspace", Schema.name(63))]
+        let parameters: [JSONValue] = known.filter { path.contains("{\($0.0)}") }.map { name, schema in
+            ["name": .string(name), "in": "path", "required": true, "schema": schema]
+        }
+        return parameters.isEmpty ? [] : [JSONMember("parameters", .array(parameters))]
     }
 
     private static func operation(_ endpoint: Endpoint) -> JSONValue {
@@ -60,10 +62,11 @@ enum OpenAPIDocument {
                             ]
                         })))
         }
-        if let body = endpoint.body {
-            members.append(
-                JSONMember("requestBody", ["required": true, "content": ["application/json": ["schema": body]]]))
-        }
+        let content: JSONValue? =
+            endpoint.streamsBody
+            ? .object([JSONMember(Endpoint.archiveType, [:])])
+            : endpoint.body.map { ["application/json": ["schema": $0]] }
+        if let content { members.append(JSONMember("requestBody", ["required": true, "content": content])) }
         members.append(JSONMember("responses", .object(self.responses(endpoint))))
         return .object(members)
     }

@@ -16,12 +16,12 @@ extension Endpoint {
                 "until?": ["type": "string", "enum": ["queued", "written", "consumed", "answered"]],
             ]),
             answers: [Answer(status: 200, text: "The last receipt.", schema: Schema.reference("Receipt"))],
-            problems: [404, 408, 409, 413, 415], handler: .guarded(.typeToAgent, Self.press)),
+            problems: [404, 408, 409, 413, 415, 502], isForwarded: true, handler: .guarded(.typeToAgent, Self.press)),
         Endpoint(
             method: .post, path: "/ai/agents/{id}/size", summary: "Gives an agent's terminal another size.",
             body: Schema.object(Self.size),
             answers: [Answer(status: 200, text: "The size.", schema: Schema.object(Self.size))],
-            problems: [404, 408, 409, 413, 415], handler: .guarded(.typeToAgent, Self.resize)),
+            problems: [404, 408, 409, 413, 415, 502], isForwarded: true, handler: .guarded(.typeToAgent, Self.resize)),
     ]
 
     private static var size: KeyValuePairs<String, JSONValue> {

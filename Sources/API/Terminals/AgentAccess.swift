@@ -18,13 +18,15 @@ struct AgentAccess: Sendable {
     /// Seconds to wait for a message's receipt.
     private static let receiptTimeout = 10
 
-    /// Throws a `Problem` when there is no such agent, and `AgentElsewhere` when it runs on another node.
+    /// Throws a `Problem` when there is no such agent, and `OtherNode` when it runs on another node.
     static func find(_ id: JobID, for principal: Principal, _ services: APIServices) async throws -> AgentAccess {
         guard let job = try await services.store.job(id, in: principal.workspace), job.action == Self.action else {
             throw Self.noSuchAgent
         }
         // The record first: what an earlier run of the job left in this node's directory is not the agent.
-        guard job.node.isEmpty || job.node == services.node else { throw AgentElsewhere(node: job.node) }
+        guard job.node.isEmpty || job.node == services.node else {
+            throw OtherNode(job.node, has: .agent)
+        }
         let directory = AgentDirectory(root: services.agentsRoot, id: id)
         guard let generation = try await services.files.run({ try directory.generations.last }) else {
             throw Problem(.conflict, "the agent has not started: its job is \(job.state.rawValue)")

@@ -14,7 +14,7 @@ struct HTTPConversation: Sendable {
     let connections: ConnectionRegistry
     let logger: Logger
 
-    private typealias Parts = NIOAsyncChannelInboundStream<HTTPRequestPart>.AsyncIterator
+    private typealias Parts = BodyReading.Parts
     private typealias Writer = NIOAsyncChannelOutboundWriter<HTTPResponsePart>
 
     /// How much of an unread body is still taken, and for how long, so that a reset does not cut off the answer.
@@ -22,9 +22,6 @@ struct HTTPConversation: Sendable {
     private static let drainTime = TimeAmount.seconds(2)
     /// How long a client may take to read an answer.
     static let writeTime = TimeAmount.seconds(20)
-
-    /// The body did not arrive in time.
-    private struct BodyTimeout: Error {}
 
     /// Serves the connection until it closes; never throws.
     @concurrent
@@ -57,29 +54,67 @@ struct HTTPConversation: Sendable {
     private func exchange(
         _ head: HTTPRequest, _ parts: inout Parts, _ outbound: Writer, _ channel: any Channel
     ) async throws -> Bool {
-        var body = Body()
-        var given = parts
-        let limit = self.configuration.bodyLimit
-        let hasNoBody =
-            head.headerFields[.contentLength] ?? "0" == "0" && head.headerFields[.transferEncoding] == nil
-        let response = await self.pipeline.answer(head, on: channel) {
-            if Self.exceeds(limit, head.headerFields[.contentLength]) { throw Self.tooLarge(limit) }
-            if head.headerFields[.expect]?.lowercased() == "100-continue", !hasNoBody {
-                try await outbound.write(.head(HTTPResponse(status: .continue)))
-            }
-            return try await self.read(&body, &given, limit, channel)
+        var hasEnded = false
+        let response: Response
+        if Endpoint.streamsBody(head) {
+            response = await self.streamed(head, &hasEnded, &parts, outbound, channel)
+        } else {
+            response = await self.collected(head, &hasEnded, &parts, outbound, channel)
         }
-        parts = given
         // Of a request without a body that was refused only its end is unread, and that has arrived.
-        if !body.hasEnded, hasNoBody, case .end? = try await parts.next() { body.hasEnded = true }
+        if !hasEnded, !Self.hasBody(head), case .end? = try await parts.next() { hasEnded = true }
         var headed = response
         if head.method == .head { headed = headed.createHeadResponse() }
         // A body that was not read whole, or `Connection: close` of either side, ends the connection.
         let isLast =
-            !body.hasEnded || response.headers[.connection] == "close" || head.headerFields[.connection] == "close"
+            !hasEnded || response.headers[.connection] == "close" || head.headerFields[.connection] == "close"
         if isLast { headed.headers[.connection] = "close" }
         try await self.write(headed, outbound, channel)
         return !isLast
+    }
+
+    /// Answers a request whose body is read whole before it is routed.
+    @concurrent
+    private func collected(
+        _ head: HTTPRequest, _ hasEnded: inout Bool, _ parts: inout Parts, _ outbound: Writer, _ channel: any Channel
+    ) async -> Response {
+        let limit = self.configuration.bodyLimit
+        let reading = BodyReading(channel: channel, timeout: self.configuration.bodyTimeout)
+        return await self.pipeline.answer(head, on: channel) {
+            if Self.exceeds(limit, head.headerFields[.contentLength]) { throw Problem.tooLarge(limit) }
+            try await Self.permitBody(head, outbound)
+            let body = try await reading.collect(&parts, limit: limit)
+            hasEnded = true
+            return body
+        }
+    }
+
+    /// Answers a request whose body is read while it is used: as little of it as the answer needs, none for one that is
+    /// refused.
+    @concurrent
+    private func streamed(
+        _ head: HTTPRequest, _ hasEnded: inout Bool, _ parts: inout Parts, _ outbound: Writer, _ channel: any Channel
+    ) async -> Response {
+        let incoming = IncomingBody(limit: self.configuration.archiveLimit)
+        let pipeline = self.pipeline
+        async let response = {
+            defer { incoming.close() }
+            return await pipeline.answer(head, on: channel, streaming: incoming) { ByteBuffer() }
+        }()
+        hasEnded = await BodyReading(channel: channel, timeout: self.configuration.bodyTimeout)
+            .feed(incoming, from: &parts) { try await Self.permitBody(head, outbound) }
+        return await response
+    }
+
+    private static func hasBody(_ head: HTTPRequest) -> Bool {
+        head.headerFields[.contentLength] ?? "0" != "0" || head.headerFields[.transferEncoding] != nil
+    }
+
+    /// Tells a client that waits for it to send the body.
+    @concurrent
+    private static func permitBody(_ head: HTTPRequest, _ outbound: Writer) async throws {
+        guard head.headerFields[.expect]?.lowercased() == "100-continue", Self.hasBody(head) else { return }
+        try await outbound.write(.head(HTTPResponse(status: .continue)))
     }
 
     /// Whether a `Content-Length` announces more than `limit` bytes; any number of digits is compared.
@@ -87,51 +122,6 @@ struct HTTPConversation: Sendable {
         guard let length, !length.isEmpty, length.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return false }
         // What does not fit into an integer is longer than any limit.
         return Int(length).map { $0 > limit } ?? true
-    }
-
-    private struct Body {
-        var bytes = ByteBuffer()
-        var hasEnded = false
-    }
-
-    @concurrent
-    private func read(
-        _ body: inout Body, _ parts: inout Parts, _ limit: Int, _ channel: any Channel
-    ) async throws -> ByteBuffer {
-        let deadline = channel.eventLoop.scheduleTask(in: .seconds(Int64(self.configuration.bodyTimeout))) {
-            channel.pipeline.fireErrorCaught(BodyTimeout())
-        }
-        defer { deadline.cancel() }
-        do {
-            while let part = try await parts.next() {
-                switch part {
-                case .body(let bytes):
-                    guard body.bytes.readableBytes + bytes.readableBytes <= limit else { throw Self.tooLarge(limit) }
-                    body.bytes.writeImmutableBuffer(bytes)
-                case .end:
-                    body.hasEnded = true
-                    return body.bytes
-                case .head: throw HTTPParserError.unknown
-                }
-            }
-        } catch is BodyTimeout {
-            throw Self.closing(.timeout, "the body did not arrive within \(self.configuration.bodyTimeout) s")
-        } catch is IOError {
-            throw Self.cutShort
-        }
-        throw Self.cutShort
-    }
-
-    private static func tooLarge(_ limit: Int) -> Problem {
-        self.closing(.tooLarge, "the body is longer than \(limit) bytes")
-    }
-
-    private static var cutShort: Problem { self.closing(.malformed, "the connection ended in the middle of the body") }
-
-    private static func closing(_ code: Problem.Code, _ detail: String) -> Problem {
-        var problem = Problem(code, detail)
-        problem.closes = true
-        return problem
     }
 
     @concurrent

@@ -75,7 +75,10 @@ struct UpgradeDecision: Sendable {
             }
             offset = number
         }
-        let agent = try await AgentAccess.find(id, for: principal, services)
+        let agent: AgentAccess
+        do { agent = try await AgentAccess.find(id, for: principal, services) } catch let elsewhere as OtherNode {
+            throw await services.misdirected(elsewhere)
+        }
         let ticket = try Call.streamTicket(for: principal, id, services)
         return TerminalSocket(
             agent: agent, offset: offset, principal: principal, gatekeeper: self.gatekeeper, requestID: record.id,

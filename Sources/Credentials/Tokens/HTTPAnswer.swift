@@ -16,4 +16,9 @@ package struct HTTPAnswer: Sendable {
         let values = self.headers.filter { $0.name == name }
         return values.count == 1 ? values.first?.value : nil
     }
+
+    /// The same answer with another body.
+    package func with(body: [UInt8]) -> HTTPAnswer {
+        HTTPAnswer(status: self.status, headers: self.headers, body: body)
+    }
 }

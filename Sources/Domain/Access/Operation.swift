@@ -11,5 +11,7 @@ package enum Operation: String, Hashable, Sendable, CaseIterable {
     case readAgent = "agents.read"
     case typeToAgent = "agents.input"
     case stopAgent = "agents.stop"
+    case getFiles = "files.get"
+    case putFiles = "files.put"
     case readAudit = "audit.read"
 }

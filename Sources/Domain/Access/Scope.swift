@@ -2,5 +2,7 @@
 package enum Scope: String, Hashable, Sendable, CaseIterable {
     case preview = "actions:preview"
     case execute = "actions:execute"
+    case readFiles = "files:read"
+    case writeFiles = "files:write"
     case readAudit = "audit:read"
 }

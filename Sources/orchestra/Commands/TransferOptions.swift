@@ -50,11 +50,7 @@ struct TransferOptions: ParsableArguments {
         }
         // Measured once for all programs of the transfer.
         let tier = try await context.measuredAgents().0.plan.tier
-        return WorkspaceTransfer(
-            launch: ["sandbox", "exec"] + common.arguments + [
-                "--set", "state-directory=\(context.stateDirectory)",
-                "--set", "policies-directory=\(try context.policiesDirectory())",
-                "--profile", name.name, "--offline", "--tier", String(tier.rawValue), "--workspace", directory,
-            ], limits: limits)
+        return try WorkspaceTransfer(
+            of: directory, context, profile: name, tier: tier, limits: limits, arguments: common.arguments)
     }
 }

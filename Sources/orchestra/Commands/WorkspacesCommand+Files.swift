@@ -1,9 +1,8 @@
 import ArgumentParser
-import CLinux
 import Domain
 import Foundation
 import Jobs
-import Sandboxing
+import SystemPackage
 
 extension WorkspacesCommand {
     struct Get: AsyncParsableCommand {
@@ -44,15 +43,11 @@ extension WorkspacesCommand {
                 defer { target.abandon() }
                 try await self.scope.withSession(context) { session, _ in
                     try await context.noteHome(of: workspace, session)
-                    if let quarantine = try await session.quarantine(of: workspace) {
-                        note("the workspace is in quarantine: \(Printable.text(quarantine.reason))")
+                    try await session.keys.verifyMaster()
+                    try await session.audited(transfer, of: workspace, context).get(paths) { bytes in
+                        try await target.write(bytes)
                     }
-                    try await session.recordFiles("get", in: workspace, transfer.counter) {
-                        if try await transfer.get(paths, into: target.descriptor) {
-                            note("files changed meanwhile: \(transfer.counter.tally.complaints)")
-                        }
-                        try target.finish()
-                    }
+                    try target.finish()
                 }
                 let tally = transfer.counter.tally
                 note("\(tally.entries) entries, \(tally.bytes) bytes of '\(workspace)'")
@@ -92,33 +87,18 @@ extension WorkspacesCommand {
                 let source = try self.source()
                 defer { close(source) }
                 let transfer = try await self.transfer.transfer(directory, context, self.scope.common)
-                try Self.lock(workspace, context)
                 try await self.scope.withSession(context) { session, _ in
                     try await context.noteHome(of: workspace, session)
-                    try await session.recordFiles("put", in: workspace, transfer.counter) {
-                        try await session.refuseQuarantined(workspace)
-                        try HostFiles.makeDirectory(directory)
-                        try await Self.put(transfer, from: source) { try await session.refuseQuarantined(workspace) }
-                    }
+                    try await session.keys.verifyMaster()
+                    let pump = DescriptorPump()
+                    try await session.audited(transfer, of: workspace, context).put(from: {
+                        do { return try await pump.next(from: source) } catch let error as Errno {
+                            throw CommandError(.data, "the archive cannot be read: \(Host.reason(error.rawValue))")
+                        }
+                    })
                 }
                 let tally = transfer.counter.tally
                 show("\(tally.entries) entries, \(tally.bytes) bytes into '\(workspace)'")
-            }
-        }
-
-        /// Stages, asks once more whether it may, and puts in place; throws after everything that was staged is removed.
-        private static func put(
-            _ transfer: WorkspaceTransfer, from source: Int32, mayCommit: () async throws -> Void
-        ) async throws {
-            do {
-                try await transfer.stage(from: source)
-                try await mayCommit()
-                try await transfer.commit()
-            } catch {
-                do { try await transfer.discard() } catch let left {
-                    note("\(CommandError(left).message); the next put removes it")
-                }
-                throw error
             }
         }
 
@@ -135,22 +115,17 @@ extension WorkspacesCommand {
             }
             return descriptor
         }
+    }
+}
 
-        /// Two at once would unpack into one directory, also on two nodes that share it. Held until this process ends.
-        private static func lock(_ workspace: WorkspaceID, _ context: Context) throws {
-            let workspaces = "\(context.stateDirectory)/workspaces"
-            try HostFiles.makeDirectory(workspaces)
-            // No workspace's name begins with a dot.
-            let path = "\(workspaces)/.put-\(workspace).lock"
-            let result = unsafe orc_lock_file(path)
-            guard result >= 0 else {
-                throw CommandError(
-                    .unavailable,
-                    result == -EWOULDBLOCK
-                        ? "another `orchestra workspaces put` into '\(workspace)' runs; wait for its end"
-                        : "the lock file \(path) cannot be opened: \(Host.reason(-result))")
-            }
-        }
+extension QueueSession {
+    /// A transfer with its rows in the audit trail, by the user of this command line.
+    fileprivate func audited(
+        _ transfer: WorkspaceTransfer, of workspace: WorkspaceID, _ context: Context
+    ) -> AuditedTransfer {
+        AuditedTransfer(
+            transfer, of: workspace, below: context.stateDirectory + "/workspaces", store: self.queue,
+            actor: Host.actor, rule: "operator", note: { orchestra.note($0) })
     }
 }
 

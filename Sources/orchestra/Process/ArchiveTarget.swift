@@ -1,9 +1,10 @@
 import Domain
 import Foundation
+import SystemPackage
 
 /// Where an archive goes: standard output, or a file that appears under its name once it is whole.
 struct ArchiveTarget: Sendable {
-    let descriptor: Int32
+    private let descriptor: Int32
     private let path: String?
 
     /// A name of this process, so that two commands never write one file.
@@ -25,6 +26,13 @@ struct ArchiveTarget: Sendable {
         guard self.descriptor >= 0 else {
             throw CommandError(
                 .output, "the file \(Printable.text(Self.draft(path))) cannot be made: \(Host.reason(errno))")
+        }
+    }
+
+    /// Throws status 74 when the bytes cannot be written.
+    func write(_ bytes: [UInt8]) async throws {
+        do { try await DescriptorPump().write(bytes, to: self.descriptor) } catch let error as Errno {
+            throw CommandError(.output, "the archive cannot be written: \(Host.reason(error.rawValue))")
         }
     }
 

@@ -8,10 +8,10 @@ import SystemPackage
 struct DescriptorPump: Sendable {
     private let files = FileSystemPool(Self.threads)
 
-    /// Of its own, for the life of the process: three pipes of a transfer wait at the same time, each on a thread, and the
-    /// shared pool of a machine with two cores has two.
+    /// Of its own, for the life of the process: three pipes of a transfer wait at the same time, each on a thread, a node
+    /// may run four transfers, and the shared pool of a machine with two cores has two.
     private static let threads = {
-        let threads = NIOThreadPool(numberOfThreads: 4)
+        let threads = NIOThreadPool(numberOfThreads: 12)
         threads.start()
         return threads
     }()

@@ -47,8 +47,8 @@ struct NodeRunner: Sendable {
         let port = PortBox()
         let telemetry = [try await self.probeChild(node, port), try self.statusChild(node)]
         let api = try await APIRunner(
-            self.context, policy: self.policy, master: self.master, nextTo: access, metrics: self.metrics,
-            logger: self.logger)
+            self.context, policy: self.policy, master: self.master, nextTo: access, agents: configuration.agents,
+            metrics: self.metrics, logger: self.logger)
         let egress = try self.egressChildren(access)
         let signals = await UnixSignalsSequence(trapping: Self.stopSignals)
         try await withThrowingTaskGroup(of: Void.self) { tasks in

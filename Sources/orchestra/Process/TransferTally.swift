@@ -10,6 +10,11 @@ struct TransferTally {
         let entries: Int
         /// How long each program of the transfer may run.
         let time: Duration
+
+        /// The bounds where nobody sets others.
+        static func standard(bytes: Int = 1 << 30) -> Self {
+            Self(bytes: bytes, entries: 100_000, time: .seconds(600))
+        }
     }
 
     let limits: Limits
@@ -25,7 +30,8 @@ struct TransferTally {
     /// Counts bytes before they are passed on; throws status 65, and counts nothing, when they are too many.
     mutating func move(_ count: Int) throws(CommandError) {
         guard count <= self.limits.bytes - self.bytes else {
-            throw CommandError(.data, "the archive has more than \(self.limits.bytes) bytes (--max-bytes)")
+            throw CommandError(
+                .data, "the archive has more than \(self.limits.bytes) bytes (on the command line: --max-bytes)")
         }
         self.bytes += count
     }
@@ -59,7 +65,8 @@ struct TransferTally {
 
     private mutating func countEntry() throws(CommandError) {
         guard self.entries < self.limits.entries else {
-            throw CommandError(.data, "the archive has more than \(self.limits.entries) entries (--max-entries)")
+            throw CommandError(
+                .data, "the archive has more than \(self.limits.entries) entries (on the command line: --max-entries)")
         }
         self.entries += 1
     }

@@ -1,7 +1,9 @@
 import CLinux
 import Domain
 import Foundation
+import Sandboxing
 import Subprocess
+import Synchronization
 import SystemPackage
 
 /// Moves files of a workspace out and in as a tar archive. tar and what puts the files in their place run inside the
@@ -13,6 +15,18 @@ struct WorkspaceTransfer: Sendable {
     let limits: TransferTally.Limits
     let counter: TransferCounter
     private let pump = DescriptorPump()
+
+    /// The part of an archive that is not handed on yet.
+    private final class LastPart: Sendable {
+        private let part = Mutex<[UInt8]>([])
+
+        func replace(with next: [UInt8]) -> [UInt8] {
+            self.part.withLock { part in
+                defer { part = next }
+                return part
+            }
+        }
+    }
 
     /// Where an archive is unpacked before anything of it is put in its place.
     static let staging = ".orchestra-put"
@@ -26,6 +40,22 @@ struct WorkspaceTransfer: Sendable {
     /// What puts files in their place or takes them away has at least this long: it is not to be cut off.
     private static let tidyTime = Duration.seconds(60)
 
+    /// The transfer of the files in a directory of this machine, in the sandbox of a profile without its egress.
+    /// `arguments` are options of this command line that the one in the sandbox needs, too. Throws status 78.
+    init(
+        of directory: String, _ context: Context, profile: DefinitionName, tier: SandboxTier,
+        limits: TransferTally.Limits, arguments: [String] = []
+    ) throws {
+        var settings = [
+            "state-directory=\(context.stateDirectory)", "policies-directory=\(try context.policiesDirectory())",
+        ]
+        if let tools = context.settings.text("agents.tools") { settings.append("agents.tools=\(tools)") }
+        self.init(
+            launch: ["sandbox", "exec"] + arguments + settings.flatMap { ["--set", $0] } + [
+                "--profile", profile.name, "--offline", "--tier", String(tier.rawValue), "--workspace", directory,
+            ], limits: limits)
+    }
+
     init(launch: [String], limits: TransferTally.Limits) {
         self.launch = launch
         self.limits = limits
@@ -34,38 +64,63 @@ struct WorkspaceTransfer: Sendable {
 
     // MARK: - Out
 
-    /// Writes an archive of the paths, of everything when there are none, to a descriptor. Returns whether files changed
-    /// meanwhile. Throws a `CommandError`; what was written by then is a part of an archive.
-    func get(_ paths: [String], into output: Int32) async throws -> Bool {
+    /// Gives an archive of the paths, of everything when there are none, to `sink` part by part, the last part only when the
+    /// archive is whole. Returns whether files changed meanwhile. Throws a `CommandError` and what `sink` throws; what was
+    /// given by then is a part of an archive.
+    func get(_ paths: [String], into sink: @escaping @Sendable ([UInt8]) async throws -> Void) async throws -> Bool {
         let arguments = [
             "/usr/bin/tar", "--create", "--file=-", "--verbose", "--quoting-style=escape", "--format=pax",
             "--pax-option=delete=atime,delete=ctime", "--owner=nobody:65534", "--group=nogroup:65534",
             // An archive that root unpacks elsewhere must not make programs that run as their owner.
             "--mode=ug-s", "--anchored", "--exclude=./\(Self.staging)", "--",
         ]
-        let (counter, pump) = (self.counter, self.pump)
+        let (counter, last) = (self.counter, LastPart())
         let status = try await self.run(
             arguments + (paths.isEmpty ? ["."] : paths),
             output: { bytes in
                 try counter.note { tally throws(CommandError) in try tally.move(bytes.count) }
-                do { try await pump.write(bytes, to: output) } catch let error as Errno {
-                    throw CommandError(.output, "the archive cannot be written: \(Host.reason(error.rawValue))")
-                }
+                let part = last.replace(with: bytes)
+                if !part.isEmpty { try await sink(part) }
             },
             errors: { line in try counter.note { tally throws(CommandError) in try tally.packed(line) } })
-        guard status != .exited(Self.changed) else { return true }
-        try self.check(status, "the files could not be read")
-        return false
+        let hasChanged = status == .exited(Self.changed)
+        if !hasChanged { try self.check(status, "the files could not be read") }
+        try await sink(last.replace(with: []))
+        return hasChanged
     }
 
     // MARK: - In
 
-    /// Unpacks the archive at a descriptor next to the workspace's files, which stay as they are. Throws a
-    /// `CommandError`; `discard` removes what is unpacked.
-    func stage(from input: Int32) async throws {
+    /// Puts the files of the archive that `source` gives part by part, and none at its end, in their place, all or none.
+    /// `mayCommit` is asked when all of it is unpacked. Throws a `CommandError` and what the two throw, after everything that
+    /// was unpacked is removed; where that fails `left` gets the reason, and the next transfer removes it. Once files are put
+    /// in their place a cancellation has no effect.
+    func put(
+        from source: @escaping @Sendable () async throws -> [UInt8], mayCommit: () async throws -> Void,
+        left: (String) -> Void
+    ) async throws {
+        do {
+            try await self.stage(from: source)
+            // tar reads to the end itself; whatever it leaves must still end well before anything is changed.
+            while case let bytes = try await source(), !bytes.isEmpty {
+                try self.counter.note { tally throws(CommandError) in try tally.move(bytes.count) }
+            }
+            try await mayCommit()
+            try await withoutCancellation { () async throws in try await self.commit() }
+        } catch {
+            do { try await withoutCancellation { () async throws in try await self.discard() } } catch let reason {
+                left(CommandError(reason).message)
+            }
+            throw error
+        }
+    }
+
+    /// Unpacks the archive next to the workspace's files, which stay as they are. Throws a `CommandError` and what the source
+    /// throws; `discard` removes what is unpacked.
+    private func stage(from source: @escaping @Sendable () async throws -> [UInt8]) async throws {
         let counter = self.counter
         let status = try await self.run(
-            ["/bin/sh", "-c", Self.removal + Self.unpacking], input: input,
+            ["/bin/sh", "-c", Self.removal + Self.unpacking], input: source,
             output: { _ in },
             lines: { line in try counter.note { tally throws(CommandError) in try tally.unpacked(line) } },
             errors: { line in try counter.note { tally throws(CommandError) in tally.complain(line ?? []) } })
@@ -76,7 +131,7 @@ struct WorkspaceTransfer: Sendable {
     /// Puts what is unpacked in its place, over files of the same names. Throws a `CommandError`: with status 65 when a
     /// directory and something else have one name, and then nothing was changed; with 70, which says so, when a part may be
     /// in its place.
-    func commit() async throws {
+    private func commit() async throws {
         let status = try await self.tidy(Self.comparison + Self.placing + Self.removal)
         guard status != .exited(Self.halfDone) else {
             throw CommandError(
@@ -87,7 +142,7 @@ struct WorkspaceTransfer: Sendable {
     }
 
     /// Removes what is unpacked. Throws a `CommandError` when that fails; the next `stage` tries again.
-    func discard() async throws { try self.check(try await self.tidy(Self.removal), "\(Self.staging) is left") }
+    private func discard() async throws { try self.check(try await self.tidy(Self.removal), "\(Self.staging) is left") }
 
     private func tidy(_ script: String) async throws -> TerminationStatus {
         let counter = self.counter
@@ -146,7 +201,7 @@ struct WorkspaceTransfer: Sendable {
     /// Runs a program in the sandbox to its end. Throws a `CommandError` when it takes too long, and what the bodies
     /// throw; the program and everything it started have ended then.
     private func run(
-        _ argv: [String], input source: Int32? = nil, within time: Duration? = nil,
+        _ argv: [String], input source: (@Sendable () async throws -> [UInt8])? = nil, within time: Duration? = nil,
         output: @escaping @Sendable ([UInt8]) async throws -> Void,
         lines: @escaping @Sendable ([UInt8]?) throws -> Void = { _ in },
         errors: @escaping @Sendable ([UInt8]?) throws -> Void
@@ -167,8 +222,7 @@ struct WorkspaceTransfer: Sendable {
             try await withThrowingTaskGroup(of: Bool.self) { tasks in
                 tasks.addTask {
                     try await ContinuousClock().sleep(for: limit)
-                    throw CommandError(
-                        .gaveUp, "the transfer took longer than \(limit.components.seconds) s (--timeout)")
+                    throw TransferTimeout(limit: limit)
                 }
                 tasks.addTask {
                     defer { close(input.writer) }
@@ -186,13 +240,11 @@ struct WorkspaceTransfer: Sendable {
     }
 
     private static func feed(
-        _ source: Int32, into sink: Int32, _ pump: DescriptorPump, _ counter: TransferCounter
+        _ source: @Sendable () async throws -> [UInt8], into sink: Int32, _ pump: DescriptorPump,
+        _ counter: TransferCounter
     ) async throws {
         while true {
-            let bytes: [UInt8]
-            do { bytes = try await pump.next(from: source) } catch let error as Errno {
-                throw CommandError(.data, "the archive cannot be read: \(Host.reason(error.rawValue))")
-            }
+            let bytes = try await source()
             guard !bytes.isEmpty else { return }
             try counter.note { tally throws(CommandError) in try tally.move(bytes.count) }
             // A program that reads no more has ended, and its status says how.

@@ -42,6 +42,7 @@ extension Context {
         configuration.issuers = self.settings.text("auth.issuer").map { [$0] } ?? []
         configuration.securityContact = try self.securityContact()
         configuration.workspaceRate = .init(count: try self.settings.integer("api.workspace-rate"), period: 60)
+        configuration.archiveLimit = try self.settings.integer("api.archive-limit")
         configuration.addressRate = .init(count: try self.settings.integer("api.address-rate"), period: 60)
         return configuration
     }

@@ -146,6 +146,9 @@ extension SettingKey {
         SettingKey(
             "api.address-rate", .integer(1...10_000_000), "120000",
             "Requests from one address per minute, over all nodes and credentials."),
+        SettingKey(
+            "api.archive-limit", .integer(1...(1 << 40)), "1073741824",
+            "Bytes of an archive that brings files of a workspace in or out over the API."),
         SettingKey("api.security-contact", .text, nil, "mailto: or https: URL in /.well-known/security.txt."),
     ]
 
