@@ -164,7 +164,7 @@ let package = Package(
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-fuzz",
-            dependencies: ["Domain", "Redis", "Screens", "ShimProtocol", "TestSupport", nioCore],
+            dependencies: ["Domain", "Redaction", "Redis", "Screens", "ShimProtocol", "TestSupport", nioCore],
             path: "Tests/Fuzz",
             exclude: ["Seeds"], swiftSettings: swiftSettings),
         .target(
@@ -172,7 +172,7 @@ let package = Package(
             path: "Tests/Conformance/Support", swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-conformance",
-            dependencies: ["ConformanceSupport", "Credentials", "Cryptography", "Domain", "ModelUsage"],
+            dependencies: ["ConformanceSupport", "Credentials", "Cryptography", "Domain", "ModelUsage", "Redaction"],
             path: "Tests/Conformance/Driver", swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-bench-baseline", path: "Tests/Benchmarks/Baseline",
@@ -192,6 +192,9 @@ let package = Package(
                 "CLinux", "Domain", "Egress", "EgressServer", "ShimProtocol", "TestSupport", "TransportSecurity",
                 nioCore, nioPosix,
             ], path: "Tests/Benchmarks/Egress", swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "orchestra-bench-redaction", dependencies: ["Redaction"],
+            path: "Tests/Benchmarks/Redaction", swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-bench-supervision", dependencies: ["CLinux", "Supervision", logging],
             path: "Tests/Benchmarks/Supervision", swiftSettings: swiftSettings),
@@ -266,7 +269,7 @@ let package = Package(
                 systemPackage,
             ]),
         tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),
-        tests("RedactionTests", ["Redaction", "Domain", logging]),
+        tests("RedactionTests", ["Redaction", "Domain", "TestSupport", logging]),
         tests(
             "AgentsTests",
             ["Agents", "CLinux", "Domain", "Sandboxing", "ShimProtocol", "TestSupport", logging, nioPosix]),
