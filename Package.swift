@@ -167,7 +167,7 @@ let package = Package(
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-fuzz",
-            dependencies: ["Domain", "Redis", "Screens", "ShimProtocol", "TestSupport", nioCore],
+            dependencies: ["Domain", "Redaction", "Redis", "Screens", "ShimProtocol", "TestSupport", nioCore],
             path: "Tests/Fuzz",
             exclude: ["Seeds"], swiftSettings: swiftSettings),
         .target(
@@ -175,7 +175,7 @@ let package = Package(
             path: "Tests/Conformance/Support", swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-conformance",
-            dependencies: ["ConformanceSupport", "Credentials", "Cryptography", "Domain", "ModelUsage"],
+            dependencies: ["ConformanceSupport", "Credentials", "Cryptography", "Domain", "ModelUsage", "Redaction"],
             path: "Tests/Conformance/Driver", swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-bench-baseline", path: "Tests/Benchmarks/Baseline",
@@ -198,6 +198,9 @@ let package = Package(
         .executableTarget(
             name: "orchestra-bench-archive", dependencies: ["AuditArchive", "Cryptography"],
             path: "Tests/Benchmarks/Archive", swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "orchestra-bench-redaction", dependencies: ["Redaction"],
+            path: "Tests/Benchmarks/Redaction", swiftSettings: swiftSettings),
         .executableTarget(
             name: "orchestra-bench-supervision", dependencies: ["CLinux", "Supervision", logging],
             path: "Tests/Benchmarks/Supervision", swiftSettings: swiftSettings),
@@ -274,7 +277,7 @@ let package = Package(
                 systemPackage,
             ]),
         tests("TelemetryTests", ["Telemetry", "TestSupport", coreMetrics]),
-        tests("RedactionTests", ["Redaction", "Domain", logging]),
+        tests("RedactionTests", ["Redaction", "Domain", "TestSupport", logging]),
         tests(
             "AgentsTests",
             ["Agents", "CLinux", "Domain", "Sandboxing", "ShimProtocol", "TestSupport", logging, nioPosix]),

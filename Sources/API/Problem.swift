@@ -40,10 +40,10 @@ package struct Problem: Error, Sendable {
     /// The connection cannot be used for another request.
     package var closes = false
 
-    /// `detail` is the sentence, in which credentials are masked; `rule` is the code's name unless given.
+    /// `detail` is the sentence, in which secrets are redacted; `rule` is the code's name unless given.
     package init(_ code: Code, _ detail: String, rule: String? = nil, headers: [(HTTPField.Name, String)] = []) {
         self.code = code
-        self.detail = CredentialMask.masked(detail)
+        self.detail = Redactor.redacted(detail)
         self.rule = rule ?? code.rawValue
         self.headers = headers
     }

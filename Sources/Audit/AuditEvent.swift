@@ -153,8 +153,8 @@ package struct AuditEvent: Hashable, Sendable {
         )
         if !self.errorReason.isEmpty {
             writer.raw(",\"error_reason\":")
-            // A reason quotes what the client sent, such as the name of a param; a credential among it is masked.
-            writer.write(text: CredentialMask.masked(self.errorReason))
+            // A reason quotes what the client sent, such as the name of a param; a secret among it is redacted.
+            writer.write(text: Redactor.redacted(self.errorReason))
         }
         if !self.paramsDigest.isEmpty {
             writer.raw(",\"params_hmac\":\"\(Hexadecimal.text(of: self.paramsDigest))\"")
@@ -167,7 +167,7 @@ package struct AuditEvent: Hashable, Sendable {
         }
         if let connection = self.connection {
             writer.raw(",\"connection\":")
-            writer.write(connection)
+            writer.write(connection.redacted())
         }
         if let transfer = self.transfer {
             writer.raw(",\"files\":{\"bytes\":\(transfer.bytes),\"entries\":\(transfer.entries)}")

@@ -65,7 +65,7 @@ package struct RequestDraft: Sendable {
     package static func name<Value>(
         _ text: String, _ field: Field, _ read: (String) throws(DomainError) -> Value
     ) throws(DraftError) -> Value {
-        guard CredentialMask.masked(text) == text else {
+        guard Redactor.redacted(text) == text else {
             throw DraftError(field, "contains a credential; expected a name or an ID")
         }
         do throws(DomainError) { return try read(text) } catch { throw DraftError(field, sentence: error.message) }
@@ -116,7 +116,7 @@ package struct RequestDraft: Sendable {
         guard Self.uniqueKeyLength.contains(uniqueKey.unicodeScalars.count) else {
             throw DraftError(.uniqueKey, "must have from 1 to 256 characters")
         }
-        guard CredentialMask.masked(uniqueKey) == uniqueKey else {
+        guard Redactor.redacted(uniqueKey) == uniqueKey else {
             throw DraftError(.uniqueKey, "contains a credential; expected a name")
         }
         return uniqueKey

@@ -3,12 +3,14 @@ package import Logging
 
 /// Writes one JSON object per line: `ts` (RFC 3339, UTC, milliseconds), `level`, `msg`, `component`, then
 /// the metadata under its own dotted names. Newlines and control characters are escaped, a line is cut
-/// at 8 KiB, and values whose key names a secret are replaced: `redis.password`, `api_key`, but not `key.id`.
+/// at 8 KiB. Secrets in texts are redacted, and values whose key names one are replaced as a whole: `redis.password`,
+/// `api_key`, but not `key.id`.
 package struct JSONLogHandler: LogHandler {
     package var metadata: Logger.Metadata = [:]
     package var metadataProvider: Logger.MetadataProvider?
     package var logLevel: Logger.Level
     private let component: String
+    private let rules: RedactionRules
     private let now: @Sendable () -> String
     private let write: @Sendable ([UInt8]) -> Void
 
@@ -20,13 +22,15 @@ package struct JSONLogHandler: LogHandler {
     /// Last words of keys that name a property of a secret, not the secret.
     private static let harmlessWords: Set<String> = ["id", "ids", "kind", "count", "file", "expiry"]
 
-    /// `now` gives the time stamp, `write` takes a whole line with its newline.
+    /// `rules` say what is redacted, `now` gives the time stamp, `write` takes a whole line with its newline.
     package init(
-        component: String, level: Logger.Level, now: @escaping @Sendable () -> String,
+        component: String, level: Logger.Level, rules: RedactionRules = .standard,
+        now: @escaping @Sendable () -> String,
         write: @escaping @Sendable ([UInt8]) -> Void
     ) {
         self.component = component
         self.logLevel = level
+        self.rules = rules
         self.now = now
         self.write = write
     }
@@ -42,15 +46,15 @@ package struct JSONLogHandler: LogHandler {
         var members = [
             JSONMember("ts", .string(self.now())),
             JSONMember("level", .string(event.level.rawValue)),
-            JSONMember("msg", .string(CredentialMask.masked("\(event.message)"))),
+            JSONMember("msg", .string(Redactor.redacted("\(event.message)", self.rules))),
             JSONMember("component", .string(self.component)),
         ]
         let merged = self.metadata.merging(event.metadata ?? [:]) { _, new in new }
         for (key, value) in merged.sorted(by: { $0.key < $1.key }) {
-            members.append(JSONMember(key, .string(Self.shown(key: key, "\(value)"))))
+            members.append(JSONMember(key, .string(self.shown(key: key, "\(value)"))))
         }
         if let error = event.error {
-            members.append(JSONMember("error", .string(Self.shown(key: "error", "\(error)"))))
+            members.append(JSONMember("error", .string(self.shown(key: "error", "\(error)"))))
         }
         var line = JSONValue.object(members).bytes
         if line.count > Self.lineLimit {
@@ -67,9 +71,9 @@ package struct JSONLogHandler: LogHandler {
         return !self.secretWords.isDisjoint(with: words)
     }
 
-    private static func shown(key: String, _ text: String) -> String {
-        if self.namesSecret(key) { return "<secret>" }
-        let text = CredentialMask.masked(text)
-        return text.utf8.count > self.valueLimit ? String(text.prefix(self.valueLimit)) + "…" : text
+    private func shown(key: String, _ text: String) -> String {
+        if Self.namesSecret(key) { return "[redacted:secret]" }
+        let text = Redactor.redacted(text, self.rules)
+        return text.utf8.count > Self.valueLimit ? String(text.prefix(Self.valueLimit)) + "…" : text
     }
 }

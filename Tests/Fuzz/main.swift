@@ -1,6 +1,7 @@
 import Domain
 import Foundation
 import NIOCore
+import Redaction
 import Redis
 import Screens
 import ShimProtocol
@@ -89,6 +90,27 @@ func feedScreen(_ bytes: [UInt8], random: inout SeededRandom) {
     _ = ScreenRules([ScreenRule(state: .ready, contains: ["a"], cursorLineEnds: "$")]).conclusion(from: screen)
 }
 
+/// The cuts change nothing, lines stay, and a second time changes nothing.
+func feedRedactor(_ bytes: [UInt8], random: inout SeededRandom) {
+    let whole = Redactor.redacted(bytes)
+    for isLive in [false, true] {
+        var redactor = Redactor(isLive: isLive)
+        var output: [UInt8] = []
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = Int.random(in: 1...max(1, rest.count), using: &random)
+            redactor.redact(rest.prefix(count), into: &output)
+            rest = rest.dropFirst(count)
+        }
+        redactor.finish(into: &output)
+        guard isLive || output == whole else { fatalError("the cuts changed what came out") }
+    }
+    guard bytes.count(where: { $0 == 0x0a }) == whole.count(where: { $0 == 0x0a }) else {
+        fatalError("a line is missing")
+    }
+    guard Redactor.redacted(whole) == whole else { fatalError("a second time changed what came out") }
+}
+
 func feedText(_ bytes: [UInt8]) {
     let text = String(decoding: bytes, as: UTF8.self)
     _ = try? CronExpression(text)
@@ -100,10 +122,10 @@ func feedText(_ bytes: [UInt8]) {
 }
 
 var options = CommandLine.arguments.dropFirst()
-guard let target = options.popFirst(), ["resp", "shim", "json", "screen", "text"].contains(target),
+guard let target = options.popFirst(), ["resp", "shim", "json", "screen", "text", "redact"].contains(target),
     let directory = options.popFirst()
 else {
-    print("usage: orchestra-fuzz resp|shim|json|screen|text SEEDS [--runs N] [--seed S]")
+    print("usage: orchestra-fuzz resp|shim|json|screen|text|redact SEEDS [--runs N] [--seed S]")
     exit(64)
 }
 func number(_ name: String, in options: ArraySlice<String>, default fallback: UInt64) -> UInt64 {
@@ -134,6 +156,7 @@ for run in 0..<runs {
     case "shim": feedShim(bytes)
     case "screen": feedScreen(bytes, random: &random)
     case "text": feedText(bytes)
+    case "redact": feedRedactor(bytes, random: &random)
     default: feedJSON(bytes)
     }
 }

@@ -28,7 +28,7 @@ struct Gatekeeper: Sendable {
         return RequestRecord(
             id: RequestForm.usableID(head.headerFields[.requestID]) ?? self.services.freshID(),
             traceparent: RequestForm.traceparent(head.headerFields[.traceparent]) ?? "",
-            line: "\(Printable.text(head.method.rawValue, limit: 16)) \(CredentialMask.masked(String(path)))",
+            line: "\(Printable.text(head.method.rawValue, limit: 16)) \(Redactor.redacted(String(path)))",
             startedAt: .now)
     }
 

@@ -24,7 +24,7 @@ enum Input {
         _ text: String, _ body: () throws(DomainError) -> Value
     ) throws(InputError) -> Value {
         // It would be kept as a name in rows and lists.
-        guard CredentialMask.masked(text) == text else {
+        guard Redactor.redacted(text) == text else {
             throw InputError(
                 message: "a name or an id contains a credential; expected a name, which is stored and shown")
         }

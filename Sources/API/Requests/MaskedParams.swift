@@ -20,7 +20,7 @@ enum MaskedParams {
         case .object(let members):
             .object(
                 members.prefix(16).map {
-                    JSONMember(Printable.text(CredentialMask.masked($0.name), limit: 32), self.masked($0.value))
+                    JSONMember(Printable.text(Redactor.redacted($0.name), limit: 32), self.masked($0.value))
                 })
         }
     }

@@ -104,7 +104,7 @@ enum RequestForm {
     static func usableID(_ text: String?) -> String? {
         guard let text, (1...64).contains(text.utf8.count),
             text.utf8.allSatisfy({ Self.isPathByte($0) && $0 != UInt8(ascii: "/") }),
-            CredentialMask.masked(text) == text
+            Redactor.redacted(text) == text
         else { return nil }
         return text
     }

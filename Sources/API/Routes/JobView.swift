@@ -1,7 +1,8 @@
 internal import Domain
 internal import Jobs
+internal import Redaction
 
-/// A job as the API shows it.
+/// A job as the API shows it: its reason, progress and result without secrets.
 enum JobView {
     /// The job's document, with its progress, its terms and its result where they are given.
     static func json(
@@ -13,7 +14,7 @@ enum JobView {
             JSONMember("submitted_at", self.time(job.submittedAt)), JSONMember("started_at", self.time(job.startedAt)),
             JSONMember("finished_at", self.time(job.finishedAt)),
             JSONMember("failures", .integer(Int64(job.failures))), JSONMember("crashes", .integer(Int64(job.crashes))),
-            JSONMember("node", .string(job.node)), JSONMember("reason", .string(job.reason)),
+            JSONMember("node", .string(job.node)), JSONMember("reason", .string(Redactor.redacted(job.reason))),
             JSONMember("tags", .array(job.tags.map { .string($0) })),
         ]
         if let terms {
@@ -24,12 +25,12 @@ enum JobView {
         }
         if let progress {
             let value: JSONValue = [
-                "percent": .integer(Int64(progress.percent)), "text": .string(progress.text),
+                "percent": .integer(Int64(progress.percent)), "text": .string(Redactor.redacted(progress.text)),
                 "time": self.time(progress.time),
             ]
             members.append(JSONMember("progress", value))
         }
-        if let result { members.append(JSONMember("result", result)) }
+        if let result { members.append(JSONMember("result", result.redacted())) }
         return .object(members)
     }
 

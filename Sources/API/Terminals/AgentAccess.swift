@@ -3,7 +3,9 @@ internal import Audit
 internal import Cryptography
 internal import Domain
 internal import Jobs
+internal import Redaction
 internal import ShimProtocol
+internal import Synchronization
 
 /// An agent of this node that a principal may access: found by its job, which must be in the principal's workspace.
 struct AgentAccess: Sendable {
@@ -50,7 +52,7 @@ struct AgentAccess: Sendable {
             }
             return [
                 "agent_id": .string(self.job.id.description), "state": .string(condition.state.rawValue),
-                "evidence": .string(Printable.text(condition.evidence, limit: 300)),
+                "evidence": .string(Redactor.redacted(Printable.text(condition.evidence, limit: 300))),
                 "job_state": .string(self.job.state.rawValue),
                 "launches": .integer(Int64(self.generation)), "submitted_at": JobView.time(self.job.submittedAt),
                 "exit_status": record.map { .integer(Int64($0.code)) } ?? .null,
@@ -95,11 +97,17 @@ struct AgentAccess: Sendable {
         }
     }
 
-    /// Gives the terminal's bytes from `offset` on to `each` until the agent ends; its exit record. Throws `AgentError`
-    /// when the shim refuses, or is gone without a record.
+    /// Gives the terminal's bytes from `offset` on, redacted, to `each` until the agent ends; its exit record. Throws
+    /// `AgentError` when the shim refuses, or is gone without a record.
     func output(
-        from offset: UInt64, each: @escaping @Sendable (UInt64, [UInt8]) async throws -> Void
+        from offset: UInt64, each: @escaping @Sendable (AgentOutput) async throws -> Void
     ) async throws -> ExitRecord {
-        try await self.shim.output(from: offset, each: each)
+        let redaction = Mutex(OutputRedaction(from: offset))
+        let record = try await self.shim.output(from: redaction.withLock { $0.first }) { place, bytes in
+            guard let part = redaction.withLock({ $0.take(place, bytes) }) else { return }
+            try await each(part)
+        }
+        if let part = redaction.withLock({ $0.finish() }) { try await each(part) }
+        return record
     }
 }

@@ -13,7 +13,7 @@ struct EventFeed: Sendable {
     let principal: Principal
 
     private enum Item: Sendable {
-        case output(UInt64, [UInt8])
+        case output(AgentOutput)
         case end(ExitRecord)
         case failure(String)
         case pause
@@ -53,12 +53,13 @@ struct EventFeed: Sendable {
         defer { tasks.cancel() }
         for await item in items {
             switch item {
-            case .output(let place, let bytes):
+            case .output(let part):
                 let value: JSONValue = [
-                    "offset": .integer(Int64(clamping: place)), "bytes": .string(Data(bytes).base64EncodedString()),
+                    "offset": .integer(Int64(clamping: part.offset)),
+                    "bytes": .string(Data(part.bytes).base64EncodedString()),
                 ]
                 try await self.write(
-                    "event: output\nid: \(place + UInt64(bytes.count))\ndata: \(value.text)\n\n", &writer)
+                    "event: output\nid: \(part.next)\ndata: \(value.text)\n\n", &writer)
                 permits.give()
             case .end(let record):
                 let value: JSONValue = ["exit_status": .integer(Int64(record.code))]
@@ -78,9 +79,9 @@ struct EventFeed: Sendable {
     ) async -> Item {
         do {
             return .end(
-                try await agent.output(from: offset) { place, bytes in
+                try await agent.output(from: offset) { part in
                     try await permits.take()
-                    feed.yield(.output(place, bytes))
+                    feed.yield(.output(part))
                 })
         } catch {
             return .failure("the agent's terminal can no longer be followed; the agent may be restarting")

@@ -9,7 +9,7 @@ final class TerminalLink: Sendable {
     /// What happens on a WebSocket, in one order.
     enum Item: Sendable {
         case frame(WebSocketFrame)
-        case output(UInt64, [UInt8])
+        case output(AgentOutput)
         case receipt(Domain.RequestID, MessageLedger.Receipt)
         case problem(String, Problem)
         case end(ExitRecord)

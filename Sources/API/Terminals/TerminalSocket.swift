@@ -10,7 +10,7 @@ internal import Synchronization
 
 /// One agent's terminal over a WebSocket: its output as it comes, and messages with receipts, ten a second.
 ///
-/// Both sides send JSON in text frames. The server sends `output` (offset, bytes in base 64), `receipt`, `error` and
+/// Both sides send JSON in text frames. The server sends `output` (offset, next, bytes in base 64), `receipt`, `error` and
 /// `end`; the client sends `input` (message_id, text, until) and `keys`
 /// (message_id, keys, until).
 struct TerminalSocket: Sendable {
@@ -98,9 +98,9 @@ struct TerminalSocket: Sendable {
     private func follow(_ link: TerminalLink) async -> Item {
         do {
             return .end(
-                try await self.agent.output(from: self.offset) { place, bytes in
+                try await self.agent.output(from: self.offset) { part in
                     try await link.output.take()
-                    link.feed.yield(.output(place, bytes))
+                    link.feed.yield(.output(part))
                 })
         } catch {
             return .failure
@@ -137,10 +137,11 @@ struct TerminalSocket: Sendable {
             case .frame(let frame):
                 link.frames.give()
                 if let code = try await self.take(frame, &conversation, link) { return code }
-            case .output(let place, let bytes):
+            case .output(let part):
                 try await link.send([
-                    "type": "output", "offset": .integer(Int64(clamping: place)),
-                    "bytes": .string(Data(bytes).base64EncodedString()),
+                    "type": "output", "offset": .integer(Int64(clamping: part.offset)),
+                    "next": .integer(Int64(clamping: part.next)),
+                    "bytes": .string(Data(part.bytes).base64EncodedString()),
                 ])
                 link.output.give()
             case .receipt(let key, let receipt):

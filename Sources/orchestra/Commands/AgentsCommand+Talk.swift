@@ -2,11 +2,12 @@ import Agents
 import ArgumentParser
 import Audit
 import Domain
-import Intake
 import Foundation
+import Intake
 import Jobs
 import NIOPosix
 import Policy
+import Redaction
 import ShimProtocol
 
 extension AgentsCommand {
@@ -150,7 +151,7 @@ extension AgentsCommand {
                 let wait = try agent.exitRecord(generation) == nil ? Duration.seconds(self.wait) : .zero
                 let events = try await AgentOperator(directory: agent, generation: generation, group: .singleton)
                     .events(after: self.after, wait: wait)
-                for event in events { show(event.text) }
+                for event in events { show(Redactor.redacted(event.text)) }
             }
         }
     }
@@ -189,13 +190,19 @@ extension AgentsCommand {
                     }
                     return
                 }
+                var redactor = Redactor(isLive: true)
                 var played: UInt64 = 0
                 while let (time, bytes) = recording.next() {
                     let pause = Double(time - min(played, time)) / self.speed
                     played = time
                     try await ContinuousClock().sleep(for: .milliseconds(Int64(min(pause, 60_000))))
-                    try FileHandle.standardOutput.write(contentsOf: Data(bytes))
+                    var shown: [UInt8] = []
+                    redactor.redact(bytes, into: &shown)
+                    try FileHandle.standardOutput.write(contentsOf: Data(shown))
                 }
+                var shown: [UInt8] = []
+                redactor.finish(into: &shown)
+                try FileHandle.standardOutput.write(contentsOf: Data(shown))
             }
         }
     }
@@ -326,7 +333,7 @@ struct Recording {
     }
 
     /// asciicast v2: a header, a line `[seconds, "o", text]` for each part, and `[seconds, "r", "COLUMNSxROWS"]` where the
-    /// terminal was resized. A character that is cut between two parts goes whole into the later one.
+    /// terminal was resized. A character that is cut between two parts goes whole into the later one. Secrets are redacted.
     mutating func asciicast(columns: Int, rows: Int, sizes: TerminalSizes) -> [String] {
         let header: JSONValue = [
             "version": .integer(2), "width": .integer(Int64(columns)), "height": .integer(Int64(rows)),
@@ -334,6 +341,7 @@ struct Recording {
         var lines = [header.text]
         var last: UInt64 = 0
         var begun: [UInt8] = []
+        var redactor = Redactor(isLive: true)
         var (changes, offset) = (sizes.changes[...], UInt64(0))
         func line(_ kind: String, _ text: String) -> String {
             "[\(last / 1000).\(String(1000 + last % 1000).dropFirst()), \"\(kind)\", \(JSONValue.string(text).text)]"
@@ -345,7 +353,8 @@ struct Recording {
                 changes.removeFirst()
             }
             offset += UInt64(bytes.count)
-            begun += bytes
+            redactor.redact(bytes, into: &begun)
+            if self.log.isEmpty { redactor.finish(into: &begun) }
             let cut = self.log.isEmpty ? 0 : Self.unfinished(begun)
             let text = String(decoding: begun.dropLast(cut), as: UTF8.self)
             begun = Array(begun.suffix(cut))

@@ -2,6 +2,7 @@ import Agents
 import ArgumentParser
 import Domain
 import Foundation
+import Redaction
 import ShimProtocol
 
 struct AgentsCommand: AsyncParsableCommand {
@@ -65,7 +66,7 @@ struct AgentsCommand: AsyncParsableCommand {
                 if self.raw {
                     try FileHandle.standardOutput.write(contentsOf: Data(log.bytes))
                 } else {
-                    show(TerminalText.plain(String(decoding: log.bytes, as: UTF8.self)))
+                    show(TerminalText.plain(String(decoding: Redactor.redacted(log.bytes), as: UTF8.self)))
                 }
             }
         }
@@ -88,7 +89,7 @@ struct AgentsCommand: AsyncParsableCommand {
                 guard let lines = try agent.screen(generation) else {
                     throw CommandError(.data, "launch \(generation) of agent \(agent.id) has no log")
                 }
-                for line in lines { show(TerminalText.plain(line)) }
+                show(TerminalText.plain(Redactor.redacted(lines.joined(separator: "\n"))))
             }
         }
     }

@@ -1,8 +1,9 @@
 import Domain
 import Foundation
 import Jobs
+import Redaction
 
-/// A job's record for people and for programs.
+/// A job's record for people and for programs: its reason, progress and result without secrets.
 enum JobText {
     /// The result of a job, nil when it has none or it is not JSON. Throws when it cannot be decrypted.
     static func result(of job: JobRecord, in workspace: WorkspaceID, keys: WorkspaceKeyring) async throws -> JSONValue?
@@ -23,7 +24,7 @@ enum JobText {
     /// One line of a list.
     static func line(_ job: JobRecord) -> String {
         let state = job.state.rawValue.padding(toLength: 10, withPad: " ", startingAt: 0)
-        let reason = job.reason.isEmpty ? "" : "  \(Printable.text(job.reason, limit: 60))"
+        let reason = job.reason.isEmpty ? "" : "  \(Printable.text(Redactor.redacted(job.reason), limit: 60))"
         return "\(job.id)  \(state)  \(self.time(job.submittedAt))  \(job.action)\(reason)"
     }
 
@@ -33,7 +34,9 @@ enum JobText {
         shown: Set<String> = []
     ) -> String {
         var lines = ["job          \(job.id)", "action       \(job.action)", "state        \(job.state.rawValue)"]
-        if !job.reason.isEmpty { lines.append("reason       \(Printable.text(job.reason, limit: 500))") }
+        if !job.reason.isEmpty {
+            lines.append("reason       \(Printable.text(Redactor.redacted(job.reason), limit: 500))")
+        }
         lines.append("submitted    \(self.time(job.submittedAt))")
         if terms.priority != .normal { lines.append("priority     \(terms.priority.name)") }
         if let time = terms.runAt { lines.append("not before   \(self.time(time))") }
@@ -45,7 +48,8 @@ enum JobText {
         if job.failures + job.crashes > 0 { lines.append("failures     \(job.failures), crashes \(job.crashes)") }
         if !job.tags.isEmpty { lines.append("tags         \(Printable.text(job.tags.joined(separator: ", ")))") }
         if let progress {
-            lines.append("progress     \(progress.percent) % \(progress.text) (\(self.time(progress.time)))")
+            lines.append(
+                "progress     \(progress.percent) % \(Redactor.redacted(progress.text)) (\(self.time(progress.time)))")
         }
         if let result { lines += self.lines(of: result, shown: shown) }
         return lines.joined(separator: "\n")
@@ -54,7 +58,8 @@ enum JobText {
     /// A result: a line or a block for each member.
     static func lines(of result: JSONValue, shown: Set<String> = []) -> [String] {
         var lines: [String] = []
-        for member in result.members ?? [JSONMember("result", result)] where !shown.contains(member.name) {
+        for member in result.redacted().members ?? [JSONMember("result", result.redacted())]
+        where !shown.contains(member.name) {
             if let text = member.value.string, text.contains("\n") {
                 lines.append("\(member.name):")
                 lines += TerminalText.plain(text).split(separator: "\n", omittingEmptySubsequences: false).map {
@@ -79,7 +84,7 @@ enum JobText {
             JSONMember("started_at", .integer(Int64(clamping: job.startedAt))),
             JSONMember("finished_at", .integer(Int64(clamping: job.finishedAt))),
             JSONMember("failures", .integer(Int64(job.failures))), JSONMember("crashes", .integer(Int64(job.crashes))),
-            JSONMember("node", .string(job.node)), JSONMember("reason", .string(job.reason)),
+            JSONMember("node", .string(job.node)), JSONMember("reason", .string(Redactor.redacted(job.reason))),
         ]
         members.append(JSONMember("tags", .array(job.tags.map { .string($0) })))
         if let terms {
@@ -90,12 +95,12 @@ enum JobText {
         }
         if let progress {
             let value: JSONValue = [
-                "percent": .integer(Int64(progress.percent)), "text": .string(progress.text),
+                "percent": .integer(Int64(progress.percent)), "text": .string(Redactor.redacted(progress.text)),
                 "time": .integer(Int64(clamping: progress.time)),
             ]
             members.append(JSONMember("progress", value))
         }
-        if let result { members.append(JSONMember("result", result)) }
+        if let result { members.append(JSONMember("result", result.redacted())) }
         return .object(members)
     }
 

@@ -22,7 +22,7 @@ struct Orchestra: AsyncParsableCommand {
         subcommands: [
             DevCommand.self, WorkerCommand.self, StatusCommand.self, SubmitCommand.self, JobsCommand.self,
             DeadCommand.self, WorkspacesCommand.self, AgentsCommand.self, SandboxCommand.self, SelftestCommand.self,
-            DoctorCommand.self, AuditCommand.self,
+            DoctorCommand.self, AuditCommand.self, RedactCommand.self,
             ConfigCommand.self,
             PolicyCommand.self, KeysCommand.self, TokensCommand.self, CredentialsCommand.self, BudgetsCommand.self,
             EgressServerCommand.self,

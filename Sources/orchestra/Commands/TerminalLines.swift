@@ -1,7 +1,10 @@
 import Domain
+import Redaction
 
-/// Cuts an agent's output into lines for the screen: by bytes, so that a character that arrives in two parts stays whole.
+/// Cuts an agent's output into lines for the screen, without secrets: by bytes, so that a character that arrives in two parts
+/// stays whole.
 struct TerminalLines {
+    private var redactor = Redactor(isLive: true)
     private var pending: [UInt8] = []
     private let limit: Int
 
@@ -11,7 +14,7 @@ struct TerminalLines {
     /// Adds output; returns the lines that are complete, without their ends and made harmless.
     mutating func add(_ bytes: [UInt8]) -> [String] {
         var lines: [String] = []
-        self.pending += bytes
+        self.redactor.redact(bytes, into: &self.pending)
         var start = self.pending.startIndex
         while start < self.pending.endIndex {
             let rest = self.pending[start...]
@@ -32,6 +35,7 @@ struct TerminalLines {
 
     /// The last line, which has no end; nil when there is none.
     mutating func finish() -> String? {
+        self.redactor.finish(into: &self.pending)
         defer { self.pending = [] }
         return self.pending.isEmpty ? nil : Self.plain(self.pending[...])
     }

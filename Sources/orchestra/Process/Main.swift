@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Redaction
 
 /// The entry point: parses the command line, runs the command, and ends with its status.
 @main
@@ -24,7 +25,8 @@ enum Main {
                 // Help and version are output.
                 if !text.isEmpty { show(text) }
             } else if !text.isEmpty {
-                _ = Output.write(Array((text + "\n").utf8), to: STDERR_FILENO)
+                // An error quotes what was typed.
+                _ = Output.write(Redactor.redacted(Array((text + "\n").utf8)), to: STDERR_FILENO)
             }
             exit(code.rawValue)
         }
@@ -42,7 +44,7 @@ enum Main {
     }
 
     private static func end(_ error: CommandError) -> Never {
-        _ = Output.write(Array("error: \(error.message)\n".utf8), to: STDERR_FILENO)
+        _ = Output.write(Array("error: \(Redactor.redacted(error.message))\n".utf8), to: STDERR_FILENO)
         exit(error.status.rawValue)
     }
 }

@@ -200,9 +200,13 @@ struct Context: Sendable {
 
     func logger(write: @escaping @Sendable ([UInt8]) -> Void) throws -> Logger {
         let level = Logger.Level(rawValue: try self.settings.required("log.level")) ?? .info
+        // Also what the process knows must not be logged, whatever its form.
+        let known = SettingKey.all.filter(\.isSecret).compactMap { self.settings.secret($0.name) }
+        let rules = RedactionRules(known: known.map { $0.expose { Array($0.utf8) } })
         return Logger(label: "orchestra") { _ in
             JSONLogHandler(
-                component: "orchestra", level: level, now: { RFC3339.text(of: Host.wallMilliseconds()) }, write: write)
+                component: "orchestra", level: level, rules: rules, now: { RFC3339.text(of: Host.wallMilliseconds()) },
+                write: write)
         }
     }
 

@@ -4,7 +4,7 @@ import Cryptography
 import Domain
 import Foundation
 
-// orchestra-conformance supervisor|jwt|usage|egress < CASES
+// orchestra-conformance supervisor|jwt|usage|egress|redact-stream < CASES
 //
 // Reads cases from standard input and prints what the product's own modules do with them, one JSON object a
 // line, in the order of the cases. It knows no expectation.
@@ -75,7 +75,9 @@ do {
         for line in try readUsage(try readInput()) { print(line.text) }
     case "egress":
         for line in try playEgressCases(try readInput()) { print(line.text) }
-    default: fail("expected: orchestra-conformance supervisor|jwt|usage|egress")
+    case "redact-stream":
+        for line in try redactCases(try readInput()) { print(line.text) }
+    default: fail("expected: orchestra-conformance supervisor|jwt|usage|egress|redact-stream")
     }
 } catch {
     fail("\(error)")
