@@ -177,6 +177,37 @@ struct ArchiveTests {
         }
     }
 
+    @Test("a running node takes another key, and its archive holds with both")
+    func rotation() async throws {
+        try await Installation.with { installation in
+            let node = installation.node("n1")
+            try await installation.start(node)
+            _ = try await installation.submit("queue.noop", ["note": "x"])
+            let chain = installation.directory + "/n1/archive/n1"
+            try await eventually("the event is archived") { try await Self.isWhole(installation, "n1") }
+            let before = try #require(try ArchiveVerification.head(of: chain)).key
+            let rotated = try await installation.command(["audit", "rotate"])
+            #expect(rotated.code == 0, "\(rotated.errors)")
+            let after = rotated.output.trimmingCharacters(in: .whitespacesAndNewlines)
+            try await eventually("the other key signs") { try ArchiveVerification.head(of: chain)?.key == after }
+            try await eventually("the key file was replaced") {
+                !FileManager.default.fileExists(atPath: installation.directory + "/n1/archive.key.next")
+            }
+            await node.kill9()
+            try await installation.start(node)
+            let id = try await installation.submit("queue.noop", ["note": "y"])
+            _ = try await installation.ended(id)
+            try await eventually("all events are archived") { try await Self.isWhole(installation, "n1") }
+            for key in [before, after] {
+                let verified = try await installation.command(["audit", "verify", chain, "--key", key])
+                #expect(verified.code == 0, "\(verified.output)")
+            }
+            #expect(before != after)
+            let other = String(repeating: "0", count: 64)
+            #expect(try await installation.command(["audit", "verify", chain, "--key", other]).code == 1)
+        }
+    }
+
     @Test("an archive that cannot be written is logged and counted, and the node works on")
     func unwritable() async throws {
         try await Installation.with { installation in
