@@ -5,7 +5,7 @@ extension TokenForm {
         + Self.monitoring + Self.tools + Self.discord + Self.azure + Self.twilio
 
     private static let own: [TokenForm] = [
-        TokenForm("orchestra-key", "relay_sk_", .url, 8, check: .none)
+        TokenForm("orchestra-key", "relay_sk_", .url, 1, check: .none)
     ]
 
     private static let hosting: [TokenForm] = [
@@ -14,6 +14,12 @@ extension TokenForm {
         TokenForm("github-token", "ghu_", .alnum, 36, check: .checksum),
         TokenForm("github-token", "ghs_", .alnum, 36, check: .checksum),
         TokenForm("github-token", "ghr_", .alnum, 36, check: .checksum),
+        // Pieces, as of a line that was cut.
+        TokenForm("github-token", "ghp_", .alnum, 16, boundary: true),
+        TokenForm("github-token", "gho_", .alnum, 16, boundary: true),
+        TokenForm("github-token", "ghu_", .alnum, 16, boundary: true),
+        TokenForm("github-token", "ghs_", .alnum, 16, boundary: true),
+        TokenForm("github-token", "ghr_", .alnum, 16, boundary: true),
         TokenForm("github-token", "github_pat_", .word, 36),
         TokenForm("gitlab-token", "glpat-", .dotted, 20), TokenForm("gitlab-token", "gldt-", .dotted, 20),
         TokenForm("gitlab-token", "glptt-", .dotted, 20), TokenForm("gitlab-token", "glrt-", .dotted, 20),

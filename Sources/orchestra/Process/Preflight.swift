@@ -21,7 +21,7 @@ enum Preflight {
     }
 
     /// How often Redis is asked at most, each time for as long as a command may take.
-    private static let attempts = 3
+    private static let attempts = 5
 
     /// Whether Redis was reached and did not answer in time.
     static func isSlow(_ error: any Error) -> Bool {
