@@ -157,7 +157,7 @@ orc_as_service_user() {
         for variable in $(compgen -e); do
             case $variable in
             PATH | TERM | CI | REDIS_URL | SWIFT_BACKTRACE | ORCHESTRA_FUZZ_RUNS | ORCHESTRA_SIMULATION_SEEDS \
-                | ORCHESTRA_TEST_AGENTS | ORCHESTRA_TEST_COVERAGE | ORCHESTRA_AGENTS_TOOLS) ;;
+                | ORCHESTRA_TEST_AGENTS | ORCHESTRA_TEST_COVERAGE | ORCHESTRA_AGENTS_TOOLS | SOURCE_DATE_EPOCH) ;;
             *) unset "$variable" ;;
             esac
         done
