@@ -18,7 +18,7 @@ struct ArchiveEnd {
     init(of directory: String, segments: [Int], head: ArchiveHead) throws {
         self.segment = head.segment
         let later = segments.filter { $0 >= head.segment }
-        guard let last = later.last, later == Array(head.segment...last) else {
+        guard later.first == head.segment, zip(later, later.dropFirst()).allSatisfy({ $1 - $0 == 1 }) else {
             throw Self.damaged(directory, "segment \(head.segment) or one after it is missing")
         }
         var verifier: ChainVerifier?

@@ -64,9 +64,12 @@ package struct ArchiveWriter: Sendable {
     ) throws -> ArchiveWriter {
         var repairs: [String] = []
         if !segments.isEmpty {
-            // A node that ended while it began its chain left no event. Anything longer has lost its head.
+            // A node that ended while it began its chain left no event. Anything else has lost its head.
             let path = "\(directory)/\(ArchiveFiles.segment(1))"
-            guard segments == [1], try ArchiveFiles.read(path, limit: 4096)?.count ?? 0 < 4096 else {
+            let rows = try ArchiveFiles.read(path, limit: 4096) ?? []
+            guard segments == [1], rows.count < 4096,
+                rows.split(separator: 0x0a).allSatisfy({ ArchiveRow($0)?.place == nil })
+            else {
                 throw ArchiveError(
                     code: .damaged, message: "the archive \(directory) has segments and no \(ArchiveFiles.head)")
             }

@@ -97,7 +97,7 @@ struct Colours: Sendable {
         if self.head == self.sequences.count {
             self.sequences.removeAll(keepingCapacity: true)
             self.head = 0
-        } else if self.head > 1024 {
+        } else if self.head > 1024, self.head > self.sequences.count / 2 {
             self.sequences.removeFirst(self.head)
             self.head = 0
         }

@@ -43,6 +43,23 @@ struct ArchiveWriterTests {
         }
     }
 
+    @Test("a head that is gone, and a segment with a number that cannot be, are damage; nothing is changed by it")
+    func lostHead() async throws {
+        try await withDirectory { directory in
+            let archive = directory + "/n1"
+            var writer = try self.open(archive)
+            _ = try writer.append([Chains.event(0)], at: 5000)
+            let rows = try Chains.bytes(archive + "/00000001.jsonl")
+            let far = "\(archive)/\(Int.max).jsonl"
+            #expect(FileManager.default.createFile(atPath: far, contents: nil))
+            #expect(throws: ArchiveError.self) { try self.open(archive) }
+            try FileManager.default.removeItem(atPath: far)
+            try FileManager.default.removeItem(atPath: archive + "/head.json")
+            #expect(throws: ArchiveError.self) { try self.open(archive) }
+            #expect(try Chains.bytes(archive + "/00000001.jsonl") == rows)
+        }
+    }
+
     @Test("after a crash at any byte of a step nothing that was acknowledged is lost, and nothing is doubled")
     func crashes() async throws {
         try await withDirectory { directory in

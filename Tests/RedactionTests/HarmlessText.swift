@@ -3,6 +3,9 @@ import TestSupport
 /// Lines without a secret, which must come out byte for byte.
 enum HarmlessText {
     static let lines = [
+        "api-0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11", "npm-cache-key-d41d8cd98f00b204e9800998ecf8427e",
+        "sdk-release-2024-11-05-linux-x86_64-static-build", "test_da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "re_ipv4_address_with_port_number", "fw_configurationManagerV2Factory",
         "0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11", "job 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11 completed after 1.2 s",
         "1764527511000-0", "entry 1764527511000-0 was acknowledged",
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",

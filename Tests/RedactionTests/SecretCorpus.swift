@@ -25,7 +25,7 @@ struct SecretCorpus {
         "https://hooks.slack.com/services/T{U:8}/B{U:8}/{a:24}", "sk_live_{a:24}", "sk_test_{a:24}", "rk_live_{a:99}",
         "whsec_{a:32}", "sk-{a:48}", "sk-proj-{u:74}T3BlbkFJ{u:74}", "sk-svcacct-{u:60}", "sk-ant-api03-{u:93}AA",
         "sk-ant-admin01-{u:93}AA", "hf_{a:34}", "npm_{a:36}", "pypi-AgEIcHlwaS5vcmc{u:120}", "dckr_pat_{u:27}",
-        "dop_v1_{h:64}", "doo_v1_{h:64}", "SG.{u:22}.{u:43}", "SK{h:32}", "key-{h:32}", "{d:9}:AA{u:33}",
+        "dop_v1_{h:64}", "doo_v1_{h:64}", "SG.{u:22}.{u:43}", "SK{h:32}", "{d:9}:AA{u:33}",
         "MTI{a:21}.{u:6}.{u:38}", "shpat_{h:32}", "shpss_{h:32}", "dapi{h:32}", "AGE-SECRET-KEY-1{U:58}",
         "{a:3}8Q~{u:34}", "hvs.{u:90}", "glsa_{a:32}_{h:8}", "glc_{a:40}", "lin_api_{a:40}", "ntn_{a:46}",
         "PMAK-{h:24}-{h:34}", "pul-{h:40}", "pscale_pw_{u:43}", "pscale_tkn_{u:43}", "rubygems_{h:48}", "sntrys_{a:80}",

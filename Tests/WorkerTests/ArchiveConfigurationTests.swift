@@ -1,5 +1,6 @@
 import AuditArchive
 import Cryptography
+import Synchronization
 import TestSupport
 import Testing
 
@@ -25,6 +26,25 @@ struct ArchiveConfigurationTests {
             #expect(report.keys == [old.fingerprint, new.fingerprint])
             let without = ArchiveConfiguration(directory: archive, key: old)
             #expect(throws: ArchiveError.self) { try without.open(node: "n1", at: 3) }
+        }
+    }
+
+    @Test("a chain that is opened again is signed by the key that its file has by then")
+    func replacedKey() async throws {
+        try await withDirectory { directory in
+            let keys = Mutex((now: try ChainKey(.random()), next: ChainKey?.some(try ChainKey(.random()))))
+            let configuration = ArchiveConfiguration(
+                directory: directory + "/n1", key: keys.withLock { $0.now }, nextKey: { keys.withLock { $0.next } },
+                keyChanged: {
+                    keys.withLock { keys in
+                        if let next = keys.next { keys = (next, nil) }
+                    }
+                })
+            var writer = try configuration.open(node: "n1", at: 1)
+            #expect(try configuration.changeKey(of: &writer, at: 1))
+            // As after a failure of the disk.
+            let again = try configuration.open(node: "n1", at: 2)
+            #expect(again.fingerprint == keys.withLock { $0.now.fingerprint })
         }
     }
 }

@@ -5,8 +5,8 @@ internal import Domain
 package struct ArchiveConfiguration: Sendable {
     /// The directory of this node's chain; its parent exists, and no other process writes to it.
     package let directory: String
-    /// The key that signs the chain.
-    package let key: ChainKey
+    /// The key that signs the chain; read at each `open`, since it may have been replaced. Blocks.
+    package let key: @Sendable () throws -> ChainKey
     /// The key that is to sign from now on, if there is one. Blocks.
     package let nextKey: @Sendable () throws -> ChainKey?
     /// Replaces the key by the next one; called once the chain has a row that introduces it. Blocks.
@@ -15,7 +15,8 @@ package struct ArchiveConfiguration: Sendable {
 
     /// Takes the parts as given; without the last ones the key stays.
     package init(
-        directory: String, key: ChainKey, limits: ChainMachine.Limits = .init(),
+        directory: String, key: @autoclosure @escaping @Sendable () throws -> ChainKey,
+        limits: ChainMachine.Limits = .init(),
         nextKey: @escaping @Sendable () throws -> ChainKey? = { nil },
         keyChanged: @escaping @Sendable () throws -> Void = {}
     ) {
@@ -30,7 +31,8 @@ package struct ArchiveConfiguration: Sendable {
     /// `ArchiveWriter.open`. Blocks.
     func open(node: String, at time: UInt64) throws -> ArchiveWriter {
         do {
-            return try ArchiveWriter.open(self.directory, node: node, key: self.key, limits: self.limits, at: time)
+            return try ArchiveWriter.open(
+                self.directory, node: node, key: try self.key(), limits: self.limits, at: time)
         } catch let error as ArchiveError where error.code == .wrongKey {
             guard let next = try self.nextKey() else { throw error }
             return try ArchiveWriter.open(self.directory, node: node, key: next, limits: self.limits, at: time)

@@ -29,6 +29,7 @@ extension Context {
         try Host.lock("\(chain).lock", what: "node that archives there")
         let (path, next) = (self.archiveKeyPath, self.nextArchiveKeyPath)
         if !Host.exists(path) { try self.makeArchiveKey(path) }
+        _ = try Self.archiveKey(path)
         return ArchiveConfiguration(
             directory: chain, key: try Self.archiveKey(path),
             nextKey: { Host.exists(next) ? try Self.archiveKey(next) : nil },
