@@ -252,7 +252,7 @@ orc_swift_test() {
 # Feeds mutations of the seeds to the parsers.
 orc_fuzz() {
     local target
-    for target in resp shim json screen text redact; do
+    for target in resp shim json screen text; do
         orc_note "fuzzing the parsers: $target"
         SWIFT_BACKTRACE="enable=no" "$(orc_bin debug)/orchestra-fuzz" "$target" "Tests/Fuzz/Seeds/$target" \
             --runs "${ORCHESTRA_FUZZ_RUNS:-100000}"
