@@ -10,6 +10,11 @@ extension Redactor {
         guard let suffix = Self.skipSuffix(name, &reader) else { return .none }
         var notation = SecretValue.Notation.tight
         let isStrict = suffix == .unknown
+        // What is written behind the name without a space may be a token.
+        if isStrict {
+            reader.harmless = self.firstForm(in: reader.harmless..<reader.index, look)
+            guard reader.harmless == reader.index else { return .none }
+        }
         reader.harmless = reader.index
         let quote = reader.skipQuote()
         if quote != nil, reader.peek() == UInt8(ascii: "]") { reader.index += 1 }
@@ -63,25 +68,23 @@ extension Redactor {
         guard reader.index > start else { return Suffix.none }
         let text = reader.text[start..<reader.index]
         if name.left == .boundary, let first = text.first, ByteSet.small.contains(first) { return nil }
-        var word: [UInt8] = []
-        var last = ""
+        var word = NameWord()
+        var last = NameWord()
         var isKnown = true
+        var before: UInt8 = 0
         func end() {
             guard !word.isEmpty else { return }
-            last = String(decoding: word, as: UTF8.self)
-            word = []
-            isKnown = isKnown && (SecretName.values.contains(last) || last.utf8.allSatisfy(ByteSet.digits.contains))
+            last = word
+            word = NameWord()
+            isKnown = isKnown && (last.isNumber || SecretName.values.contains(last))
         }
-        for (offset, byte) in text.enumerated() {
+        for byte in text {
+            defer { before = byte }
             if byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".") {
                 end()
                 continue
             }
-            if offset > 0, ByteSet.capitals.contains(byte), let before = word.last, ByteSet.small.contains(before),
-                ByteSet.small.contains(text[text.startIndex + offset - 1])
-            {
-                end()
-            }
+            if ByteSet.capitals.contains(byte), ByteSet.small.contains(before) { end() }
             word.append(ByteSet.capitals.contains(byte) ? byte | 0x20 : byte)
         }
         end()

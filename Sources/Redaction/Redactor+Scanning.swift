@@ -94,6 +94,14 @@ extension Redactor {
         return reader.isShort && !look.isWhole ? .undecided(harmlessBefore: reader.harmless) : result
     }
 
+    /// The first place in the range at which a token begins or may begin; the range's end when there is none.
+    func firstForm(in range: Range<Int>, _ look: Look) -> Int {
+        for index in range where index + 2 < look.end {
+            guard case .none = self.matchForm(at: index, look) else { return index }
+        }
+        return range.upperBound
+    }
+
     /// What a token's form says of the text at a place, as if it stood alone.
     func matchForm(at index: Int, _ look: Look) -> SecretMatch {
         guard index + 2 < look.end else { return look.isWhole ? .none : .undecided(harmlessBefore: index) }

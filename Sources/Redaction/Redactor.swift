@@ -82,6 +82,9 @@ package struct Redactor: Sendable {
                 self.emit(upTo: self.isLive ? max(start, place) : start, into: &output)
                 self.cursor = start
                 return
+            case .secret(let range, _, _) where range.upperBound <= self.base:
+                // A live redactor showed it before it was known.
+                self.cursor = range.upperBound
             case .secret(let range, let label, let rest):
                 self.emit(upTo: range.lowerBound, into: &output)
                 self.colours.take(upTo: range.lowerBound, into: &output)

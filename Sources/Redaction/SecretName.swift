@@ -74,7 +74,7 @@ struct SecretName: Sendable {
         .map { Array($0.utf8) }
 
     /// Last words of names that are a property of a secret, not the secret.
-    static let properties: Set<String> = [
+    static let properties: Set<NameWord> = [
         "id", "ids", "name", "names", "type", "types", "kind", "count", "file", "files", "path", "paths", "dir", "url",
         "uri", "expiry", "expires", "expiration", "in", "at", "on", "ttl", "age", "lifetime", "length", "len", "size",
         "limit", "limits", "max", "min", "policy", "field", "fields", "hint", "label", "placeholder", "prefix",
@@ -90,7 +90,7 @@ struct SecretName: Sendable {
     ]
 
     /// Last words of names that are the secret all the same.
-    static let values: Set<String> = [
+    static let values: Set<NameWord> = [
         "key", "token", "secret", "value", "val", "text", "plain", "plaintext", "raw", "prod", "production", "dev",
         "development", "test", "testing", "staging", "stage", "live", "old", "new", "current", "previous", "primary",
         "secondary", "default", "admin", "root", "user", "db", "database", "b64", "base", "hex", "encoded", "string",

@@ -25,7 +25,7 @@ struct SecretValue {
 
     /// True when it must not be shown.
     var isSecret: Bool {
-        guard let first = self.bytes.first, !self.isPlaceholder(first) else { return false }
+        guard let first = self.bytes.first, !self.isPlaceholder(first), !self.hasMarker else { return false }
         if self.kind == .random || self.isStrict || self.notation == .loose { return self.isRandom }
         let text = String(decoding: self.bytes.prefix(40), as: UTF8.self).lowercased()
         if Self.words.contains(text.trimmed) { return false }
@@ -124,6 +124,9 @@ struct SecretValue {
         }
     }
 
+    /// True when a secret within the value was replaced before.
+    private var hasMarker: Bool { self.bytes.firstRange(of: Self.marker) != nil }
+
     /// True for what programs and examples write in the place of a value.
     private var hasMark: Bool {
         Self.marks.contains { mark in
@@ -143,6 +146,7 @@ struct SecretValue {
         return self.bytes.count >= 16 && changes >= 4
     }
 
+    private static let marker = Array("[redacted:".utf8)
     private static let names = ["password", "passwd", "token", "secret", "key", "pass", "pwd", "credential", "auth"]
         .map { Array($0.utf8) }
     private static let marks = [

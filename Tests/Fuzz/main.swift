@@ -68,9 +68,17 @@ func feedShim(_ bytes: [UInt8]) {
     _ = try? ExitRecord(decoding: bytes)
 }
 
+/// Ends with the input, which belongs into the seeds.
+func report(_ finding: String, _ bytes: [UInt8]) -> Never {
+    let digits = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    fatalError("\(finding); the input in hexadecimal digits: \(digits)")
+}
+
 func feedJSON(_ bytes: [UInt8]) {
     guard let value = try? JSONParser.parse(bytes) else { return }
-    guard (try? JSONParser.parse(value.bytes)) == value else { fatalError("a document was not written as it was read") }
+    guard (try? JSONParser.parse(value.bytes)) == value else {
+        report("a document was not written as it was read", bytes)
+    }
 }
 
 /// Raw bytes at a small screen; what it shows stays on it.
@@ -103,12 +111,12 @@ func feedRedactor(_ bytes: [UInt8], random: inout SeededRandom) {
             rest = rest.dropFirst(count)
         }
         redactor.finish(into: &output)
-        guard isLive || output == whole else { fatalError("the cuts changed what came out") }
+        guard isLive || output == whole else { report("the cuts changed what came out", bytes) }
     }
     guard bytes.count(where: { $0 == 0x0a }) == whole.count(where: { $0 == 0x0a }) else {
-        fatalError("a line is missing")
+        report("a line is missing", bytes)
     }
-    guard Redactor.redacted(whole) == whole else { fatalError("a second time changed what came out") }
+    guard Redactor.redacted(whole) == whole else { report("a second time changed what came out", bytes) }
 }
 
 func feedText(_ bytes: [UInt8]) {

@@ -150,6 +150,21 @@ struct RedactorTests {
             shown("Password: ") == "\nPassword: " && shown("s3cr") == "" && shown("3tpw\n") == "[redacted:password]\n")
     }
 
+    @Test("a token that stands directly behind a name is not shown live, however it is cut")
+    func liveBehindName() {
+        var random = SeededRandom(seed: 7)
+        let token = "ghp_16C7e42F292c6912E7710c838347Ae178B4a"
+        for name in ["GITHUB_TOKEN", "secret_", "my-password.", "API_KEY"] {
+            for _ in 0..<50 {
+                let text = Array("export \(name)\(token)\nls".utf8)
+                let output = self.redact(self.cut(text, &random), isLive: true)
+                let shown = String(decoding: output, as: UTF8.self)
+                #expect(shown.hasSuffix("[redacted:github-token]\nls"), "\(shown)")
+                #expect(!shown.contains(token.dropFirst(9)), "\(shown)")
+            }
+        }
+    }
+
     @Test("a secret of any length is left out in bounded memory")
     func long() {
         let value = "sk-ant-api03-" + String(repeating: "aB3x", count: 200_000)
