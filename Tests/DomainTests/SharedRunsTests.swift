@@ -10,7 +10,7 @@ private actor Counter {
     }
 }
 
-@Suite("SharedRuns", .timeLimit(.minutes(1)))
+@Suite("SharedRuns", .timeLimit(.minutes(5)))
 struct SharedRunsTests {
     @Test("callers of one key share a run, another key has its own, and after its end a run begins again")
     func shared() async {

@@ -3,7 +3,7 @@ import Testing
 
 private struct Failure: Error {}
 
-@Suite("withoutCancellation", .timeLimit(.minutes(1)))
+@Suite("withoutCancellation", .timeLimit(.minutes(5)))
 struct WithoutCancellationTests {
     @Test("the work is not cancelled with its caller")
     func shield() async {

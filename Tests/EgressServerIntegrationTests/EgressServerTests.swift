@@ -181,7 +181,7 @@ final class EchoHandler: ChannelInboundHandler {
 }
 
 /// One after the other: each blocks threads of the shared pool.
-@Suite("EgressServer", .serialized, .timeLimit(.minutes(1)))
+@Suite("EgressServer", .serialized, .timeLimit(.minutes(5)))
 struct EgressServerTests {
     private static let established = "HTTP/1.1 200 Connection established\r\n\r\n"
 

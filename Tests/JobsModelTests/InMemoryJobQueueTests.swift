@@ -6,7 +6,7 @@ import Testing
 @testable import Jobs
 @testable import JobsModel
 
-@Suite("InMemoryJobQueue", .timeLimit(.minutes(1)))
+@Suite("InMemoryJobQueue", .timeLimit(.minutes(5)))
 struct InMemoryJobQueueTests {
     private let clock: VirtualClock
     private let queue: InMemoryJobQueue

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Worker
 
-@Suite("CompletionWriter", .timeLimit(.minutes(1)))
+@Suite("CompletionWriter", .timeLimit(.minutes(5)))
 struct CompletionWriterTests {
     private static let away = JobQueueError(code: .unavailable, message: "Redis is away")
     private static let full = JobQueueError(code: .full, message: "Redis is full")

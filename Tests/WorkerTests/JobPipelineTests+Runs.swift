@@ -9,7 +9,7 @@ import Testing
 @testable import Worker
 
 /// Failures, crashes, cancellations and effects outside.
-@Suite("JobPipeline, runs", .timeLimit(.minutes(1)))
+@Suite("JobPipeline, runs", .timeLimit(.minutes(5)))
 struct JobPipelineRunTests {
     private func altered(
         _ delivery: Delivery, crashes: Int, isRecovered: Bool = true, isElsewhere: Bool = false

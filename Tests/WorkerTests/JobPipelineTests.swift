@@ -7,7 +7,7 @@ import Testing
 
 @testable import Worker
 
-@Suite("JobPipeline", .timeLimit(.minutes(1)))
+@Suite("JobPipeline", .timeLimit(.minutes(5)))
 struct JobPipelineTests {
     private static let away = JobQueueError(code: .unavailable, message: "Redis is away")
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Worker
 
-@Suite("JobRun", .timeLimit(.minutes(1)))
+@Suite("JobRun", .timeLimit(.minutes(5)))
 struct JobRunTests {
     private static let done = Outcome.completed(result: Array("1".utf8))
 

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Worker
 
-@Suite("LaunchPause", .timeLimit(.minutes(1)))
+@Suite("LaunchPause", .timeLimit(.minutes(5)))
 struct LaunchPauseTests {
     private let pause = LaunchPause()
     private let clock = VirtualClock()

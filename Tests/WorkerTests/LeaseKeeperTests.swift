@@ -7,7 +7,7 @@ import Testing
 @testable import Worker
 
 /// With a lease of 30 s: a renewal each 3.75 s, seen at ticks of half a second.
-@Suite("LeaseKeeper", .timeLimit(.minutes(1)))
+@Suite("LeaseKeeper", .timeLimit(.minutes(5)))
 struct LeaseKeeperTests {
     private static let away = JobQueueError(code: .unavailable, message: "Redis is away")
 

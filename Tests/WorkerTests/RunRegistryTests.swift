@@ -6,7 +6,7 @@ import Testing
 
 @testable import Worker
 
-@Suite("RunRegistry", .timeLimit(.minutes(1)))
+@Suite("RunRegistry", .timeLimit(.minutes(5)))
 struct RunRegistryTests {
     /// A run of a delivery that goes on until it is cancelled, registered and begun.
     private func running(

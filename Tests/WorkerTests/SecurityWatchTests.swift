@@ -10,7 +10,7 @@ import Testing
 @testable import Worker
 
 /// What the watch does about an incident: an agent's directory that others could enter.
-@Suite("SecurityWatch", .timeLimit(.minutes(1)))
+@Suite("SecurityWatch", .timeLimit(.minutes(5)))
 struct SecurityWatchTests {
     private static let away = JobQueueError(code: .unavailable, message: "Redis is away")
 

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Worker
 
-@Suite("WorkspaceSet", .timeLimit(.minutes(1)))
+@Suite("WorkspaceSet", .timeLimit(.minutes(5)))
 struct WorkspaceSetTests {
     private func environment(_ bench: WorkerBench) -> SupervisionEnvironment {
         let clock = bench.clock

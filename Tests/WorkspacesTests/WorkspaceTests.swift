@@ -4,7 +4,7 @@ import Testing
 
 @testable import Workspaces
 
-@Suite("Workspace", .timeLimit(.minutes(1)))
+@Suite("Workspace", .timeLimit(.minutes(5)))
 struct WorkspaceTests {
     /// Runs that go on until the test ends them, and what was released.
     private final class Runs: Sendable {
