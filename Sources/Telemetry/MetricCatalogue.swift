@@ -47,6 +47,10 @@ package enum MetricCatalogue {
             kind: .gauge, help: "Workspaces with work whose home is away."),
         "orchestra_dead_letters_total": Entry(kind: .counter, help: "Jobs given up on by this node, by reason."),
         "orchestra_audit_rows_total": Entry(kind: .counter, help: "Audit rows written together with an outcome."),
+        "orchestra_workspace_copies_total": Entry(
+            kind: .counter, help: "Copies of workspaces' files that this node made."),
+        "orchestra_workspace_copy_failures_total": Entry(
+            kind: .counter, help: "Copies of workspaces' files that failed; the earlier copy stays."),
         "orchestra_archive_rows_total": Entry(kind: .counter, help: "Audit events that this node archived."),
         "orchestra_archive_failures_total": Entry(
             kind: .counter, help: "Attempts to archive audit events that failed."),

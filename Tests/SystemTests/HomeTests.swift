@@ -59,11 +59,12 @@ struct HomeTests {
 
     /// Brings a workspace to the first node, and lets that node die for good.
     private static func loseHome(
-        _ installation: Installation, _ change: [String: String]
+        _ installation: Installation, _ change: [String: String], after wait: () async throws -> Void = {}
     ) async throws -> ManagedProcess {
         let first = try await Self.node(installation, "n1", change)
         let id = try await installation.submit("shell.run", ["command": "echo here > mark"])
         _ = try await Self.output(installation, id, "acme")
+        try await wait()
         let second = try await Self.node(installation, "n2", change)
         await first.kill9()
         try await eventually("n2 declares it dead") { await second.output.contains("rescued the jobs of a dead node") }
@@ -86,6 +87,98 @@ struct HomeTests {
             #expect(rows.first?["error_reason"]?.string == "its files are on node n1")
             let list = try await installation.command(["workspaces", "list"])
             #expect(list.output.contains("acme  home n2"), "\(list.output)")
+        }
+    }
+
+    @Test("with copy a workspace whose home is gone goes on with its last copy, also when it moves back")
+    func copies() async throws {
+        try await Installation.with { installation in
+            let directory = installation.directory + "/copies"
+            var change = [
+                "ORCHESTRA_WORKSPACES_HOME_LOST": "copy", "ORCHESTRA_WORKSPACES_COPIES": directory,
+                "ORCHESTRA_WORKSPACES_COPY_INTERVAL": "1",
+            ]
+            func note() throws -> String? {
+                FileManager.default.contents(atPath: directory + "/acme/copy.json").map {
+                    String(decoding: $0, as: UTF8.self)
+                }
+            }
+            func run(_ command: String) async throws -> String {
+                let id = try await installation.submit("shell.run", ["command": .string(command)])
+                return try await Self.output(installation, id, "acme")
+            }
+            let first = try await Self.node(installation, "n1", change)
+            _ = try await run("mkdir d; echo one > d/mark; chmod 750 d/mark; ln -s d/mark link; echo old > old")
+            try await eventually("n1 made a copy") { try note()?.contains("n1") == true }
+            // What is not copied before the node dies is lost, and said by the time of the copy.
+            change["ORCHESTRA_WORKSPACES_COPY_INTERVAL"] = "3600"
+            let second = try await Self.node(installation, "n2", change)
+            await first.kill9()
+            try await eventually("n2 declares it dead") {
+                await second.output.contains("rescued the jobs of a dead node")
+            }
+            #expect(try await run("cat link; stat -c %a d/mark; rm old; echo two > d/mark") == "one\n750\n")
+            #expect(await second.output.contains("took the last copy of a workspace's files"))
+            #expect(try await run("cat d/mark; ls") == "two\nd\nlink\n")
+            // A drain makes the copy that the interval did not.
+            await second.signal(SIGTERM)
+            _ = try await second.wait()
+            #expect(try note()?.contains("n2") == true)
+            let third = try await Self.node(installation, "n1", change)
+            #expect(try await run("cat d/mark; ls") == "two\nd\nlink\n")
+            #expect(await third.output.contains("files of a workspace from before its last copy were set aside"))
+            let names = try FileManager.default.contentsOfDirectory(atPath: installation.directory + "/n1/workspaces")
+            let aside = try #require(names.first { $0.hasPrefix(".replaced-acme-") })
+            #expect(FileManager.default.fileExists(atPath: installation.directory + "/n1/workspaces/\(aside)/old"))
+            let archives = try FileManager.default.contentsOfDirectory(atPath: directory + "/acme")
+            #expect(archives.filter { $0.hasSuffix(".tar") }.count == 1, "\(archives)")
+            let values = try await installation.client.auditEntries().flatMap { $0.elements[1].elements }
+            var rows: [JSONValue] = []
+            for value in values where value.bytes.first == 0x7b {
+                let row = try JSONParser.parse(Array(value.bytes))
+                if row["rule"]?.string == "workspaces.copies", row["action"]?.string == "put" { rows.append(row) }
+            }
+            #expect(rows.compactMap { $0["status"]?.string } == ["asked", "done", "asked", "done"])
+            #expect(rows.compactMap { $0["node"]?.string } == ["n2", "n2", "n1", "n1"])
+        }
+    }
+
+    @Test("a node does not begin a workspace whose last copy it cannot read, and goes on once it can")
+    func unreadableCopy() async throws {
+        try await Installation.with { installation in
+            let directory = installation.directory + "/copies"
+            let change = [
+                "ORCHESTRA_WORKSPACES_HOME_LOST": "copy", "ORCHESTRA_WORKSPACES_COPIES": directory,
+                "ORCHESTRA_WORKSPACES_COPY_INTERVAL": "1",
+            ]
+            let second = try await Self.loseHome(installation, change) {
+                try await eventually("n1 made a copy") {
+                    FileManager.default.fileExists(atPath: directory + "/acme/copy.json")
+                }
+            }
+            let (note, away) = (directory + "/acme/copy.json", directory + "/acme/away.json")
+            let text = try #require(FileManager.default.contents(atPath: note))
+            try Data("{}".utf8).write(to: URL(filePath: note))
+            let id = try await installation.submit("shell.run", Self.look)
+            try await eventually("n2 says why") { await second.output.contains("a workspace waits for its last copy") }
+            #expect(try await !installation.record(id, workspace: "acme").state.isFinal)
+            try text.write(to: URL(filePath: away))
+            try FileManager.default.removeItem(atPath: note)
+            try FileManager.default.moveItem(atPath: away, toPath: note)
+            #expect(try await Self.output(installation, id, "acme") == "here\n")
+        }
+    }
+
+    @Test("half of the settings of copies is refused")
+    func copySettings() async throws {
+        try await Installation.with { installation in
+            for (change, words) in [
+                (["ORCHESTRA_WORKSPACES_HOME_LOST": "copy"], "expected a directory that all nodes share"),
+                (["ORCHESTRA_WORKSPACES_COPIES": "/nowhere"], "expected workspaces.home-lost=copy"),
+            ] {
+                let node = try await installation.command(["worker"], change: change)
+                #expect(node.code == 78 && node.errors.contains(words), "\(node)")
+            }
         }
     }
 

@@ -218,7 +218,7 @@ package actor Consumer {
         }
         for move in claim.moved {
             self.logger.notice(
-                "a workspace moved to this node, without the files that it has on another",
+                "a workspace moved to this node from the one that has its files",
                 metadata: ["workspace.id": "\(move.workspace)", "node.id": "\(move.origin)"])
         }
         guard !claim.deliveries.isEmpty else { return claim.dropped + claim.refused > 0 }

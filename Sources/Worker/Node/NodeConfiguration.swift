@@ -23,9 +23,11 @@ package struct NodeConfiguration: Sendable {
     package var response: SecurityWatch.Response
     /// The archive of the audit trail; nil for none.
     package var archive: ArchiveConfiguration?
+    /// Keeps copies of the workspaces' files; nil for none.
+    package var copier: WorkspaceCopier?
 
-    /// Takes the parts as given; by default 60 restarts a minute are allowed, incidents are only reported and
-    /// the audit trail is not archived.
+    /// Takes the parts as given; by default 60 restarts a minute are allowed, incidents are only reported, the audit trail is
+    /// not archived and no files are copied.
     package init(
         node: NodeID, owner: String, redis: RedisConfiguration, slots: Int, workspaceConcurrency: Int, grace: Duration,
         agents: AgentConfiguration, stormLimit: Int = 60,

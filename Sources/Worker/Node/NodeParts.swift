@@ -89,7 +89,8 @@ struct NodeParts {
         return ActionHandlers(
             bundle: self.policy.bundle, commands: commands, agents: runner,
             workspaces: self.configuration.agents.workspaces, epoch: max(1, self.incarnation.value),
-            pause: self.launchPause, report: Self.progressReporter(lanes, keys: self.access.keys))
+            pause: self.launchPause, copier: self.configuration.copier,
+            report: Self.progressReporter(lanes, keys: self.access.keys))
     }
 
     /// Writes the progress of jobs to their lanes. Progress that cannot be written now is dropped: the next report
@@ -153,7 +154,8 @@ struct NodeParts {
             node: self.configuration.node.name, metrics: self.metrics, logger: self.logger, clock: self.clock)
         return NodeTree(
             lanes: lanes, consumers: consumers, gauges: QueueGauges(queue: store, factory: self.metrics),
-            archiver: self.makeArchiver(), scheduler: scheduler, watch: watch, launchPause: self.launchPause,
+            archiver: self.makeArchiver(), copier: self.configuration.copier, scheduler: scheduler, watch: watch,
+            launchPause: self.launchPause,
             launchCheck: LaunchCheck(configuration: self.configuration.agents, processID: self.processID),
             registry: self.registry, agents: self.supervisors, workspaces: workspaces,
             environment: self.environment, adjust: self.adjust)

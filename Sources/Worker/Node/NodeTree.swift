@@ -14,6 +14,7 @@ struct NodeTree {
     let consumers: [Consumer]
     let gauges: QueueGauges
     let archiver: AuditArchiver?
+    let copier: WorkspaceCopier?
     let scheduler: Scheduler
     let watch: SecurityWatch
     let launchPause: LaunchPause
@@ -113,7 +114,7 @@ struct NodeTree {
                 child.ready()
                 try await gauges.run(clock: clock, heartbeat: { child.heartbeat() })
             },
-        ] + self.archive + (scheduler.isNeeded ? [schedules] : [])
+        ] + self.archive + self.copies + (scheduler.isNeeded ? [schedules] : [])
     }
 
     /// The child that archives the audit trail, where there is an archive. Its heartbeat also waits for a disk.
@@ -127,6 +128,19 @@ struct NodeTree {
             ) { child in
                 child.ready()
                 try await archiver.run(clock: clock, heartbeat: { child.heartbeat() })
+            }
+        ]
+    }
+
+    /// The child that copies the workspaces' files. A copy may take minutes, so it has no heartbeat; a drain waits for the last
+    /// ones.
+    private var copies: [ChildSpecification] {
+        guard let copier = self.copier else { return [] }
+        let clock = self.environment.clock
+        return [
+            ChildSpecification(id: "copies", shutdown: .timeout(.seconds(30)), backoff: Self.backoff) { child in
+                child.ready()
+                try await copier.run(clock: clock)
             }
         ]
     }

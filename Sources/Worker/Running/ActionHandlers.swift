@@ -13,16 +13,18 @@ package struct ActionHandlers: Sendable {
     private let workspaces: String
     private let epoch: UInt64
     private let pause: LaunchPause
+    private let copier: WorkspaceCopier?
     private let report: @Sendable (JobProgress, Job) async -> Void
 
     /// The maximum size of a result in bytes.
     private static let resultLimit = 64 * 1024
 
     /// `workspaces` is the parent directory of the workspaces' directories, `epoch` the incarnation of the node. `pause`
-    /// stops the node's claims when it cannot launch programs. `report` records the progress that a job reports.
+    /// stops the node's claims when it cannot launch programs. `copier` keeps copies of the workspaces. `report` records the progress that a job reports.
     package init(
         bundle: PolicyBundle, commands: CommandRunner, agents: AgentRunner, workspaces: String, epoch: UInt64,
-        pause: LaunchPause, report: @escaping @Sendable (JobProgress, Job) async -> Void = { _, _ in }
+        pause: LaunchPause, copier: WorkspaceCopier? = nil,
+        report: @escaping @Sendable (JobProgress, Job) async -> Void = { _, _ in }
     ) {
         self.report = report
         self.bundle = bundle
@@ -31,6 +33,7 @@ package struct ActionHandlers: Sendable {
         self.workspaces = workspaces
         self.epoch = epoch
         self.pause = pause
+        self.copier = copier
     }
 
     /// Whether a run that an earlier incarnation of the node started can be resumed.
@@ -45,9 +48,14 @@ package struct ActionHandlers: Sendable {
         do {
             switch action.handler {
             case .none: return .completed(result: Array("{}".utf8))
-            case .command(let argv, let input): return try await self.command(job, action, argv, input, params, keep)
+            case .command(let argv, let input):
+                return try await self.withFiles(of: job.workspace, isRecovered) {
+                    try await self.command(job, action, argv, input, params, keep)
+                }
             case .agent(let agent, let prompt):
-                return try await self.agent(job, action, agent, prompt, params, isRecovered)
+                return try await self.withFiles(of: job.workspace, isRecovered) {
+                    try await self.agent(job, action, agent, prompt, params, isRecovered)
+                }
             }
         } catch is CancellationError {
             return .cancelled(.drain)
@@ -71,6 +79,13 @@ package struct ActionHandlers: Sendable {
         } catch {
             return .failed(Failure(reason: "\(error)", isRetryable: true))
         }
+    }
+
+    private func withFiles(
+        of workspace: WorkspaceID, _ isRecovered: Bool, _ body: () async throws -> Outcome
+    ) async throws -> Outcome {
+        guard let copier = self.copier else { return try await body() }
+        return try await copier.using(workspace, isResumed: isRecovered, body)
     }
 
     /// The outcome of a job that this node could not launch for a reason of its own.

@@ -14,10 +14,13 @@ extension Doctor {
                 ]
             case .move(let time):
                 let seconds = time.components.seconds
+                let copies = try context.copiesDirectory()
+                if let copies { _ = try Host.privateDirectory(copies) }
+                let files = copies.map { "with its last copy in \($0)" } ?? "without its files"
                 return [
                     Finding(
                         level: .ok, name: Self.check,
-                        detail: "each on its home; one whose home is gone for \(seconds) s moves, without its files")
+                        detail: "each on its home; one whose home is gone for \(seconds) s moves, \(files)")
                 ]
             case .shared:
                 let directory = SharedDirectory(workspaces: context.stateDirectory + "/workspaces")

@@ -41,10 +41,11 @@ struct APIRunner: Sendable {
         first: .seconds(1), longest: .seconds(10), resetAfter: .seconds(60))
     private static let certificateInterval = Duration.seconds(10)
 
-    /// `node` is the way to the queue of the node next to which it runs, and `agents` how that runs programs. Nil when the API is off. Throws a `CommandError` when it cannot be served as it is configured.
+    /// `node` is the way to the queue of the node next to which it runs, `agents` how that runs programs, and `copier` what
+    /// keeps copies of its workspaces' files. Nil when the API is off. Throws a `CommandError` when it cannot be served as it is configured.
     init?(
         _ context: Context, policy: PolicyEngine, master: SealingKey, nextTo node: QueueAccess,
-        agents: AgentConfiguration, metrics: any MetricsFactory, logger: Logger
+        agents: AgentConfiguration, copier: WorkspaceCopier?, metrics: any MetricsFactory, logger: Logger
     ) async throws {
         guard let configuration = try context.api() else { return nil }
         let group = MultiThreadedEventLoopGroup.singleton
@@ -81,7 +82,7 @@ struct APIRunner: Sendable {
             configuration: configuration, access: access, policy: policy, authenticator: self.authenticator,
             limiter: RateLimiter(client: first, prefix: "orc:{l0}:limit:"), peers: peers,
             workspaceFiles: NodeFiles(
-                context: context, agents: agents, policy: policy, store: access.store, node: name,
+                context: context, agents: agents, copier: copier, policy: policy, store: access.store, node: name,
                 limits: .standard(bytes: configuration.archiveLimit), logger: logger),
             agentsRoot: try context.agentsRoot(), node: name, group: group, metrics: metrics, logger: logger,
             freshID: { UUID().uuidString.lowercased() })

@@ -7,12 +7,15 @@ import Logging
 import NIOPosix
 import Policy
 import Sandboxing
+import Worker
 
 /// The files of this node's workspaces, for the API.
 struct NodeFiles: WorkspaceFiles {
     let context: Context
     /// The sandbox that tar runs in: its tier, and whether programs may run.
     let agents: AgentConfiguration
+    /// Brings the files of the last copy here; nil when there are no copies.
+    let copier: WorkspaceCopier?
     let policy: PolicyEngine
     let store: any JobStore
     let node: String
@@ -32,7 +35,9 @@ struct NodeFiles: WorkspaceFiles {
         _ paths: [String], for request: FilesRequest, into sink: @escaping @Sendable ([UInt8]) async throws -> Void
     ) async throws {
         try await self.withProblems {
-            try await self.transfer(request).get(try TransferOptions.checked(paths), into: sink)
+            try await self.withFiles(of: request.workspace) {
+                try await self.transfer(request).get(try TransferOptions.checked(paths), into: sink)
+            }
         }
     }
 
@@ -42,10 +47,17 @@ struct NodeFiles: WorkspaceFiles {
     ) async throws -> AuditEvent.Transfer {
         try await self.withProblems {
             let transfer = try self.transfer(request)
-            try await transfer.put(from: source, admitted: admitted)
+            try await self.withFiles(of: request.workspace) {
+                try await transfer.put(from: source, admitted: admitted)
+            }
             let tally = transfer.transfer.counter.tally
             return AuditEvent.Transfer(bytes: tally.bytes, entries: tally.entries)
         }
+    }
+
+    private func withFiles(of workspace: WorkspaceID, _ body: () async throws -> Void) async throws {
+        guard let copier = self.copier else { return try await body() }
+        try await copier.using(workspace, body)
     }
 
     /// Throws a `CommandError` when the sandbox may not be used now; nothing has begun then.
@@ -84,6 +96,8 @@ struct NodeFiles: WorkspaceFiles {
             throw Problem(.timeout, error.message)
         } catch let error as HostFileError {
             throw Problem(.unavailable, error.description)
+        } catch let error as AgentError where error.code == .hostUnavailable {
+            throw Problem(.unavailable, error.message)
         }
     }
 

@@ -3,6 +3,7 @@ import CoreMetrics
 import Cryptography
 import Domain
 import Foundation
+import Jobs
 import Logging
 import Policy
 import Sandboxing
@@ -32,6 +33,17 @@ extension NodeRunner {
             response: SecurityWatch.Response(rawValue: try settings.required("watch.response")) ?? .report)
         configuration.archive = try self.context.archive()
         return configuration
+    }
+
+    /// What keeps copies of the workspaces' files; nil when none are made. Throws status 78 when the directory cannot be used.
+    func copier(_ configuration: NodeConfiguration, _ access: QueueAccess) throws -> WorkspaceCopier? {
+        guard let directory = try self.context.copiesDirectory() else { return nil }
+        return WorkspaceCopier(
+            copies: NodeCopies(
+                context: self.context, agents: configuration.agents, store: access.store,
+                node: configuration.node.name, directory: try Host.privateDirectory(directory), logger: self.logger),
+            interval: try self.context.settings.seconds("workspaces.copy-interval"), queueClock: access.clock,
+            metrics: self.metrics, logger: self.logger)
     }
 
     /// Opens the gate for programs once the escape test has been passed, or at once where the test is off. `settled` is

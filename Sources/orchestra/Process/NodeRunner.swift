@@ -34,13 +34,14 @@ struct NodeRunner: Sendable {
     /// Returns after a drain; throws when the node gave up or an address is taken.
     func run() async throws {
         self.record("orchestra_build_info", [("version", Version.text)], 1)
-        let configuration = try await self.nodeConfiguration()
+        var configuration = try await self.nodeConfiguration()
         let incarnation = try IncarnationFile(path: self.context.stateDirectory + "/incarnation").next(
             milliseconds: Host.wallMilliseconds(), logger: self.logger)
         if self.context.settings.isOn("workspaces.shared") {
             try SharedDirectory(workspaces: configuration.agents.workspaces).mark(configuration.node, incarnation)
         }
         let access = try self.context.queueAccess(.node, metrics: self.metrics, logger: self.logger)
+        configuration.copier = try self.copier(configuration, access)
         let node = Node(
             configuration: configuration, policy: self.policy, access: access, incarnation: incarnation,
             processID: getpid(), group: .singleton, metrics: self.metrics, logger: self.logger)
@@ -48,8 +49,9 @@ struct NodeRunner: Sendable {
         let telemetry = [try await self.probeChild(node, port), try self.statusChild(node)]
         let api = try await APIRunner(
             self.context, policy: self.policy, master: self.master, nextTo: access, agents: configuration.agents,
-            metrics: self.metrics, logger: self.logger)
+            copier: configuration.copier, metrics: self.metrics, logger: self.logger)
         let egress = try self.egressChildren(access)
+        let agents = configuration.agents
         let signals = await UnixSignalsSequence(trapping: Self.stopSignals)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask {
@@ -62,7 +64,7 @@ struct NodeRunner: Sendable {
                 await withDiscardingTaskGroup { announcing in
                     announcing.addTask { await self.announce(node, port, api) }
                     announcing.addTask {
-                        await self.testEscapes(configuration.agents) { await node.gateOpened() }
+                        await self.testEscapes(agents) { await node.gateOpened() }
                     }
                     await port.finished()
                     announcing.cancelAll()

@@ -132,7 +132,24 @@ struct Context: Sendable {
     private func homes() throws -> HomePolicy {
         if self.settings.isOn("workspaces.shared") { return .shared }
         if try self.settings.required("workspaces.home-lost") == "wait" { return .wait }
+        // What another home begins with is its node's business.
         return .move(after: try self.settings.seconds("workspaces.home-timeout"))
+    }
+
+    /// The directory with the copies of the workspaces' files; nil when none are made. Throws status 78 when one setting of
+    /// them lacks the other.
+    func copiesDirectory() throws -> String? {
+        let isOn =
+            try !self.settings.isOn("workspaces.shared")
+            && self.settings.required("workspaces.home-lost") == "copy"
+        let path = self.settings.text("workspaces.copies")
+        guard isOn == (path != nil) else {
+            throw CommandError.configuration(
+                isOn
+                    ? "workspaces.home-lost is copy; expected a directory that all nodes share in workspaces.copies"
+                    : "workspaces.copies is set; expected workspaces.home-lost=copy and not workspaces.shared")
+        }
+        return path.map { $0.hasPrefix("/") ? $0 : "\(FileManager.default.currentDirectoryPath)/\($0)" }
     }
 
     func masterKey() throws -> SealingKey {

@@ -94,12 +94,19 @@ extension SettingKey {
             "Whether the directory workspaces of the state directory is the same on all nodes, by a shared file system: then any node runs the jobs of any workspace; the same on every node."
         ),
         SettingKey(
-            "workspaces.home-lost", .oneOf(["move", "wait"]), "move",
-            "What happens to the jobs of a workspace whose home is gone for good: they move to another node and start without its files, or wait for a decision; the same on every node."
+            "workspaces.home-lost", .oneOf(["move", "copy", "wait"]), "move",
+            "What happens to the jobs of a workspace whose home is gone for good: they move to another node and start without its files, or with its last copy, or wait for a decision; the same on every node."
         ),
         SettingKey(
             "workspaces.home-timeout", .seconds(0...31_536_000), "600",
             "How long a home may be away before it counts as gone for good; the same on every node."),
+        SettingKey(
+            "workspaces.copies", .path, nil,
+            "Where copies of the workspaces' files are kept for workspaces.home-lost=copy: a directory that all nodes share."
+        ),
+        SettingKey(
+            "workspaces.copy-interval", .seconds(1...86_400), "300",
+            "How often the files of a workspace that jobs use are copied."),
         SettingKey(
             "audit.archive", .path, nil,
             "Where this node archives the audit trail: a directory, or off; default: archive in the state directory."
