@@ -10,9 +10,18 @@ package final class SharedRuns<Key: Hashable & Sendable, Value: Sendable>: Senda
     /// The result of the run of this key that is going on, or of a new one of `operation`. A cancelled caller does not end
     /// the run, which others may wait for.
     package func value(of key: Key, _ operation: @escaping @Sendable () async -> Value) async -> Value {
-        let task = self.tasks.withLock { tasks in
+        await self.task(of: key, operation).value
+    }
+
+    /// Begins a run of `operation` for those that need its result later, unless one of this key goes on.
+    package func start(_ key: Key, _ operation: @escaping @Sendable () async -> Value) {
+        _ = self.task(of: key, operation)
+    }
+
+    private func task(of key: Key, _ operation: @escaping @Sendable () async -> Value) -> Task<Value, Never> {
+        self.tasks.withLock { tasks in
             if let task = tasks[key] { return task }
-            let task = Task {  // awaited below by all that share it
+            let task = Task {  // not a child of one caller: all that need its value await it
                 let value = await operation()
                 self.tasks.withLock { $0[key] = nil }
                 return value
@@ -20,6 +29,5 @@ package final class SharedRuns<Key: Hashable & Sendable, Value: Sendable>: Senda
             tasks[key] = task
             return task
         }
-        return await task.value
     }
 }

@@ -44,7 +44,8 @@ package actor PublishedKeys: KeySource {
     /// The last fetch for each reason; separate, so that the first token under a new key is not refused.
     private var fetchedAt: [Reason: ContinuousClock.Instant] = [:]
     private var lastProblem: String?
-    private var pending: Task<Void, Never>?
+    private let fetches = SharedRuns<String, Void>()
+    private var isFetching = false
 
     private static let discoveryLimit = 64 * 1024
 
@@ -71,12 +72,14 @@ package actor PublishedKeys: KeySource {
         if let known = self.known, now - known.at < self.configuration.longestAge {
             if known.set.knows(id) {
                 // The request does not wait: newer keys are fetched in the background.
-                if now - known.at >= self.configuration.refreshInterval { _ = self.refresh(at: now, for: .age) }
+                if now - known.at >= self.configuration.refreshInterval, self.mayFetch(at: now, for: .age) {
+                    self.fetches.start(self.configuration.issuer) { await self.load() }
+                }
                 return .success(known.set)
             }
-            await self.refresh(at: now, for: .unknownKey)?.value
+            await self.refresh(at: now, for: .unknownKey)
         } else {
-            await self.refresh(at: now, for: .age)?.value
+            await self.refresh(at: now, for: .age)
         }
         guard let known = self.known, self.clock() - known.at < self.configuration.longestAge else {
             return .failure(
@@ -88,21 +91,24 @@ package actor PublishedKeys: KeySource {
         return .success(known.set)
     }
 
-    /// The fetch in progress, or a new one; nil when the last one for this reason is too recent.
-    private func refresh(at now: ContinuousClock.Instant, for reason: Reason) -> Task<Void, Never>? {
-        if let pending = self.pending { return pending }
+    /// Waits for the fetch in progress, or for a new one unless the last one for this reason is too recent.
+    private func refresh(at now: ContinuousClock.Instant, for reason: Reason) async {
+        guard self.mayFetch(at: now, for: reason) else { return }
+        await self.fetches.value(of: self.configuration.issuer) { await self.load() }
+    }
+
+    /// True when a fetch goes on or is to begin now.
+    private func mayFetch(at now: ContinuousClock.Instant, for reason: Reason) -> Bool {
+        guard !self.isFetching else { return true }
         let pause = self.known == nil ? self.configuration.firstPause : self.configuration.shortestPause
-        if let time = self.fetchedAt[reason], now - time < pause { return nil }
+        if let time = self.fetchedAt[reason], now - time < pause { return false }
         self.fetchedAt[reason] = now
-        let task = Task {  // awaited by all callers that need its result
-            await self.load()
-            self.pending = nil
-        }
-        self.pending = task
-        return task
+        self.isFetching = true
+        return true
     }
 
     private func load() async {
+        defer { self.isFetching = false }
         do {
             let url = try await self.keysURL()
             let set = try KeySet(try await self.fetch(url, KeySet.sizeLimit))
