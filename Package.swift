@@ -235,9 +235,9 @@ let package = Package(
         tests("BudgetsTests", ["Budgets", "Domain", "ModelUsage"]),
         tests("ScriptedModelTests", ["Domain", "ModelUsage", "ScriptedModel"]),
         tests("PolicyTests", ["Policy", "Domain", "Egress", "ModelUsage", "TestSupport"]),
+        tests("SupervisionTests", ["Supervision", "TestSupport", "Domain", logging]),
         tests(
-            "SupervisionTests", ["Supervision", "ConformanceSupport", "TestSupport", "Domain", logging],
-            exclude: ["Recordings"]),
+            "SupervisionIntegrationTests", ["ConformanceSupport", "Domain"], exclude: ["Recordings"]),
         tests(
             "RedisTests",
             ["Domain", "Redis", "TestSupport", "TransportSecurity", nioCore, nioEmbedded, nioPosix, logging]),
@@ -290,7 +290,7 @@ let package = Package(
             "WorkerTests",
             [
                 "Agents", "Audit", "AuditArchive", "Cryptography", "Domain", "Jobs", "JobsModel", "Intake", "Policy",
-                "Redaction",
+                "Redaction", "Redis",
                 "Sandboxing", "Supervision", "Telemetry", "TestSupport", "Worker", nioPosix, logging,
             ]),
         tests(
