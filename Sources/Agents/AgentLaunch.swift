@@ -100,25 +100,30 @@ struct AgentLaunch: Sendable {
     /// Gives the shim the secrets by a pipe that is removed afterwards: no file ever holds them. Nothing here blocks.
     private func handOver(_ secrets: [LaunchSpec.Secret]) async throws {
         let path = "\(self.directory.generationPath(self.generation))/\(ShimFiles.secrets)"
-        defer { _ = unsafe unlink(path) }
+        let (files, bytes) = (self.configuration.files, LaunchSpec.Secret.encoded(secrets))
         let deadline = ContinuousClock.now + self.configuration.launchTimeout
         while ContinuousClock.now < deadline {
-            let pipe = unsafe open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
-            if pipe >= 0 {
-                defer { close(pipe) }
-                let bytes = LaunchSpec.Secret.encoded(secrets)
-                guard unsafe write(pipe, bytes, bytes.count) == bytes.count else {
-                    throw AgentError(
-                        code: .launchFailed, message: "the secrets are longer than a pipe: expected 64 KiB in all")
-                }
-                return
-            }
-            let code = errno
-            // Without a reader yet it is refused.
-            guard code == ENXIO else { throw HostFileError("opened", path, code: code) }
+            if try await files.run({ try Self.write(bytes, toReaderOf: path) }) { return }
             try await self.clock.sleep(for: .milliseconds(2))
         }
+        try await files.run { _ = unsafe unlink(path) }
         // It asks before it starts the program.
         throw AgentError(code: .hostUnavailable, message: "the agent's shim did not ask for its secrets in time")
+    }
+
+    /// Writes to a pipe and removes its name; false, and nothing is done, while nobody reads it. The name is removed also when
+    /// this throws.
+    private static func write(_ bytes: [UInt8], toReaderOf path: String) throws -> Bool {
+        let pipe = unsafe open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
+        let code = errno
+        if pipe < 0, code == ENXIO { return false }
+        defer { _ = unsafe unlink(path) }
+        guard pipe >= 0 else { throw HostFileError("opened", path, code: code) }
+        defer { close(pipe) }
+        guard unsafe Glibc.write(pipe, bytes, bytes.count) == bytes.count else {
+            throw AgentError(
+                code: .launchFailed, message: "the secrets are longer than a pipe: expected 64 KiB in all")
+        }
+        return true
     }
 }

@@ -95,9 +95,14 @@ package struct ProbeServer: Sendable {
         case "/metrics":
             return ProbeResponse(
                 status: .ok, type: "text/plain; version=0.0.4; charset=utf-8",
-                body: self.registry.render() + ProcessMetrics.render())
+                body: self.registry.render() + (await self.processMetrics()))
         default: return ProbeResponse(status: .notFound, body: "expected /livez, /readyz, /startupz or /metrics\n")
         }
+    }
+
+    /// Read on a thread for blocking work; empty when the threads have ended with the process.
+    private func processMetrics() async -> String {
+        do { return try await NIOThreadPool.singleton.runIfActive { ProcessMetrics.render() } } catch { return "" }
     }
 
     private func report(_ checks: [HealthCheck], _ isVerbose: Bool) -> ProbeResponse {

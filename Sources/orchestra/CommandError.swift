@@ -1,4 +1,3 @@
-import Agents
 import Domain
 import EgressServer
 import Intake
@@ -6,7 +5,6 @@ import Jobs
 import Policy
 import Redis
 import Sandboxing
-import Supervision
 import TransportSecurity
 
 /// The failure of a command: one sentence for people and the exit status for programs (sysexits.h).
@@ -25,10 +23,13 @@ struct CommandError: Error, CustomStringConvertible {
 
     let status: Status
     let message: String
+    /// The error of a module that caused this one; nil if there is none.
+    let underlying: (any Error)?
 
-    init(_ status: Status, _ message: String) {
+    init(_ status: Status, _ message: String, underlying: (any Error)? = nil) {
         self.status = status
         self.message = message
+        self.underlying = underlying
     }
 
     static func configuration(_ message: String) -> CommandError { CommandError(.configuration, message) }
@@ -37,25 +38,23 @@ struct CommandError: Error, CustomStringConvertible {
     init(_ error: any Error) {
         switch error {
         case let error as CommandError: self = error
-        case let error as TransferTimeout: self.init(.gaveUp, error.message)
-        case let error as InputFileError: self.init(.usage, error.message)
-        case let error as DomainError: self.init(.usage, error.description)
-        case let error as DraftError: self.init(.usage, error.message(naming: \.option))
-        case let error as PolicyError: self.init(.configuration, error.description)
-        case let error as EgressServerError:
-            self.init(error.code == .socket ? .unavailable : .configuration, error.description)
-        case let error as TLSError: self.init(.configuration, error.description)
-        case let error as RedisError:
-            self.init(error.code == .configuration ? .configuration : .unavailable, error.description)
+        case let error as TransferTimeout: self.init(.gaveUp, error.message, underlying: error)
+        case let error as DraftError: self.init(.usage, error.message(naming: \.option), underlying: error)
+        default: self.init(Self.status(of: error), "\(error)", underlying: error)
+        }
+    }
+
+    private static func status(of error: any Error) -> Status {
+        switch error {
+        case is DomainError: .usage
+        case is PolicyError, is TLSError: .configuration
+        case is SandboxError: .unavailable
+        case let error as EgressServerError: error.code == .socket ? .unavailable : .configuration
+        case let error as RedisError: error.code == .configuration ? .configuration : .unavailable
         case let error as JobQueueError:
-            self.init(
-                [.nameTaken, .unreadable, .wrongMasterKey, .wrongLanes, .wrongFiles].contains(error.code)
-                    ? .configuration : .unavailable,
-                error.description)
-        case let error as SupervisionError: self.init(.gaveUp, error.description)
-        case let error as AgentError: self.init(.gaveUp, error.description)
-        case let error as SandboxError: self.init(.unavailable, error.description)
-        default: self.init(.gaveUp, "\(error)")
+            [.nameTaken, .unreadable, .wrongMasterKey, .wrongLanes, .wrongFiles].contains(error.code)
+                ? .configuration : .unavailable
+        default: .gaveUp
         }
     }
 

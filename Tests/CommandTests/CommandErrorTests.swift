@@ -14,8 +14,12 @@ struct CommandErrorTests {
     @Test("malformed input is a usage error")
     func domain() { #expect(CommandError(DomainError.invalidValue("x") as any Error).status == .usage) }
 
-    @Test("a file that cannot be read is a usage error")
-    func file() { #expect(CommandError(InputFileError(message: "x") as any Error).status == .usage) }
+    @Test("an error of a module stays underneath")
+    func underlying() {
+        #expect(CommandError(DomainError.invalidValue("x") as any Error).underlying is DomainError)
+        #expect(CommandError(Other()).underlying is Other)
+        #expect(CommandError(CommandError(.data, "x") as any Error).underlying == nil)
+    }
 
     @Test("a malformed Redis URL is a configuration error, an unreachable Redis is not")
     func redis() {

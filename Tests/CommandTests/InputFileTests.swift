@@ -30,27 +30,27 @@ struct InputFileTests {
         try await withDirectory { directory in
             try Data([1, 2, 3]).write(to: URL(fileURLWithPath: directory + "/f"))
             #expect(try InputFile.read(directory + "/f", limit: 3).count == 3)
-            let error = #expect(throws: InputFileError.self) { try InputFile.read(directory + "/f", limit: 2) }
+            let error = #expect(throws: CommandError.self) { try InputFile.read(directory + "/f", limit: 2) }
             #expect(error?.message.contains("more than 2 bytes") == true)
         }
     }
 
     @Test("a missing file and a directory are named with the system's reason")
     func reasons() {
-        let missing = #expect(throws: InputFileError.self) { try InputFile.read("/nonexistent", limit: 1) }
+        let missing = #expect(throws: CommandError.self) { try InputFile.read("/nonexistent", limit: 1) }
         #expect(missing?.message == "the file /nonexistent cannot be read: No such file or directory")
-        let directory = #expect(throws: InputFileError.self) { try InputFile.read("/", limit: 1) }
+        let directory = #expect(throws: CommandError.self) { try InputFile.read("/", limit: 1) }
         #expect(directory?.message.contains("Is a directory") == true)
     }
 
     @Test("a file without an end is read no further than the limit")
     func endless() {
-        #expect(throws: InputFileError.self) { try InputFile.read("/dev/zero", limit: 1000) }
+        #expect(throws: CommandError.self) { try InputFile.read("/dev/zero", limit: 1000) }
     }
 
     @Test("text that is not UTF-8 is refused")
     func text() throws {
         #expect(try InputFile.text(Array("ä".utf8), of: "f") == "ä")
-        #expect(throws: InputFileError.self) { try InputFile.text([0xff], of: "f") }
+        #expect(throws: CommandError.self) { try InputFile.text([0xff], of: "f") }
     }
 }

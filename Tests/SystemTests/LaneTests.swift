@@ -67,6 +67,15 @@ struct LaneTests {
             return record.state
         }
 
+        /// Cancels a job that runs, and waits for its end.
+        func cancel(_ id: JobID, in workspace: WorkspaceID) async throws {
+            let answer = try await self.installation.command(
+                ["jobs", "cancel", id.description, "--wait"],
+                change: self.change.merging(["ORCHESTRA_WORKSPACE": workspace.name]) { $1 })
+            #expect(answer.code == 0, "\(answer.errors)")
+            #expect(try await self.state(id, in: workspace) == .cancelled)
+        }
+
         /// Submits jobs to all workspaces in turn and waits until each has completed.
         func complete(_ count: Int) async throws {
             var jobs: [(id: JobID, workspace: WorkspaceID)] = []
@@ -92,12 +101,20 @@ struct LaneTests {
             let long = try await lanes.submit("shell.run", ["command": "sleep 10000"], to: workspace)
             try await eventually("the long job runs") { try await lanes.state(long, in: workspace) == .running }
             try await lanes.complete(40)
+            // The others take all the slots that the long one leaves, and give them back.
+            var others: [(id: JobID, workspace: WorkspaceID)] = []
+            for index in 0..<15 {
+                let other = lanes.workspaces[index]
+                others.append((try await lanes.submit("shell.run", ["command": "sleep 10000"], to: other), other))
+            }
+            try await eventually("all slots are used at once") {
+                for job in others where try await lanes.state(job.id, in: job.workspace) != .running { return false }
+                return true
+            }
+            for job in others { try await lanes.cancel(job.id, in: job.workspace) }
+            try await lanes.complete(40)
             #expect(try await lanes.state(long, in: workspace) == .running)
-            let answer = try await installation.command(
-                ["jobs", "cancel", long.description, "--wait"],
-                change: lanes.change.merging(["ORCHESTRA_WORKSPACE": workspace.name]) { $1 })
-            #expect(answer.code == 0, "\(answer.errors)")
-            #expect(try await lanes.state(long, in: workspace) == .cancelled)
+            try await lanes.cancel(long, in: workspace)
             await node.signal(SIGTERM)
             #expect(try await node.wait().code == 0)
         }

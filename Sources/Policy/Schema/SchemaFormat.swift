@@ -30,7 +30,7 @@ private func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: 
 
 private func isLetter(_ byte: UInt8) -> Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) }
 
-/// RFC 3339.
+/// RFC 3339, of which a schema accepts more than the product's own times: leap seconds, and fractions of any length.
 private enum CalendarText {
     static func isDateTime(_ text: ArraySlice<UInt8>) -> Bool {
         guard text.count > 11, text[10] | 0x20 == UInt8(ascii: "t") else { return false }
@@ -41,11 +41,9 @@ private enum CalendarText {
         let text = Array(text)
         guard text.count == 10, text[4] == UInt8(ascii: "-"), text[7] == UInt8(ascii: "-"),
             let year = self.number(text[0..<4]), let month = self.number(text[5..<7]),
-            let day = self.number(text[8..<10]), (1...12).contains(month), day >= 1
+            let day = self.number(text[8..<10])
         else { return false }
-        let isLeap = year.isMultiple(of: 4) && (!year.isMultiple(of: 100) || year.isMultiple(of: 400))
-        let days = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
-        return day <= days[month - 1]
+        return CivilDate(year: year, month: month, day: day) != nil
     }
 
     static func isTime(_ text: ArraySlice<UInt8>) -> Bool {

@@ -31,7 +31,7 @@ struct IncarnationFile: Sendable {
 
     private func last(_ logger: Logger) throws -> UInt64? {
         guard Host.exists(self.path) else { return nil }
-        do throws(InputFileError) {
+        do throws(CommandError) {
             let text = try InputFile.text(try InputFile.read(self.path, limit: 64), of: self.path)
             if let number = Self.number(in: text) { return number }
             // The node starts all the same: the clock alone decides then, as on a new machine.

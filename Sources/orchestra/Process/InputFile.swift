@@ -4,7 +4,7 @@ import Foundation
 enum InputFile {
     /// The bytes up to the end of the file. Waits for a pipe's writer. Throws when it cannot be opened or read, with the
     /// system's reason, and when there are more than `limit` bytes.
-    static func read(_ path: String, limit: Int) throws(InputFileError) -> [UInt8] {
+    static func read(_ path: String, limit: Int) throws(CommandError) -> [UInt8] {
         guard path != "-" else { return try self.read(STDIN_FILENO, "standard input", limit) }
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw self.error(path, Host.reason(errno)) }
@@ -13,14 +13,14 @@ enum InputFile {
     }
 
     /// The bytes as text; throws when they are not UTF-8.
-    static func text(_ bytes: [UInt8], of path: String) throws(InputFileError) -> String {
+    static func text(_ bytes: [UInt8], of path: String) throws(CommandError) -> String {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw self.error(path, "it is not UTF-8 text")
         }
         return text
     }
 
-    private static func read(_ descriptor: Int32, _ name: String, _ limit: Int) throws(InputFileError) -> [UInt8] {
+    private static func read(_ descriptor: Int32, _ name: String, _ limit: Int) throws(CommandError) -> [UInt8] {
         var bytes: [UInt8] = []
         var part = [UInt8](repeating: 0, count: 65_536)
         while true {
@@ -33,8 +33,8 @@ enum InputFile {
         }
     }
 
-    private static func error(_ path: String, _ reason: String) -> InputFileError {
-        InputFileError(message: "the file \(path) cannot be read: \(reason)")
+    private static func error(_ path: String, _ reason: String) -> CommandError {
+        CommandError(.usage, "the file \(path) cannot be read: \(reason)")
     }
 
     /// A JSON document without the white space around it, which is none of its content.

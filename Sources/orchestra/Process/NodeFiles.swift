@@ -28,7 +28,9 @@ struct NodeFiles: WorkspaceFiles {
 
     func has(_ workspace: WorkspaceID) async throws -> Bool {
         let directory = "\(self.agents.workspaces)/\(workspace)"
-        return try await FileSystemPool(.singleton).run { Host.exists(directory) }
+        return try await self.withProblems {
+            try await FileSystemPool(.singleton).run { try HostFiles.status(of: directory) != nil }
+        }
     }
 
     func get(

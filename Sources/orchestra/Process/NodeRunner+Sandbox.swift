@@ -95,9 +95,9 @@ extension NodeRunner {
     /// The machine and the state directory: they distinguish two nodes of one name.
     private func owner() throws -> String {
         // A machine without an id is distinguished by its name alone.
-        let machine = FileManager.default.contents(atPath: "/etc/machine-id") ?? Data()
+        let machine = try HostFiles.contents(of: "/etc/machine-id") ?? []
         let digest = try Digests.sha256(
-            Array(machine) + Array("\(Host.hostName())/\(self.context.stateDirectory)".utf8))
+            machine + Array("\(Host.hostName())/\(self.context.stateDirectory)".utf8))
         return Hexadecimal.text(of: digest.prefix(8))
     }
 }

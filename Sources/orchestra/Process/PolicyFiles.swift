@@ -1,5 +1,6 @@
 import Foundation
 import Policy
+import Sandboxing
 
 /// Reads a policy directory from disk.
 enum PolicyFiles {
@@ -12,19 +13,21 @@ enum PolicyFiles {
         var files: [PolicyFile] = []
         for folder in PolicyBundle.folders {
             let path = "\(directory)/\(folder)"
-            if PolicyBundle.optionalFolders.contains(folder), !FileManager.default.fileExists(atPath: path) { continue }
-            let names: [String]
+            let names: [String]?
             do {
-                names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
+                names = try HostFiles.names(in: path)
             } catch {
-                throw CommandError.configuration(
-                    "the policy directory \(path) cannot be read; expected a folder of .json files")
+                throw CommandError.configuration("the policies are not usable: \(error)")
             }
-            for name in names where !name.hasPrefix(".") {
+            guard names != nil || PolicyBundle.optionalFolders.contains(folder) else {
+                throw CommandError.configuration(
+                    "the policy directory \(path) does not exist; expected a folder of .json files")
+            }
+            for name in (names ?? []).sorted() where !name.hasPrefix(".") {
                 guard name.hasSuffix(".json") else {
                     throw CommandError.configuration("the policy file \(path)/\(name) is not a .json file")
                 }
-                do throws(InputFileError) {
+                do throws(CommandError) {
                     let bytes = try InputFile.read("\(path)/\(name)", limit: Self.fileLimit)
                     files.append(PolicyFile(folder: folder, name: name, bytes: bytes))
                 } catch {

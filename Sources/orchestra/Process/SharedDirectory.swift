@@ -23,7 +23,7 @@ struct SharedDirectory: Sendable {
 
     /// Whether this process sees the file and the lock of a node that runs; says what is wrong when it does not.
     func problem(with node: LivingNode) -> String? {
-        do throws(InputFileError) {
+        do throws(CommandError) {
             let file = self.file(of: node.name)
             guard Host.exists(file) else { return "its file \(file) is not there: the directory is not the same" }
             let text = try InputFile.text(try InputFile.read(file, limit: 64), of: file)

@@ -20,10 +20,9 @@ extension Context {
     /// The prices of models, none where the policies have no such file; throws status 78 when it cannot be used.
     func prices() throws -> PriceTable {
         let path = try self.policiesDirectory() + "/models/prices.json"
-        guard FileManager.default.fileExists(atPath: path) else { return .none }
         do {
-            let data = try Data(contentsOf: URL(fileURLWithPath: path))
-            return try PriceTable(json: Array(data), file: path)
+            guard let bytes = try HostFiles.contents(of: path) else { return .none }
+            return try PriceTable(json: bytes, file: path)
         } catch {
             throw CommandError.configuration("the price table cannot be used: \(error)")
         }

@@ -104,7 +104,7 @@ struct Settings: Sendable {
                 throw CommandError.configuration(
                     "both \(key.variable) and \(key.variable)_FILE are set; expected one of them")
             }
-            do throws(InputFileError) {
+            do throws(CommandError) {
                 let bytes = try InputFile.read(path, limit: Self.fileLimit)
                 values[key.name] = try InputFile.text(bytes, of: path).trimmingCharacters(in: .whitespacesAndNewlines)
             } catch {
@@ -125,7 +125,7 @@ struct Settings: Sendable {
         do {
             try self.flatten(
                 try JSONParser.parse(try InputFile.read(file, limit: Self.fileLimit)), prefix: "", into: &values)
-        } catch let error as InputFileError {
+        } catch let error as CommandError {
             throw CommandError.configuration("the configuration is not usable: \(error.message)")
         } catch let error as DomainError {
             throw CommandError.configuration("the configuration file \(file) is refused: \(error.message)")
