@@ -53,6 +53,16 @@ struct SettingsTests {
         #expect(throws: CommandError.self) { try self.settings(environment: ["ORCHESTRA_STATE_DIRECTORY": ""]) }
     }
 
+    @Test(
+        "an empty value that would mean all of them, or those of the system, is refused",
+        arguments: [
+            "ORCHESTRA_API_CLIENTS", "ORCHESTRA_AUTH_CLIENTS", "REDIS_TLS_PINS", "REDIS_TLS_CA_FILE",
+            "ORCHESTRA_AUTH_CA_FILE", "ORCHESTRA_API_TLS_CLIENT_CA_FILE", "ORCHESTRA_NODE_NAME",
+        ])
+    func emptyRestriction(variable: String) {
+        #expect(throws: CommandError.self) { try self.settings(environment: [variable: ""]) }
+    }
+
     @Test("an empty environment is not development")
     func emptyEnvironment() {
         #expect(throws: CommandError.self) { try self.settings(environment: ["ENV": ""]) }

@@ -10,12 +10,12 @@ extension SettingKey {
             "redis.sentinel.password", "REDIS_SENTINEL_PASSWORD", .text, nil, isSecret: true,
             "Password of the sentinels."),
         SettingKey(
-            "redis.tls.ca-file", "REDIS_TLS_CA_FILE", .text, nil,
+            "redis.tls.ca-file", "REDIS_TLS_CA_FILE", .path, nil,
             "PEM file of trusted certificate authorities; default: those of the system."),
-        SettingKey("redis.tls.certificate-file", "REDIS_TLS_CERTIFICATE_FILE", .text, nil, "PEM client certificate."),
-        SettingKey("redis.tls.key-file", "REDIS_TLS_KEY_FILE", .text, nil, "PEM key of the client certificate."),
+        SettingKey("redis.tls.certificate-file", "REDIS_TLS_CERTIFICATE_FILE", .path, nil, "PEM client certificate."),
+        SettingKey("redis.tls.key-file", "REDIS_TLS_KEY_FILE", .path, nil, "PEM key of the client certificate."),
         SettingKey(
-            "redis.tls.pins", "REDIS_TLS_PINS", .text, nil,
+            "redis.tls.pins", "REDIS_TLS_PINS", .name, nil,
             "Comma-separated SHA-256 digests (hex) of accepted server keys (SPKI)."),
         SettingKey(
             "redis.tls.minimum-version", "REDIS_TLS_MINIMUM_VERSION", .oneOf(["1.2", "1.3"]), "1.3",
@@ -37,7 +37,7 @@ extension SettingKey {
             "allow-actions-default", "ALLOW_ACTIONS_DEFAULT", .text, nil,
             "Comma-separated exact names of actions that may run; unset or empty means none."),
         SettingKey("workspace", .text, "default", "The workspace that client commands work in."),
-        SettingKey("node.name", .text, nil, "The stable name of the node; default: the host name."),
+        SettingKey("node.name", .name, nil, "The stable name of the node; default: the host name."),
         SettingKey(
             "state-directory", .path, nil,
             "Where keys, agents, workspaces and logs are kept; default: orchestra in $XDG_STATE_HOME, else in ~/.local/state."
@@ -121,10 +121,10 @@ extension SettingKey {
             "api.listen", .text, "off",
             "Where the API is served: off, address:port, [address]:port or unix:/path; beyond the loopback interface only with TLS."
         ),
-        SettingKey("api.tls.certificate-file", .text, nil, "PEM certificate chain of the API."),
-        SettingKey("api.tls.key-file", .text, nil, "PEM key of that chain, mode 0600."),
+        SettingKey("api.tls.certificate-file", .path, nil, "PEM certificate chain of the API."),
+        SettingKey("api.tls.key-file", .path, nil, "PEM key of that chain, mode 0600."),
         SettingKey(
-            "api.tls.client-ca-file", .text, nil,
+            "api.tls.client-ca-file", .path, nil,
             "PEM certificate authorities for clients, which must then present a certificate."),
         SettingKey(
             "api.hosts", .text, nil,
@@ -133,7 +133,7 @@ extension SettingKey {
             "api.origins", .text, nil,
             "Comma-separated origins of web pages that may call the API, exactly as browsers send them."),
         SettingKey(
-            "api.clients", .text, nil,
+            "api.clients", .name, nil,
             "Comma-separated client addresses and networks that are accepted, such as 10.0.0.0/8; default: all."),
         SettingKey(
             "api.proxies", .text, nil,
@@ -169,14 +169,14 @@ extension SettingKey {
         SettingKey("auth.workspace-claim", .text, "workspace_id", "The claim that names the workspace."),
         SettingKey("auth.roles-claim", .text, nil, "The claim that lists the roles."),
         SettingKey(
-            "auth.clients", .text, nil,
+            "auth.clients", .name, nil,
             "Comma-separated client ids (azp) whose tokens are accepted; default: all."),
         SettingKey(
             "auth.longest-lifetime", .seconds(60...86_400), "3600",
             "The longest lifetime that a token may have."),
         SettingKey("auth.keys-url", .text, nil, "URL of the issuer's keys (JWKS); default: found by discovery."),
         SettingKey(
-            "auth.ca-file", .text, nil,
+            "auth.ca-file", .path, nil,
             "PEM file of certificate authorities for the issuer; default: those of the system."),
         SettingKey("auth.hashing-threads", .integer(1...64), "1", "Threads that verify API keys."),
     ]

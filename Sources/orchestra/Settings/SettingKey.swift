@@ -6,6 +6,8 @@ struct SettingKey: Sendable {
     enum Kind: Sendable {
         /// Any text; an empty one means none.
         case text
+        /// Text that an empty one would widen: it is refused.
+        case name
         /// The path of a file or directory, never empty.
         case path
         case integer(ClosedRange<Int>)
@@ -20,6 +22,7 @@ struct SettingKey: Sendable {
         var expected: String {
             switch self {
             case .text: "text"
+            case .name: "text, not empty"
             case .path: "a path"
             case .integer(let range): "an integer from \(range.lowerBound) to \(range.upperBound)"
             case .seconds(let range): "seconds from \(range.lowerBound) to \(range.upperBound)"
@@ -31,7 +34,7 @@ struct SettingKey: Sendable {
         func accepts(_ text: String) -> Bool {
             switch self {
             case .text: true
-            case .path: !text.isEmpty
+            case .name, .path: !text.isEmpty
             case .integer(let range), .seconds(let range): Int(text).map(range.contains) ?? false
             case .oneOf(let values): values.contains(text)
             }
