@@ -17,14 +17,30 @@ package struct PassedEscapeTest: Hashable, Sendable {
             "tier \(configuration.plan.tier.rawValue)", "landlock \(host.landlockVersion)",
             "configuration \(host.configuration)", "users \(host.subordinates.map { "\($0)" } ?? "none")",
             "groups \(host.controlGroups.hierarchies.map { "\($0)" }.sorted())", "attempts \(EscapeAttempt.all.count)",
+            "paths \(host.hostPaths.sorted())", "tools \(host.tools ?? "none")",
         ]
-        for program in ["/proc/self/exe", host.shim, host.launcher, configuration.tmux].compactMap({ $0 }) {
-            lines.append("program \(try Self.identity(of: program))")
+        let programs = [
+            "/proc/self/exe", host.shim, host.launcher, configuration.tmux, host.subordinates?.userMapper,
+            host.subordinates?.groupMapper,
+        ]
+        for program in programs.compactMap({ $0 }) { lines.append("program \(try Self.identity(of: program))") }
+        for name in Self.kernelSettings {
+            let value = try HostFiles.contents(of: "/proc/sys/" + name, limit: 100) ?? []
+            lines.append("setting \(name) \(String(decoding: value, as: UTF8.self))")
         }
         lines += profiles.sorted { $0.name.name < $1.name.name }.map { "profile \($0.circumstances)" }
         lines += EscapeAttempt.all.map { "attempt \($0.name): \($0.script)" }
         self.init(circumstances: lines)
     }
+
+    /// What of the kernel's settings decides about user namespaces and processes of others; where one does not exist it is
+    /// empty.
+    private static let kernelSettings = [
+        "kernel/unprivileged_userns_clone", "kernel/apparmor_restrict_unprivileged_userns",
+        "kernel/apparmor_restrict_unprivileged_unconfined", "kernel/yama/ptrace_scope", "kernel/kptr_restrict",
+        "kernel/dmesg_restrict", "kernel/unprivileged_bpf_disabled", "fs/protected_symlinks",
+        "user/max_user_namespaces", "user/max_net_namespaces",
+    ]
 
     init(circumstances: [String]) {
         // Each is one line of the file.
@@ -76,7 +92,7 @@ extension SandboxProfile {
             self.name.name, "\(self.lowestTier.rawValue)", "\(self.processLimit)", "\(self.openFileLimit)",
             "\(self.fileSizeLimit)", "\(self.memoryLimit)", "\(self.treeMemoryLimit)",
             "\(self.processorPercent ?? 0)", "\(self.temporarySize)", "\(self.homeSize)", "\(variables)",
-            "\(self.readOnlyPaths)", "\(self.allowsUnixSockets)", "\(self.usesTools)",
+            "\(self.readOnlyPaths)", "\(self.allowsUnixSockets)", "\(self.usesTools)", "\(self.egress.map(\.name))",
         ].joined(separator: " ")
     }
 }

@@ -34,7 +34,13 @@ package struct Intake: Sendable {
         var answers: [IntakeAnswer?] = []
         var submissions: [Submission] = []
         for request in requests {
-            switch self.policy.decide(request.action, params: request.params).decision {
+            let (decision, action, _) = self.policy.decide(request.action, params: request.params)
+            switch decision {
+            case .allow where request.isRepeatable == true && action?.mayBeRepeatable == false:
+                let reason =
+                    "the effect of '\(request.action)' is external, and its file does not say that it may be repeated; leave out 'repeatable'"
+                try await self.audit(request, rule: "repeatable", reason: reason, at: now)
+                answers.append(.refused(IntakeRefusal(kind: .unusable, message: reason)))
             case .allow(let rule):
                 submissions.append(try self.submission(of: request, rule: rule, at: now))
                 answers.append(nil)

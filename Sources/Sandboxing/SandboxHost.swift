@@ -10,7 +10,7 @@ package struct SandboxHost: Sendable {
     package let shim: String
     package let landlockVersion: Int
     let namespaces: [GuardSpec.Namespace]
-    let hostPaths: Set<String>
+    package let hostPaths: Set<String>
     package let subordinates: Subordinates?
     package let controlGroups: ControlGroups
     /// The directory of agents' programs, such as `claude`; nil where none is set.

@@ -14,7 +14,7 @@ struct InputQueue {
         case message([UInt8])
     }
 
-    enum Content: Equatable {
+    enum Content: Hashable {
         /// Bytes as they are.
         case bytes([UInt8])
         /// Text that is entered.

@@ -99,7 +99,7 @@ extension TerminalSession {
         do throws(DomainError) {
             return self.take(key, .text(try TypedText.checked(text)))
         } catch {
-            return self.ledger.known(key) ?? self.refusal(of: key, error.message)
+            return self.refusal(of: key, error.message)
         }
     }
 
@@ -107,17 +107,22 @@ extension TerminalSession {
         do throws(DomainError) {
             return self.take(key, .keys(try TerminalKey.list(names)))
         } catch {
-            return self.ledger.known(key) ?? self.refusal(of: key, error.message)
+            return self.refusal(of: key, error.message)
         }
     }
 
     /// Queues a message; the receipt of the stage that it has reached.
     private mutating func take(_ key: [UInt8], _ content: InputQueue.Content) -> MessageLedger.Receipt {
-        if let known = self.ledger.known(key) { return known }
+        if let known = self.ledger.known(key) {
+            guard !self.ledger.isOther(key, content: content.hashValue) else {
+                return self.refusal(of: key, "the message ID was used for another message; use a new one")
+            }
+            return known
+        }
         guard !self.program.hasExited, self.isTerminalOpen else { return self.refusal(of: key, "the agent has ended") }
         guard self.input.hasRoom(for: content) else { return self.refusal(of: key, InputQueue.fullness) }
         if let problem = self.problem(of: content) { return self.refusal(of: key, problem) }
-        guard let receipt = self.ledger.queue(key, at: self.recorder.length) else {
+        guard let receipt = self.ledger.queue(key, content: content.hashValue, at: self.recorder.length) else {
             return self.refusal(of: key, "\(MessageLedger.limit) messages wait for the agent already")
         }
         _ = self.input.add(content, of: .message(key))

@@ -1,7 +1,7 @@
 /// How far each message to an agent has come. Pure: events of the terminal come in, receipts go out.
 ///
 /// A message is identified by its key. Sent again, because an answer was lost, it gets the receipt of the stage that it has
-/// reached, and is not typed again.
+/// reached, and is not typed again. Another message under the same key is not the same message.
 package struct MessageLedger {
     /// A message that is `refused` reached no other stage; every other stage means that all before it were reached.
     package enum Stage: UInt8, Hashable, Sendable, CaseIterable {
@@ -37,6 +37,8 @@ package struct MessageLedger {
     }
 
     private var receipts: [[UInt8]: Receipt] = [:]
+    /// The hashes of the contents, by key.
+    private var contents: [[UInt8]: Int] = [:]
     /// Keys by age. Refused messages are not among them: they may be sent again.
     private var order: [[UInt8]] = []
     /// Keys of messages that are not answered, by age.
@@ -54,17 +56,25 @@ package struct MessageLedger {
     /// The receipt of a message that was sent before, nil for a new one.
     package func known(_ key: [UInt8]) -> Receipt? { self.receipts[key] }
 
+    /// True when the message that was sent under the key has another content, which `content` is a hash of.
+    package func isOther(_ key: [UInt8], content: Int) -> Bool {
+        self.contents[key].map { $0 != content } ?? false
+    }
+
     /// True while the program has not read some message that is written.
     package var isWaitingForReader: Bool { self.open.contains { self.receipts[$0]?.stage == .written } }
 
-    /// Takes a new message. Nil when too many wait already.
-    package mutating func queue(_ key: [UInt8], at offset: UInt64) -> Receipt? {
+    /// Takes a new message, with a hash of its content. Nil when too many wait already.
+    package mutating func queue(_ key: [UInt8], content: Int = 0, at offset: UInt64) -> Receipt? {
         if self.order.count >= Self.limit {
             guard let old = self.order.firstIndex(where: { self.receipts[$0]?.stage == .answered }) else { return nil }
-            self.receipts[self.order.remove(at: old)] = nil
+            let key = self.order.remove(at: old)
+            self.receipts[key] = nil
+            self.contents[key] = nil
         }
         let receipt = Receipt(key: key, stage: .queued, offset: offset)
         self.receipts[key] = receipt
+        self.contents[key] = content
         self.order.append(key)
         self.open.append(key)
         return receipt

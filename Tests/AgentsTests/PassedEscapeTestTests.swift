@@ -1,3 +1,4 @@
+import Domain
 import Foundation
 import Sandboxing
 import TestSupport
@@ -24,6 +25,41 @@ struct PassedEscapeTestTests {
         try await withDirectory { directory in
             try PassedEscapeTest(circumstances: ["boot 1", "kernel 2"]).remember(in: directory + "/f")
             #expect(try !PassedEscapeTest(circumstances: circumstances).isRemembered(in: directory + "/f"))
+        }
+    }
+
+    @Test("what a profile lets out, the directory of tools and the mappers of users are among the circumstances")
+    func read() async throws {
+        try await withDirectory { directory in
+            for name in ["shim", "newuidmap"] {
+                try HostFiles.replace("\(directory)/\(name)", with: Array("x".utf8))
+            }
+            func circumstances(
+                egress: [String] = [], tools: String? = nil, change: (String) throws -> Void = { _ in }
+            ) throws -> [String] {
+                try change(directory + "/newuidmap")
+                let profile = SandboxProfile(
+                    name: try DefinitionName("p"), summary: "x", lowestTier: .namespaces, processLimit: 1,
+                    openFileLimit: 1, fileSizeLimit: 1, memoryLimit: 1, treeMemoryLimit: 1, temporarySize: 1,
+                    homeSize: 1, environment: [:], readOnlyPaths: [], egress: try egress.map { try DefinitionName($0) })
+                let host = SandboxHost(
+                    launcher: nil, shim: directory + "/shim",
+                    program: { $0.hasPrefix("new") ? directory + "/newuidmap" : nil },
+                    controlGroups: ControlGroups(hierarchies: []), tools: tools)
+                let configuration = AgentConfiguration(
+                    root: directory + "/a", workspaces: directory + "/w", shim: directory + "/shim",
+                    tmux: directory + "/shim",
+                    plan: SandboxPlan(host: host, tier: .namespaces, slots: UserSlots(path: directory + "/users")),
+                    orphanGrace: .seconds(10), secrets: SecretStore(root: directory + "/s"))
+                return try PassedEscapeTest(configuration: configuration, profiles: [profile]).circumstances
+            }
+            let first = try circumstances()
+            #expect(try circumstances() == first)
+            #expect(try circumstances(egress: ["web"]) != first)
+            #expect(try circumstances(tools: "/opt/tools") != first)
+            #expect(first.contains { $0.hasPrefix("setting kernel/yama/ptrace_scope") })
+            guard first.contains(where: { $0.contains("newuidmap") }) else { return }  // no users to give away here
+            #expect(try circumstances { try HostFiles.replace($0, with: Array("changed".utf8)) } != first)
         }
     }
 

@@ -24,10 +24,14 @@ struct IntakeTests {
                 "actions", "queue.noop",
                 #"{"name":"queue.noop","summary":"x","effect":"read","handler":{"kind":"none"},"params":{"type":"object","properties":{"n":{"type":"number"}},"additionalProperties":false}}"#
             ),
+            file(
+                "actions", "mail.send",
+                #"{"name":"mail.send","summary":"x","effect":"external","handler":{"kind":"none"},"params":{"type":"object"}}"#
+            ),
         ])
         self.intake = Intake(
             queue: self.queue, keys: self.keys, digester: ParamsDigester(key: [1]),
-            policy: PolicyEngine(bundle: bundle, allowed: try AllowList("queue.noop")))
+            policy: PolicyEngine(bundle: bundle, allowed: try AllowList("queue.noop,mail.send")))
     }
 
     private func request(
@@ -77,6 +81,16 @@ struct IntakeTests {
         #expect(self.refusal(try await self.submit(try self.request(#"{"x":1}"#))) == .unusable)
         #expect(await self.queue.audit.count == 2)
         #expect(try await self.queue.jobs(in: WorkspaceID("acme"), limit: 1, tag: nil, after: nil).isEmpty)
+    }
+
+    @Test("that an external effect may be repeated is for its file to say: a submitter who says so is refused")
+    func repeatableExternal() async throws {
+        var request = try self.request(action: "mail.send")
+        request.isRepeatable = true
+        #expect(self.refusal(try await self.submit(request)) == .unusable)
+        #expect(await self.queue.audit.count == 1)
+        request.isRepeatable = false
+        #expect(self.refusal(try await self.submit(request)) == nil)
     }
 
     @Test("answers stand in the order of the requests, denied ones between")

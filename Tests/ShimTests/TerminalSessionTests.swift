@@ -215,6 +215,25 @@ struct TerminalSessionTests {
         }
     }
 
+    @Test("another message under the key of one before is refused, and not typed")
+    func otherContent() async throws {
+        try await SessionBench.with { bench in
+            let viewer = try bench.connect()
+            viewer.send(.message(key: [1], text: "hello"))
+            bench.turn()
+            _ = try viewer.frames()
+            for frame in [ShimFrame.message(key: [1], text: "other"), .message(key: [1], text: "\u{3}")] {
+                viewer.send(frame)
+                bench.turn()
+                let stages = try viewer.frames().compactMap { frame in
+                    if case .receipt(let receipt) = frame { receipt.stage } else { nil }
+                }
+                #expect(stages.contains(.refused))
+            }
+            #expect(bench.reads("hello\n") && bench.read() == nil)
+        }
+    }
+
     @Test("keys are pressed one read after another, by the mode of the cursor keys")
     func keys() async throws {
         try await SessionBench.with { bench in

@@ -106,6 +106,17 @@ struct LimitsTests {
         }
     }
 
+    @Test("a command that fails after it wrote a result leaves its outputs and status as evidence, with the result")
+    func failedWithResult() async throws {
+        try await Self.withNode(timeout: 60, attempts: 1) { installation in
+            let job = try await installation.submit(
+                "shell.run", ["command": #"echo '{"n":1}' >&3; echo out; echo why >&2; exit 7"#])
+            let detail = try await installation.result(try await installation.ended(job))
+            #expect(detail["exit_status"] == 7 && detail["stderr"] == "why\n" && detail["stdout"] == "out\n")
+            #expect(detail["result"]?["n"] == 1)
+        }
+    }
+
     @Test("an agent is launched again after failures and a second attempt is a new launch, not the old record")
     func agentAttempts() async throws {
         try await Self.withNode(timeout: 60, attempts: 2) { installation in

@@ -307,6 +307,18 @@ struct JobPipelineRunTests {
         }
     }
 
+    @Test("a job that its submitter lets run once has one attempt, also after its time ran out")
+    func submitterForbids() async throws {
+        try await WorkerBench.with { bench in
+            for (isRepeatable, state) in [(false, JobState.discarded), (nil, .retryable)] as [(Bool?, JobState)] {
+                let delivery = try await bench.deliver("site.build", isRepeatable: isRepeatable)
+                try bench.failLaunches(of: delivery)
+                await bench.process(delivery)
+                #expect(try await bench.state(delivery) == state)
+            }
+        }
+    }
+
     // MARK: - Handing back
 
     @Test("released deliveries go back in line unrun and uncounted")

@@ -141,14 +141,15 @@ struct WorkerBench: Sendable {
     @discardableResult
     func submit(
         _ action: String = "queue.noop", in workspace: String = "acme", params: String = "{}", deadline: UInt64? = nil,
-        tags: [String] = []
+        tags: [String] = [], isRepeatable: Bool? = nil
     ) async throws -> JobID {
         let number = self.requests.next()
         let id = JobID(milliseconds: self.now, randomHigh: 1, randomLow: number)
         let job = Job(
             id: id, workspace: try WorkspaceID(workspace), action: try ActionName(action),
             requestID: RequestID(uuid: UUIDBytes(high: 1, low: number)), actor: "key:1", submittedAt: self.now,
-            params: Array(params.utf8), deadline: deadline, tags: try tags.map { try JobTag($0) })
+            params: Array(params.utf8), deadline: deadline, tags: try tags.map { try JobTag($0) },
+            isRepeatable: isRepeatable)
         let results = try await self.queue.submit([Submission(job: job, auditEvent: [])], keys: self.keys)
         try #require(results == [.accepted(id)])
         return id
@@ -162,8 +163,10 @@ struct WorkerBench: Sendable {
     }
 
     /// Stores a job and claims it.
-    func deliver(_ action: String = "queue.noop", params: String = "{}") async throws -> Delivery {
-        try await self.submit(action, params: params)
+    func deliver(
+        _ action: String = "queue.noop", params: String = "{}", isRepeatable: Bool? = nil
+    ) async throws -> Delivery {
+        try await self.submit(action, params: params, isRepeatable: isRepeatable)
         return try #require(try await self.claim().first)
     }
 

@@ -60,9 +60,10 @@ struct Call: Sendable {
     /// The body as strict JSON: an object, with its source.
     func document() async throws -> JSONDocument {
         let type = (self.request.headers[.contentType] ?? "").split(separator: ";").first.map {
-            String($0).lowercased()
+            $0.lowercased()
         }
-        guard let type, type == "application/json" || type == "application/json " else {
+        let json = "application/json"
+        guard let type, type.hasPrefix(json), type.dropFirst(json.count).allSatisfy({ $0 == " " || $0 == "\t" }) else {
             throw Problem(.unsupportedType, "the body must be application/json")
         }
         guard self.request.headers[.contentEncoding] == nil else {

@@ -89,7 +89,8 @@ struct Gatekeeper: Sendable {
             self.services.authenticator.countMissingCredential()
             throw self.unauthenticated("the credential must be given as 'Authorization: Bearer …'", rule: "credential")
         }
-        switch await self.services.authenticator.authenticate(parts[1], from: network) {
+        // RFC 9110 §11.4: one or more spaces.
+        switch await self.services.authenticator.authenticate(parts[1].drop { $0 == " " }, from: network) {
         case .accepted(let principal): return principal
         case .refused(let reason):
             throw self.unauthenticated("the credential is not accepted", rule: reason, error: "invalid_token")

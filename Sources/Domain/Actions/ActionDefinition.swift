@@ -80,8 +80,11 @@ package struct ActionDefinition: Hashable, Sendable {
     package func mayRepeat(_ job: Job) -> Bool {
         switch job.isRepeatable {
         case false: false
-        case true: self.isRepeatable || self.effect != .external
+        case true: self.mayBeRepeatable
         case nil: self.isRepeatable
         }
     }
+
+    /// Whether a submitter may permit that the effect is repeated.
+    package var mayBeRepeatable: Bool { self.isRepeatable || self.effect != .external }
 }

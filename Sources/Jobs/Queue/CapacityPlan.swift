@@ -49,6 +49,6 @@ package struct CapacityPlan: Hashable, Sendable {
     /// Bytes to give Redis: the total, half of it again for copies while Redis writes its files and for fragmentation.
     package var recommended: Int { self.total + self.total / 2 }
 
-    /// Bytes by which the audit trail grows per day. It is kept until it is archived.
+    /// Bytes by which the audit trail grows per day. Nothing trims it.
     package var auditPerDay: Int { self.rate * 86_400 * Self.auditBytes }
 }

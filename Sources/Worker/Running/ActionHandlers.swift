@@ -205,10 +205,11 @@ package struct ActionHandlers: Sendable {
         return path
     }
 
-    /// The JSON that the command wrote to its result descriptor; if that is missing or invalid, its outputs and exit status.
+    /// The JSON that a command which succeeded wrote to its result descriptor. Otherwise, and without such JSON, its outputs
+    /// and exit status, with the JSON as a member.
     private static func result(of record: ExitRecord) -> [UInt8] {
-        let problem = self.problem(of: record.result)
-        if problem == nil, !record.result.isEmpty { return record.result }
+        let (value, problem) = self.written(record.result)
+        if value != nil, record.isSuccess { return record.result }
         var members = [
             JSONMember("exit_status", .integer(Int64(record.code))),
             JSONMember("stdout", .string(String(decoding: record.output, as: UTF8.self))),
@@ -226,18 +227,19 @@ package struct ActionHandlers: Sendable {
             members.append(JSONMember("memory_limit_kills", .integer(Int64(record.memoryKills))))
         }
         if let problem { members.append(JSONMember("result_refused", .string(problem))) }
+        if let value { members.append(JSONMember("result", value)) }
         return JSONValue.object(members).bytes
     }
 
-    /// Why the result that a command wrote is refused; nil if it is valid or missing.
-    private static func problem(of result: [UInt8]) -> String? {
-        guard !result.isEmpty else { return nil }
+    /// What a command wrote to its result descriptor, or why that is refused; neither when it wrote nothing.
+    private static func written(_ result: [UInt8]) -> (value: JSONValue?, problem: String?) {
+        guard !result.isEmpty else { return (nil, nil) }
         do {
-            _ = try JSONParser.parse(result)
-            return result.count > self.resultLimit ? Self.tooLong : nil
+            let value = try JSONParser.parse(result)
+            return result.count > self.resultLimit ? (nil, self.tooLong) : (value, nil)
         } catch {
             // The shim keeps no more than the limit, so a malformed result of that size is the start of a longer one.
-            return result.count >= self.resultLimit ? Self.tooLong : "it is not JSON"
+            return (nil, result.count >= self.resultLimit ? self.tooLong : "it is not JSON")
         }
     }
 

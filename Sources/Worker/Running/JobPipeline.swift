@@ -85,7 +85,7 @@ package struct JobPipeline: Sendable {
     private func run(
         _ delivery: Delivery, _ job: Job, _ action: ActionDefinition, _ params: JSONValue, _ report: inout RunReport
     ) async -> Outcome {
-        report.maxAttempts = action.maxAttempts
+        report.maxAttempts = job.isRepeatable == false ? 1 : action.maxAttempts
         let isResumed = if delivery.isRecovered { await self.handlers.canResume(job.id) } else { false }
         guard isResumed || delivery.crashes < self.retries.crashLimit else {
             return .refused(

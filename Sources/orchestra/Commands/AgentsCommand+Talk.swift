@@ -198,11 +198,11 @@ extension AgentsCommand {
                     try await ContinuousClock().sleep(for: .milliseconds(Int64(min(pause, 60_000))))
                     var shown: [UInt8] = []
                     redactor.redact(bytes, into: &shown)
-                    try FileHandle.standardOutput.write(contentsOf: Data(shown))
+                    showBytes(shown)
                 }
                 var shown: [UInt8] = []
                 redactor.finish(into: &shown)
-                try FileHandle.standardOutput.write(contentsOf: Data(shown))
+                showBytes(shown)
             }
         }
     }

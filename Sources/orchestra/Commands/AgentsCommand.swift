@@ -64,7 +64,7 @@ struct AgentsCommand: AsyncParsableCommand {
                     note("the first \(log.start) bytes are not kept any more (log_overflow of its definition)")
                 }
                 if self.raw {
-                    try FileHandle.standardOutput.write(contentsOf: Data(log.bytes))
+                    showBytes(log.bytes)
                 } else {
                     show(TerminalText.plain(String(decoding: Redactor.redacted(log.bytes), as: UTF8.self)))
                 }

@@ -68,6 +68,6 @@ extension DoctorCommand {
         for item in plan.items { show(line(item.name, item.bytes)) }
         show(line("total", plan.total))
         show(line("maxmemory of Redis", plan.recommended) + "   with half as much again for its own copies")
-        show(line("audit trail per day", plan.auditPerDay) + "   in addition, until it is archived")
+        show(line("audit trail per day", plan.auditPerDay) + "   in addition; nothing trims it")
     }
 }

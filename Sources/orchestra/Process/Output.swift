@@ -29,7 +29,12 @@ enum Output {
 
 /// Prints a line at once, also into a pipe. Ends the command with status 74 when the line cannot be written.
 func show(_ text: String) {
-    let error = Output.write(Array((text + "\n").utf8), to: STDOUT_FILENO)
+    showBytes(Array((text + "\n").utf8))
+}
+
+/// Writes bytes as they are, as `show` does a line.
+func showBytes(_ bytes: [UInt8]) {
+    let error = Output.write(bytes, to: STDOUT_FILENO)
     if error != 0 { Output.end(error) }
 }
 
