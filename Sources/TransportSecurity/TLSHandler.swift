@@ -1,12 +1,6 @@
 internal import Domain
 package import NIOCore
 
-/// Fired as a user event once the handshake is over and the peer is trusted.
-package struct TLSHandshakeCompleted: Sendable {
-    /// Has no parts.
-    package init() {}
-}
-
 /// What client and server have in common: a session between the channel's bytes and the pipeline's.
 package class TLSHandler: ChannelDuplexHandler {
     package typealias InboundIn = ByteBuffer
