@@ -3,9 +3,13 @@ package import NIOCore
 
 /// What client and server have in common: a session between the channel's bytes and the pipeline's.
 package class TLSHandler: ChannelDuplexHandler {
+    /// What the peer sent, encrypted.
     package typealias InboundIn = ByteBuffer
+    /// The same in clear.
     package typealias InboundOut = ByteBuffer
+    /// What goes to the peer, in clear.
     package typealias OutboundIn = ByteBuffer
+    /// The same encrypted.
     package typealias OutboundOut = ByteBuffer
 
     /// More than any certificate chain that OpenSSL accepts.
