@@ -254,6 +254,7 @@ package class TLSHandler: ChannelDuplexHandler {
     }
 
     private func allowsHalfClosure(_ context: ChannelHandlerContext) -> Bool {
+        // NIO throws for a closed channel alone, which has no half left to keep open.
         (try? context.channel.syncOptions?.getOption(.allowRemoteHalfClosure)) ?? false
     }
 
