@@ -48,6 +48,27 @@ struct PackageTests {
         }
     }
 
+    @Test("the page of error codes has each code of each error, in the error's own section")
+    func errorCodes() throws {
+        let page = try String(
+            contentsOfFile: "\(packageRoot)/Sources/Orchestra.docc/ErrorCodes.md", encoding: .utf8)
+        let sections = page.components(separatedBy: "\n## ")
+        var lists = 0
+        for file in try Self.sources() {
+            for list in ErrorCodeList.all(in: file.text, isProblem: file.path == "API/Problem.swift") {
+                lists += 1
+                #expect(!list.codes.isEmpty, "no case of \(list.name) was found in \(file.path)")
+                let section = sections.first { $0.prefix { $0 != "\n" }.hasSuffix(list.heading) } ?? ""
+                for code in list.codes {
+                    // A code with a value is written as a call.
+                    let isNamed = section.contains("`\(code)`") || section.contains("`\(code)(")
+                    #expect(isNamed, "ErrorCodes.md has no row `\(code)` under '\(list.heading)'")
+                }
+            }
+        }
+        #expect(lists > 10)
+    }
+
     /// The files of Swift below Sources, by their path in it.
     private static func sources() throws -> [(path: String, text: String)] {
         var sources: [(path: String, text: String)] = []
