@@ -23,16 +23,3 @@ enum SecretMatch {
         case keyText
     }
 }
-
-/// A quotation mark behind backslashes: none in JSON, one in JSON within JSON.
-struct Quote: Equatable {
-    var mark: UInt8
-    var backslashes: Int
-}
-
-/// The part of the text that a decision may rest on.
-struct Look {
-    let end: Int
-    /// True when nothing after `end` may change a decision: the text ends, or `end` is as far as matchers look.
-    let isWhole: Bool
-}

@@ -47,24 +47,3 @@ extension ChildExit: CustomStringConvertible {
         }
     }
 }
-
-/// Thrown by a child that ends on purpose, as `exit(shutdown)` and `exit({shutdown, Detail})` do: a permanent
-/// child is restarted, a transient one is not.
-package struct ChildShutdown: Error, Hashable {
-    package let detail: String?
-
-    /// Takes the detail as given; nil for a shutdown without one.
-    package init(_ detail: String? = nil) { self.detail = detail }
-}
-
-/// Thrown by a child before it is ready when it is not to run, which is no failure (OTP's `ignore`).
-package struct ChildIgnored: Error, Hashable {
-    /// Has no parts.
-    package init() {}
-}
-
-/// How the first moments of a child ended when it did not become ready.
-enum StartFailure: Hashable, Sendable {
-    case ignored
-    case failed(String)
-}

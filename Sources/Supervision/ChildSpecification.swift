@@ -1,57 +1,3 @@
-/// When an ended child is started again (OTP's `restart`).
-package enum RestartPolicy: String, Hashable, Sendable, CaseIterable {
-    /// Always.
-    case permanent
-    /// Only after an abnormal end: not after a return, nor after `ChildShutdown`.
-    case transient
-    /// Never; its specification is forgotten with it.
-    case temporary
-}
-
-/// How a child is asked to end, and for how long it may take (OTP's `shutdown`).
-package enum ShutdownPolicy: Hashable, Sendable {
-    /// Killed at once, see `ChildSpecification.kill`.
-    case brutalKill
-    /// Cancelled, then killed when it has not ended within this time.
-    case timeout(Duration)
-    /// Cancelled and awaited for as long as it takes.
-    case infinity
-}
-
-/// What a child is, for counts and defaults (OTP's `type`).
-package enum ChildType: String, Hashable, Sendable {
-    case worker
-    case supervisor
-}
-
-/// Growing pauses before restarts, which OTP has not: off unless given.
-///
-/// The nth restart in a row waits `first * 2^n`, at most `longest`, times a jitter factor; a child that ran
-/// for `resetAfter` starts over (the shape of Akka's BackoffSupervisor and Kubernetes' kubelet).
-package struct RestartBackoff: Hashable, Sendable {
-    package var first: Duration
-    package var longest: Duration
-    package var resetAfter: Duration
-
-    /// Takes the parts as given; checks nothing.
-    package init(first: Duration, longest: Duration, resetAfter: Duration) {
-        self.first = first
-        self.longest = longest
-        self.resetAfter = resetAfter
-    }
-
-    /// The pause before the restart with this count, 0 being the first; jitter is the caller's.
-    package func pause(attempt: Int) -> Duration {
-        // Doubling stops where no sensible cap is left to reach, so that nothing overflows.
-        min(self.first * (1 << max(0, min(attempt, 20))), self.longest)
-    }
-}
-
-extension RestartBackoff {
-    /// For a supervisor that gave up: its children had their own pauses, so this is about not hurrying.
-    package static let subsystem = RestartBackoff(first: .seconds(1), longest: .seconds(30), resetAfter: .seconds(600))
-}
-
 /// What a supervisor knows of a child before it runs (OTP's child specification).
 package struct ChildSpecification: Sendable {
     /// Runs the child. It calls `ready()` once it is up, returns when it is done, throws when it failed, and
@@ -106,12 +52,4 @@ package struct ChildSpecification: Sendable {
             try await make().run(as: child)
         }
     }
-}
-
-/// Names one instance of a child, as a process id does in OTP: a restarted child has a new one.
-package struct ChildReference: Hashable, Sendable {
-    package let id: String
-    /// Counts from 1 for each specification.
-    package let instance: Int
-    let key: Int
 }

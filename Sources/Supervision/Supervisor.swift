@@ -325,6 +325,7 @@ package actor Supervisor {
         self.sleeper?.cancel()
         self.sleeps += 1
         let (number, clock) = (self.sleeps, self.environment.clock)
+        // Not structured: it sleeps while events are handled, and is cancelled by the next sleep or the end of `run`.
         self.sleeper = Task { [weak self] in
             do { try await clock.sleep(for: duration) } catch { return }
             await self?.ring(number)

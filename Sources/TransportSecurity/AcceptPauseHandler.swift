@@ -7,6 +7,7 @@ package import NIOCore
 /// fail. NIO's `AcceptBackoffHandler` delays the next read only, while the failed one is still pending. Such an error goes
 /// no further, because it would end an asynchronous channel; others do.
 package final class AcceptPauseHandler: ChannelInboundHandler {
+    /// A connection that was accepted.
     package typealias InboundIn = any Channel
 
     private static let pause = TimeAmount.seconds(1)

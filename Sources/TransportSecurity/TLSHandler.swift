@@ -1,17 +1,15 @@
 internal import Domain
 package import NIOCore
 
-/// Fired as a user event once the handshake is over and the peer is trusted.
-package struct TLSHandshakeCompleted: Sendable {
-    /// Has no parts.
-    package init() {}
-}
-
 /// What client and server have in common: a session between the channel's bytes and the pipeline's.
 package class TLSHandler: ChannelDuplexHandler {
+    /// What the peer sent, encrypted.
     package typealias InboundIn = ByteBuffer
+    /// The same in clear.
     package typealias InboundOut = ByteBuffer
+    /// What goes to the peer, in clear.
     package typealias OutboundIn = ByteBuffer
+    /// The same encrypted.
     package typealias OutboundOut = ByteBuffer
 
     /// More than any certificate chain that OpenSSL accepts.
@@ -256,6 +254,7 @@ package class TLSHandler: ChannelDuplexHandler {
     }
 
     private func allowsHalfClosure(_ context: ChannelHandlerContext) -> Bool {
+        // NIO throws for a closed channel alone, which has no half left to keep open.
         (try? context.channel.syncOptions?.getOption(.allowRemoteHalfClosure)) ?? false
     }
 

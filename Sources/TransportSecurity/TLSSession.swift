@@ -2,23 +2,8 @@ internal import COpenSSL
 internal import Domain
 internal import NIOCore
 
-/// A counted reference to a context of libssl, freed with its last owner.
-///
-/// libssl lets every thread make sessions of a context that nobody configures any more. What crosses threads
-/// is the context's address; only the files that call libssl make a pointer of it.
-@safe
-final class TLSContextHandle: Sendable {
-    private let address: UInt
-
-    init(owning context: OpaquePointer) { self.address = UInt(bitPattern: context) }
-
-    deinit { unsafe SSL_CTX_free(self.pointer) }
-
-    var pointer: OpaquePointer? { unsafe OpaquePointer(bitPattern: self.address) }
-}
-
-/// One session of OpenSSL over two memory BIOs, a client's or a server's. Calls into libssl are in this file
-/// and in the two that make contexts. It stays on the event loop that made it.
+/// One session of OpenSSL over two memory BIOs, a client's or a server's. Calls into libssl are in this file,
+/// in that of `TLSContextHandle` and in the two that make contexts. It stays on the event loop that made it.
 @safe
 final class TLSSession {
     enum Progress: Equatable {

@@ -31,4 +31,52 @@ struct PackageTests {
                 "SECURITY.md",
             ])
     }
+
+    @Test("a file of Sources has one type at its top level, next to extensions and private types")
+    func oneTypePerFile() throws {
+        let declaration =
+            #/(?:@\S+ |(?!(?:file)?private|import)\w+ )*(?:struct|class|enum|actor|protocol|typealias) (\w+)/#
+        let files = try Self.sources()
+        #expect(files.contains { $0.path == "Domain/Errors/CodedError.swift" })
+        for file in files {
+            let names = file.text.split(separator: "\n").compactMap { line in
+                line.prefixMatch(of: declaration).map { String($0.output.1) }
+            }
+            // The codes of an error stay with its alias, which is one line and says nothing without them.
+            let own = names.filter { !$0.hasSuffix("ErrorCode") || !names.contains(String($0.dropLast(4))) }
+            #expect(own.count <= 1, "\(file.path) has \(own): a file of its own for each, so that its name finds it")
+        }
+    }
+
+    @Test("the page of error codes has each code of each error, in the error's own section")
+    func errorCodes() throws {
+        let page = try String(
+            contentsOfFile: "\(packageRoot)/Sources/Orchestra.docc/ErrorCodes.md", encoding: .utf8)
+        let sections = page.components(separatedBy: "\n## ")
+        var lists = 0
+        for file in try Self.sources() {
+            for list in ErrorCodeList.all(in: file.text, isProblem: file.path == "API/Problem.swift") {
+                lists += 1
+                #expect(!list.codes.isEmpty, "no case of \(list.name) was found in \(file.path)")
+                let section = sections.first { $0.prefix { $0 != "\n" }.hasSuffix(list.heading) } ?? ""
+                for code in list.codes {
+                    // A code with a value is written as a call.
+                    let isNamed = section.contains("`\(code)`") || section.contains("`\(code)(")
+                    #expect(isNamed, "ErrorCodes.md has no row `\(code)` under '\(list.heading)'")
+                }
+            }
+        }
+        #expect(lists > 10)
+    }
+
+    /// The files of Swift below Sources, by their path in it.
+    private static func sources() throws -> [(path: String, text: String)] {
+        var sources: [(path: String, text: String)] = []
+        let files = FileManager.default.enumerator(atPath: "\(packageRoot)/Sources")
+        while let path = files?.nextObject() as? String {
+            guard path.hasSuffix(".swift") else { continue }
+            sources.append((path, try String(contentsOfFile: "\(packageRoot)/Sources/\(path)", encoding: .utf8)))
+        }
+        return sources
+    }
 }

@@ -1,10 +1,3 @@
-internal import NIOCore
-internal import NIOHTTPTypes
-internal import NIOWebSocket
-
-typealias HTTPChannel = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
-typealias WebSocketChannel = NIOAsyncChannel<WebSocketFrame, WebSocketFrame>
-
 /// What a connection became with its first request.
 enum Negotiated: Sendable {
     case http(HTTPChannel)

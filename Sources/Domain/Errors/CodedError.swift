@@ -3,6 +3,7 @@
 /// Each module defines an alias: `typealias RedisError = CodedError<RedisErrorCode>`. The message says what happened, what
 /// was expected and what to do; it never contains a secret. Two errors are equal when code and message are.
 package struct CodedError<ErrorCode: Hashable & Sendable>: Error, CustomStringConvertible {
+    /// The closed list of what may be wrong; shorter where the alias of an error is written.
     package typealias Code = ErrorCode
 
     package let code: Code

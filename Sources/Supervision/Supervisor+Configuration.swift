@@ -1,26 +1,5 @@
 internal import Domain
 
-/// Whom a restart concerns (OTP's `strategy`).
-package enum RestartStrategy: String, Hashable, Sendable, CaseIterable {
-    /// The failed child alone.
-    case oneForOne = "one-for-one"
-    /// All children: the others are stopped in reverse, then all start in order.
-    case oneForAll = "one-for-all"
-    /// The failed child and those started after it.
-    case restForOne = "rest-for-one"
-    /// Any number of like children, started on demand from one template; they stop all at once.
-    case simpleOneForOne = "simple-one-for-one"
-}
-
-/// Whether the final ends of significant children end the supervisor (OTP's `auto_shutdown`).
-package enum AutoShutdown: String, Hashable, Sendable, CaseIterable {
-    case never
-    /// The own final end of one does.
-    case anySignificant
-    /// That of the last one does.
-    case allSignificant
-}
-
 extension Supervisor {
     /// What OTP calls the supervisor's flags.
     package struct Configuration: Hashable, Sendable {
