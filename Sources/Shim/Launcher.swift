@@ -114,7 +114,7 @@ struct Launcher: ProcessTree {
         return nil
     }
 
-    /// Runs a small program; what it complained of when it failed, or nil.
+    /// Runs a small program; its error message when it failed, or nil.
     private static func runToEnd(_ path: String, _ arguments: [String]) -> String? {
         let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
         guard null >= 0, let errors = POSIX.pipe() else { return "\(path) could not be started: errno \(errno)" }

@@ -52,7 +52,7 @@ struct SupervisorMachine: Hashable {
     private(set) var window: RestartWindow
     /// Also those of a simple-one-for-one supervisor, whose template is not among them.
     var children: [Key: Child] = [:]
-    /// In the order of their starts; not kept for simple-one-for-one, where keys tell the order.
+    /// In the order of their starts; not kept for simple-one-for-one, where keys have the order.
     var order: [Key] = []
     var keys: [String: Key] = [:]
     var life = Life.new

@@ -56,10 +56,10 @@ struct AgentMachineTests {
                 == [.watch(offset: .max), .type(Self.inputs), .follow(after: 0)])
         _ = machine.handle(.written(id: 2))
         #expect(machine.state == .busy)
-        #expect(machine.handle(.patienceOver) == [])
-        let patient = AgentMachineBox(inputs: Self.inputs, waitsForScreen: true)
-        _ = patient.handle(.welcomed(logLength: 0))
-        #expect(patient.handle(.patienceOver) == [.watch(offset: .max), .type(Self.inputs)])
+        #expect(machine.handle(.screenTimedOut) == [])
+        let untyped = AgentMachineBox(inputs: Self.inputs, waitsForScreen: true)
+        _ = untyped.handle(.welcomed(logLength: 0))
+        #expect(untyped.handle(.screenTimedOut) == [.watch(offset: .max), .type(Self.inputs)])
     }
 
     @Test("an adopted agent gets the same inputs by the same ids, which the shim does not type twice")

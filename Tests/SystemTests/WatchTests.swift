@@ -186,7 +186,7 @@ struct WatchTests {
     @Test(
         "a process of an agents' user that lives for less than a second is seen, where the kernel reports processes",
         .enabled(if: Self.subordinates != nil, "needs users to give away (/etc/subuid)"),
-        .enabled(if: Self.hearsChanges, "the kernel reports no processes to this user (Linux 6.6, no container)"))
+        .enabled(if: Self.reportsChanges, "the kernel reports no processes to this user (Linux 6.6, no container)"))
     func brief() async throws {
         try await Self.withNode { installation, node, _ in
             // A busy machine may look too late at one of them.
@@ -204,7 +204,7 @@ struct WatchTests {
         }
     }
 
-    private static let hearsChanges: Bool = {
+    private static let reportsChanges: Bool = {
         do {
             _ = try UserChanges(of: 0..<1)
             return true

@@ -9,16 +9,16 @@ package actor SupervisorScenario {
     private let record = Record()
     private let now: @Sendable () -> Duration
     private let sleep: @Sendable (Duration) async throws -> Void
-    private let isPatient: Bool
+    private let extendsShutdownTimes: Bool
     private var root: Supervisor?
     private var running: Task<Result<Void, any Error>, Never>?
 
     /// With `countsSleepsOnly` the supervisors' time passes in the vector's sleeps alone, and these take none: so
     /// a restart window holds what the vector says on the busiest machine. Shutdown times never run out then.
-    /// When `isPatient`, a shutdown time that a child would keep does not run out on a busy machine either.
-    package init(_ vector: SupervisorVector, countsSleepsOnly: Bool = false, isPatient: Bool = false) {
+    /// When `extendsShutdownTimes`, a shutdown time that a child would keep does not run out on a busy machine either.
+    package init(_ vector: SupervisorVector, countsSleepsOnly: Bool = false, extendsShutdownTimes: Bool = false) {
         self.vector = vector
-        self.isPatient = isPatient
+        self.extendsShutdownTimes = extendsShutdownTimes
         guard countsSleepsOnly else {
             self.now = SupervisionEnvironment.monotonicNow
             self.sleep = { try await ContinuousClock().sleep(for: $0) }
@@ -165,7 +165,7 @@ package actor SupervisorScenario {
     private func specification(
         _ json: JSONValue, under parent: String, named name: String? = nil
     ) throws -> ChildSpecification {
-        let child = try SimulatedChild(json, isPatient: self.isPatient)
+        let child = try SimulatedChild(json, extendsShutdownTimes: self.extendsShutdownTimes)
         let id = name.map { "\(child.id)#\($0)" } ?? child.id
         let path = parent.isEmpty ? id : "\(parent)/\(id)"
         let record = self.record
