@@ -42,7 +42,7 @@ struct AgentMachineTests {
         #expect(machine.state == .exited)
     }
 
-    @Test("a prompt waits for its screen or for its time, and is given again to a shim that may not have heard it")
+    @Test("a prompt waits for its screen or for its time, and is given again to a shim that may not have received it")
     func promptWaitsForScreen() {
         let machine = AgentMachineBox(inputs: Self.inputs, waitsForScreen: true)
         #expect(machine.handle(.welcomed(logLength: 100)) == [.watch(offset: .max), .follow(after: 0)])

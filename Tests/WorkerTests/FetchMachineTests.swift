@@ -98,7 +98,7 @@ struct FetchMachineTests {
         #expect(step == .wait)
     }
 
-    @Test("a paused node claims nothing, and the pause uses no number")
+    @Test("a paused node claims nothing, and the pause uses up none of the numbers")
     func pause() {
         var machine = self.joined()
         let paused = machine.next(isPaused: true)
@@ -126,7 +126,7 @@ struct FetchMachineTests {
         #expect(question == .askHeld(fence: 6) && claim == .claim(number: 6))
     }
 
-    @Test("the question is repeated until it is answered, and raises no number")
+    @Test("the question is repeated until it is answered, and does not raise the number")
     func repeatedQuestion() {
         var machine = self.joined()
         machine.failed()

@@ -126,7 +126,7 @@ final class Mailbox: Sendable {
 }
 
 extension SimulatedChild {
-    /// Runs as the vector says, until it is told to end.
+    /// Runs as the vector says, until it is stopped.
     func run(_ child: ChildContext, mailbox: Mailbox) async throws {
         child.ready()
         let message = await withTaskCancellationHandler {

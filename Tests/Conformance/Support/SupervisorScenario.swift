@@ -3,7 +3,7 @@ import Logging
 import Supervision
 import Synchronization
 
-/// Plays a vector on real supervisors with simulated children, and tells what they did.
+/// Plays a vector on real supervisors with simulated children, and records what they did.
 package actor SupervisorScenario {
     private let vector: SupervisorVector
     private let record = Record()
@@ -239,7 +239,7 @@ package actor SupervisorScenario {
     }
 }
 
-/// Time that passes when it is told to.
+/// Time that passes only by `advance(by:)`.
 private final class ManualTime: Sendable {
     private let time = Mutex(Duration.zero)
 
@@ -258,7 +258,7 @@ private final class Record: Sendable {
         var references: [String: ChildReference] = [:]
         var mailboxes: [String: Mailbox] = [:]
         var supervisors: [String: Supervisor] = [:]
-        /// Paths whose end is under way: told to end, or ended and not yet seen by their supervisor.
+        /// Paths whose end is under way: being stopped, or ended and not yet seen by their supervisor.
         var ending: Set<String> = []
         var lastFailedStart: String?
         var isRootFinished = false
