@@ -18,7 +18,7 @@ struct Launcher: ProcessTree {
     private var isStatusOpen = true
     private let reportDescriptor: Int32
     private var isReportAtEnd = false
-    /// Listening sockets that the guard has passed on and that nobody has taken.
+    /// Listening sockets that the guard has passed on and that were not taken yet.
     private var listeners: [Int32] = []
     /// False for a program that is run without a guard: then the launcher's end is all that is known.
     private let hasGuard: Bool

@@ -4,7 +4,7 @@ internal import NIOCore
 
 /// A counted reference to a context of libssl, freed with its last owner.
 ///
-/// libssl lets every thread make sessions of a context that nobody configures any more. What crosses threads
+/// libssl lets every thread make sessions of a context that is not configured any more. What crosses threads
 /// is the context's address; only the files that call libssl make a pointer of it.
 @safe
 final class TLSContextHandle: Sendable {

@@ -137,7 +137,7 @@ struct World: Hashable {
         }
     }
 
-    /// Lets a kind environment do what is owed: starts come up, what is stopped ends, pauses pass. True when
+    /// Lets the environment do what is owed: starts come up, what is stopped ends, pauses pass. True when
     /// the supervisor comes to rest or to its end.
     mutating func settle() -> Bool {
         self.feed(.begin)

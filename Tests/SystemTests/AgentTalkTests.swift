@@ -172,7 +172,7 @@ struct AgentTalkTests {
         }
     }
 
-    @Test("a hostile terminal: a flood of forged replies and broken text is kept byte for byte and obeyed by nobody")
+    @Test("a hostile terminal: a flood of forged replies and broken text is kept byte for byte and acted on by no part")
     func hostileTerminal() async throws {
         try await Self.withAgent { installation, node, id in
             // What drives terminals, clipboards and tmux' own protocol, and what is no text at all.

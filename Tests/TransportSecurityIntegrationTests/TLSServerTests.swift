@@ -309,7 +309,7 @@ struct TLSServerTests {
                 #expect(digest.hasPrefix(hex) && hex.count == 64)
                 try await server.events.first(.completed)
                 try await server.events.first(.closed)
-                // In TLS 1.3 the client believes to be connected until it reads.
+                // In TLS 1.3 the client counts as connected until it reads.
                 let unknown = try await files.dial(server)
                 #expect(!unknown.output.contains("hello"))
                 let missing = try await server.events.refusal()

@@ -113,7 +113,7 @@ package actor SupervisorScenario {
         return "ok"
     }
 
-    /// An exit signal from the supervisor's parent, which it obeys with that reason.
+    /// An exit signal from the supervisor's parent, at which it ends with that reason.
     private func exitRoot(_ reason: String) async {
         guard let root = self.root else { return }
         if reason == "kill" { root.kill() } else { root.stop() }
@@ -301,7 +301,7 @@ private final class Record: Sendable {
     func exit(_ path: String, reason: String) {
         let (supervisor, mailbox) = self.state.withLock { state -> (Supervisor?, Mailbox?) in
             guard let mailbox = state.mailboxes[path] else {
-                // A supervisor obeys nobody but its parent, unless it is killed.
+                // A supervisor ends by a signal of its parent only, unless it is killed.
                 guard reason == "kill", !path.isEmpty, let supervisor = state.supervisors[path] else {
                     return (nil, nil)
                 }
