@@ -55,7 +55,7 @@ actor AgentConversation {
             inputs: PromptText.inputs(
                 prompt: assignment.definition.promptDelivery == .typed ? assignment.prompt : "",
                 closing: assignment.definition.closing),
-            waitsForScreen: self.rules.canTellReady)
+            waitsForScreen: self.rules.recognizesReady)
     }
 
     /// Talks to the shim until the program's end, and looks at its screen where there are rules for it. Nil when the shim
@@ -97,7 +97,7 @@ actor AgentConversation {
                 continue
             }
             if self.machine.isWaitingForScreen, ContinuousClock.now - start > Self.screenTimeout {
-                await self.take(.patienceOver)
+                await self.take(.screenTimedOut)
             }
         }
     }

@@ -15,7 +15,7 @@ struct AgentMachine {
         /// What a rule concludes from its screen, and that rule's number.
         case seen(ScreenRule.State, rule: Int)
         /// Its screen did not become what a prompt waits for.
-        case patienceOver
+        case screenTimedOut
         case inputRefused(reason: String)
         case refused(reason: String)
         case exited(ExitRecord)
@@ -83,7 +83,7 @@ struct AgentMachine {
             let isTyping = seen == .ready && self.lastWritten < self.inputs.last?.id ?? 0
             if !self.hasSaid, !isTyping { self.conclude(AgentState(seen), evidence) }
             return []
-        case (.patienceOver, _):
+        case (.screenTimedOut, _):
             return self.hasTyped ? [] : self.becomeReady("its screen did not say so, and it had its time")
         case (.written(let id), _):
             self.lastWritten = max(self.lastWritten, id)

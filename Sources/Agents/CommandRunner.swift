@@ -70,7 +70,7 @@ package struct CommandRunner: Sendable {
         do { try LaunchCheck.openDescriptors() } catch { throw AgentError(error) }  // system calls that do not wait
         let input = try SpecFile(spec.encoded)
         defer { input.close() }
-        let shim: (status: TerminationStatus, output: [UInt8], complaints: String)
+        let shim: (status: TerminationStatus, output: [UInt8], errorOutput: String)
         do {
             shim = try await self.runShim(input.descriptor, progress)
         } catch let error as SubprocessError where [.spawnFailed, .executableNotFound].contains(error.code) {
@@ -84,7 +84,7 @@ package struct CommandRunner: Sendable {
             try Task.checkCancellation()
             // One that was killed may have had its command running.
             throw AgentError(
-                code: .crashed, message: "the command's shim failed (\(shim.status)): \(shim.complaints)")
+                code: .crashed, message: "the command's shim failed (\(shim.status)): \(shim.errorOutput)")
         }
         let record: ExitRecord
         do {
@@ -114,7 +114,7 @@ package struct CommandRunner: Sendable {
         }
     }
 
-    /// Runs the shim to its end: its status, its standard output, and what it complained of. When the task is canceled the
+    /// Runs the shim to its end: its status, its standard output, and its other error output. When the task is canceled the
     /// shim is asked to end its program, and its record is still read; after the stop timeout it is killed.
     private func runShim(
         _ input: FileDescriptor, _ progress: @escaping @Sendable (Int, String) -> Void
@@ -149,19 +149,19 @@ package struct CommandRunner: Sendable {
             return await withTaskGroup(of: Void.self) { tasks in
                 tasks.addTask { await Self.end(process, when: stops, within: stopTimeout) }
                 defer { tasks.cancelAll() }
-                var complaints = ""
+                var errorOutput = ""
                 do {
                     for try await line in execution.standardError.strings() {
                         if let said = ShimProgress.parse(line) {
                             progress(said.percent, said.text)
-                        } else if complaints.utf8.count < 4096 {
-                            complaints += line
+                        } else if errorOutput.utf8.count < 4096 {
+                            errorOutput += line
                         }
                     }
                 } catch {
                     // It ends with its process, whose record holds the rest.
                 }
-                return complaints
+                return errorOutput
             }
         }
         return (result.terminationStatus, Array(result.standardOutput), result.closureResult)

@@ -52,7 +52,7 @@ package struct SecurityScan: Sendable {
     }
 
     /// Whether `arrivals` can find anything.
-    package var hearsChanges: Bool { self.changes != nil }
+    package var reportsChanges: Bool { self.changes != nil }
 
     /// Of the processes that took an agents' user since the last call, and of those in `again`, the ones that run outside of
     /// every shim's tree, by their numbers. An incident that a second call has too is certain: what is left of a shim that

@@ -10,11 +10,11 @@ package final class UserChanges: Sendable {
 
     private static let capacity = 256
 
-    /// Listens for processes that take one of `users`. Throws `HostFileError` when the kernel gives no reports: before Linux
-    /// 6.6, and in a container with a PID namespace of its own.
+    /// Opens the reports of processes that take one of `users`. Throws `HostFileError` when the kernel gives no reports:
+    /// before Linux 6.6, and in a container with a PID namespace of its own.
     package init(of users: Range<UInt32>) throws(HostFileError) {
         let descriptor = orc_user_changes()
-        guard descriptor >= 0 else { throw HostFileError("heard", "the kernel's process events", code: -descriptor) }
+        guard descriptor >= 0 else { throw HostFileError("opened", "the kernel's process events", code: -descriptor) }
         self.descriptor = descriptor
         self.users = users
     }

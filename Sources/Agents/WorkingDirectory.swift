@@ -114,7 +114,7 @@ struct WorkingDirectory: Sendable {
             cd "$directory" || { echo 'kept: it cannot be entered'; exit 0; }
             keep() { echo "kept: $1"; exit 0; }
             head=$(g rev-parse --verify --quiet HEAD) || keep 'it has no commit'
-            state=$(g status --porcelain --ignored --untracked-files=all) || keep 'git cannot tell its state'
+            state=$(g status --porcelain --ignored --untracked-files=all) || keep 'git cannot determine its state'
             snapshot=$head
             if [ -n "$state" ]; then
                 GIT_INDEX_FILE=$(mktemp -u) || keep 'no snapshot could be made'

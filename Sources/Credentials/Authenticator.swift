@@ -263,7 +263,7 @@ package final class Authenticator: Sendable {
             }
             let checksum = try key.checksum()
             guard let record, record.checksum ?? checksum == checksum else { return self.rememberWrong(digest) }
-            // Records of before checksums: only the hash can tell, and an address has a budget of those.
+            // Records of before checksums: only the hash decides, and an address has a budget of those.
             guard record.checksum != nil || self.state.withLock({ $0.budget.hasLeft(address, at: time) }) else {
                 return .busy
             }

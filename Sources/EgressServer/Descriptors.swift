@@ -11,7 +11,7 @@ enum Descriptors {
     /// What came of a connection.
     enum Hello {
         case listener(EgressHello, Int32)
-        /// It ended without a byte: somebody looked whether the server is there.
+        /// It ended without a byte: another process checked whether the server is there.
         case probe
         case malformed
     }

@@ -4,23 +4,23 @@ internal import NIOCore
 internal import Synchronization
 
 /// Keeps one launch from filling the audit trail, or from keeping others out of it. Refusals above a rate are counted in the
-/// next row instead of a row each, and only so many events are under way at the same time; others wait for their turn.
+/// next row instead of a row each, and only so many events are under way at the same time; others wait in order.
 final class LaunchRecorder: EgressRecorder {
-    /// A decision had no turn in time.
+    /// A decision was not sent in time.
     struct Late: Error {}
 
-    private struct Turn {
+    private struct PendingEvent {
         let event: JSONValue
         let promise: EventLoopPromise<EgressAcknowledgement>
         let loop: any EventLoop
-        /// When a decision is refused if it had no turn.
+        /// When a decision is refused if it was not sent.
         let until: NIODeadline
     }
 
     private struct State {
-        /// Events whose turn is still to come. Each connection has one decision or one end at most, and connections are
+        /// Events that wait to be sent. Each connection has one decision or one end at most, and connections are
         /// bounded.
-        var turns: Deque<Turn> = []
+        var pending: Deque<PendingEvent> = []
         var refusals: TokenBucket
         /// Refusals without a row of their own, and the last of them.
         var uncounted: Int64 = 0
@@ -30,13 +30,13 @@ final class LaunchRecorder: EgressRecorder {
 
     private let recorder: any EgressRecorder
     private let limit: Int
-    private let patience: TimeAmount
+    private let decisionTimeout: TimeAmount
     private let state: Mutex<State>
 
     init(_ recorder: any EgressRecorder, _ limits: EgressServerLimits) {
         self.recorder = recorder
         self.limit = limits.launchUnacknowledged
-        self.patience = limits.audit
+        self.decisionTimeout = limits.audit
         self.state = Mutex(State(refusals: TokenBucket(burst: limits.refusalBurst, perSecond: 1)))
     }
 
@@ -53,7 +53,7 @@ final class LaunchRecorder: EgressRecorder {
                 return .count
             }
             guard state.waiting < self.limit else {
-                state.turns.append(self.turn(event, promise, loop))
+                state.pending.append(self.pendingEvent(event, promise, loop))
                 return .wait
             }
             state.waiting += 1
@@ -64,7 +64,7 @@ final class LaunchRecorder: EgressRecorder {
         switch step {
         case .count: promise.succeed(EgressAcknowledgement())
         case .wait: break
-        case .send(let event): self.send(self.turn(event, promise, loop))
+        case .send(let event): self.send(self.pendingEvent(event, promise, loop))
         }
         return promise.futureResult
     }
@@ -78,29 +78,29 @@ final class LaunchRecorder: EgressRecorder {
             return Self.counted(last, state.uncounted)
         }
         guard let event else { return }
-        self.send(self.turn(event, loop.makePromise(of: EgressAcknowledgement.self), loop))
+        self.send(self.pendingEvent(event, loop.makePromise(of: EgressAcknowledgement.self), loop))
     }
 
-    private func turn(
+    private func pendingEvent(
         _ event: JSONValue, _ promise: EventLoopPromise<EgressAcknowledgement>, _ loop: any EventLoop
-    ) -> Turn {
-        Turn(event: event, promise: promise, loop: loop, until: loop.now + self.patience)
+    ) -> PendingEvent {
+        PendingEvent(event: event, promise: promise, loop: loop, until: loop.now + self.decisionTimeout)
     }
 
-    private func send(_ turn: Turn) {
-        let result = self.recorder.record(turn.event, on: turn.loop)
-        result.cascade(to: turn.promise)
+    private func send(_ pending: PendingEvent) {
+        let result = self.recorder.record(pending.event, on: pending.loop)
+        result.cascade(to: pending.promise)
         result.whenComplete { _ in self.ended() }
     }
 
-    /// An event is no longer under way: the next one has its turn.
+    /// An event is no longer under way: the next one is sent.
     private func ended() {
-        let next: Turn? = self.state.withLock { state in
-            guard let turn = state.turns.popFirst() else {
+        let next: PendingEvent? = self.state.withLock { state in
+            guard let pending = state.pending.popFirst() else {
                 state.waiting -= 1
                 return nil
             }
-            return turn
+            return pending
         }
         guard let next else { return }
         // On its own loop, and not in the middle of the one that has ended.

@@ -22,7 +22,7 @@ extension TunnelHandler {
                 self.actions += self.machine.admitted(credential: acknowledgement.credential)
             }
         case .failure(let error):
-            // The refusal cannot be recorded either. What had no turn never reached the node, and needs no end there.
+            // The refusal cannot be recorded either. What was not sent never reached the node, and needs no end there.
             self.refuseUnrecorded(
                 .auditUnavailable, "the audit trail cannot be written now", settles: !(error is LaunchRecorder.Late))
         }

@@ -170,7 +170,7 @@ final class TunnelHandler: ChannelInboundHandler {
         channel.writeAndFlush(ByteBuffer()).whenComplete { _ in channel.close(mode: .output, promise: nil) }
     }
 
-    /// Gives the room for the body back, once nobody holds it.
+    /// Releases the space for the body, once nothing holds it.
     func giveBody() {
         guard self.isClosing, !self.isChecking else { return }
         for bytes in self.surroundings.bodies { bytes.give(self.heldBody) }

@@ -9,10 +9,10 @@ final class UpstreamHandler: ChannelInboundHandler {
     private var tunnel: TunnelHandler?
     /// Whether the handshake has not ended.
     private var awaitsTLS: Bool
-    /// Called when the connection ends while nobody uses it.
+    /// Called when the connection ends while no tunnel uses it.
     var whenUnused: (() -> Void)?
 
-    /// Without a tunnel nobody uses the connection yet.
+    /// Without a tunnel the connection is not in use yet.
     init(_ tunnel: TunnelHandler? = nil, awaitsTLS: Bool = false) {
         self.tunnel = tunnel
         self.awaitsTLS = awaitsTLS
@@ -25,7 +25,7 @@ final class UpstreamHandler: ChannelInboundHandler {
     func attach(_ tunnel: TunnelHandler) { self.tunnel = tunnel }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        // Bytes that nobody has asked for: what else comes cannot be trusted.
+        // Bytes that no request has asked for: what else comes cannot be trusted.
         guard let tunnel = self.tunnel else { return context.close(promise: nil) }
         tunnel.receivedFromServer(self.unwrapInboundIn(data))
     }

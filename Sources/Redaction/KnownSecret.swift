@@ -6,7 +6,7 @@ enum KnownSecret {
     private static let least = 6
 
     /// The value as it is, as JSON, percent-encoded, in hexadecimal digits, and in base64 and base64url behind any number
-    /// of other bytes. None for a value that is too short to tell from other text.
+    /// of other bytes. None for a value that is too short to distinguish from other text.
     static func encodings(of value: [UInt8]) -> [[UInt8]] {
         guard value.count >= self.least else { return [] }
         let hex = Hexadecimal.text(of: value)

@@ -1,4 +1,4 @@
-/// Tells the value of a secret from what else stands after its name: a placeholder, a type, a word of prose, code.
+/// Distinguishes the value of a secret from what else stands after its name: a placeholder, a type, a word of prose, code.
 struct SecretValue {
     /// How the value stands after its name.
     enum Notation {

@@ -10,7 +10,7 @@ package struct ScreenRules: Hashable, Sendable {
     package var isEmpty: Bool { self.rules.isEmpty }
 
     /// True when a screen can say that the program takes its prompt.
-    package var canTellReady: Bool { self.rules.contains { $0.state == .ready } }
+    package var recognizesReady: Bool { self.rules.contains { $0.state == .ready } }
 
     /// The first rule that holds: its state and its number, counted from 1. Nil when none does: nothing is concluded then.
     package func conclusion(from screen: TerminalScreen) -> (state: ScreenRule.State, rule: Int)? {

@@ -26,7 +26,7 @@ struct Guard {
         guard let number = Int32(descriptor), let reportNumber = Int32(report),
             let bytes = POSIX.untilEnd(of: number, limit: 1024 * 1024), let spec = decoded(bytes)
         else {
-            complain("its file is malformed")
+            reportProblem("its file is malformed")
             return GuardWords.refusal
         }
         var sandbox = Guard(spec: spec)
@@ -65,7 +65,7 @@ struct Guard {
         let layers = self.setUp + GuardChecks(spec: self.spec).layers()
         switch self.spec.task {
         case .report:
-            self.tell(GuardReport.startedMessage)
+            self.send(GuardReport.startedMessage)
             for layer in layers {
                 let line = "\(layer.name)\t\(layer.problem == nil ? "ok" : "no")\t\(layer.problem ?? "holds")\n"
                 _ = POSIX.writeAll(STDOUT_FILENO, Array(line.utf8))
@@ -75,8 +75,8 @@ struct Guard {
             let missing = layers.filter { $0.problem != nil }
             guard missing.isEmpty else {
                 let words = missing.map { "\($0.name) (\($0.problem ?? ""))" }.joined(separator: ", ")
-                complain("these layers do not hold: \(words)")
-                if missing.allSatisfy({ Self.launchLayers.contains($0.name) }) { self.tell(GuardReport.refusedMessage) }
+                reportProblem("these layers do not hold: \(words)")
+                if missing.allSatisfy({ Self.launchLayers.contains($0.name) }) { self.send(GuardReport.refusedMessage) }
                 return GuardWords.refusal
             }
             return self.runProgram()
@@ -86,7 +86,7 @@ struct Guard {
     /// Layers that a workspace or a launch can break; all others are the host's.
     private static let launchLayers: Set<String> = ["directory", "workspace"]
 
-    private func tell(_ message: [UInt8]) { _ = POSIX.writeAll(self.report, message) }
+    private func send(_ message: [UInt8]) { _ = POSIX.writeAll(self.report, message) }
 
     private mutating func apply(_ name: String, _ result: Int32) {
         if result < 0 { self.setUp.append(Layer(name, "it could not be applied: errno \(-result)")) }
@@ -159,7 +159,7 @@ struct Guard {
     private func runProgram() -> Int32 {
         guard let path = self.spec.argv.first else { return GuardWords.refusal }
         let environment = self.spec.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        self.tell(GuardReport.startedMessage)
+        self.send(GuardReport.startedMessage)
         guard self.spec.isNamespaced || self.spec.isTerminal else { return self.becomeProgram(path, environment) }
         let program = unsafe withCStrings(self.spec.argv) { argv in
             unsafe withCStrings(environment) { unsafe orc_start_program(path, argv, $0, self.spec.isTerminal ? 1 : 0) }
@@ -183,14 +183,14 @@ struct Guard {
     /// shim to report: then nothing has started.
     private func notStarted(_ path: String, _ result: Int32) -> Int32 {
         let isMissing = result == -ENOENT
-        complain("\(path): \(isMissing ? "no such program" : "it cannot be run (errno \(-result))")")
+        reportProblem("\(path): \(isMissing ? "no such program" : "it cannot be run (errno \(-result))")")
         switch -result {
         case ENOMEM, ENFILE, EMFILE:
-            self.tell(GuardReport.notStartedMessage)
+            self.send(GuardReport.notStartedMessage)
             return GuardWords.refusal
         // Also the sandbox's own limit of processes answers so.
         case EAGAIN:
-            self.tell(GuardReport.notStartedMessage + GuardReport.refusedMessage)
+            self.send(GuardReport.notStartedMessage + GuardReport.refusedMessage)
             return GuardWords.refusal
         default: return isMissing ? 127 : 126
         }
@@ -207,7 +207,7 @@ struct Guard {
                 _ = kill(-program, SIGCONT)
                 continue
             }
-            self.tell(GuardReport.endedMessage(status))
+            self.send(GuardReport.endedMessage(status))
             let signal = status & 0x7F
             return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
         }
@@ -216,7 +216,7 @@ struct Guard {
 }
 
 /// For people: the shim learns from the report that no program ran.
-private func complain(_ text: String) {
+private func reportProblem(_ text: String) {
     _ = POSIX.writeAll(STDERR_FILENO, Array("\(GuardWords.prefix)\(text)\n".utf8))
 }
 

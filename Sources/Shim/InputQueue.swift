@@ -52,7 +52,7 @@ struct InputQueue {
     private static let limit = 1024 * 1024
     /// A program that takes fast input for a paste sees the next chunk as typed after this long, in milliseconds.
     private static let pause: UInt64 = 30
-    /// After Escape alone: programs wait so long to tell it from the start of another key's sequence.
+    /// After Escape alone: programs wait so long to distinguish it from the start of another key's sequence.
     private static let pauseAfterEscape: UInt64 = 200
 
     private var entries: [Entry] = []

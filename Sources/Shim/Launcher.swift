@@ -18,7 +18,7 @@ struct Launcher: ProcessTree {
     private var isStatusOpen = true
     private let reportDescriptor: Int32
     private var isReportAtEnd = false
-    /// Listening sockets that the guard has passed on and that nobody has taken.
+    /// Listening sockets that the guard has passed on and that were not taken yet.
     private var listeners: [Int32] = []
     /// False for a program that is run without a guard: then the launcher's end is all that is known.
     private let hasGuard: Bool
@@ -114,7 +114,7 @@ struct Launcher: ProcessTree {
         return nil
     }
 
-    /// Runs a small program; what it complained of when it failed, or nil.
+    /// Runs a small program; its error message when it failed, or nil.
     private static func runToEnd(_ path: String, _ arguments: [String]) -> String? {
         let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
         guard null >= 0, let errors = POSIX.pipe() else { return "\(path) could not be started: errno \(errno)" }

@@ -6,7 +6,7 @@ struct PendingAnswers {
     private var group: Int32 = 0
 
     /// A program that asks first and then leaves line mode has this long, in milliseconds, to do so.
-    private static let patience: UInt64 = 1000
+    private static let lineModeTimeout: UInt64 = 1000
     /// Answers that wait, in bytes; more are dropped.
     private static let limit = 4096
 
@@ -29,7 +29,7 @@ struct PendingAnswers {
     /// answer waits, and is dropped when another process group has the terminal or the time is over.
     mutating func take(_ settings: TerminalSettings, group: Int32, at now: UInt64) -> [UInt8]? {
         guard !self.bytes.isEmpty else { return nil }
-        guard group == self.group, now - self.since <= Self.patience else {
+        guard group == self.group, now - self.since <= Self.lineModeTimeout else {
             self.bytes = []
             return nil
         }

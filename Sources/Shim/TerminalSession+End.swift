@@ -31,7 +31,7 @@ extension TerminalSession {
         var record = self.program.record()
         record.logLength = self.recorder.length
         switch record.endedBy {
-        // What was shown is what the launcher or the guard complained of.
+        // What was shown is the message of the launcher or the guard.
         case .hostFailed, .launchFailed: record.errorOutput = self.recorder.read(from: 0, limit: 1024).bytes
         case .itself, .stop, .orphaned, .logQuota, .logFailed: break
         }

@@ -1,4 +1,4 @@
-/// Tells a program's answer from the echo of what was typed, in the bytes that it writes.
+/// Separates a program's answer from the echo of what was typed, in the bytes that it writes.
 ///
 /// Only visible characters count: an echo may be wrapped, colored or moved by control sequences, and drawn again when Enter
 /// is pressed. Until a newline follows a whole echo, its repetition is an echo as well.

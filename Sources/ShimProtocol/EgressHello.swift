@@ -1,7 +1,7 @@
 package import Domain
 
 /// What a shim sends to the egress server together with the listener of its sandbox: whose connections they are. The server
-/// believes it because only processes of its own user can connect.
+/// trusts it because only processes of its own user can connect.
 package struct EgressHello: Hashable, Sendable {
     package let workspace: WorkspaceID
     package let job: JobID

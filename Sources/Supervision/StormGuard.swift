@@ -1,7 +1,7 @@
 internal import DequeModule
 internal import Synchronization
 
-/// Tells a storm: more restarts within the last minute, over all supervisors of a process, than a node that is
+/// Detects a storm: more restarts within the last minute, over all supervisors of a process, than a node that is
 /// well has in a day. OTP's intensities each see one supervisor; a hundred of them, each within its own budget,
 /// can still burn a machine.
 package final class StormGuard: Sendable {

@@ -7,11 +7,11 @@ package struct SupervisionEnvironment: Sendable {
     package var metrics: any MetricsFactory
     /// Counts the restarts of all supervisors that share it.
     package var stormGuard: StormGuard?
-    /// Hears of every decision, in order for each supervisor. Called on the supervisor: it must be quick.
+    /// Receives every decision, in order for each supervisor. Called on the supervisor: it must be quick.
     package var observe: (@Sendable (SupervisionEvent) -> Void)?
     /// Paces pauses and shutdown times.
     package var clock: any Clock<Duration>
-    /// Tells the time of that clock.
+    /// The time of that clock.
     package var now: @Sendable () -> Duration
     /// The factor of a backoff's pause, from 0.5 to 1.
     package var jitter: @Sendable () -> Double

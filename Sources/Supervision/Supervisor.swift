@@ -288,7 +288,8 @@ package actor Supervisor {
     private func killTask(_ key: SupervisorMachine.Key, _ instance: Int) {
         guard let link = self.links[key], link.instance == instance, link.markKilled() else { return }
         link.markAsked()
-        // Before the cancellation, which would ask its children politely. Its own supervisors see to the grace.
+        // Before the cancellation, which would leave its children their shutdown times. Its own supervisors see to the
+        // grace.
         let supervisor = link.supervisor
         supervisor?.kill()
         self.tasks[key]?.cancel()

@@ -52,7 +52,7 @@ struct SupervisorMachine: Hashable {
     private(set) var window: RestartWindow
     /// Also those of a simple-one-for-one supervisor, whose template is not among them.
     var children: [Key: Child] = [:]
-    /// In the order of their starts; not kept for simple-one-for-one, where keys tell the order.
+    /// In the order of their starts; not kept for simple-one-for-one, where keys have the order.
     var order: [Key] = []
     var keys: [String: Key] = [:]
     var life = Life.new
@@ -172,7 +172,7 @@ struct SupervisorMachine: Hashable {
         switch purpose {
         case .initial: self.beginEnding(.failedToStart(child: child.id, reason: reason), &actions)
         case .restart:
-            // Through the inbox: who asks meanwhile is served first.
+            // Through the inbox: calls that come meanwhile are served first.
             self.steps = []
             self.children[child.key]?.phase = .restarting
             self.inbox.append(.tryAgain(child.key, isStartFailure: true, ran: .zero))
@@ -439,7 +439,7 @@ struct SupervisorMachine: Hashable {
         case .oneForAll: first = nil
         case .restForOne: first = child.key
         }
-        // The failed child is among them: of no effect, unless it runs again by somebody's call.
+        // The failed child is among them: of no effect, unless it runs again by a call.
         let stops = self.group(from: first).reversed().filter { $0 != child.key }.map { Step.stop($0) }
         return Deque(stops + [pause > .zero ? .pause(child.key, pause) : .startGroup(from: first)])
     }

@@ -1,4 +1,4 @@
-/// What a supervisor's machine keeps of a child, hears and says.
+/// What a supervisor's machine keeps of a child, its events and its actions.
 extension SupervisorMachine {
     struct Child: Hashable, Sendable {
         enum Phase: Hashable {
@@ -110,7 +110,7 @@ extension SupervisorMachine {
         case stop(Key, instance: Int)
         /// Cancel and use the last resort; when that does not help within a moment either, it has leaked.
         case kill(Key, instance: Int)
-        /// Tell when this pause, which may be stretched by jitter, is over.
+        /// Report the end of this pause, which may be stretched by jitter.
         case pause(Key, pause: Int, Duration)
         case reply(CallID, Reply)
         /// The restart has been decided; its first step may be stopping others, or a pause.

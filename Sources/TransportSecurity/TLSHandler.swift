@@ -146,7 +146,7 @@ package class TLSHandler: ChannelDuplexHandler {
             TLSError(code: .protocolFailure, message: "more was written than can wait for the TLS handshake"))
     }
 
-    /// A write's promise is kept when its encrypted bytes were written, so that who waits for it may close.
+    /// A write's promise is kept when its encrypted bytes were written, so that a caller that waits for it may close.
     package func flush(context: ChannelHandlerContext) {
         guard self.isEstablished, !self.pending.isEmpty else { return }
         var writes = self.pending[...]

@@ -24,7 +24,7 @@ package final class TLSServerContext: Sendable {
     }
 
     /// Reloads when a file is another than the one in use; true when it did. A file that cannot be used is
-    /// tried and complained of again at each call, until it is put right.
+    /// tried and reported again at each call, until it is put right.
     package func reloadIfChanged() throws(TLSError) -> Bool {
         try self.reloading.withLock { _ throws(TLSError) in
             let stamps = try FileStamp.all(of: self.configuration)

@@ -145,7 +145,7 @@ struct BodyReadingTests {
         #expect(outcome.problem == .timeout && outcome.text == "01234" && !outcome.hasEnded)
     }
 
-    @Test("of a body that nobody asks for nothing is read, and its client is not told to send it")
+    @Test("of a body that nobody asks for nothing is read, and its client gets no permission to send it")
     @concurrent
     func unwanted() async throws {
         let channel = NIOAsyncTestingChannel()

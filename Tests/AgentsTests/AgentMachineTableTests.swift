@@ -120,7 +120,7 @@ struct AgentMachineTableTests {
         let path = try #require(MachinePaths.ends[state])
         let events: [AgentMachine.Event] = [
             .welcomed(logLength: 0), .output, .written(id: 1), .viewLost, .said([]), .seen(.ready, rule: 1),
-            .patienceOver, .inputRefused(reason: ""), .refused(reason: ""), .exited(MachinePaths.failure),
+            .screenTimedOut, .inputRefused(reason: ""), .refused(reason: ""), .exited(MachinePaths.failure),
             .disconnected(record: nil), .stopRequested,
         ]
         for event in events {

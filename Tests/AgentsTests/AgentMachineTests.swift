@@ -42,7 +42,7 @@ struct AgentMachineTests {
         #expect(machine.state == .exited)
     }
 
-    @Test("a prompt waits for its screen or for its time, and is given again to a shim that may not have heard it")
+    @Test("a prompt waits for its screen or for its time, and is given again to a shim that may not have received it")
     func promptWaitsForScreen() {
         let machine = AgentMachineBox(inputs: Self.inputs, waitsForScreen: true)
         #expect(machine.handle(.welcomed(logLength: 100)) == [.watch(offset: .max), .follow(after: 0)])
@@ -56,10 +56,10 @@ struct AgentMachineTests {
                 == [.watch(offset: .max), .type(Self.inputs), .follow(after: 0)])
         _ = machine.handle(.written(id: 2))
         #expect(machine.state == .busy)
-        #expect(machine.handle(.patienceOver) == [])
-        let patient = AgentMachineBox(inputs: Self.inputs, waitsForScreen: true)
-        _ = patient.handle(.welcomed(logLength: 0))
-        #expect(patient.handle(.patienceOver) == [.watch(offset: .max), .type(Self.inputs)])
+        #expect(machine.handle(.screenTimedOut) == [])
+        let untyped = AgentMachineBox(inputs: Self.inputs, waitsForScreen: true)
+        _ = untyped.handle(.welcomed(logLength: 0))
+        #expect(untyped.handle(.screenTimedOut) == [.watch(offset: .max), .type(Self.inputs)])
     }
 
     @Test("an adopted agent gets the same inputs by the same ids, which the shim does not type twice")

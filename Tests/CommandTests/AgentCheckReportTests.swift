@@ -48,7 +48,7 @@ struct AgentCheckReportTests {
         #expect(try result(verified, "tool 1.2.0 (x)") == .held)
         #expect(try result(verified, "tool 1.3.0") == .notHeld)
         #expect(try result(.unverified, "tool 1.3.0") == .held)
-        #expect(try result(.unstated, "no number") == .notHeld)
+        #expect(try result(.unstated, "no version") == .notHeld)
         #expect(try result(verified, nil) == .notHeld)
         #expect(
             try self.judged { $0.judgeProbe(try Self.definition(probe: []), output: nil, problem: nil) } == [.notTried])

@@ -70,7 +70,7 @@ struct NetworkUseTests {
         #expect(BudgetsCommand.line(one) == "b  $0.00001 per day for the workspace acme")
     }
 
-    @Test("one line a minute tells how many there were")
+    @Test("one line a minute says how many there were")
     func throttle() {
         let throttle = LogThrottle()
         #expect(throttle.note(at: 100_000) == 1)

@@ -12,7 +12,7 @@ struct ServiceManagerTests {
         ServiceManager(environment: environment, processID: 7, logger: Logger(label: "test"))
     }
 
-    @Test("without an address nobody is told", arguments: [nil, "", "relative", "vsock:2:1234"])
+    @Test("without an address nothing is sent", arguments: [nil, "", "relative", "vsock:2:1234"])
     func absent(address: String?) {
         #expect(self.manager(address.map { ["NOTIFY_SOCKET": $0] } ?? [:]) == nil)
     }

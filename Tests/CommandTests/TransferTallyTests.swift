@@ -30,16 +30,16 @@ struct TransferTallyTests {
         #expect(throws: CommandError.self) { try tally.unpacked(self.line("c")) }
     }
 
-    @Test("what tar says apart from names is a complaint and no entry")
-    func complaints() throws {
+    @Test("what tar says apart from names is a problem and no entry")
+    func problems() throws {
         var tally = TransferTally(limits: Self.limits)
         try tally.packed(self.line("tar: ./x: Cannot open: Permission denied"))
         try tally.packed(self.line("tar: \u{1b}[2Jx"))
         #expect(tally.entries == 0)
-        #expect(tally.complaints.hasPrefix("tar: ./x: Cannot open: Permission denied; "))
-        #expect(!tally.complaints.contains("\u{1b}"))
-        for _ in 0..<100 { tally.complain(Array(repeating: UInt8(ascii: "x"), count: 200)) }
-        #expect(tally.complaints.utf8.count < 1500)
+        #expect(tally.problems.hasPrefix("tar: ./x: Cannot open: Permission denied; "))
+        #expect(!tally.problems.contains("\u{1b}"))
+        for _ in 0..<100 { tally.addProblem(Array(repeating: UInt8(ascii: "x"), count: 200)) }
+        #expect(tally.problems.utf8.count < 1500)
     }
 
     @Test("a name that leads out is refused, and one that only looks like it is not")

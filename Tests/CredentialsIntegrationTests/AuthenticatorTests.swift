@@ -131,7 +131,7 @@ struct AuthenticatorTests {
         }
     }
 
-    @Test("a revoked key is refused as soon as the store was asked again, and its connections are told")
+    @Test("a revoked key is refused as soon as the store was asked again, and its connections are notified")
     func revocation() async throws {
         try await AuthenticatorBench.with { bench in
             let (key, record) = try await bench.key()
@@ -251,13 +251,13 @@ struct AuthenticatorTests {
         }
     }
 
-    @Test("a hash under other parameters is made anew at the next use")
+    @Test("a hash under other parameters is made again at the next use")
     func rehash() async throws {
         try await AuthenticatorBench.with { bench in
             let old = Argon2id.Parameters(memoryKiB: 32, iterations: 2, lanes: 1)
             let (key, record) = try await bench.key(parameters: old)
             #expect(await bench.principal(key.text) != nil)
-            try await eventually("it is hashed anew") {
+            try await eventually("it is hashed again") {
                 let stored = try await bench.store.record(record.id)
                 return Argon2id.isCurrent(stored?.hash ?? "", AuthenticatorBench.cheap) && stored?.hash != record.hash
             }

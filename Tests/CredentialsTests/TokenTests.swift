@@ -133,7 +133,7 @@ struct TokenTests {
         #expect(await Self.ids(source, id) == nil)
     }
 
-    @Test("a denied token, a subject's older tokens and all older ones are told from the others")
+    @Test("a denied token, a subject's older tokens and all older ones are distinguished from the others")
     func denials() {
         let list = DenyList([
             TokenDenial(target: .token("t1"), issuedBefore: 0, until: 9),

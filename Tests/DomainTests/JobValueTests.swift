@@ -93,7 +93,7 @@ struct JobIDTests {
         }
     }
 
-    @Test("74 random bits tell ids of one millisecond apart")
+    @Test("74 random bits distinguish ids of one millisecond")
     func randomBits() {
         #expect(self.id(1, 0x0fff, 0) != self.id(1, 0, 0))
         #expect(self.id(1, 0, 0x3fff_ffff_ffff_ffff) != self.id(1, 0, 0))

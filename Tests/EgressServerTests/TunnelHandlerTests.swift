@@ -170,7 +170,7 @@ struct TunnelHandlerTests {
         try await pool.shutdownGracefully()
     }
 
-    @Test("a caller that leaves in the middle of its head is told so, and recorded")
+    @Test("a caller that leaves in the middle of its head gets an answer that says so, and is recorded")
     func left() throws {
         let trail = AnsweringTrail()
         let channel = try Self.channel(trail)

@@ -35,14 +35,14 @@ struct InMemoryJobQueueTests {
     @Test("a listener that waits is woken by a job")
     func listen() async throws {
         let before = await self.queue.position(after: nil)
-        async let heard: QueuePosition = {
+        async let after: QueuePosition = {
             var position = before
             _ = try await self.queue.listen(from: &position, timeout: .seconds(5))
             return position
         }()
         await self.clock.waitForSleeper()
         _ = try await self.queue.submit([try self.submission(1)])
-        #expect(try await heard != before)
+        #expect(try await after != before)
     }
 
     @Test("what came before the listener did is not missed")
@@ -54,20 +54,20 @@ struct InMemoryJobQueueTests {
         #expect(cancelled.isEmpty && position != before)
     }
 
-    @Test("a listener hears nothing within its time, and keeps its position")
+    @Test("a listener receives nothing within its time, and keeps its position")
     func listenTimeout() async throws {
         let before = await self.queue.position(after: nil)
-        async let heard: QueuePosition = {
+        async let after: QueuePosition = {
             var position = before
             _ = try await self.queue.listen(from: &position, timeout: .seconds(5))
             return position
         }()
         await self.clock.waitForSleeper()
         self.clock.advance(by: .seconds(5))
-        #expect(try await heard == before)
+        #expect(try await after == before)
     }
 
-    @Test("a listener is told each job that is to be cancelled, once")
+    @Test("a listener receives each job that is to be cancelled, once")
     func listenCancelled() async throws {
         _ = try await self.queue.submit([try self.submission(1)])
         _ = try await self.queue.join(as: try self.identity())
@@ -76,9 +76,9 @@ struct InMemoryJobQueueTests {
         var position = await self.queue.position(after: nil)
         let job = try #require(delivery.jobID)
         _ = await self.queue.cancel(job, in: self.acme, request: [], outcome: [])
-        let heard = try await self.queue.listen(from: &position, timeout: .zero)
+        let cancelled = try await self.queue.listen(from: &position, timeout: .zero)
         let again = try await self.queue.listen(from: &position, timeout: .zero)
-        #expect(heard == [job] && again.isEmpty)
+        #expect(cancelled == [job] && again.isEmpty)
     }
 
     @Test("a wait for a job's end ends with it")
@@ -91,7 +91,7 @@ struct InMemoryJobQueueTests {
         #expect(try await state == .cancelled)
     }
 
-    @Test("a wait for a job's end ends with its time, and tells the state then")
+    @Test("a wait for a job's end ends with its time, and reports the state then")
     func waitTimeout() async throws {
         let submission = try self.submission(1)
         _ = try await self.queue.submit([submission])

@@ -45,7 +45,7 @@ struct QueueInterventionTests {
         #expect(try world.state(job) == .cancelled)
     }
 
-    @Test("of a running job its node is told, by the control stream and by its renewals")
+    @Test("the cancellation of a running job reaches its node, by the control stream and by its renewals")
     func cancelRunning() throws {
         let world = try self.world()
         let job = try world.accept()
@@ -67,7 +67,7 @@ struct QueueInterventionTests {
         #expect(try world.renew("n2").cancelled.isEmpty)
     }
 
-    @Test("a running job that ended before its node was told keeps its end")
+    @Test("a running job that ended before its node was notified keeps its end")
     func cancelTooLate() throws {
         let world = try self.world()
         let job = try world.accept()

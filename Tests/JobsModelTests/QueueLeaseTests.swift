@@ -140,7 +140,7 @@ struct QueueLeaseTests {
         #expect(try world.claim(node: "n2").deliveries.isEmpty)
     }
 
-    @Test("what was given in a lost answer is told again")
+    @Test("what was given in a lost answer is reported again")
     func held() throws {
         let world = QueueWorld()
         try world.join()
@@ -176,7 +176,7 @@ struct QueueLeaseTests {
 
     // MARK: - Renewal and rescue
 
-    @Test("a renewal tells how many leases there are")
+    @Test("a renewal reports how many leases there are")
     func renewal() throws {
         let world = QueueWorld()
         try world.join()
@@ -185,7 +185,7 @@ struct QueueLeaseTests {
         #expect(try world.renew() == Renewal(dead: [], cancelled: [], held: 2))
     }
 
-    @Test("a renewal tells of nodes whose lease is over, the longest over first")
+    @Test("a renewal reports nodes whose lease is over, the longest over first")
     func dead() throws {
         let world = QueueWorld()
         try world.join("n3")

@@ -268,7 +268,7 @@ struct QueueSubmissionTests {
 
     // MARK: - Schedules
 
-    @Test("a tick is one job, whoever asks for it")
+    @Test("a tick is one job, however many nodes submit it")
     func tick() throws {
         let world = QueueWorld()
         let first = try world.submission(tick: world.now)

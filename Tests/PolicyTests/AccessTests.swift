@@ -94,7 +94,7 @@ struct AccessTests {
         #expect(denial.rule == "actions")
     }
 
-    @Test("a file of an unknown folder and a name that another file gives are told apart by code")
+    @Test("a file of an unknown folder and a name that another file gives have different codes")
     func codes() throws {
         func code(_ files: PolicyFile...) -> PolicyErrorCode? {
             do throws(PolicyError) {

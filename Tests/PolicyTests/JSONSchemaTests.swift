@@ -101,7 +101,7 @@ struct JSONSchemaTests {
         }
     }
 
-    @Test("what is told of an input is short and printable")
+    @Test("what is reported of an input is short and printable")
     func messages() throws {
         let long = String(repeating: "x", count: 5_000)
         let schema = try self.schema(

@@ -37,7 +37,7 @@ struct SchemaKeywordTests {
         try self.check(#"{"exclusiveMinimum":1,"exclusiveMaximum":3}"#, good: ["2", "1.5"], bad: ["1", "3"])
     }
 
-    @Test("bounds are exact beyond what a double can tell")
+    @Test("bounds are exact beyond the precision of a double")
     func exactBounds() throws {
         try self.check(
             #"{"maximum":9007199254740993}"#, good: ["9007199254740993", "9007199254740992"], bad: ["9007199254740994"])

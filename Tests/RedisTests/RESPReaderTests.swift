@@ -34,7 +34,7 @@ struct RESPReaderTests {
         }
     }
 
-    @Test("replies that arrive together are told apart, in order")
+    @Test("replies that arrive together are separated, in order")
     func pipelined() throws {
         let all = try self.parse([Self.replies.flatMap { Array($0.utf8) }])
         let each = try Self.replies.flatMap { try self.parse([Array($0.utf8)]) }

@@ -32,9 +32,9 @@ struct ScreenRulesTests {
     }
 
     @Test("only a screen that can be seen as ready is waited for")
-    func canTellReady() {
-        #expect(ScreenRules([ScreenRule(state: .ready, contains: ["x"])]).canTellReady)
-        #expect(!ScreenRules([ScreenRule(state: .busy, contains: ["x"])]).canTellReady)
+    func recognizesReady() {
+        #expect(ScreenRules([ScreenRule(state: .ready, contains: ["x"])]).recognizesReady)
+        #expect(!ScreenRules([ScreenRule(state: .busy, contains: ["x"])]).recognizesReady)
         #expect(ScreenRules([]).isEmpty)
     }
 
@@ -53,7 +53,7 @@ struct ScreenRulesTests {
             ScreenRule(state: .ready, cursorLineEnds: ">"),
         ])
         func conclusion(_ text: String) -> ScreenRule.State? { rules.conclusion(from: Self.screen(text))?.state }
-        #expect(rules.canTellReady)
+        #expect(rules.recognizesReady)
         #expect(conclusion("Do you want to?\r\n 1. Yes\r\n 2. No\r\n> ") == .waiting)
         #expect(conclusion("Do you want to?\r\nno list") == nil)
         #expect(conclusion("Do you want to?\r\n 1. Yes\r\nanswered\r\n") == nil)

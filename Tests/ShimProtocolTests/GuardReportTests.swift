@@ -16,7 +16,7 @@ struct GuardReportTests {
         #expect(report.hasStarted && report.code == code && report.signal == 0)
     }
 
-    @Test("a signal is told from a status", arguments: [9, 11, 15, 64] as [Int32])
+    @Test("a signal is distinguished from a status", arguments: [9, 11, 15, 64] as [Int32])
     func signal(number: Int32) {
         var report = GuardReport()
         report.take(GuardReport.startedMessage + GuardReport.endedMessage(number))

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("GuardSpec")
 struct GuardSpecTests {
-    @Test("what the guard is told survives its encoding, and any cut of it is an error")
+    @Test("the specification of the guard survives its encoding, and any cut of it is an error")
     func guardSpec() throws {
         let spec = GuardSpec(
             task: .run, isTerminal: true, lastDescriptor: 3, directory: "/workspace", environment: ["A": "b", "C": ""],

@@ -405,7 +405,7 @@ struct TerminalSessionTests {
             let owner = try bench.connect(epoch: 1)
             _ = try owner.frames()
             try bench.makeRaw()
-            try bench.write("last words")
+            try bench.write("last bytes")
             bench.tree.isGone = false
             bench.tree.end(code: 3)
             bench.turn()

@@ -71,7 +71,7 @@ extension SimulatedLane {
             self.fetching.joined()
             try self.node.begin(self.node.admit(deliveries, answering: question))
         case (.held, .deliveries(let deliveries)):
-            self.fetching.heardHeld()
+            self.fetching.receivedHeld()
             try self.node.begin(self.node.admit(deliveries, answering: question))
         case (.claim, .claim(let claim)):
             self.fetching.claimed(hasMore: claim.hasMore)

@@ -82,7 +82,7 @@ final class SimulatedNode {
         self.isGone = true
     }
 
-    /// The node dies of an error that another try cannot help, and is started again.
+    /// The node ends with an error that another try cannot help, and is started again.
     func end(_ error: JobQueueError) {
         self.simulation.note("\(self.name) ends: \(error.code)")
         self.die()

@@ -20,8 +20,10 @@ struct RecordedTraceTests {
         let vectors = try lines.map { try JSONParser.parse(Array($0.utf8)) }
         // Most of them only sleep most of the time.
         let traces = try await mapConcurrently(vectors, width: 64) { vector in
-            try await SupervisorScenario(SupervisorVector(vector), countsSleepsOnly: countsSleepsOnly, isPatient: true)
-                .play()
+            try await SupervisorScenario(
+                SupervisorVector(vector), countsSleepsOnly: countsSleepsOnly, extendsShutdownTimes: true
+            )
+            .play()
         }
         for (expected, actual) in zip(vectors, traces) {
             let isOrdered = expected["flags"]?.array?.contains("stop_order_undefined") != true

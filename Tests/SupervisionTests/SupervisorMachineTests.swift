@@ -54,7 +54,8 @@ struct SupervisorMachineTests {
     private static let stateLimit = SeededRandom.isThorough ? 6000 : 300
 
     /// Breadth first over everything that can happen, from the first event on. In every state reached, events of
-    /// instances long gone change nothing, nothing forbidden is done, and a kind environment leads to rest.
+    /// instances long gone change nothing, nothing forbidden is done, and an environment that does what it owes leads
+    /// to rest.
     @Test("every event in every state keeps every rule", arguments: Setting.all)
     func everyStateAndEvent(setting: Setting) throws {
         var seen: Set<World> = []

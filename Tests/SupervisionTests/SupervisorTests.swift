@@ -8,7 +8,7 @@ import Testing
 
 private let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
 
-/// Something that can be opened once, and waited for; the wait heeds no cancellation.
+/// Something that can be opened once, and waited for; the wait ignores cancellation.
 private final class Gate: Sendable {
     private let state = Mutex((isOpen: false, waiters: [CheckedContinuation<Void, Never>]()))
 
@@ -67,7 +67,7 @@ private final class Events: Sendable {
 
 private struct Crash: Error, CustomStringConvertible { let description: String }
 
-/// Waits for ever, heeding cancellation.
+/// Waits until it is cancelled.
 private func untilCancelled() async throws {
     let (never, feed) = AsyncStream<Never>.makeStream()
     for await _ in never {}
@@ -263,7 +263,7 @@ struct SupervisorTests {
         #expect(self.events.count { $0.kind == .leaked } == 0)
     }
 
-    @Test("a child that gives no heartbeat is told to end and restarted; one that does is left alone")
+    @Test("a child that gives no heartbeat is stopped and restarted; one that does is left alone")
     func heartbeat() async throws {
         let clock = VirtualClock()
         let environment = self.environment(clock: clock, now: { clock.now.offset })
@@ -308,7 +308,7 @@ struct SupervisorTests {
             _ = try await supervisor.whichChildren()
             await clock.waitForSleeper()
             clock.advance(by: .seconds(300))
-            // It is watched anew from then on.
+            // It is watched again from then on.
             await clock.waitForSleeper()
             #expect(!self.events.all.map(\.kind).contains(.hung(.seconds(300))))
             clock.advance(by: .seconds(30))
@@ -320,15 +320,15 @@ struct SupervisorTests {
 
     @Test("a dependency that is away is a state and spends no restart")
     func dependency() async throws {
-        let told = Gate()
+        let away = Gate()
         let child = ChildSpecification(id: "link") { child in
             child.ready()
             child.dependencyAway("the server is down")
-            told.open()
+            away.open()
             try await untilCancelled()
         }
         try await withSupervisor(.init(name: "s", intensity: 0), [child], self.environment()) { supervisor in
-            await told.wait()
+            await away.wait()
             let status = try await supervisor.whichChildren().first
             #expect(status?.state == .waiting)
             #expect(status?.dependency == "the server is down")
@@ -406,7 +406,7 @@ struct SupervisorTests {
         }
     }
 
-    @Test("whoever calls a supervisor that ends, or has ended, is told so")
+    @Test("a call of a supervisor that ends, or has ended, fails and says so")
     func callsAtTheEnd() async throws {
         let supervisor = try Supervisor(.init(name: "s"), children: [], environment: self.environment())
         let running = Task { try await supervisor.run() }

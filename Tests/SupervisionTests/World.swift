@@ -65,7 +65,7 @@ struct World: Hashable {
             self.lives[key] = Life(instance: instance)
         case .stop(let key, let instance), .kill(let key, let instance):
             guard self.lives[key]?.instance == instance else {
-                self.violation = "\(key) is told to end, which does not live"
+                self.violation = "\(key) is to be stopped, which does not live"
                 return
             }
             self.lives[key]?.isAsked = true
@@ -137,7 +137,7 @@ struct World: Hashable {
         }
     }
 
-    /// Lets a kind environment do what is owed: starts come up, who is told to end ends, pauses pass. True when
+    /// Lets the environment do what is owed: starts come up, what is stopped ends, pauses pass. True when
     /// the supervisor comes to rest or to its end.
     mutating func settle() -> Bool {
         self.feed(.begin)

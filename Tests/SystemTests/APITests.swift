@@ -112,7 +112,7 @@ extension APISuites {
                     #expect(answer.status == 401, "\(method) \(path)")
                     #expect(answer.headers["www-authenticate"]?.hasPrefix("Bearer") == true)
                 }
-                // Another workspace's admin: whatever it is told, it is not there.
+                // Another workspace's admin: whatever it asks for, the job is not there.
                 for (method, path) in [("GET", "/ai/jobs/\(job)"), ("POST", "/ai/jobs/\(job)/cancel")] {
                     #expect(try await bench.ask(method, path, as: "other").status == 404)
                 }

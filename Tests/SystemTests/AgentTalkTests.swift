@@ -65,7 +65,7 @@ struct AgentTalkTests {
             let answer = try await send("echo one-$((1+1)) >> typed", first)
             #expect(answer.code == 0, "\(answer.errors)")
             #expect(try Self.stages(answer.output) == ["queued", "written", "consumed", "answered"])
-            // Again, as one does who has not heard the answer; also while the node is dead.
+            // Again, as a caller does that has not received the answer; also while the node is dead.
             #expect(try Self.stages(try await send("echo one-$((1+1)) >> typed", first).output) == ["answered"])
             await node.kill9()
             #expect(try Self.stages(try await send("echo one-$((1+1)) >> typed", first).output) == ["answered"])
@@ -145,7 +145,7 @@ struct AgentTalkTests {
         }
     }
 
-    @Test("a frozen agent stands still and goes on as if nothing had been; its state is told with its evidence")
+    @Test("a frozen agent stands still and goes on as if nothing had been; its state is reported with its evidence")
     func frozen() async throws {
         try await Self.withAgent { installation, _, id in
             func send(_ text: String, until: String = "answered", timeout: String = "10") async throws -> Int32 {
@@ -172,7 +172,7 @@ struct AgentTalkTests {
         }
     }
 
-    @Test("a hostile terminal: a flood of forged replies and broken text is kept byte for byte and obeyed by nobody")
+    @Test("a hostile terminal: a flood of forged replies and broken text is kept byte for byte and acted on by no part")
     func hostileTerminal() async throws {
         try await Self.withAgent { installation, node, id in
             // What drives terminals, clipboards and tmux' own protocol, and what is no text at all.
@@ -308,7 +308,7 @@ struct AgentTalkTests {
                 .compactMap { Int($0.dropFirst(5)) }
             #expect(numbers.count > 50_000 && numbers.last == 400_000)
             #expect(zip(numbers, numbers.dropFirst()).allSatisfy { $1 == $0 + 1 })
-            // A reader that begins with what is gone is told where it is.
+            // A reader that begins with what is gone receives the offset of what is left.
             let answer = try await Self.command(installation, ["agents", "replay", id, "--cast"])
             #expect(answer.output.contains("line-400000"))
             #expect(
@@ -380,7 +380,7 @@ struct AgentTalkTests {
         }
     }
 
-    @Test("what an agent says beside its terminal is numbered, waited for, and tells its state; its record plays back")
+    @Test("what an agent reports by itself is numbered, waited for, and gives its state; its record plays back")
     func saying() async throws {
         try await Self.withAgent { installation, _, id in
             func events(_ arguments: String...) async throws -> [JSONValue] {

@@ -207,7 +207,7 @@ struct CommandLineTests {
         }
     }
 
-    @Test("the probe port tells the truth while Redis is away, and promtool finds nothing to say of the metrics")
+    @Test("the probe port is right while Redis is away, and promtool finds no problem in the metrics")
     func probes() async throws {
         try await Installation.with { installation in
             let node = installation.node("n1")

@@ -237,7 +237,7 @@ struct HomeTests {
 
     /// Two state directories on one machine with one directory of workspaces. That proves what nodes and doctor decide, and
     /// nothing about a file system between machines.
-    @Test("with workspaces.shared any node runs a workspace's jobs on the same files; doctor tells when it is not so")
+    @Test("with workspaces.shared any node runs a workspace's jobs on the same files; doctor reports when it is not so")
     func shared() async throws {
         try await Installation.with { installation in
             let change = Installation.sharing.merging(["ORCHESTRA_WORKER_SLOTS": "1"]) { $1 }

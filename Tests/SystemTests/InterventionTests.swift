@@ -80,7 +80,7 @@ struct InterventionTests {
         }
     }
 
-    @Test("a cancellation that the node could not hear before it died ends the job when it is taken over")
+    @Test("a cancellation that the node could not receive before it died ends the job when it is taken over")
     func cancelBeforeDeath() async throws {
         try await Installation.with { installation in
             let node = installation.node("n1")

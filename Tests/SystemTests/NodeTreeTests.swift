@@ -298,7 +298,7 @@ struct NodeTreeTests {
         }
     }
 
-    @Test("a subsystem that gives up is started afresh with all after it; in the end the node gives up")
+    @Test("a subsystem that gives up is started again with all after it; in the end the node gives up")
     func escalation() async throws {
         try await Installation.with { installation in
             let local = try LocalNode(installation, faults: Faults(hurried: ["lease"]))

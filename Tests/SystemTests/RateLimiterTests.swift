@@ -39,7 +39,7 @@ extension APISuites {
             }
         }
 
-        @Test("as many pass as the limit says, whoever asks and however many at once", arguments: [1, 100, 1000])
+        @Test("as many pass as the limit says, from any number of callers at once", arguments: [1, 100, 1000])
         func exact(limit: Int) async throws {
             try await Self.with(nodes: 3) { limiters in
                 let rate = APIConfiguration.Rate(count: limit, period: 3600)

@@ -213,7 +213,7 @@ struct SandboxTests {
             }
         }
 
-        static func told(
+        static func guardSpec(
             _ name: String, tier: SandboxTier = .namespaces, missed: String,
             _ change: @escaping @Sendable (inout GuardSpec) -> Void
         ) -> Mutation {
@@ -240,15 +240,15 @@ struct SandboxTests {
             let start = try #require(spec.arguments.firstIndex(of: .text("--seccomp")))
             spec.arguments.removeSubrange(start...start + 1)
         },
-        .told("without a limit of processes", missed: "limits") { $0.processLimit = 0 },
-        .told("without a limit of memory", missed: "limits") { $0.memoryLimit = 0 },
-        .told("with rules that allow all", missed: "landlock") { $0.rules = [GuardSpec.Rule("/", .write)] },
-        .told("with its network shared", missed: "namespaces") { spec in
+        .guardSpec("without a limit of processes", missed: "limits") { $0.processLimit = 0 },
+        .guardSpec("without a limit of memory", missed: "limits") { $0.memoryLimit = 0 },
+        .guardSpec("with rules that allow all", missed: "landlock") { $0.rules = [GuardSpec.Rule("/", .write)] },
+        .guardSpec("with its network shared", missed: "namespaces") { spec in
             let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/time")) ?? ""
             spec.namespaces.append(GuardSpec.Namespace(name: "time", link: own))
         },
-        .told("at tier 1 without the filter", tier: .landlock, missed: "filter") { $0.filter = [] },
-        .told("at tier 1 with rules that allow all", tier: .landlock, missed: "landlock") {
+        .guardSpec("at tier 1 without the filter", tier: .landlock, missed: "filter") { $0.filter = [] },
+        .guardSpec("at tier 1 with rules that allow all", tier: .landlock, missed: "landlock") {
             $0.rules.append(GuardSpec.Rule("/", .write))
         },
         Mutation(name: "without a control group", tier: .limited, missed: "cannot be made") { spec in
@@ -263,7 +263,7 @@ struct SandboxTests {
             spec.controlGroups[0] = LaunchSpec.ControlGroup(
                 parent: group.parent, isUnified: group.isUnified, limits: group.limits + [limit])
         },
-        .told("at tier 3 with rules that allow all", tier: .ownUser, missed: "landlock") {
+        .guardSpec("at tier 3 with rules that allow all", tier: .ownUser, missed: "landlock") {
             $0.rules = [GuardSpec.Rule("/", .write)]
         },
         Mutation(name: "as another user than promised", tier: .ownUser, missed: "own-user") { spec in

@@ -13,22 +13,22 @@ struct ServiceManagerTests {
             let node = installation.node(
                 "n1", change: ["NOTIFY_SOCKET": path, "WATCHDOG_USEC": "600000", "ORCHESTRA_WORKER_GRACE": "5"])
             try await installation.start(node)
-            try await Self.hears(manager, "READY=1")
-            try await Self.hears(manager, "STATUS=ready")
-            for _ in 0..<3 { try await Self.hears(manager, "WATCHDOG=1") }
+            try await Self.receives(manager, "READY=1")
+            try await Self.receives(manager, "STATUS=ready")
+            for _ in 0..<3 { try await Self.receives(manager, "WATCHDOG=1") }
             await installation.redis.process.kill9()
-            try await Self.hears(manager, "STATUS=not ready: redis")
+            try await Self.receives(manager, "STATUS=not ready: redis")
             // Redis is not the node's life.
-            try await Self.hears(manager, "WATCHDOG=1")
+            try await Self.receives(manager, "WATCHDOG=1")
             try await installation.redis.start()
-            try await Self.hears(manager, "STATUS=ready")
+            try await Self.receives(manager, "STATUS=ready")
             await node.signal(SIGTERM)
-            try await Self.hears(manager, "STOPPING=1")
+            try await Self.receives(manager, "STOPPING=1")
             #expect(try await node.wait().code == 0)
         }
     }
 
-    private static func hears(_ manager: DatagramSocket, _ line: String) async throws {
-        try await eventually("the manager hears \(line)") { manager.takes(line) }
+    private static func receives(_ manager: DatagramSocket, _ line: String) async throws {
+        try await eventually("the manager receives \(line)") { manager.takes(line) }
     }
 }

@@ -314,13 +314,13 @@ extension APISuites {
                 let id = try await Self.agent(bench, prompt: "echo be''gun")
                 let path = "/ai/agents/\(id)/terminal"
                 try await withThrowingTaskGroup(of: Void.self) { group in
-                    let (opened, told) = AsyncStream.makeStream(of: Bool.self)
+                    let (opened, feed) = AsyncStream.makeStream(of: Bool.self)
                     for _ in 0..<8 {
                         group.addTask {
                             try await TestWebSocket.with(
                                 port: bench.port, path: path, headers: [Self.authorization(bench, "viewer")]
                             ) { socket in
-                                told.yield(socket.answer.hasPrefix("HTTP/1.1 101"))
+                                feed.yield(socket.answer.hasPrefix("HTTP/1.1 101"))
                                 while await socket.next() != nil {}
                             }
                         }

@@ -33,7 +33,7 @@ struct WatchTests {
         }
     }
 
-    /// What a person would look at who wonders why a client is not told of.
+    /// What a person would look at to find out why a client is not reported.
     private static func terminal(_ view: String, _ installation: Installation) async throws -> String {
         let clients = try await runProgram(
             "/usr/bin/tmux", ["-S", view, "list-clients", "-F", "#{client_readonly} #{client_pid} #{session_name}"])
@@ -86,13 +86,13 @@ struct WatchTests {
         return planted
     }
 
-    @Test("a directory that is opened to others is closed again, told once, and in the audit trail")
+    @Test("a directory that is opened to others is closed again, reported once, and in the audit trail")
     func permissions() async throws {
         try await Self.withNode { installation, node, agent in
             let path = "\(installation.directory)/n1/agents/\(agent)"
             for round in 1...2 {
                 try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
-                try await eventually("it is told") { await Self.incidents(node, "permissions_changed") == round }
+                try await eventually("it is reported") { await Self.incidents(node, "permissions_changed") == round }
                 let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? NSNumber
                 #expect(mode?.intValue == 0o700)
             }
@@ -128,15 +128,15 @@ struct WatchTests {
                     try await ContinuousClock().sleep(for: .milliseconds(50))
                 }
                 if await Self.subjects(node, "stranger_at_terminal").isEmpty {
-                    print("the client was not told of: \(try await Self.terminal(view, installation))")
+                    print("the client was not reported: \(try await Self.terminal(view, installation))")
                 }
             }
-            let told = await Self.subjects(node, "stranger_at_terminal")
+            let subjects = await Self.subjects(node, "stranger_at_terminal")
             let clients = try await runProgram("/usr/bin/tmux", ["-S", view, "list-clients"])
             let log = await node.output.suffix(1500)
             #expect(
-                (1...typing.count).contains(told.count),
-                "\(told); clients: \(clients); \(log)")
+                (1...typing.count).contains(subjects.count),
+                "\(subjects); clients: \(clients); \(log)")
             for client in typing + [looking] {
                 // Its input ends, and so does the client.
                 let shell = await client.processID
@@ -145,7 +145,7 @@ struct WatchTests {
                 }
                 _ = try await client.wait()
             }
-            // Who only looks is never told of.
+            // A client that only looks is never reported.
             #expect(await Self.subjects(node, "stranger_at_terminal").count <= typing.count)
         }
     }
@@ -161,7 +161,7 @@ struct WatchTests {
                     .first { $0.hasSuffix("/acme") })
             let slot = try #require(UInt32(line.prefix { $0 != "\t" }))
             let planted = try await Self.plant(slot: slot, for: "60", installation)
-            try await eventually("it is told: \(await planted.output)") {
+            try await eventually("it is reported: \(await planted.output)") {
                 await Self.incidents(node, "process_outside") == 1
             }
             await planted.kill9()
@@ -186,7 +186,7 @@ struct WatchTests {
     @Test(
         "a process of an agents' user that lives for less than a second is seen, where the kernel reports processes",
         .enabled(if: Self.subordinates != nil, "needs users to give away (/etc/subuid)"),
-        .enabled(if: Self.hearsChanges, "the kernel reports no processes to this user (Linux 6.6, no container)"))
+        .enabled(if: Self.reportsChanges, "the kernel reports no processes to this user (Linux 6.6, no container)"))
     func brief() async throws {
         try await Self.withNode { installation, node, _ in
             // A busy machine may look too late at one of them.
@@ -204,7 +204,7 @@ struct WatchTests {
         }
     }
 
-    private static let hearsChanges: Bool = {
+    private static let reportsChanges: Bool = {
         do {
             _ = try UserChanges(of: 0..<1)
             return true
@@ -218,7 +218,7 @@ struct WatchTests {
         try await Self.withNode(response) { installation, node, agent in
             let directory = "\(installation.directory)/n1/agents/\(agent)"
             try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: directory)
-            try await eventually("it is told") { await Self.incidents(node, "permissions_changed") == 1 }
+            try await eventually("it is reported") { await Self.incidents(node, "permissions_changed") == 1 }
             if response == "kill" {
                 let record = try await installation.ended(agent)
                 #expect(record.state == .cancelled && record.reason == "cancelled: security", "\(record.reason)")

@@ -106,7 +106,7 @@ struct WorkingDirectoryTests {
                 set -e; mkdir repo; cd repo; git init -q; echo base >base; echo '*.log' >.gitignore; git add .
                 git \(Self.identity) commit -qm first
                 """)
-            // Traps for whoever runs git here: hooks, a monitor, an external diff, a filter.
+            // Traps for a process that runs git here: hooks, a monitor, an external diff, a filter.
             _ = try await site.shell(
                 """
                 set -e; cd repo; printf '#!/bin/sh\\ntouch /workspace/trapped\\n' >/workspace/trap; chmod 755 /workspace/trap
@@ -139,7 +139,7 @@ struct WorkingDirectoryTests {
         }
     }
 
-    @Test("what one attempt saved the next goes on with, and git that is made to hang holds up nobody for ever")
+    @Test("what one attempt saved the next goes on with, and git that is made to hang holds up nothing indefinitely")
     func again() async throws {
         let worktree = #""directory": "worktree", "repository": "repo""#
         let marker = "sleep 598.\(Int.random(in: 1000...9999))"

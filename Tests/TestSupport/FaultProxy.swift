@@ -54,7 +54,7 @@ package final class FaultProxy: Sendable {
     }
 
     fileprivate static func reset(_ channel: any Channel) {
-        // Closing with no linger sends a reset instead of a good-bye.
+        // Closing with no linger sends a reset instead of a FIN.
         guard let socket = channel as? any SocketOptionProvider else { return channel.close(promise: nil) }
         socket.setSoLinger(linger(l_onoff: 1, l_linger: 0)).whenComplete { _ in channel.close(promise: nil) }
     }

@@ -16,11 +16,11 @@ package var packageRoot: String {
         .path
 }
 
-/// Where the built executables lie: beside the test runner.
+/// Where the built executables lie: next to the test runner.
 package var buildDirectory: String {
     let runner = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
-    let beside = URL(fileURLWithPath: runner).deletingLastPathComponent().path
-    if FileManager.default.isExecutableFile(atPath: beside + "/orchestra") { return beside }
+    let directory = URL(fileURLWithPath: runner).deletingLastPathComponent().path
+    if FileManager.default.isExecutableFile(atPath: directory + "/orchestra") { return directory }
     return packageRoot + "/.build/debug"
 }
 

@@ -34,7 +34,7 @@ package struct TestWebSocket {
                 ] + headers
             try await outbound.write(ByteBuffer(string: lines.joined(separator: "\r\n") + "\r\n\r\n"))
             let (frames, feed) = AsyncStream.makeStream(of: Frame.self)
-            let (answers, told) = AsyncStream.makeStream(of: String.self)
+            let (answers, heads) = AsyncStream.makeStream(of: String.self)
             let reading = Task {  // cancelled below, when the body is done
                 var bytes: [UInt8] = []
                 var isUpgraded = false
@@ -45,12 +45,12 @@ package struct TestWebSocket {
                             let head = String(decoding: bytes[..<end], as: UTF8.self)
                             isUpgraded = head.hasPrefix("HTTP/1.1 101")
                             if isUpgraded { bytes.removeFirst(end) }
-                            told.yield(isUpgraded ? head : String(decoding: bytes, as: UTF8.self))
+                            heads.yield(isUpgraded ? head : String(decoding: bytes, as: UTF8.self))
                         }
                         while isUpgraded, let frame = Self.frame(&bytes) { feed.yield(frame) }
                     }
                 } catch {}
-                told.finish()
+                heads.finish()
                 feed.finish()
             }
             defer { reading.cancel() }

@@ -290,7 +290,7 @@ struct TLSServerTests {
         }
     }
 
-    @Test("a server that verifies its clients tells who it is, and refuses who has no certificate or a foreign one")
+    @Test("a server that verifies its clients reports who they are, and refuses a missing or a foreign certificate")
     func clientCertificate() async throws {
         try await Certificates.with { files in
             var configuration = files.server
@@ -309,7 +309,7 @@ struct TLSServerTests {
                 #expect(digest.hasPrefix(hex) && hex.count == 64)
                 try await server.events.first(.completed)
                 try await server.events.first(.closed)
-                // In TLS 1.3 the client believes to be connected until it reads.
+                // In TLS 1.3 the client counts as connected until it reads.
                 let unknown = try await files.dial(server)
                 #expect(!unknown.output.contains("hello"))
                 let missing = try await server.events.refusal()
@@ -474,7 +474,7 @@ struct TLSServerTests {
         }
     }
 
-    @Test("a client's good-bye ends the connection, or leaves it half open for the answer where that is allowed")
+    @Test("a client's close ends the connection, or leaves it half open for the answer where that is allowed")
     func halfClose() async throws {
         try await Certificates.with { files in
             let tls = try TLSServerContext(configuration: files.server)

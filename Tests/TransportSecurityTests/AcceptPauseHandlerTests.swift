@@ -7,7 +7,7 @@ import Testing
 
 @Suite("AcceptPauseHandler")
 struct AcceptPauseHandlerTests {
-    /// Whether the channel is told to read; nothing before it was told.
+    /// The values that were set for reading on the channel; empty before the first.
     private static func reads(_ channel: EmbeddedChannel) -> [Bool] {
         channel.options.compactMap { $0.value as? Bool }
     }

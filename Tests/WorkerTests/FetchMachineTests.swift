@@ -98,7 +98,7 @@ struct FetchMachineTests {
         #expect(step == .wait)
     }
 
-    @Test("a paused node claims nothing, and the pause uses no number")
+    @Test("a paused node claims nothing, and the pause uses up none of the numbers")
     func pause() {
         var machine = self.joined()
         let paused = machine.next(isPaused: true)
@@ -121,12 +121,12 @@ struct FetchMachineTests {
         for _ in 0..<5 { _ = machine.next(isPaused: false) }
         machine.failed()
         let question = machine.next(isPaused: false)
-        machine.heardHeld()
+        machine.receivedHeld()
         let claim = machine.next(isPaused: false)
         #expect(question == .askHeld(fence: 6) && claim == .claim(number: 6))
     }
 
-    @Test("the question is repeated until it is answered, and raises no number")
+    @Test("the question is repeated until it is answered, and does not raise the number")
     func repeatedQuestion() {
         var machine = self.joined()
         machine.failed()
@@ -146,7 +146,7 @@ struct FetchMachineTests {
     func lineAfterOutage() {
         var machine = self.waiting()
         machine.failed()
-        machine.heardHeld()
+        machine.receivedHeld()
         let step = machine.next(isPaused: false)
         #expect(step == .claim(number: 2))
     }
@@ -177,7 +177,7 @@ struct FetchMachineTests {
     }
 
     enum Event: CaseIterable {
-        case began, drained, joined, heardHeld, failed, rang, claimedMore, claimedAll, forgotten
+        case began, drained, joined, receivedHeld, failed, rang, claimedMore, claimedAll, forgotten
     }
 
     private func machine(in state: State) -> FetchMachine {
@@ -201,7 +201,7 @@ struct FetchMachineTests {
         case .began: machine.began()
         case .drained: machine.drained()
         case .joined: machine.joined()
-        case .heardHeld: machine.heardHeld()
+        case .receivedHeld: machine.receivedHeld()
         case .failed: machine.failed()
         case .rang: machine.rang()
         case .claimedMore: machine.claimed(hasMore: true)
@@ -213,23 +213,23 @@ struct FetchMachineTests {
     /// The step after an event in a state, as one word.
     private static let expected: [State: [Event: String]] = [
         .new: [
-            .began: "join", .drained: "wait", .joined: "claim", .heardHeld: "join", .failed: "join", .rang: "join",
+            .began: "join", .drained: "wait", .joined: "claim", .receivedHeld: "join", .failed: "join", .rang: "join",
             .claimedMore: "join", .claimedAll: "join", .forgotten: "join",
         ],
         .joined: [
-            .began: "ask", .drained: "wait", .joined: "claim", .heardHeld: "claim", .failed: "ask", .rang: "claim",
+            .began: "ask", .drained: "wait", .joined: "claim", .receivedHeld: "claim", .failed: "ask", .rang: "claim",
             .claimedMore: "claim", .claimedAll: "wait", .forgotten: "join",
         ],
         .waiting: [
-            .began: "ask", .drained: "wait", .joined: "claim", .heardHeld: "wait", .failed: "ask", .rang: "claim",
+            .began: "ask", .drained: "wait", .joined: "claim", .receivedHeld: "wait", .failed: "ask", .rang: "claim",
             .claimedMore: "claim", .claimedAll: "wait", .forgotten: "join",
         ],
         .unknown: [
-            .began: "ask", .drained: "wait", .joined: "claim", .heardHeld: "claim", .failed: "ask", .rang: "ask",
+            .began: "ask", .drained: "wait", .joined: "claim", .receivedHeld: "claim", .failed: "ask", .rang: "ask",
             .claimedMore: "ask", .claimedAll: "ask", .forgotten: "join",
         ],
         .draining: [
-            .began: "wait", .drained: "wait", .joined: "wait", .heardHeld: "wait", .failed: "wait", .rang: "wait",
+            .began: "wait", .drained: "wait", .joined: "wait", .receivedHeld: "wait", .failed: "wait", .rang: "wait",
             .claimedMore: "wait", .claimedAll: "wait", .forgotten: "wait",
         ],
     ]

@@ -108,7 +108,7 @@ struct LeaseMachineTests {
         #expect(machine.isRenewalDue(at: .seconds(86)))
     }
 
-    @Test("a suspected node that renews is suspected afresh when it fails again")
+    @Test("a suspected node that renews is suspected again when it fails again")
     func renewedSuspect() {
         var machine = self.steady(until: 80, dead: ["n2"])
         _ = machine.renewed(at: .seconds(85), dead: [], here: 0, there: 0)

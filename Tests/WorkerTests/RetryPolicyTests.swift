@@ -83,7 +83,7 @@ struct RetryPolicyTests {
     }
 
     @Test(
-        "the delay has an upper bound, and no number of failures overflows it", arguments: [10, 20, 63, 64, 1_000_000])
+        "the delay has an upper bound, and many failures do not overflow it", arguments: [10, 20, 63, 64, 1_000_000])
     func longestDelay(failures: Int) throws {
         let end = self.policy.end(of: try report(failure, failures: failures, maxAttempts: .max))
         #expect(end == .retry(after: .seconds(600)))
@@ -176,7 +176,7 @@ struct RunReportTests {
         #expect(run.runTime(until: 900) == .zero)
     }
 
-    @Test("without a job that can be read its id tells the time of the submission")
+    @Test("without a job that can be read its id gives the time of the submission")
     func submittedAt() throws {
         let id = JobID(milliseconds: 12_345, randomHigh: 0, randomLow: 0)
         let known = try report(failure, job: id)

@@ -92,7 +92,7 @@ done
 awk -v o="$(median <open)" -v k="$(median <key)" -v t="$(median <token)" 'BEGIN {
     printf "medians: without a credential %.0f, by key %.0f (ratio %.2f), by token %.0f (ratio %.2f)\n", o, k, k/o, t, t/o }'
 
-# A thousand different wrong keys a second, and some good requests beside them.
+# A thousand different wrong keys a second, and some good requests next to them.
 cat >flood.lua <<'LUA'
 local digits = "abcdefghijklmnopqrstuvwxyz234567"
 local function word(n)
@@ -115,7 +115,7 @@ wrk -t1 -c4 -d"${seconds}s" --latency -s calm.lua -H "Authorization: Bearer $key
 wait "$flood"
 awk '/Requests\/sec/ {print "wrong keys a second: " $2}' flood.out
 awk '/Requests\/sec/ {rate = $2} $1 == "50%" {m = $2} $1 == "99%" {p = $2} /Non-2xx/ {bad = $NF}
-    END {print "good requests beside them: " rate "/s, p50 " m ", p99 " p ", refused " bad + 0}' calm.out
+    END {print "good requests next to them: " rate "/s, p50 " m ", p99 " p ", refused " bad + 0}' calm.out
 
 id=$(printf '%s' "$key" | cut -d_ -f3)
 begin=$(date +%s%3N)

@@ -110,7 +110,7 @@ struct HTTPConversation: Sendable {
         head.headerFields[.contentLength] ?? "0" != "0" || head.headerFields[.transferEncoding] != nil
     }
 
-    /// Tells a client that waits for it to send the body.
+    /// Sends the permission to a client that waits for it before it sends the body.
     @concurrent
     private static func permitBody(_ head: HTTPRequest, _ outbound: Writer) async throws {
         guard head.headerFields[.expect]?.lowercased() == "100-continue", Self.hasBody(head) else { return }

@@ -36,7 +36,7 @@ extension EgressReason {
         case .credentialMissing, .credentialRejected:
             "Stop. The operator must renew the credential of this entry."
         case .answerTimeout: "Send a smaller request, or try again later."
-        case .certificateNotAccepted, .answerMalformed: "The provider cannot be reached safely now. Tell the operator."
+        case .certificateNotAccepted, .answerMalformed: "The provider cannot be reached safely now. Ask the operator."
         case .tooManyTunnels: "Close connections that are not needed, then try again."
         case .auditUnavailable: "The audit trail cannot be written now. Try again later."
         }

@@ -45,7 +45,7 @@ struct ModelAnswer: Hashable, Sendable {
         guard self.body != nil else { return (head, Array(rest)) }
         do throws(EgressRefusal) {
             var content: [UInt8] = []
-            // What follows the end belongs to nobody.
+            // What follows the end belongs to no answer.
             let used = try self.body?.read(rest, payload: &content) ?? 0
             if used < rest.count { self.keepsConnection = false }
             return (head, content)

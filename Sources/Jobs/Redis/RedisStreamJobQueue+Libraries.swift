@@ -6,7 +6,7 @@ extension RedisStreamJobQueue {
 
     /// Deletes the function libraries of other builds that no node has used for `libraryLife`, so that builds do not pile up
     /// in Redis and its replicas. To be called at least once a day by each node; it notes the use of its own library, too.
-    /// Deleting one that somebody uses after all costs that caller a reload and nothing else. Returns the names of those
+    /// Deleting one that a caller uses after all costs that caller a reload and nothing else. Returns the names of those
     /// deleted. Throws `JobQueueError`.
     package func deleteUnusedLibraries() async throws -> [String] {
         let now = try await self.time()
@@ -16,7 +16,7 @@ extension RedisStreamJobQueue {
         var deleted: [String] = []
         let all = Self.libraryNames(try await self.direct(.functionList(libraries: "orchestra_*")))
         for name in all where name != own && !Self.otherLibraries.contains(where: name.hasPrefix) {
-            // One that nobody noted yet lives for a day from now.
+            // One that was not noted yet lives for a day from now.
             _ = try await self.direct(.hashSetIfAbsent(marks, field: name, value: Array(String(now).utf8)))
             let mark = try await self.direct(.hashGet(marks, field: name)).string.flatMap { UInt64($0) } ?? now
             guard mark < now, now - mark > UInt64(clamping: Self.libraryLife.milliseconds) else { continue }

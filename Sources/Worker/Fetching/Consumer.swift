@@ -188,7 +188,7 @@ package actor Consumer {
     private func recoverDeliveries(fence: UInt64) async throws {
         let lease = self.lease
         let fresh = try await self.registry.reconcile { try await lease.held(fence: fence) }
-        self.machine.heardHeld()
+        self.machine.receivedHeld()
         guard !fresh.isEmpty else { return }
         self.metrics.claimed(fresh.count, isRecovered: true)
         await self.dispatch(fresh)

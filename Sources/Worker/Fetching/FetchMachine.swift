@@ -39,7 +39,7 @@ struct FetchMachine: Hashable {
         self.mayHoldUnknown = false
     }
     /// The query of the held entries was answered.
-    mutating func heardHeld() { self.mayHoldUnknown = false }
+    mutating func receivedHeld() { self.mayHoldUnknown = false }
     /// A call failed, so its effect is unknown.
     mutating func failed() {
         self.mayHoldUnknown = self.hasJoined

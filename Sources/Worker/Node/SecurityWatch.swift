@@ -94,7 +94,7 @@ package actor SecurityWatch {
 
     /// Sleeps until the next scan. Meanwhile it takes the kernel's reports, of processes that may be gone then.
     private func waitForNextScan() async throws {
-        guard self.scan.hearsChanges else { return try await self.clock.sleep(for: Self.interval) }
+        guard self.scan.reportsChanges else { return try await self.clock.sleep(for: Self.interval) }
         for _ in 0..<Self.arrivalLooks {
             try await self.clock.sleep(for: Self.interval / Self.arrivalLooks)
             let arrived: [Int32: SecurityScan.Incident]

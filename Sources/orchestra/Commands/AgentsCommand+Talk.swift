@@ -160,8 +160,8 @@ extension AgentsCommand {
         static let configuration = CommandConfiguration(
             abstract: "Plays an agent's terminal as it was, at its own pace.",
             discussion: """
-                Your terminal obeys what the agent wrote: play only what you trust, or look at `agents logs`. --cast prints a
-                recording (asciicast v2) instead.
+                Your terminal executes the control sequences that the agent wrote: play only what you trust, or look at
+                `agents logs`. --cast prints a recording (asciicast v2) instead.
 
                 EXAMPLES
                   orchestra agents replay 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11 --speed 4

@@ -43,7 +43,7 @@ struct AgentsCommand: AsyncParsableCommand {
             abstract: "Prints what an agent's terminal showed.",
             discussion: """
                 Escape sequences are taken out; --raw prints the bytes as the agent wrote them, which your own
-                terminal will obey.
+                terminal will execute.
 
                 EXAMPLE
                   orchestra agents logs 0197f3a2-7c1e-7b52-9d0a-5a1f6f0c2b11

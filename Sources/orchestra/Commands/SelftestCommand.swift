@@ -44,7 +44,7 @@ struct SelftestCommand: AsyncParsableCommand {
                     configuration: configuration, profile: .measured,
                     directory: try Host.privateDirectory(context.stateDirectory + "/selftest/command"),
                     processID: getpid()
-                ).run(self.isWanted) { self.tell($0) }
+                ).run(self.isWanted) { self.report($0) }
                 let escapes = results.filter { !$0.holds }
                 if !self.output.json {
                     show(
@@ -59,7 +59,7 @@ struct SelftestCommand: AsyncParsableCommand {
             self.only.map { attempt.name.contains($0) || attempt.category == $0 } ?? true
         }
 
-        private func tell(_ result: EscapeTest.Result) {
+        private func report(_ result: EscapeTest.Result) {
             let word = result.holds ? "held" : "ESCAPED"
             let detail = Printable.text(result.evidence ?? "", limit: 400)
             guard self.output.json else {

@@ -23,7 +23,7 @@ struct APIRunner: Sendable {
     private let clients: [RedisClient]
     private let expiry: Gauge
     private let logger: Logger
-    /// Tells other nodes where this API is; nil when they are not to know.
+    /// Publishes the address of this API to other nodes; nil when it is not to be published.
     private let advertisement: PeerAdvertisement?
     /// The port once it is bound.
     let port = BoundPort()

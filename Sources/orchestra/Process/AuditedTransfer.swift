@@ -47,7 +47,7 @@ struct AuditedTransfer: Sendable {
         }
         try await self.recorded("get") {
             if try await self.transfer.get(paths, into: sink) {
-                self.note("files changed meanwhile: \(self.transfer.counter.tally.complaints)")
+                self.note("files changed meanwhile: \(self.transfer.counter.tally.problems)")
             }
         }
     }

@@ -24,7 +24,7 @@ struct NodeRunner: Sendable {
     let logger: Logger
     /// A Redis of the node's own, as a supervised child.
     var server: [ChildSpecification] = []
-    /// Hears how the node is; nil when no service manager started it.
+    /// Receives the node's state; nil when no service manager started it.
     var manager: ServiceManager?
     /// Stops the node as a signal does.
     var stopRequest = StopRequest()

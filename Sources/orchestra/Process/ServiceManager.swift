@@ -2,8 +2,8 @@ import CLinux
 import Domain
 import Logging
 
-/// The service manager that started the node, such as systemd, which hears how the node is (sd_notify(3)). Nothing is sent
-/// where none asks for it by NOTIFY_SOCKET.
+/// The service manager that started the node, such as systemd, which receives the node's state (sd_notify(3)). Nothing is
+/// sent where none asks for it by NOTIFY_SOCKET.
 struct ServiceManager: Sendable {
     private let socket: String
     /// The longest silence after which the manager restarts the node (WatchdogSec=); nil when there is none.
@@ -16,7 +16,7 @@ struct ServiceManager: Sendable {
     /// Bytes of the words about a state.
     private static let statusLimit = 200
 
-    /// Reads the variables that a manager sets; nil when it wants to hear nothing. An address that is neither a path nor an
+    /// Reads the variables that a manager sets; nil when it wants no reports. An address that is neither a path nor an
     /// abstract name is ignored, and so is a watchdog that is meant for another process.
     init?(environment: [String: String], processID: Int32, logger: Logger) {
         guard let socket = environment["NOTIFY_SOCKET"], socket.hasPrefix("/") || socket.hasPrefix("@") else {
@@ -32,25 +32,25 @@ struct ServiceManager: Sendable {
     /// Reports until the task is cancelled: that the node has joined, once; its readiness in words when that changes; and
     /// that its supervisors respond, at least twice in the watchdog's time.
     func watch(_ node: any HealthSource) async throws {
-        self.tell("STATUS=waiting for Redis")
+        self.send("STATUS=waiting for Redis")
         while await !node.startup().allSatisfy(\.isHealthy) {
             try await ContinuousClock().sleep(for: Self.readyCheck)
         }
-        self.tell("READY=1")
+        self.send("READY=1")
         var last = ""
         while true {
             // Does not return when a supervisor hangs, and then the manager restarts the node.
             _ = await node.liveness()
-            if self.watchdog != nil { self.tell("WATCHDOG=1") }
+            if self.watchdog != nil { self.send("WATCHDOG=1") }
             let status = Self.status(await node.readiness())
-            if status != last { self.tell("STATUS=\(status)") }
+            if status != last { self.send("STATUS=\(status)") }
             last = status
             try await ContinuousClock().sleep(for: min(Self.interval, (self.watchdog ?? Self.interval) / 3))
         }
     }
 
     /// Reports that the node has begun to stop.
-    func stopping() { self.tell("STOPPING=1\nSTATUS=stopping") }
+    func stopping() { self.send("STOPPING=1\nSTATUS=stopping") }
 
     /// One line about the node: the first check that fails, or that it is ready.
     static func status(_ checks: [HealthCheck]) -> String {
@@ -58,7 +58,7 @@ struct ServiceManager: Sendable {
         return Printable.text("not ready: \(failed.name): \(failed.detail)", limit: Self.statusLimit)
     }
 
-    private func tell(_ words: String) {
+    private func send(_ words: String) {
         let bytes = Array(words.utf8)
         let result = unsafe orc_send_datagram(self.socket, bytes, bytes.count)
         if result < 0 {

@@ -21,9 +21,9 @@ struct TransferTally {
     private(set) var bytes = 0
     private(set) var entries = 0
     /// The first words that the programs said apart from the list of entries.
-    private(set) var complaints = ""
+    private(set) var problems = ""
 
-    private static let complaintLimit = 1000
+    private static let problemLimit = 1000
 
     init(limits: Limits) { self.limits = limits }
 
@@ -36,10 +36,10 @@ struct TransferTally {
         self.bytes += count
     }
 
-    /// Takes a line that tar wrote while it packs `./…`: the name of an entry, or else a complaint. Nil is a line that was
+    /// Takes a line that tar wrote while it packs `./…`: the name of an entry, or else a problem. Nil is a line that was
     /// too long for either and counts as an entry. Throws status 65 when there are too many entries.
     mutating func packed(_ line: [UInt8]?) throws(CommandError) {
-        if let line, !line.starts(with: Array("./".utf8)) { return self.complain(line) }
+        if let line, !line.starts(with: Array("./".utf8)) { return self.addProblem(line) }
         try self.countEntry()
     }
 
@@ -57,10 +57,10 @@ struct TransferTally {
     }
 
     /// Keeps the words of a program for the message of a failure, as far as there is space.
-    mutating func complain(_ line: [UInt8]) {
-        guard self.complaints.utf8.count < Self.complaintLimit else { return }
+    mutating func addProblem(_ line: [UInt8]) {
+        guard self.problems.utf8.count < Self.problemLimit else { return }
         let text = Printable.text(String(decoding: line, as: UTF8.self), limit: 300)
-        self.complaints += self.complaints.isEmpty ? text : "; " + text
+        self.problems += self.problems.isEmpty ? text : "; " + text
     }
 
     private mutating func countEntry() throws(CommandError) {

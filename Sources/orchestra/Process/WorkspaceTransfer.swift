@@ -123,7 +123,7 @@ struct WorkspaceTransfer: Sendable {
             ["/bin/sh", "-c", Self.removal + Self.unpacking], input: source,
             output: { _ in },
             lines: { line in try counter.note { tally throws(CommandError) in try tally.unpacked(line) } },
-            errors: { line in try counter.note { tally throws(CommandError) in tally.complain(line ?? []) } })
+            errors: { line in try counter.note { tally throws(CommandError) in tally.addProblem(line ?? []) } })
         try self.check(status, "the archive was refused")
         guard counter.tally.entries > 0 else { throw CommandError(.data, "the archive has no entries") }
     }
@@ -136,7 +136,7 @@ struct WorkspaceTransfer: Sendable {
         guard status != .exited(Self.halfDone) else {
             throw CommandError(
                 .gaveUp,
-                "a part of the files may be in its place; repeat the command: \(self.counter.tally.complaints)")
+                "a part of the files may be in its place; repeat the command: \(self.counter.tally.problems)")
         }
         try self.check(status, "the files could not be put in their place")
     }
@@ -148,7 +148,7 @@ struct WorkspaceTransfer: Sendable {
         let counter = self.counter
         return try await self.run(
             ["/bin/sh", "-c", script], within: max(self.limits.time, Self.tidyTime), output: { _ in },
-            errors: { line in try counter.note { tally throws(CommandError) in tally.complain(line ?? []) } })
+            errors: { line in try counter.note { tally throws(CommandError) in tally.addProblem(line ?? []) } })
     }
 
     /// Removes the directory also where what is in it may not be entered. Only modes of directories are changed: its files
@@ -276,7 +276,7 @@ struct WorkspaceTransfer: Sendable {
     /// Throws a `CommandError` with the program's words unless it ended with 0.
     private func check(_ status: TerminationStatus, _ what: String) throws {
         guard status != .exited(0) else { return }
-        var words = self.counter.tally.complaints
+        var words = self.counter.tally.problems
         if words.isEmpty { words = "\(status)" }
         guard case .exited(let code) = status, Self.notRun.contains(code) else {
             throw CommandError(.data, "\(what): \(words)")

@@ -175,7 +175,7 @@ struct Bench: Sendable {
             randomLow: .random(in: 0...(.max)))
     }
 
-    /// From the wish to the program's first byte, against plain spawns of the same program.
+    /// From the request to the program's first byte, against plain spawns of the same program.
     func spawn(rounds: Int) async throws {
         var whole: [Double] = []
         var sandboxed: [Double] = []
@@ -371,14 +371,14 @@ let directory = "/tmp/orc-bench-\(getpid())"
 try FileManager.default.createDirectory(
     atPath: directory + "/w", withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
 defer { try? FileManager.default.removeItem(atPath: directory) }
-let beside = URL(fileURLWithPath: (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "")
+let built = URL(fileURLWithPath: (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "")
     .deletingLastPathComponent().path
 let host = SandboxHost(
-    launcher: "/usr/bin/bwrap", shim: beside + "/orchestra-shim",
+    launcher: "/usr/bin/bwrap", shim: built + "/orchestra-shim",
     program: { FileManager.default.isExecutableFile(atPath: "/usr/bin/\($0)") ? "/usr/bin/\($0)" : nil },
     controlGroups: .delegated())
 var configuration = AgentConfiguration(
-    root: directory + "/a", workspaces: directory, shim: beside + "/orchestra-shim", tmux: "/usr/bin/tmux",
+    root: directory + "/a", workspaces: directory, shim: built + "/orchestra-shim", tmux: "/usr/bin/tmux",
     plan: SandboxPlan(host: host, tier: .ownUser, slots: UserSlots(path: directory + "/users")),
     orphanGrace: .seconds(60), secrets: SecretStore(root: directory + "/secrets"))
 let wanted = SandboxTier(rawValue: option("--tier", 0)).map { $0 == .none ? [.ownUser, .namespaces] : [$0] } ?? []

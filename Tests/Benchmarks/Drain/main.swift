@@ -263,7 +263,7 @@ func latency(rate: Int, seconds: Int) async throws {
                     print(
                         String(
                             format:
-                                "one entry through Redis to a reader that waits for it, at the same rate beside the idle node: p50 %.2f ms, p99 %.2f ms",
+                                "one entry through Redis to a reader that waits for it, at the same rate next to the idle node: p50 %.2f ms, p99 %.2f ms",
                             percentile(floor, 0.5), percentile(floor, 0.99)))
                     print(
                         String(

@@ -94,7 +94,7 @@ struct Figures {
             await task.value
         }
     }
-    // The bare way back from a failure: whoever awaits a task starts the next.
+    // The bare way back from a failure: the code that awaits a task starts the next.
     figures.restart = await microseconds(count) {
         for _ in 0..<count {
             let failed = Task { throw Crash() }

@@ -21,9 +21,9 @@ struct SimulatedChild: Sendable {
     let onShutdown: ShutdownBehaviour
     let nested: JSONValue?
 
-    /// Throws `Refusal` for values that a specification cannot even hold. When `isPatient`,
+    /// Throws `Refusal` for values that a specification cannot even hold. When `extendsShutdownTimes`,
     /// a shutdown time that the child would keep does not run out, however busy the machine is.
-    init(_ json: JSONValue, isPatient: Bool = false) throws {
+    init(_ json: JSONValue, extendsShutdownTimes: Bool = false) throws {
         guard let id = json["id"]?.string else { throw Refusal("bad_child_spec:missing_id") }
         guard let restart = RestartPolicy(rawValue: json["restart"]?.string ?? "permanent") else {
             throw Refusal("bad_child_spec:invalid_restart_type")
@@ -53,10 +53,10 @@ struct SimulatedChild: Sendable {
         case .string?: self.onShutdown = .hangs
         default: self.onShutdown = .ends
         }
-        self.shutdown = isPatient ? Self.patient(shutdown, self.onShutdown) : shutdown
+        self.shutdown = extendsShutdownTimes ? Self.extended(shutdown, self.onShutdown) : shutdown
     }
 
-    private static func patient(_ policy: ShutdownPolicy, _ behaviour: ShutdownBehaviour) -> ShutdownPolicy {
+    private static func extended(_ policy: ShutdownPolicy, _ behaviour: ShutdownBehaviour) -> ShutdownPolicy {
         guard case .timeout(let limit) = policy, limit >= .zero else { return policy }
         switch behaviour {
         case .hangs: return policy
@@ -126,7 +126,7 @@ final class Mailbox: Sendable {
 }
 
 extension SimulatedChild {
-    /// Runs as the vector says, until it is told to end.
+    /// Runs as the vector says, until it is stopped.
     func run(_ child: ChildContext, mailbox: Mailbox) async throws {
         child.ready()
         let message = await withTaskCancellationHandler {

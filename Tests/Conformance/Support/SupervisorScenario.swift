@@ -3,22 +3,22 @@ import Logging
 import Supervision
 import Synchronization
 
-/// Plays a vector on real supervisors with simulated children, and tells what they did.
+/// Plays a vector on real supervisors with simulated children, and records what they did.
 package actor SupervisorScenario {
     private let vector: SupervisorVector
     private let record = Record()
     private let now: @Sendable () -> Duration
     private let sleep: @Sendable (Duration) async throws -> Void
-    private let isPatient: Bool
+    private let extendsShutdownTimes: Bool
     private var root: Supervisor?
     private var running: Task<Result<Void, any Error>, Never>?
 
     /// With `countsSleepsOnly` the supervisors' time passes in the vector's sleeps alone, and these take none: so
     /// a restart window holds what the vector says on the busiest machine. Shutdown times never run out then.
-    /// When `isPatient`, a shutdown time that a child would keep does not run out on a busy machine either.
-    package init(_ vector: SupervisorVector, countsSleepsOnly: Bool = false, isPatient: Bool = false) {
+    /// When `extendsShutdownTimes`, a shutdown time that a child would keep does not run out on a busy machine either.
+    package init(_ vector: SupervisorVector, countsSleepsOnly: Bool = false, extendsShutdownTimes: Bool = false) {
         self.vector = vector
-        self.isPatient = isPatient
+        self.extendsShutdownTimes = extendsShutdownTimes
         guard countsSleepsOnly else {
             self.now = SupervisionEnvironment.monotonicNow
             self.sleep = { try await ContinuousClock().sleep(for: $0) }
@@ -113,7 +113,7 @@ package actor SupervisorScenario {
         return "ok"
     }
 
-    /// An exit signal from the supervisor's parent, which it obeys with that reason.
+    /// An exit signal from the supervisor's parent, at which it ends with that reason.
     private func exitRoot(_ reason: String) async {
         guard let root = self.root else { return }
         if reason == "kill" { root.kill() } else { root.stop() }
@@ -165,7 +165,7 @@ package actor SupervisorScenario {
     private func specification(
         _ json: JSONValue, under parent: String, named name: String? = nil
     ) throws -> ChildSpecification {
-        let child = try SimulatedChild(json, isPatient: self.isPatient)
+        let child = try SimulatedChild(json, extendsShutdownTimes: self.extendsShutdownTimes)
         let id = name.map { "\(child.id)#\($0)" } ?? child.id
         let path = parent.isEmpty ? id : "\(parent)/\(id)"
         let record = self.record
@@ -239,7 +239,7 @@ package actor SupervisorScenario {
     }
 }
 
-/// Time that passes when it is told to.
+/// Time that passes only by `advance(by:)`.
 private final class ManualTime: Sendable {
     private let time = Mutex(Duration.zero)
 
@@ -258,7 +258,7 @@ private final class Record: Sendable {
         var references: [String: ChildReference] = [:]
         var mailboxes: [String: Mailbox] = [:]
         var supervisors: [String: Supervisor] = [:]
-        /// Paths whose end is under way: told to end, or ended and not yet seen by their supervisor.
+        /// Paths whose end is under way: being stopped, or ended and not yet seen by their supervisor.
         var ending: Set<String> = []
         var lastFailedStart: String?
         var isRootFinished = false
@@ -301,7 +301,7 @@ private final class Record: Sendable {
     func exit(_ path: String, reason: String) {
         let (supervisor, mailbox) = self.state.withLock { state -> (Supervisor?, Mailbox?) in
             guard let mailbox = state.mailboxes[path] else {
-                // A supervisor obeys nobody but its parent, unless it is killed.
+                // A supervisor ends by a signal of its parent only, unless it is killed.
                 guard reason == "kill", !path.isEmpty, let supervisor = state.supervisors[path] else {
                     return (nil, nil)
                 }
