@@ -98,6 +98,29 @@ extension QueueTests {
         }
     }
 
+    @Test("the record of a job that waits again behind younger ones is kept, until it waits no more")
+    func keptBehindYounger() async throws {
+        try await QueueBench.with(.redis) { bench in
+            let client = try #require(bench.client)
+            let old = try await bench.accept(bench.submission(start: .after(.seconds(3600))))
+            try await bench.advance(.seconds(3600))
+            try await bench.accept(bench.submission())
+            #expect(try await bench.queue.moveDue(most: 1) == 1)
+            let number = "\(old.milliseconds / 614_400)"
+            let bucket = "orc:{l0}:w:acme:r:" + number
+            func lifetime() async throws -> Int {
+                _ = try await client.send(RedisCommand("PEXPIRE", bucket, "9000"))
+                try await bench.advance(.seconds(300))
+                _ = try await bench.queue.moveDue(most: 1)
+                return try await client.send(RedisCommand("PTTL", bucket)).integer ?? 0
+            }
+            #expect(try await lifetime() > 86_400_000)
+            // What waits now came later than that job.
+            _ = try await client.send(RedisCommand("ZADD", "orc:{l0}:w:acme:b", "XX", "1", number))
+            #expect(try await lifetime() <= 9000)
+        }
+    }
+
     @Test("a second entry of a job that runs is refused, also on another node and in the same claim")
     func twoEntries() async throws {
         try await Self.withBench { bench in

@@ -6,6 +6,7 @@
 --   w:WS:n         newest jobs                   w:WS:t:TAG     newest jobs with a tag
 --   w:WS:dead      stream of dead letters        w:WS:d         hash JOB -> entry ID in w:WS:dead
 --   w:WS:k         wrapped workspace keys            w:WS:c         set of jobs, see comparison.lua
+--   w:WS:b         buckets of jobs that wait again -> the time of the last such entry, see keep_records
 --   workspaces     all workspaces, by name           compare        progress of a comparison, see comparison.lua
 --   ready, ready:NODE, turn, homes, away, stranded              see ready.lua
 --   levels         WS -> levels that may have unread entries    parked    workspaces that wait for their limits
@@ -231,10 +232,15 @@ local function suspect_loss(P) redis.call('HSET', P .. 'compare', 'suspect', '1'
 
 -- Entries. Each has one field: the job ID of 16 bytes, then the envelope.
 local function add_entry(P, suffix, value)
-  redis.call('XADD', stream_of(P, suffix), '*', 'e', value)
+  local id = redis.call('XADD', stream_of(P, suffix), '*', 'e', value)
+  local ws_key = P .. 'w:' .. workspace_of(suffix)
   redis.call('INCR', P .. 'depth')
+  if #value < 16 then return end
   -- A job that has an entry is not lost.
-  redis.call('SREM', P .. 'w:' .. workspace_of(suffix) .. ':c', string.sub(value, 1, 16))
+  redis.call('SREM', ws_key .. ':c', string.sub(value, 1, 16))
+  -- The job may be older than those that it waits behind, so keep_records looks for its bucket here.
+  write_replaced('ZADD', ws_key .. ':b', string.match(id, '^%d+'),
+    string.format('%d', math.floor(millis(value) / BUCKET_MS)))
 end
 local function value_of(entry) return entry[2][1] == 'e' and entry[2][2] or '' end
 -- Counts the delayed jobs of each workspace, which are bounded.

@@ -17,7 +17,8 @@ local function set_clock_back(P, now, lease)
 end
 
 -- Extends the lifetime of the records of waiting and running jobs: all buckets from that of the oldest entry of each
--- workspace on, and those of held jobs. Runs every KEEP_MS, which is less than the lifetime of a bucket.
+-- workspace on, those of jobs that wait again, and those of held jobs. Runs every KEEP_MS, which is less than the
+-- lifetime of a bucket.
 local KEEP_MS = 300000
 local KEPT_BUCKETS = 5000
 local KEPT_A_CALL = 10000
@@ -42,13 +43,24 @@ local function keep_records(P, now, life, first)
     if ws >= first then
       if count >= KEPT_A_CALL then return ws end
       count = count + 3
-      local oldest = newest + 1
+      local oldest, first_ms = newest + 1, NO_END
       for level = 1, 3 do
         local reply = redis.pcall('XRANGE', stream_of(P, ws .. ':s:' .. level), '-', '+', 'COUNT', 1)
-        local value = not reply.err and reply[1] and value_of(reply[1]) or ''
-        if #value >= 16 then oldest = math.min(oldest, math.floor(millis(value) / BUCKET_MS)) end
+        if not reply.err and reply[1] then
+          first_ms = math.min(first_ms, tonumber(string.match(reply[1][1], '^%d+')))
+          local value = value_of(reply[1])
+          if #value >= 16 then oldest = math.min(oldest, math.floor(millis(value) / BUCKET_MS)) end
+        end
       end
       for number = math.max(oldest, newest - KEPT_BUCKETS), newest do keep(ws, number) end
+      -- A job that was delayed, released or put back stands behind younger ones. What stood before the first entry that
+      -- is left does not wait any more. A submitter may have replaced the key, or written anything into it.
+      local again = P .. 'w:' .. ws .. ':b'
+      redis.pcall('ZREMRANGEBYSCORE', again, '-inf', '(' .. string.format('%d', first_ms))
+      local list = redis.pcall('ZRANGE', again, 0, KEPT_BUCKETS - 1)
+      for _, bucket in ipairs(list.err and {} or list) do
+        if tonumber(bucket) then keep(ws, tonumber(bucket)) end
+      end
     end
   end
   return ''
