@@ -149,6 +149,7 @@ extension QueueMachine {
         self.unparkDue(at: now)
         self.releaseHomes(at: now)
         if now < self.keptAt || now - self.keptAt >= Self.keepMilliseconds {
+            if self.unkeptBefore(at: now) == now { self.unkept = now }
             self.keptAt = now
             self.keepRecords(at: now)
         }

@@ -79,6 +79,8 @@ package struct QueueMachine: Sendable {
     /// When `keepRecords` last ran.
     var keptAt: UInt64 = 0
     static let keepMilliseconds: UInt64 = 300_000
+    /// Jobs that were submitted before may have lost their records while they waited, because `keepRecords` did not run.
+    var unkept: UInt64 = 0
     var lastEntry = EntryID(milliseconds: 0, sequence: 0)
     var nextPurge: UInt64 = 0
 

@@ -92,12 +92,16 @@ extension QueuePair {
         self.history.append("stranded \(node)")
     }
 
-    /// Adds an entry as another writer: one that repeats a job, or one without a job ID.
+    /// Adds an entry as another writer: one that repeats a job, one of an old job without a record, or one without a job
+    /// ID.
     mutating func forge() async throws {
         let workspace = try self.workspace()
         let priority = self.pick(Priority.allCases)
-        let job = Bool.random(using: &self.random) ? self.jobs.last { $0.0 == workspace }?.1 : nil
-        let envelope: [UInt8] = job == nil ? [] : [9, 9]
+        let old = try #require(self.oldJobs.randomElement(using: &self.random))
+        let job = self.pick([self.jobs.last { $0.0 == workspace }?.1, nil, old])
+        self.nextJob += 1
+        // No two are the same: Redis would keep one member when both are retried.
+        let envelope = job == nil ? [] : Array("forged \(self.nextJob)".utf8)
         var command = RedisCommand("XADD", "orc:{l0}:w:\(workspace):s:\(priority.rawValue)", "*", "e")
         command.append((job?.uuid.bytes ?? []) + envelope)
         _ = try await self.client.send(command)

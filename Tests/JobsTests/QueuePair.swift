@@ -27,6 +27,8 @@ struct QueuePair {
     var known: [(node: NodeIdentity, twins: Twins)] = []
     var jobs: [(WorkspaceID, JobID)] = []
     var nextJob: UInt64 = 0
+    /// Jobs that have no record: of before records were kept, and of then.
+    var oldJobs: [JobID] = []
     private let hasHomes: Bool
 
     init(bench: QueueBench, limits: QueueLimits, client: RedisClient, seed: UInt64) {
@@ -41,6 +43,13 @@ struct QueuePair {
     mutating func run(steps: Int) async throws {
         try await self.bench.advance(.zero)
         self.now = self.bench.now
+        self.oldJobs = [self.now - 1, self.now].map { JobID(milliseconds: $0, randomHigh: 1, randomLow: 1) }
+        // Records are kept for so long that those of these jobs would have expired.
+        for _ in 0..<4 {
+            try await self.moveDue()
+            try await self.bench.advance(.seconds(12 * 86_400))
+            self.now = self.bench.now
+        }
         for _ in 0..<steps { try await self.step() }
         try await self.compareRest()
     }

@@ -98,6 +98,61 @@ extension QueueTests {
         }
     }
 
+    /// Removes the records of a workspace, as when they have expired.
+    private static func expire(_ jobs: [JobID], of workspace: String = "acme", _ client: RedisClient) async throws {
+        for job in jobs {
+            let bucket = "orc:{l0}:w:\(workspace):r:\(job.milliseconds / 614_400)"
+            _ = try await client.send(RedisCommand("DEL", bucket))
+        }
+    }
+
+    @Test("an old entry added again after its job's record has expired starts nothing")
+    func entriesOfExpiredJobs() async throws {
+        try await QueueBench.with(.redis) { bench in
+            let client = try #require(bench.client)
+            let lease = try bench.lease("n1")
+            _ = try await lease.join()
+            _ = try await bench.queue.moveDue(most: 1)
+            let job = try await bench.accept(bench.submission())
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+            #expect(try await lease.finish([bench.completion(delivery)]) == [true])
+            for _ in 0..<2 {
+                try await bench.advance(.seconds(13 * 3600))
+                _ = try await bench.queue.moveDue(most: 1)
+            }
+            try await Self.expire([job], client)
+            let value = job.uuid.bytes + delivery.envelope
+            _ = try await client.send(.streamAdd("orc:{l0}:w:acme:s:2", field: "e", value: value))
+            let other = try await bench.accept(bench.submission())
+            let claim = try await lease.claim(ClaimRequest(most: 10))
+            #expect(claim.refused == 1 && claim.deliveries.map(\.jobID) == [other])
+            #expect(try await bench.queue.statistics().refusedEntries == 1)
+            #expect(try await bench.state(job) == nil)
+        }
+    }
+
+    @Test(
+        "jobs that waited while all nodes were away run, though their records have expired", arguments: [true, false])
+    func expiredWhileWaiting(isClaimedFirst: Bool) async throws {
+        try await QueueBench.with(.redis) { bench in
+            let client = try #require(bench.client)
+            _ = try await bench.queue.moveDue(most: 1)
+            try await bench.advance(.seconds(1))
+            let waiting = try await bench.accept(bench.submission())
+            let delayed = try await bench.accept(bench.submission(start: .after(.seconds(60))))
+            try await bench.advance(.seconds(3 * 86_400))
+            try await Self.expire([waiting, delayed], client)
+            let lease = try bench.lease("n1")
+            _ = try await lease.join()
+            var claimed: [JobID?] = []
+            if isClaimedFirst { claimed += try await lease.claim(ClaimRequest(most: 10)).deliveries.map(\.jobID) }
+            #expect(try await bench.queue.moveDue(most: 10) == 1)
+            claimed += try await lease.claim(ClaimRequest(most: 10)).deliveries.map(\.jobID)
+            #expect(claimed == [waiting, delayed])
+            #expect(try await bench.queue.statistics().refusedEntries == 0)
+        }
+    }
+
     @Test("the record of a job that waits again behind younger ones is kept, until it waits no more")
     func keptBehindYounger() async throws {
         try await QueueBench.with(.redis) { bench in

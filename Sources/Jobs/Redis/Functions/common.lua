@@ -18,7 +18,7 @@
 --   bell           the wake-up stream of idle nodes             control   requests to nodes, such as cancellations
 --   w:WS:audit     the audit trail of a workspace; an entry has the events of one step, each in a field 'e'
 --   audit          audit events without a workspace             counts    counters
---   ticks, depth, time, kept, retention, master, lanes, files   single values
+--   ticks, depth, time, kept, unkept, retention, master, lanes, files   single values
 
 -- A multiple of 256, so that IDs with the same first five bytes share a bucket.
 local BUCKET_MS = 614400
@@ -156,9 +156,10 @@ local function write_records(batch, retention)
   end
 end
 
--- The set of those jobs of a list of job IDs that have ended. One command per bucket.
+-- The set of those jobs of a list of job IDs that have ended, and the set of those without a record. One command per
+-- bucket.
 local function ended_among(P, ws, jobs)
-  local buckets, names, found = {}, {}, {}
+  local buckets, names, found, absent = {}, {}, {}, {}
   for _, job in ipairs(jobs) do
     local memo = string.sub(job, 1, 5)
     if not buckets[memo] then
@@ -169,10 +170,11 @@ local function ended_among(P, ws, jobs)
   end
   for memo, list in pairs(buckets) do
     for n, record in ipairs(redis.call('HMGET', names[memo], unpack(list))) do
-      if record and ENDED[string.sub(record, 1, 1)] then found[list[n]] = true end
+      if not record then absent[list[n]] = true
+      elseif ENDED[state_of(record)] then found[list[n]] = true end
     end
   end
-  return found
+  return found, absent
 end
 
 local function get_record(P, ws, job) return redis.call('HGET', record_key(P, ws, job), job) end
@@ -185,6 +187,21 @@ local function trim_list(P, ws, list, length, most)
 end
 -- The lifetime of a bucket, for calls that do not pass the retention. The function `due` stores it.
 local function life_of(P) return tonumber(redis.call('GET', P .. 'retention') or 86400000) + BUCKET_MS end
+-- Nodes extend the lifetime of the records of waiting jobs this often, see keep_records. When all nodes were away for
+-- longer than records live, jobs that wait may have lost theirs. Returns the time before which such jobs were
+-- submitted, 0 when there are none.
+local KEEP_MS = 300000
+local function unkept_before(P, now)
+  local kept = tonumber(string.match(redis.call('GET', P .. 'kept') or '', '^%d+') or 0)
+  if now - kept >= life_of(P) - KEEP_MS then return now end
+  return tonumber(string.match(redis.call('GET', P .. 'unkept') or '', '^%d+') or 0)
+end
+-- Whether a job that has no record is one that ended, and whose record has expired since. The record of a job that
+-- waits is kept, and that of a young one has not expired.
+local function is_expired(P, job)
+  local now, submitted = now_ms(), millis(job)
+  return submitted + life_of(P) < now and submitted >= unkept_before(P, now)
+end
 local function set_record(P, ws, job, record)
   local key = record_key(P, ws, job)
   redis.call('HSET', key, job, record)

@@ -19,7 +19,6 @@ end
 -- Extends the lifetime of the records of waiting and running jobs: all buckets from that of the oldest entry of each
 -- workspace on, those of jobs that wait again, and those of held jobs. Runs every KEEP_MS, which is less than the
 -- lifetime of a bucket.
-local KEEP_MS = 300000
 local KEPT_BUCKETS = 5000
 local KEPT_A_CALL = 10000
 -- Returns the workspace to continue with in the next call, or '' when it has finished: each call must be short.
@@ -82,6 +81,7 @@ register('due', DRAIN, function(keys, args)
   local kept, rest = string.match(redis.call('GET', P .. 'kept') or '', '^(%d+):(.*)$')
   kept, rest = tonumber(kept or 0), rest or ''
   if rest ~= '' or now - kept >= KEEP_MS or now < kept then
+    if unkept_before(P, now) == now then redis.call('SET', P .. 'unkept', string.format('%d', now)) end
     if rest == '' then kept = now end
     redis.call('SET', P .. 'retention', args[3])
     rest = keep_records(P, now, tonumber(args[3]) + BUCKET_MS, rest)
