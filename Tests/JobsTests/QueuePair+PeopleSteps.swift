@@ -112,6 +112,24 @@ extension QueuePair {
         self.history.append("forge \(stream) \(job.map { "\($0)" } ?? "poison")")
     }
 
+    /// Adds a member to the delayed jobs as another writer: one with the ID of a job, of any workspace, or of none.
+    mutating func forgeDelayed() async throws {
+        let stream = QueueMachine.StreamName(workspace: try self.workspace(), priority: self.pick(Priority.allCases))
+        self.nextJob += 1
+        let known = Bool.random(using: &self.random) ? self.jobs.randomElement(using: &self.random)?.1 : nil
+        let job = known ?? JobID(milliseconds: self.now, randomHigh: 0, randomLow: self.nextJob)
+        // No two members are the same, so that Redis keeps each.
+        let envelope = Array("forged \(self.nextJob)".utf8)
+        let time = self.now + UInt64(self.pick([0, 20_000]))
+        var command = RedisCommand("ZADD", "orc:{l0}:due", String(time))
+        command.append(Array("\(stream.workspace):s:\(stream.priority.rawValue)|".utf8) + job.uuid.bytes + envelope)
+        _ = try await self.client.send(command)
+        _ = try await self.client.send(RedisCommand("HINCRBY", "orc:{l0}:delayed", "\(stream.workspace)", "1"))
+        self.model.due.append(
+            QueueMachine.Delayed(time: time, stream: stream, job: job, envelope: envelope))
+        self.history.append("forge delayed \(stream) \(job)")
+    }
+
     mutating func leave() async throws {
         let node = try self.node()
         try await self.bench.queue.leave(as: node)

@@ -67,6 +67,7 @@ struct QueuePair {
         case 85..<90: try await self.deadLetters()
         case 90..<92: try await self.setLimits()
         case 92..<93: try await self.quarantine()
+        case 93..<94 where Bool.random(using: &self.random): try await self.forgeDelayed()
         case 93..<94: try await self.forge()
         case 94..<95: try await self.leave()
         case 95..<96: try await self.progress()

@@ -176,6 +176,45 @@ extension QueueTests {
         }
     }
 
+    @Test("a member of the delayed jobs that is none adds no entry to a workspace", arguments: [true, false])
+    func forgedDelayed(isOfWaitingJob: Bool) async throws {
+        try await QueueBench.with(.redis) { bench in
+            let client = try #require(bench.client)
+            _ = try await bench.queue.moveDue(most: 10)
+            let job = isOfWaitingJob ? try await bench.accept(bench.submission("other")) : try bench.submission().job.id
+            var member = RedisCommand("ZADD", "orc:{l0}:due", "0")
+            member.append(Array("other:s:1|".utf8) + job.uuid.bytes + Array("junk".utf8))
+            _ = try await client.send(member)
+            #expect(try await bench.queue.moveDue(most: 10) == 1)
+            #expect(try await client.send(RedisCommand("EXISTS", "orc:{l0}:w:other:s:1", "orc:{l0}:due")).integer == 0)
+            let levels = try await client.send(RedisCommand("HGET", "orc:{l0}:levels", "other")).string
+            #expect(levels == (isOfWaitingJob ? "2" : nil))
+            #expect(try await bench.queue.statistics().refusedEntries == 1)
+            #expect(try await bench.state(job, in: "other") == (isOfWaitingJob ? .available : nil))
+        }
+    }
+
+    @Test("a delayed job that was cancelled leaves nothing when its time comes", arguments: Implementation.allCases)
+    func cancelledDelayed(_ implementation: Implementation) async throws {
+        try await QueueBench.with(implementation) { bench in
+            let job = try await bench.accept(bench.submission(start: .after(.seconds(60))))
+            _ = try await bench.queue.cancel(job, in: WorkspaceID("acme"), request: [], outcome: [])
+            try await bench.advance(.seconds(61))
+            #expect(try await bench.queue.moveDue(most: 10) == 1)
+            let lease = try bench.lease("n1")
+            _ = try await lease.join()
+            let claim = try await lease.claim(ClaimRequest(most: 10))
+            #expect(claim.deliveries.isEmpty && claim.dropped == 0 && claim.refused == 0)
+            #expect(try await bench.state(job) == .cancelled)
+            let statistics = try await bench.queue.statistics()
+            #expect(statistics.waiting == 0 && statistics.delayed == 0 && statistics.refusedEntries == 0)
+            if let client = bench.client {
+                let left = try await client.send(RedisCommand("EXISTS", "orc:{l0}:cancel", "orc:{l0}:delayed")).integer
+                #expect(left == 0)
+            }
+        }
+    }
+
     @Test("a second entry of a job that runs is refused, also on another node and in the same claim")
     func twoEntries() async throws {
         try await Self.withBench { bench in

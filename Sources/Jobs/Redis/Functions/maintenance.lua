@@ -65,6 +65,25 @@ local function keep_records(P, now, life, first)
   return ''
 end
 
+-- Makes one due job available. Submitters of all workspaces write 'due', so only a job whose record says that it is
+-- delayed gets an entry, or one that was submitted before `unkept` and has no record.
+local function move_due(P, suffix, value, unkept)
+  local ws, job = workspace_of(suffix), string.sub(value, 1, 16)
+  count_delayed(P, ws, -1)
+  local record = get_record(P, ws, job)
+  local code = record and state_of(record)
+  if code == 's' or code == 'r' or not record and millis(job) < unkept then
+    if record then set_record(P, ws, job, 'a' .. string.sub(record, 2)) end
+    add_entry(P, suffix, value)
+    mark_level_ready(P, ws, level_of(suffix))
+  elseif code == 'x' and redis.call('HGET', P .. 'cancel', job) == '' then
+    -- It was cancelled while it was delayed.
+    redis.call('HDEL', P .. 'cancel', job)
+  else
+    add_count(P, 'refused_entries', 1)
+  end
+end
+
 -- Makes due jobs available, unparks the workspaces whose wait is over, and ends the homes whose nodes are gone.
 -- Arguments: maximum count, lease in ms, retention in ms, how long a home may be away in ms or '' for any time.
 -- Returns the number of jobs.
@@ -81,13 +100,15 @@ register('due', DRAIN, function(keys, args)
   local kept, rest = string.match(redis.call('GET', P .. 'kept') or '', '^(%d+):(.*)$')
   kept, rest = tonumber(kept or 0), rest or ''
   if rest ~= '' or now - kept >= KEEP_MS or now < kept then
-    if unkept_before(P, now) == now then redis.call('SET', P .. 'unkept', string.format('%d', now)) end
+    -- Members of 'due' whose time came meanwhile may have lost their records too, until all of them are moved.
+    if unkept_before(P, now) == now then redis.call('SET', P .. 'unkept', string.format('%d', now) .. ':due') end
     if rest == '' then kept = now end
     redis.call('SET', P .. 'retention', args[3])
     rest = keep_records(P, now, tonumber(args[3]) + BUCKET_MS, rest)
     redis.call('SET', P .. 'kept', string.format('%d', kept) .. ':' .. rest)
   end
   local due = redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, tonumber(args[1]))
+  local unkept = string.match(redis.call('GET', P .. 'unkept') or '', '^(%d+):due$')
   for _, member in ipairs(due) do
     local suffix, value = string.match(member, '^([^|]+:s:[123])|(.*)$')
     redis.call('ZREM', P .. 'due', member)
@@ -95,15 +116,9 @@ register('due', DRAIN, function(keys, args)
       -- Another writer added this member. It must not block the others.
       add_count(P, 'unreadable', 1)
     else
-      local ws, job = workspace_of(suffix), string.sub(value, 1, 16)
-      add_entry(P, suffix, value)
-      count_delayed(P, ws, -1)
-      local record = get_record(P, ws, job)
-      if record and (state_of(record) == 's' or state_of(record) == 'r') then
-        set_record(P, ws, job, 'a' .. string.sub(record, 2))
-      end
-      mark_level_ready(P, ws, level_of(suffix))
+      move_due(P, suffix, value, tonumber(unkept or 0))
     end
   end
+  if unkept and #due < tonumber(args[1]) then redis.call('SET', P .. 'unkept', unkept) end
   return #due
 end)
