@@ -154,7 +154,9 @@ extension QueueMachine {
                 continue
             }
             let isHeld = entry.job.map { job in self.nodes.values.contains { $0.held[.job(job)] != nil } } ?? false
-            guard !isHeld, !self.hasEnded(entry.job, in: stream.workspace) else {
+            guard !isHeld, !self.hasEnded(entry.job, in: stream.workspace),
+                !self.isExpired(entry.job, in: stream.workspace, at: claim.now)
+            else {
                 self.dropEntry(stream, entry.id)
                 self.refusedEntries += 1
                 claim.refused += 1

@@ -149,23 +149,34 @@ extension QueueMachine {
         self.unparkDue(at: now)
         self.releaseHomes(at: now)
         if now < self.keptAt || now - self.keptAt >= Self.keepMilliseconds {
+            if self.unkeptBefore(at: now) == now { (self.unkept, self.hasUnkeptDue) = (now, true) }
             self.keptAt = now
             self.keepRecords(at: now)
         }
-        let due = self.due.filter { $0.time <= now }.sorted { $0.order < $1.order }.prefix(most)
-        for delayed in due {
-            self.addEntry(delayed.stream, job: delayed.job, envelope: delayed.envelope, at: now)
-            if var record = self.record(delayed.job, in: delayed.stream.workspace),
-                record.state == .scheduled || record.state == .retryable
-            {
-                record.state = .available
-                self.setRecord(delayed.job, in: delayed.stream.workspace, record, at: now)
-            }
-            self.markReady(delayed.stream)
-        }
-        let moved = Set(due.map(\.job))
-        self.due.removeAll { $0.time <= now && moved.contains($0.job) }
+        self.due.sort { $0.order < $1.order }
+        let due = self.due.prefix { $0.time <= now }.prefix(most)
+        self.due.removeFirst(due.count)
+        for delayed in due { self.moveDue(delayed, at: now) }
+        if due.count < most { self.hasUnkeptDue = false }
         return due.count
+    }
+
+    /// Makes a due job available. Another writer may have added it, so only one that is delayed gets an entry.
+    private mutating func moveDue(_ delayed: Delayed, at now: UInt64) {
+        var record = self.record(delayed.job, in: delayed.stream.workspace)
+        switch record?.state {
+        case .scheduled, .retryable: record?.state = .available
+        case nil where self.hasUnkeptDue && delayed.job.milliseconds < self.unkept: break
+        case .cancelled where self.cancels[delayed.job] == []:
+            self.cancels[delayed.job] = nil
+            return
+        default:
+            self.refusedEntries += 1
+            return
+        }
+        if let record { self.setRecord(delayed.job, in: delayed.stream.workspace, record, at: now) }
+        self.addEntry(delayed.stream, job: delayed.job, envelope: delayed.envelope, at: now)
+        self.markReady(delayed.stream)
     }
 }
 

@@ -61,6 +61,20 @@ extension QueueMachine {
         }
     }
 
+    /// The time before which jobs were submitted that may have lost their records while they waited, because nothing kept
+    /// them; 0 when there are none.
+    func unkeptBefore(at now: UInt64) -> UInt64 {
+        let longest = self.retention + Self.bucketMilliseconds - Self.keepMilliseconds
+        return now >= self.keptAt && now - self.keptAt >= longest ? now : self.unkept
+    }
+
+    /// Returns whether a job is without a record because it ended long ago; false for an entry without a job ID.
+    func isExpired(_ job: JobID?, in workspace: WorkspaceID, at now: UInt64) -> Bool {
+        guard let job, self.record(job, in: workspace) == nil else { return false }
+        let end = job.milliseconds + self.retention + Self.bucketMilliseconds
+        return end < now && job.milliseconds >= self.unkeptBefore(at: now)
+    }
+
     var retention: UInt64 { UInt64(clamping: self.limits.retention.milliseconds) }
 
     /// Removes expired records and request IDs, at most once a minute.

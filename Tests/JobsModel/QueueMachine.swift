@@ -60,7 +60,7 @@ package struct QueueMachine: Sendable {
     var duplicates = 0
     var refused = 0
     var deadLettersEvicted = 0
-    /// Entries of ended jobs that were removed.
+    /// Entries of ended jobs that were removed, and members of the set of delayed jobs that are none.
     var refusedEntries = 0
 
     /// Events of the audit trails, in order, each with the workspace in whose trail it is.
@@ -79,6 +79,10 @@ package struct QueueMachine: Sendable {
     /// When `keepRecords` last ran.
     var keptAt: UInt64 = 0
     static let keepMilliseconds: UInt64 = 300_000
+    /// Jobs that were submitted before may have lost their records while they waited, because `keepRecords` did not run.
+    var unkept: UInt64 = 0
+    /// Whether due jobs of that time are left.
+    var hasUnkeptDue = false
     var lastEntry = EntryID(milliseconds: 0, sequence: 0)
     var nextPurge: UInt64 = 0
 

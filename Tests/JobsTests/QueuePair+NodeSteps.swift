@@ -55,8 +55,8 @@ extension QueuePair {
             { try await self.bench.queue.claim(request, as: node) }, { try model.claim(request, as: node, at: now) })
         self.model = model
         try self.same(
-            "claim \(node.node) \(request)", left.map { "\($0.dropped) \($0.hasMore) \($0.moved)" },
-            right.map { "\($0.dropped) \($0.hasMore) \($0.moved)" })
+            "claim \(node.node) \(request)", left.map { "\($0.dropped) \($0.refused) \($0.hasMore) \($0.moved)" },
+            right.map { "\($0.dropped) \($0.refused) \($0.hasMore) \($0.moved)" })
         try self.learn("claim", node, left.map(\.deliveries), right.map(\.deliveries), sorted: false)
     }
 

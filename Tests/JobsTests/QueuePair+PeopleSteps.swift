@@ -92,12 +92,16 @@ extension QueuePair {
         self.history.append("stranded \(node)")
     }
 
-    /// Adds an entry as another writer: one that repeats a job, or one without a job ID.
+    /// Adds an entry as another writer: one that repeats a job, one of an old job without a record, or one without a job
+    /// ID.
     mutating func forge() async throws {
         let workspace = try self.workspace()
         let priority = self.pick(Priority.allCases)
-        let job = Bool.random(using: &self.random) ? self.jobs.last { $0.0 == workspace }?.1 : nil
-        let envelope: [UInt8] = job == nil ? [] : [9, 9]
+        let old = try #require(self.oldJobs.randomElement(using: &self.random))
+        let job = self.pick([self.jobs.last { $0.0 == workspace }?.1, nil, old])
+        self.nextJob += 1
+        // No two are the same: Redis would keep one member when both are retried.
+        let envelope = job == nil ? [] : Array("forged \(self.nextJob)".utf8)
         var command = RedisCommand("XADD", "orc:{l0}:w:\(workspace):s:\(priority.rawValue)", "*", "e")
         command.append((job?.uuid.bytes ?? []) + envelope)
         _ = try await self.client.send(command)
@@ -106,6 +110,24 @@ extension QueuePair {
         let stream = QueueMachine.StreamName(workspace: workspace, priority: priority)
         self.model.streams[stream, default: QueueMachine.Stream()].unread.append(entry)
         self.history.append("forge \(stream) \(job.map { "\($0)" } ?? "poison")")
+    }
+
+    /// Adds a member to the delayed jobs as another writer: one with the ID of a job, of any workspace, or of none.
+    mutating func forgeDelayed() async throws {
+        let stream = QueueMachine.StreamName(workspace: try self.workspace(), priority: self.pick(Priority.allCases))
+        self.nextJob += 1
+        let known = Bool.random(using: &self.random) ? self.jobs.randomElement(using: &self.random)?.1 : nil
+        let job = known ?? JobID(milliseconds: self.now, randomHigh: 0, randomLow: self.nextJob)
+        // No two members are the same, so that Redis keeps each.
+        let envelope = Array("forged \(self.nextJob)".utf8)
+        let time = self.now + UInt64(self.pick([0, 20_000]))
+        var command = RedisCommand("ZADD", "orc:{l0}:due", String(time))
+        command.append(Array("\(stream.workspace):s:\(stream.priority.rawValue)|".utf8) + job.uuid.bytes + envelope)
+        _ = try await self.client.send(command)
+        _ = try await self.client.send(RedisCommand("HINCRBY", "orc:{l0}:delayed", "\(stream.workspace)", "1"))
+        self.model.due.append(
+            QueueMachine.Delayed(time: time, stream: stream, job: job, envelope: envelope))
+        self.history.append("forge delayed \(stream) \(job)")
     }
 
     mutating func leave() async throws {

@@ -27,6 +27,8 @@ struct QueuePair {
     var known: [(node: NodeIdentity, twins: Twins)] = []
     var jobs: [(WorkspaceID, JobID)] = []
     var nextJob: UInt64 = 0
+    /// Jobs that have no record: of before records were kept, and of then.
+    var oldJobs: [JobID] = []
     private let hasHomes: Bool
 
     init(bench: QueueBench, limits: QueueLimits, client: RedisClient, seed: UInt64) {
@@ -41,6 +43,13 @@ struct QueuePair {
     mutating func run(steps: Int) async throws {
         try await self.bench.advance(.zero)
         self.now = self.bench.now
+        self.oldJobs = [self.now - 1, self.now].map { JobID(milliseconds: $0, randomHigh: 1, randomLow: 1) }
+        // Records are kept for so long that those of these jobs would have expired.
+        for _ in 0..<4 {
+            try await self.moveDue()
+            try await self.bench.advance(.seconds(12 * 86_400))
+            self.now = self.bench.now
+        }
         for _ in 0..<steps { try await self.step() }
         try await self.compareRest()
     }
@@ -58,6 +67,7 @@ struct QueuePair {
         case 85..<90: try await self.deadLetters()
         case 90..<92: try await self.setLimits()
         case 92..<93: try await self.quarantine()
+        case 93..<94 where Bool.random(using: &self.random): try await self.forgeDelayed()
         case 93..<94: try await self.forge()
         case 94..<95: try await self.leave()
         case 95..<96: try await self.progress()

@@ -98,6 +98,123 @@ extension QueueTests {
         }
     }
 
+    /// Removes the records of a workspace, as when they have expired.
+    private static func expire(_ jobs: [JobID], of workspace: String = "acme", _ client: RedisClient) async throws {
+        for job in jobs {
+            let bucket = "orc:{l0}:w:\(workspace):r:\(job.milliseconds / 614_400)"
+            _ = try await client.send(RedisCommand("DEL", bucket))
+        }
+    }
+
+    @Test("an old entry added again after its job's record has expired starts nothing")
+    func entriesOfExpiredJobs() async throws {
+        try await QueueBench.with(.redis) { bench in
+            let client = try #require(bench.client)
+            let lease = try bench.lease("n1")
+            _ = try await lease.join()
+            _ = try await bench.queue.moveDue(most: 1)
+            let job = try await bench.accept(bench.submission())
+            let delivery = try #require(try await lease.claim(ClaimRequest(most: 1)).deliveries.first)
+            #expect(try await lease.finish([bench.completion(delivery)]) == [true])
+            for _ in 0..<2 {
+                try await bench.advance(.seconds(13 * 3600))
+                _ = try await bench.queue.moveDue(most: 1)
+            }
+            try await Self.expire([job], client)
+            let value = job.uuid.bytes + delivery.envelope
+            _ = try await client.send(.streamAdd("orc:{l0}:w:acme:s:2", field: "e", value: value))
+            let other = try await bench.accept(bench.submission())
+            let claim = try await lease.claim(ClaimRequest(most: 10))
+            #expect(claim.refused == 1 && claim.deliveries.map(\.jobID) == [other])
+            #expect(try await bench.queue.statistics().refusedEntries == 1)
+            #expect(try await bench.state(job) == nil)
+        }
+    }
+
+    @Test(
+        "jobs that waited while all nodes were away run, though their records have expired", arguments: [true, false])
+    func expiredWhileWaiting(isClaimedFirst: Bool) async throws {
+        try await QueueBench.with(.redis) { bench in
+            let client = try #require(bench.client)
+            _ = try await bench.queue.moveDue(most: 1)
+            try await bench.advance(.seconds(1))
+            let waiting = try await bench.accept(bench.submission())
+            let delayed = try await bench.accept(bench.submission(start: .after(.seconds(60))))
+            try await bench.advance(.seconds(3 * 86_400))
+            try await Self.expire([waiting, delayed], client)
+            let lease = try bench.lease("n1")
+            _ = try await lease.join()
+            var claimed: [JobID?] = []
+            if isClaimedFirst { claimed += try await lease.claim(ClaimRequest(most: 10)).deliveries.map(\.jobID) }
+            #expect(try await bench.queue.moveDue(most: 10) == 1)
+            claimed += try await lease.claim(ClaimRequest(most: 10)).deliveries.map(\.jobID)
+            #expect(claimed == [waiting, delayed])
+            #expect(try await bench.queue.statistics().refusedEntries == 0)
+        }
+    }
+
+    @Test("the record of a job that waits again behind younger ones is kept, until it waits no more")
+    func keptBehindYounger() async throws {
+        try await QueueBench.with(.redis) { bench in
+            let client = try #require(bench.client)
+            let old = try await bench.accept(bench.submission(start: .after(.seconds(3600))))
+            try await bench.advance(.seconds(3600))
+            try await bench.accept(bench.submission())
+            #expect(try await bench.queue.moveDue(most: 1) == 1)
+            let number = "\(old.milliseconds / 614_400)"
+            let bucket = "orc:{l0}:w:acme:r:" + number
+            func lifetime() async throws -> Int {
+                _ = try await client.send(RedisCommand("PEXPIRE", bucket, "9000"))
+                try await bench.advance(.seconds(300))
+                _ = try await bench.queue.moveDue(most: 1)
+                return try await client.send(RedisCommand("PTTL", bucket)).integer ?? 0
+            }
+            #expect(try await lifetime() > 86_400_000)
+            // What waits now came later than that job.
+            _ = try await client.send(RedisCommand("ZADD", "orc:{l0}:w:acme:b", "XX", "1", number))
+            #expect(try await lifetime() <= 9000)
+        }
+    }
+
+    @Test("a member of the delayed jobs that is none adds no entry to a workspace", arguments: [true, false])
+    func forgedDelayed(isOfWaitingJob: Bool) async throws {
+        try await QueueBench.with(.redis) { bench in
+            let client = try #require(bench.client)
+            _ = try await bench.queue.moveDue(most: 10)
+            let job = isOfWaitingJob ? try await bench.accept(bench.submission("other")) : try bench.submission().job.id
+            var member = RedisCommand("ZADD", "orc:{l0}:due", "0")
+            member.append(Array("other:s:1|".utf8) + job.uuid.bytes + Array("junk".utf8))
+            _ = try await client.send(member)
+            #expect(try await bench.queue.moveDue(most: 10) == 1)
+            #expect(try await client.send(RedisCommand("EXISTS", "orc:{l0}:w:other:s:1", "orc:{l0}:due")).integer == 0)
+            let levels = try await client.send(RedisCommand("HGET", "orc:{l0}:levels", "other")).string
+            #expect(levels == (isOfWaitingJob ? "2" : nil))
+            #expect(try await bench.queue.statistics().refusedEntries == 1)
+            #expect(try await bench.state(job, in: "other") == (isOfWaitingJob ? .available : nil))
+        }
+    }
+
+    @Test("a delayed job that was cancelled leaves nothing when its time comes", arguments: Implementation.allCases)
+    func cancelledDelayed(_ implementation: Implementation) async throws {
+        try await QueueBench.with(implementation) { bench in
+            let job = try await bench.accept(bench.submission(start: .after(.seconds(60))))
+            _ = try await bench.queue.cancel(job, in: WorkspaceID("acme"), request: [], outcome: [])
+            try await bench.advance(.seconds(61))
+            #expect(try await bench.queue.moveDue(most: 10) == 1)
+            let lease = try bench.lease("n1")
+            _ = try await lease.join()
+            let claim = try await lease.claim(ClaimRequest(most: 10))
+            #expect(claim.deliveries.isEmpty && claim.dropped == 0 && claim.refused == 0)
+            #expect(try await bench.state(job) == .cancelled)
+            let statistics = try await bench.queue.statistics()
+            #expect(statistics.waiting == 0 && statistics.delayed == 0 && statistics.refusedEntries == 0)
+            if let client = bench.client {
+                let left = try await client.send(RedisCommand("EXISTS", "orc:{l0}:cancel", "orc:{l0}:delayed")).integer
+                #expect(left == 0)
+            }
+        }
+    }
+
     @Test("a second entry of a job that runs is refused, also on another node and in the same claim")
     func twoEntries() async throws {
         try await Self.withBench { bench in

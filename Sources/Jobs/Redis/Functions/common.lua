@@ -6,6 +6,7 @@
 --   w:WS:n         newest jobs                   w:WS:t:TAG     newest jobs with a tag
 --   w:WS:dead      stream of dead letters        w:WS:d         hash JOB -> entry ID in w:WS:dead
 --   w:WS:k         wrapped workspace keys            w:WS:c         set of jobs, see comparison.lua
+--   w:WS:b         buckets of jobs that wait again -> the time of the last such entry, see keep_records
 --   workspaces     all workspaces, by name           compare        progress of a comparison, see comparison.lua
 --   ready, ready:NODE, turn, homes, away, stranded              see ready.lua
 --   levels         WS -> levels that may have unread entries    parked    workspaces that wait for their limits
@@ -17,7 +18,7 @@
 --   bell           the wake-up stream of idle nodes             control   requests to nodes, such as cancellations
 --   w:WS:audit     the audit trail of a workspace; an entry has the events of one step, each in a field 'e'
 --   audit          audit events without a workspace             counts    counters
---   ticks, depth, time, kept, retention, master, lanes, files   single values
+--   ticks, depth, time, kept, unkept, retention, master, lanes, files   single values
 
 -- A multiple of 256, so that IDs with the same first five bytes share a bucket.
 local BUCKET_MS = 614400
@@ -155,9 +156,10 @@ local function write_records(batch, retention)
   end
 end
 
--- The set of those jobs of a list of job IDs that have ended. One command per bucket.
+-- The set of those jobs of a list of job IDs that have ended, and the set of those without a record. One command per
+-- bucket.
 local function ended_among(P, ws, jobs)
-  local buckets, names, found = {}, {}, {}
+  local buckets, names, found, absent = {}, {}, {}, {}
   for _, job in ipairs(jobs) do
     local memo = string.sub(job, 1, 5)
     if not buckets[memo] then
@@ -168,10 +170,11 @@ local function ended_among(P, ws, jobs)
   end
   for memo, list in pairs(buckets) do
     for n, record in ipairs(redis.call('HMGET', names[memo], unpack(list))) do
-      if record and ENDED[string.sub(record, 1, 1)] then found[list[n]] = true end
+      if not record then absent[list[n]] = true
+      elseif ENDED[state_of(record)] then found[list[n]] = true end
     end
   end
-  return found
+  return found, absent
 end
 
 local function get_record(P, ws, job) return redis.call('HGET', record_key(P, ws, job), job) end
@@ -184,6 +187,21 @@ local function trim_list(P, ws, list, length, most)
 end
 -- The lifetime of a bucket, for calls that do not pass the retention. The function `due` stores it.
 local function life_of(P) return tonumber(redis.call('GET', P .. 'retention') or 86400000) + BUCKET_MS end
+-- Nodes extend the lifetime of the records of waiting jobs this often, see keep_records. When all nodes were away for
+-- longer than records live, jobs that wait may have lost theirs. Returns the time before which such jobs were
+-- submitted, 0 when there are none.
+local KEEP_MS = 300000
+local function unkept_before(P, now)
+  local kept = tonumber(string.match(redis.call('GET', P .. 'kept') or '', '^%d+') or 0)
+  if now - kept >= life_of(P) - KEEP_MS then return now end
+  return tonumber(string.match(redis.call('GET', P .. 'unkept') or '', '^%d+') or 0)
+end
+-- Whether a job that has no record is one that ended, and whose record has expired since. The record of a job that
+-- waits is kept, and that of a young one has not expired.
+local function is_expired(P, job)
+  local now, submitted = now_ms(), millis(job)
+  return submitted + life_of(P) < now and submitted >= unkept_before(P, now)
+end
 local function set_record(P, ws, job, record)
   local key = record_key(P, ws, job)
   redis.call('HSET', key, job, record)
@@ -231,10 +249,15 @@ local function suspect_loss(P) redis.call('HSET', P .. 'compare', 'suspect', '1'
 
 -- Entries. Each has one field: the job ID of 16 bytes, then the envelope.
 local function add_entry(P, suffix, value)
-  redis.call('XADD', stream_of(P, suffix), '*', 'e', value)
+  local id = redis.call('XADD', stream_of(P, suffix), '*', 'e', value)
+  local ws_key = P .. 'w:' .. workspace_of(suffix)
   redis.call('INCR', P .. 'depth')
+  if #value < 16 then return end
   -- A job that has an entry is not lost.
-  redis.call('SREM', P .. 'w:' .. workspace_of(suffix) .. ':c', string.sub(value, 1, 16))
+  redis.call('SREM', ws_key .. ':c', string.sub(value, 1, 16))
+  -- The job may be older than those that it waits behind, so keep_records looks for its bucket here.
+  write_replaced('ZADD', ws_key .. ':b', string.match(id, '^%d+'),
+    string.format('%d', math.floor(millis(value) / BUCKET_MS)))
 end
 local function value_of(entry) return entry[2][1] == 'e' and entry[2][2] or '' end
 -- Counts the delayed jobs of each workspace, which are bounded.

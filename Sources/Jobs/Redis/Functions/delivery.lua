@@ -58,17 +58,19 @@ end
 
 -- Returns the entries of jobs that have not ended and that no node holds, the first of each job, and removes the
 -- others. The queue creates no other entry for such a job; another writer added an old entry again, or other bytes
--- under the ID. Such an entry starts nothing and changes no record.
+-- under the ID. Such an entry starts nothing and changes no record. The record of an ended job expires, so an old job
+-- without one has ended too.
 local function refuse_repeated(d, suffix, entries)
   local jobs = {}
   for _, entry in ipairs(entries) do
     local job = string.sub(value_of(entry), 1, 16)
     if #job == 16 then jobs[#jobs + 1] = job end
   end
-  local found, held, left = ended_among(d.P, workspace_of(suffix), jobs), held_among(d.P, jobs), {}
+  local found, absent = ended_among(d.P, workspace_of(suffix), jobs)
+  local held, left = held_among(d.P, jobs), {}
   for _, entry in ipairs(entries) do
     local job = string.sub(value_of(entry), 1, 16)
-    if found[job] or held[job] then
+    if found[job] or held[job] or absent[job] and is_expired(d.P, job) then
       d.refused = d.refused + 1
       drop_entry(d.P, suffix, entry[1])
     else

@@ -17,8 +17,8 @@ local function set_clock_back(P, now, lease)
 end
 
 -- Extends the lifetime of the records of waiting and running jobs: all buckets from that of the oldest entry of each
--- workspace on, and those of held jobs. Runs every KEEP_MS, which is less than the lifetime of a bucket.
-local KEEP_MS = 300000
+-- workspace on, those of jobs that wait again, and those of held jobs. Runs every KEEP_MS, which is less than the
+-- lifetime of a bucket.
 local KEPT_BUCKETS = 5000
 local KEPT_A_CALL = 10000
 -- Returns the workspace to continue with in the next call, or '' when it has finished: each call must be short.
@@ -42,16 +42,46 @@ local function keep_records(P, now, life, first)
     if ws >= first then
       if count >= KEPT_A_CALL then return ws end
       count = count + 3
-      local oldest = newest + 1
+      local oldest, first_ms = newest + 1, NO_END
       for level = 1, 3 do
         local reply = redis.pcall('XRANGE', stream_of(P, ws .. ':s:' .. level), '-', '+', 'COUNT', 1)
-        local value = not reply.err and reply[1] and value_of(reply[1]) or ''
-        if #value >= 16 then oldest = math.min(oldest, math.floor(millis(value) / BUCKET_MS)) end
+        if not reply.err and reply[1] then
+          first_ms = math.min(first_ms, tonumber(string.match(reply[1][1], '^%d+')))
+          local value = value_of(reply[1])
+          if #value >= 16 then oldest = math.min(oldest, math.floor(millis(value) / BUCKET_MS)) end
+        end
       end
       for number = math.max(oldest, newest - KEPT_BUCKETS), newest do keep(ws, number) end
+      -- A job that was delayed, released or put back stands behind younger ones. What stood before the first entry that
+      -- is left does not wait any more. A submitter may have replaced the key, or written anything into it.
+      local again = P .. 'w:' .. ws .. ':b'
+      redis.pcall('ZREMRANGEBYSCORE', again, '-inf', '(' .. string.format('%d', first_ms))
+      local list = redis.pcall('ZRANGE', again, 0, KEPT_BUCKETS - 1)
+      for _, bucket in ipairs(list.err and {} or list) do
+        if tonumber(bucket) then keep(ws, tonumber(bucket)) end
+      end
     end
   end
   return ''
+end
+
+-- Makes one due job available. Submitters of all workspaces write 'due', so only a job whose record says that it is
+-- delayed gets an entry, or one that was submitted before `unkept` and has no record.
+local function move_due(P, suffix, value, unkept)
+  local ws, job = workspace_of(suffix), string.sub(value, 1, 16)
+  count_delayed(P, ws, -1)
+  local record = get_record(P, ws, job)
+  local code = record and state_of(record)
+  if code == 's' or code == 'r' or not record and millis(job) < unkept then
+    if record then set_record(P, ws, job, 'a' .. string.sub(record, 2)) end
+    add_entry(P, suffix, value)
+    mark_level_ready(P, ws, level_of(suffix))
+  elseif code == 'x' and redis.call('HGET', P .. 'cancel', job) == '' then
+    -- It was cancelled while it was delayed.
+    redis.call('HDEL', P .. 'cancel', job)
+  else
+    add_count(P, 'refused_entries', 1)
+  end
 end
 
 -- Makes due jobs available, unparks the workspaces whose wait is over, and ends the homes whose nodes are gone.
@@ -70,12 +100,15 @@ register('due', DRAIN, function(keys, args)
   local kept, rest = string.match(redis.call('GET', P .. 'kept') or '', '^(%d+):(.*)$')
   kept, rest = tonumber(kept or 0), rest or ''
   if rest ~= '' or now - kept >= KEEP_MS or now < kept then
+    -- Members of 'due' whose time came meanwhile may have lost their records too, until all of them are moved.
+    if unkept_before(P, now) == now then redis.call('SET', P .. 'unkept', string.format('%d', now) .. ':due') end
     if rest == '' then kept = now end
     redis.call('SET', P .. 'retention', args[3])
     rest = keep_records(P, now, tonumber(args[3]) + BUCKET_MS, rest)
     redis.call('SET', P .. 'kept', string.format('%d', kept) .. ':' .. rest)
   end
   local due = redis.call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, tonumber(args[1]))
+  local unkept = string.match(redis.call('GET', P .. 'unkept') or '', '^(%d+):due$')
   for _, member in ipairs(due) do
     local suffix, value = string.match(member, '^([^|]+:s:[123])|(.*)$')
     redis.call('ZREM', P .. 'due', member)
@@ -83,15 +116,9 @@ register('due', DRAIN, function(keys, args)
       -- Another writer added this member. It must not block the others.
       add_count(P, 'unreadable', 1)
     else
-      local ws, job = workspace_of(suffix), string.sub(value, 1, 16)
-      add_entry(P, suffix, value)
-      count_delayed(P, ws, -1)
-      local record = get_record(P, ws, job)
-      if record and (state_of(record) == 's' or state_of(record) == 'r') then
-        set_record(P, ws, job, 'a' .. string.sub(record, 2))
-      end
-      mark_level_ready(P, ws, level_of(suffix))
+      move_due(P, suffix, value, tonumber(unkept or 0))
     end
   end
+  if unkept and #due < tonumber(args[1]) then redis.call('SET', P .. 'unkept', unkept) end
   return #due
 end)
