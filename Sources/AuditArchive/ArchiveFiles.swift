@@ -114,7 +114,8 @@ enum ArchiveFiles {
         }
     }
 
-    /// Replaces a file as a whole or not at all; waits until the bytes are on disk.
+    /// Replaces a file as a whole or not at all; waits until the bytes are on disk. That the name is, too, takes
+    /// `syncDirectory`.
     static func replace(_ path: String, with bytes: [UInt8]) throws(ArchiveError) {
         let draft = path + ".new"
         let file = unsafe open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)

@@ -83,8 +83,8 @@ package struct ArchiveWriter: Sendable {
     }
 
     /// Appends the events that the archive does not have, and returns once they are on disk; returns how many those are.
-    /// Throws when they cannot be stored: none of them is in the archive then, or all are behind the head that it had, and
-    /// the next `open` decides.
+    /// Throws when they cannot be stored: none of them is in the archive then, or all are and have a head, and the next
+    /// `open` finds which.
     package mutating func append(_ events: [ArchivedEvent], at time: UInt64) throws -> Int {
         let new = self.recent.isEmpty ? events : events.filter { !self.recent.contains($0.place) }
         guard !new.isEmpty else { return 0 }
@@ -118,12 +118,15 @@ package struct ArchiveWriter: Sendable {
 
     private func store(_ batch: ChainMachine.Batch) throws {
         let path = "\(self.directory)/\(ArchiveFiles.segment(batch.segment))"
+        let head = "\(self.directory)/\(ArchiveFiles.head)"
         try ArchiveFiles.append(batch.bytes, to: path, at: batch.offset)
         do throws(ArchiveError) {
-            try ArchiveFiles.replace("\(self.directory)/\(ArchiveFiles.head)", with: batch.head.line + [0x0a])
+            try ArchiveFiles.replace(head, with: batch.head.line + [0x0a])
         } catch {
             try ArchiveFiles.truncate(path, to: batch.offset)
             throw error
         }
+        // The new head is in its place, so its rows stay also when this fails.
+        try ArchiveFiles.syncDirectory(of: head)
     }
 }

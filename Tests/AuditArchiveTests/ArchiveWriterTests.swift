@@ -137,6 +137,29 @@ struct ArchiveWriterTests {
         }
     }
 
+    @Test(
+        "a step whose head may be lost with the power is not reported as stored, and what is on disk leads to its head",
+        .enabled(if: !isRoot, "root may list every directory"))
+    func unsyncedHead() async throws {
+        try await withDirectory { directory in
+            let archive = directory + "/n1"
+            func mode(_ mode: Int) throws {
+                try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: archive)
+            }
+            var writer = try self.open(archive)
+            // Files can be replaced in a directory that cannot be listed, but not brought to disk.
+            try mode(0o300)
+            let error = #expect(throws: ArchiveError.self) { try writer.append([Chains.event(0)], at: 5000) }
+            #expect(error?.code == .storage)
+            try mode(0o700)
+            writer = try self.open(archive)
+            #expect(writer.repairs.isEmpty)
+            #expect(try writer.append([Chains.event(0), Chains.event(1)], at: 5000) == 1)
+            #expect(try Chains.notes(archive) == ["0", "1"])
+            #expect(try Chains.finding(archive) == nil)
+        }
+    }
+
     @Test("a segment that something else wrote to gets no more rows")
     func foreignWriter() async throws {
         try await withDirectory { directory in
