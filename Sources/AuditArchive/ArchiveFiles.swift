@@ -104,14 +104,25 @@ enum ArchiveFiles {
         }
     }
 
-    /// Cuts a file to a size and waits until that is on disk.
-    static func truncate(_ path: String, to size: Int) throws(ArchiveError) {
+    /// Cuts a file to a size and waits until that is on disk; returns whether it was longer.
+    @discardableResult
+    static func truncate(_ path: String, to size: Int) throws(ArchiveError) -> Bool {
         let file = unsafe open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
         guard file >= 0 else { throw self.error("cannot be opened", path, errno) }
         defer { close(file) }
+        var status = stat()
+        guard unsafe fstat(file, &status) == 0 else { throw self.error("cannot be read", path, errno) }
+        guard Int(status.st_size) > size else { return false }
         guard ftruncate(file, off_t(size)) == 0, fsync(file) == 0 else {
             throw self.error("cannot be cut", path, errno)
         }
+        return true
+    }
+
+    /// Removes a file and waits until that is on disk.
+    static func remove(_ path: String) throws(ArchiveError) {
+        guard unsafe unlink(path) == 0 else { throw self.error("cannot be removed", path, errno) }
+        try self.syncDirectory(of: path)
     }
 
     /// Replaces a file as a whole or not at all; waits until the bytes are on disk. That the name is, too, takes

@@ -88,6 +88,12 @@ package struct ArchiveVerification {
                 file: ArchiveFiles.segment(head.segment), row: head.sequence == verifier.sequence ? pass.lastLine : nil,
                 sequence: head.sequence, reason: "the row is not the one that the signed head states: it was changed")
         }
+        // A step has all its rows in one segment, and its head is written before the next step.
+        guard pass.unsigned.count <= 1, report.segments - head.segment <= 1 else {
+            throw ArchiveFinding(
+                file: ArchiveFiles.segment(report.segments),
+                reason: "more is behind the signed head than a node that ends leaves: rows were added")
+        }
         report.signedAt = head.time
         report.unsignedRows = verifier.sequence - head.sequence
     }

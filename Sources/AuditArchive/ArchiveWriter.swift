@@ -4,7 +4,7 @@ internal import Domain
 /// The archive of one node: a chain in a directory. A value, so that a step that failed leaves the state before it; open it
 /// again after a failure. All calls block.
 package struct ArchiveWriter: Sendable {
-    /// What `open` removed: rows that were not stored in full when the node ended. For the log.
+    /// What `open` removed: rows behind the signed head. For the log.
     package let repairs: [String]
     private let directory: String
     private var machine: ChainMachine
@@ -12,8 +12,9 @@ package struct ArchiveWriter: Sendable {
     private var recent: Set<String>
 
     /// Opens the chain of a node, or begins one in a directory that does not exist or is empty; its parent must exist. No
-    /// other process may write to it. Cuts rows behind the signed head that are not whole. Throws `ArchiveError`: `damaged`
-    /// when the rows do not lead to the head, `wrongKey` when another key signed it; nothing is changed then.
+    /// other process may write to it. Removes rows behind the signed head, which no key vouches for. Throws `ArchiveError`:
+    /// `damaged` when the rows do not lead to the head or more is behind it than one step, `wrongKey` when another key signed
+    /// it; nothing is changed then.
     package static func open(
         _ directory: String, node: String, key: ChainKey, limits: ChainMachine.Limits = .init(), at time: UInt64
     ) throws -> ArchiveWriter {
@@ -39,17 +40,26 @@ package struct ArchiveWriter: Sendable {
         }
         let end = try ArchiveEnd(of: directory, segments: segments, head: head)
         let machine = ChainMachine(
-            node: node, origin: head.origin, segment: end.segment, size: end.size, sequence: end.sequence,
-            digest: end.digest, sealed: end.sealed, sealedAt: time, key: key, limits: limits)
-        var repairs: [String] = []
-        if let cut = end.cut {
-            try ArchiveFiles.truncate("\(directory)/\(ArchiveFiles.segment(end.segment))", to: end.size)
-            repairs = [cut]
-        }
-        if end.sequence > head.sequence {
-            try ArchiveFiles.replace(headPath, with: try machine.head(at: time).line + [0x0a])
-        }
+            node: node, origin: head.origin, segment: head.segment, size: end.size, sequence: head.sequence,
+            digest: head.digest, sealed: end.sealed, sealedAt: time, key: key, limits: limits)
+        let repairs = try self.cut(directory, behind: head, at: end.size, of: segments)
         return ArchiveWriter(repairs: repairs, directory: directory, machine: machine, recent: end.places)
+    }
+
+    /// Removes what is behind the signed head. The queue counts no event there as archived, so those that it has are read
+    /// again, and what somebody else added is gone. Returns what was removed.
+    private static func cut(
+        _ directory: String, behind head: ArchiveHead, at size: Int, of segments: [Int]
+    ) throws(ArchiveError) -> [String] {
+        var removed: [String] = []
+        for segment in segments where segment > head.segment {
+            let path = "\(directory)/\(ArchiveFiles.segment(segment))"
+            try ArchiveFiles.remove(path)
+            removed.append(path)
+        }
+        let path = "\(directory)/\(ArchiveFiles.segment(head.segment))"
+        if try ArchiveFiles.truncate(path, to: size) { removed.append("\(path) from byte \(size) on") }
+        return removed
     }
 
     private init(repairs: [String], directory: String, machine: ChainMachine, recent: Set<String>) {

@@ -97,6 +97,46 @@ struct ArchiveWriterTests {
         }
     }
 
+    /// Rows that fit, and that no head signs: a crash leaves them, or somebody who has no key adds them.
+    private func addUnsigned(_ count: Int, to archive: String) throws {
+        let head = try Chains.bytes(archive + "/head.json")
+        var writer = try self.open(archive)
+        for number in 0..<count { _ = try writer.append([Chains.event(100 + number)], at: 5000) }
+        try Chains.put(head, archive + "/head.json")
+    }
+
+    @Test("rows behind the head are reported, and neither kept nor signed at the next start")
+    func unsignedTail() async throws {
+        try await withDirectory { directory in
+            let archive = directory + "/n1"
+            // The row is in the head's segment, and then in the one after it.
+            for number in 0..<4 {
+                var writer = try self.open(archive)
+                _ = try writer.append([Chains.event(number)], at: 5000)
+                try self.addUnsigned(1, to: archive)
+                #expect(try #require(try Chains.report(archive)).unsignedRows > 0)
+                writer = try self.open(archive)
+                #expect(writer.repairs.count == 1)
+                #expect(try Chains.notes(archive) == (0...number).map(String.init))
+                #expect(try Chains.report(archive)?.unsignedRows == 0)
+            }
+            #expect(try Chains.segments(archive).count > 1)
+        }
+    }
+
+    @Test("more behind the head than a crash leaves is a finding, and is not continued")
+    func addedRows() async throws {
+        try await withDirectory { directory in
+            let archive = directory + "/n1"
+            try Chains.write(3, to: archive)
+            try self.addUnsigned(12, to: archive)
+            let before = try Chains.notes(archive)
+            #expect(try Chains.finding(archive)?.reason.contains("rows were added") == true)
+            #expect(throws: ArchiveError.self) { try self.open(archive) }
+            #expect(try Chains.notes(archive) == before)
+        }
+    }
+
     @Test("what follows the head and is not whole is cut, and named")
     func repairs() async throws {
         try await withDirectory { directory in

@@ -232,7 +232,7 @@ package actor AuditArchiver {
         let writer = try await self.files.run { try configuration.open(node: node, at: now) }
         for repair in writer.repairs {
             self.logger.warning(
-                "incomplete rows at the end of the archive were removed; they are read again from Redis",
+                "rows behind the signed head of the archive were removed; Redis still has those that a node read",
                 metadata: ["removed": "\(repair)"])
         }
         self.logger.info(
