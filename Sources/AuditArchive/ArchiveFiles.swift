@@ -68,6 +68,17 @@ enum ArchiveFiles {
 
     static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
+    /// The size of a file; nil when it does not exist.
+    static func size(_ path: String) throws(ArchiveError) -> Int? {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else {
+            let code = errno
+            if code == ENOENT { return nil }
+            throw self.error("cannot be read", path, code)
+        }
+        return Int(status.st_size)
+    }
+
     /// Makes a directory with mode 0700 unless it exists; its parent must exist.
     static func makeDirectory(_ path: String) throws(ArchiveError) {
         guard unsafe mkdir(path, 0o700) != 0 else { return try self.syncDirectory(of: path) }

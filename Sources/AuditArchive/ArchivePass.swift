@@ -25,13 +25,13 @@ struct ArchivePass {
         self.verifier = verifier
     }
 
-    /// Reads all segments. Throws `ArchiveFinding` and `ArchiveError`.
-    mutating func run(_ segments: [Int], head: ArchiveHead?) throws {
+    /// Reads all segments, the last one up to a size. Throws `ArchiveFinding` and `ArchiveError`.
+    mutating func run(_ segments: [Int], lastSize: Int, head: ArchiveHead?) throws {
         for segment in segments {
             let path = self.path(segment)
             var (verifier, last, isIncomplete, isUnsigned) = (self.verifier, self.last, false, false)
             let signed = head?.sequence ?? 0
-            try SegmentLines.read(path) { line in
+            try SegmentLines.read(path, to: segment == segments.last ? lastSize : .max) { line in
                 let place = Place(
                     segment: segment, line: line.number, sequence: verifier.sequence + 1, offset: line.offset,
                     size: line.bytes.count)

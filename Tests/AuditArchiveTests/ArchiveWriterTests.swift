@@ -137,6 +137,21 @@ struct ArchiveWriterTests {
         }
     }
 
+    @Test("a chain that a node goes on writing to is verified as it was when the verification began")
+    func growing() async throws {
+        try await withDirectory { directory in
+            let archive = directory + "/n1"
+            var writer = try self.open(archive)
+            for number in 0..<12 {
+                let verification = try #require(try ArchiveVerification(of: archive))
+                for step in 0..<3 { _ = try writer.append([Chains.event(3 * number + step)], at: 5000) }
+                let (report, _) = try verification.run()
+                #expect(report.events == 3 * number && report.unsignedRows == 0 && !report.endsIncomplete)
+            }
+            #expect(try Chains.segments(archive).count > 6)
+        }
+    }
+
     @Test("what follows the head and is not whole is cut, and named")
     func repairs() async throws {
         try await withDirectory { directory in

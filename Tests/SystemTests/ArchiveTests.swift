@@ -159,6 +159,10 @@ struct ArchiveTests {
             }
             let options = ["--anchor", installation.directory + "/anchor.json"]
             #expect(try await verify([chain] + options).code == 0)
+            let empty = installation.directory + "/n1/archive/n9"
+            try FileManager.default.createDirectory(atPath: empty, withIntermediateDirectories: false)
+            let both = try await verify([installation.directory + "/n1/archive"])
+            #expect(both.code == 0 && both.errors.contains("there is no archive in \(empty)"), "\(both.errors)")
             #expect(try await verify([copy]).code == 0)
             let short = try await verify([copy] + options)
             #expect(short.code == 1 && short.output.contains("its end was removed"))

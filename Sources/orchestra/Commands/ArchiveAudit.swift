@@ -62,7 +62,10 @@ struct ArchiveAudit {
             if let chain = try ArchiveVerification(of: path) { return [(path, chain)] }
             guard let names = FileManager.default.subpaths(below: path) else { return [] }
             return try names.compactMap { name in
-                try ArchiveVerification(of: "\(path)/\(name)").map { ("\(path)/\(name)", $0) }
+                let chain = "\(path)/\(name)"
+                if let verification = try ArchiveVerification(of: chain) { return (chain, verification) }
+                note("there is no archive in \(Printable.text(chain, limit: 400))")
+                return nil
             }
         } catch {
             throw CommandError(.usage, "\(error)")
