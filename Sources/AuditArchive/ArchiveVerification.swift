@@ -80,7 +80,7 @@ package struct ArchiveVerification {
             report.unsignedRows = verifier.sequence
             return
         }
-        guard let signer = verifier.signer(head.key), head.isSigned(by: signer) else {
+        guard let signer = verifier.signer(head.key, at: head.sequence), head.isSigned(by: signer) else {
             throw ArchiveFinding(file: file, reason: "the signature of the head does not hold")
         }
         guard head.origin == verifier.origin, head.node == verifier.node else {
@@ -110,7 +110,7 @@ package struct ArchiveVerification {
     }
 
     private func check(anchor: ArchiveHead, against verifier: ChainVerifier) throws {
-        guard let signer = verifier.signer(anchor.key), anchor.isSigned(by: signer) else {
+        guard let signer = verifier.signer(anchor.key, at: anchor.sequence), anchor.isSigned(by: signer) else {
             throw ArchiveFinding(
                 file: "", reason: "the signature of the anchor of row \(anchor.sequence) does not hold")
         }
