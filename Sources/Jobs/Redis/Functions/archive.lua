@@ -37,6 +37,19 @@ local function other_archiver(P, node, inc, term)
   return nil
 end
 
+-- Returns how far a trail is archived; nil when it is to be archived from its beginning. A submitter of the workspace
+-- may add an entry with a late ID and then remove the trail: what the queue writes next has earlier IDs. The entry up
+-- to which the trail is archived is gone then, and earlier ones are there. It is better to archive entries twice, with
+-- their places, than not at all.
+local function archived_end(P, trail, stream)
+  local at = redis.call('HGET', P .. 'archived', trail)
+  if not at then return nil end
+  local newest = redis.pcall('XREVRANGE', stream, at, '-', 'COUNT', 1)
+  if newest.err or #newest == 0 or newest[1][1] == at then return at end
+  redis.call('HDEL', P .. 'archived', trail)
+  return nil
+end
+
 -- Renews the lease of the node that archives, notes what it has archived, and reads what comes next. Arguments: node
 -- with its owner, incarnation, term of the lease in ms or 0 to give it up, maximum count of entries, count of notes;
 -- for each note a trail, the ID of its last archived entry and how many entries that adds; then the trails to read.
@@ -60,7 +73,7 @@ register('archive', DRAIN, function(keys, args)
   for i = first, #args do
     local trail = args[i]
     local stream = P .. (trail == '' and 'audit' or 'w:' .. trail .. ':audit')
-    local at = redis.call('HGET', P .. 'archived', trail)
+    local at = archived_end(P, trail, stream)
     at = at and '(' .. at or '-'
     while at do
       if #out - 4 >= most or bytes >= ARCHIVED_BYTES then
