@@ -98,6 +98,11 @@ package struct ArchiveWriter: Sendable {
     package mutating func append(_ events: [ArchivedEvent], at time: UInt64) throws -> Int {
         let new = self.recent.isEmpty ? events : events.filter { !self.recent.contains($0.place) }
         guard !new.isEmpty else { return 0 }
+        // As hexadecimal digits, with the rest of the row.
+        if let long = new.first(where: { 2 * $0.bytes.count + 4096 > SegmentLines.longest }) {
+            throw ArchiveError(
+                code: .storage, message: "an event of \(long.bytes.count) bytes at \(long.place) is too long for a row")
+        }
         var machine = self.machine
         try self.store(try machine.append(new, at: time))
         self.machine = machine

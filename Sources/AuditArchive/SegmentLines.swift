@@ -14,7 +14,7 @@ enum SegmentLines {
         let isComplete: Bool
     }
 
-    /// No row is longer: an event of several megabytes, written as hexadecimal digits, is shorter.
+    /// A longer row is neither written nor read. An event of the queue, written as hexadecimal digits, is shorter.
     static let longest = 64 * 1024 * 1024
     private static let part = 1024 * 1024
 

@@ -182,6 +182,19 @@ struct ArchiveWriterTests {
         }
     }
 
+    @Test("an event that would make a row too long to be read is refused, and others are archived")
+    func longEvents() async throws {
+        try await withDirectory { directory in
+            let archive = directory + "/n1"
+            var writer = try self.open(archive)
+            let long = ArchivedEvent(
+                lane: 0, trail: "", id: "1-1", number: 0, bytes: [UInt8](repeating: 0, count: 32 << 20))
+            #expect(throws: ArchiveError.self) { try writer.append([Chains.event(0), long], at: 5000) }
+            #expect(try writer.append([Chains.event(1)], at: 5000) == 1)
+            #expect(try Chains.notes(archive) == ["1"])
+        }
+    }
+
     @Test("an archive of another key is not continued")
     func otherKey() async throws {
         try await withDirectory { directory in

@@ -51,4 +51,41 @@ extension QueueTests {
             #expect(try await self.archive(bench).isEmpty)
         }
     }
+
+    /// Adds an entry to the trail of acme.
+    private func add(_ events: [String], to bench: Bench) async throws {
+        var command = RedisCommand("XADD")
+        for word in [Self.trail, "*"] + events.flatMap({ ["e", $0] }) { command.append(word) }
+        _ = try await bench.client.send(command)
+    }
+
+    @Test("an event of megabytes, and thousands of events in one entry, are archived as their size and digest")
+    func oversized() async throws {
+        try await Self.withBench { bench in
+            let large = String(repeating: "x", count: 5 << 20)
+            try await self.add(["before", large, "after"], to: bench)
+            try await self.add([String](repeating: "y", count: 4002), to: bench)
+            let entries = try await self.archive(bench).map { $0.events.map { String(decoding: $0, as: UTF8.self) } }
+            let marker = try JSONParser.parse(Array(try #require(entries.first)[1].utf8))
+            #expect(entries[0].count == 3 && entries[0][0] == "before" && entries[0][2] == "after")
+            #expect(marker["oversized"]?.integer == 5 << 20 && marker["events"] == 1)
+            #expect(marker["sha1"]?.string?.count == 40)
+            #expect(entries.count == 2 && entries[1].count == 4001 && entries[1][3999] == "y")
+            #expect(entries[1][4000].hasPrefix(#"{"oversized":2,"events":2,"#))
+        }
+    }
+
+    @Test("a reply of the archive is bounded, whatever the entries are like, and the next goes on behind it")
+    func boundedReply() async throws {
+        try await Self.withBench { bench in
+            let megabyte = String(repeating: "x", count: 1 << 20)
+            for _ in 0..<40 { try await self.add([megabyte, megabyte], to: bench) }
+            var sizes: [Int] = []
+            while sizes.reduce(0, +) < 40 {
+                sizes.append(try await self.archive(bench).count)
+                try #require(sizes.last != 0)
+            }
+            #expect(sizes.allSatisfy { $0 <= 2 }, "\(sizes)")
+        }
+    }
 }
