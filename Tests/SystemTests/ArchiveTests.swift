@@ -212,7 +212,19 @@ struct ArchiveTests {
         }
     }
 
-    @Test("an archive that cannot be written is logged and counted, and the node works on")
+    /// A number among a node's metrics.
+    private static func metric(_ name: String, of node: ManagedProcess) async throws -> Double {
+        let lines = await node.output.split(separator: "\n")
+        let line = try #require(lines.first { $0.contains("the probe port is open") })
+        let port = try #require(try JSONParser.parse(Array(line.utf8))["probe.port"]?.string)
+        let metrics = try await runProgram("/usr/bin/curl", ["-s", "http://127.0.0.1:\(port)/metrics"]).output
+        let row = try #require(metrics.split(separator: "\n").first { $0.hasPrefix(name + " ") })
+        return try #require(Double(row.split(separator: " ")[1]))
+    }
+
+    @Test(
+        "an archive that cannot be written is logged and counted, its lag grows, and the node works on",
+        .enabled(if: isInstalled("curl"), "needs curl"))
     func unwritable() async throws {
         try await Installation.with { installation in
             let archive = installation.directory + "/elsewhere"
@@ -227,6 +239,12 @@ struct ArchiveTests {
             try await eventually("the failure is logged") {
                 await node.output.contains("the audit trail could not be archived")
             }
+            try await eventually("the lag grows from one attempt to the next") {
+                let failures = try await Self.metric("orchestra_archive_failures_total", of: node)
+                let seconds = try await Self.metric("orchestra_archive_lag_seconds", of: node)
+                return failures > 1 && seconds > 5
+            }
+            #expect(try await Self.metric("orchestra_archive_lag_entries", of: node) > 0)
             await node.signal(SIGTERM)
             #expect(try await node.wait().code == 0)
         }
