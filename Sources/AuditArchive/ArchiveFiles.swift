@@ -68,6 +68,17 @@ enum ArchiveFiles {
 
     static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
+    /// The size of a file; nil when it does not exist.
+    static func size(_ path: String) throws(ArchiveError) -> Int? {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else {
+            let code = errno
+            if code == ENOENT { return nil }
+            throw self.error("cannot be read", path, code)
+        }
+        return Int(status.st_size)
+    }
+
     /// Makes a directory with mode 0700 unless it exists; its parent must exist.
     static func makeDirectory(_ path: String) throws(ArchiveError) {
         guard unsafe mkdir(path, 0o700) != 0 else { return try self.syncDirectory(of: path) }
@@ -104,17 +115,29 @@ enum ArchiveFiles {
         }
     }
 
-    /// Cuts a file to a size and waits until that is on disk.
-    static func truncate(_ path: String, to size: Int) throws(ArchiveError) {
+    /// Cuts a file to a size and waits until that is on disk; returns whether it was longer.
+    @discardableResult
+    static func truncate(_ path: String, to size: Int) throws(ArchiveError) -> Bool {
         let file = unsafe open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
         guard file >= 0 else { throw self.error("cannot be opened", path, errno) }
         defer { close(file) }
+        var status = stat()
+        guard unsafe fstat(file, &status) == 0 else { throw self.error("cannot be read", path, errno) }
+        guard Int(status.st_size) > size else { return false }
         guard ftruncate(file, off_t(size)) == 0, fsync(file) == 0 else {
             throw self.error("cannot be cut", path, errno)
         }
+        return true
     }
 
-    /// Replaces a file as a whole or not at all; waits until the bytes are on disk.
+    /// Removes a file and waits until that is on disk.
+    static func remove(_ path: String) throws(ArchiveError) {
+        guard unsafe unlink(path) == 0 else { throw self.error("cannot be removed", path, errno) }
+        try self.syncDirectory(of: path)
+    }
+
+    /// Replaces a file as a whole or not at all; waits until the bytes are on disk. That the name is, too, takes
+    /// `syncDirectory`.
     static func replace(_ path: String, with bytes: [UInt8]) throws(ArchiveError) {
         let draft = path + ".new"
         let file = unsafe open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)

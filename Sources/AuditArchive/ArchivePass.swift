@@ -13,6 +13,8 @@ struct ArchivePass {
     let directory: String
     private(set) var verifier: ChainVerifier
     private(set) var endsIncomplete = false
+    /// The segments with rows behind the head.
+    private(set) var unsigned: Set<Int> = []
     private var last: Place?
 
     /// The number of the last row's line in its segment.
@@ -23,13 +25,13 @@ struct ArchivePass {
         self.verifier = verifier
     }
 
-    /// Reads all segments. Throws `ArchiveFinding` and `ArchiveError`.
-    mutating func run(_ segments: [Int], head: ArchiveHead?) throws {
+    /// Reads all segments, the last one up to a size. Throws `ArchiveFinding` and `ArchiveError`.
+    mutating func run(_ segments: [Int], lastSize: Int, head: ArchiveHead?) throws {
         for segment in segments {
             let path = self.path(segment)
-            var (verifier, last, isIncomplete) = (self.verifier, self.last, false)
+            var (verifier, last, isIncomplete, isUnsigned) = (self.verifier, self.last, false, false)
             let signed = head?.sequence ?? 0
-            try SegmentLines.read(path) { line in
+            try SegmentLines.read(path, to: segment == segments.last ? lastSize : .max) { line in
                 let place = Place(
                     segment: segment, line: line.number, sequence: verifier.sequence + 1, offset: line.offset,
                     size: line.bytes.count)
@@ -45,9 +47,11 @@ struct ArchivePass {
                     throw try self.finding(error, at: place, after: last, line.bytes, head)
                 }
                 last = place
+                if place.sequence > signed { isUnsigned = true }
                 return true
             }
             (self.verifier, self.last, self.endsIncomplete) = (verifier, last, isIncomplete)
+            if isUnsigned || isIncomplete { self.unsigned.insert(segment) }
         }
     }
 

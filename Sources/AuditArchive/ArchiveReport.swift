@@ -10,8 +10,9 @@ package struct ArchiveReport: Hashable, Sendable {
     package var keys: [String] = []
     /// When the head was signed, in milliseconds since the epoch by the node's clock.
     package var signedAt: UInt64 = 0
-    /// Rows behind the signed head: the node ended before it signed them, and signs them when it starts again.
+    /// Rows behind the signed head: the node ended before it signed them, or somebody else added them. The node removes them
+    /// when it starts again.
     package var unsignedRows: UInt64 = 0
-    /// Whether the last line is incomplete: the node ended while it wrote, and removes it when it starts again.
+    /// Whether the last line is incomplete; the node removes it, too.
     package var endsIncomplete = false
 }

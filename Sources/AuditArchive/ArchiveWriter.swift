@@ -4,7 +4,7 @@ internal import Domain
 /// The archive of one node: a chain in a directory. A value, so that a step that failed leaves the state before it; open it
 /// again after a failure. All calls block.
 package struct ArchiveWriter: Sendable {
-    /// What `open` removed: rows that were not stored in full when the node ended. For the log.
+    /// What `open` removed: rows behind the signed head. For the log.
     package let repairs: [String]
     private let directory: String
     private var machine: ChainMachine
@@ -12,8 +12,9 @@ package struct ArchiveWriter: Sendable {
     private var recent: Set<String>
 
     /// Opens the chain of a node, or begins one in a directory that does not exist or is empty; its parent must exist. No
-    /// other process may write to it. Cuts rows behind the signed head that are not whole. Throws `ArchiveError`: `damaged`
-    /// when the rows do not lead to the head, `wrongKey` when another key signed it; nothing is changed then.
+    /// other process may write to it. Removes rows behind the signed head, which no key vouches for. Throws `ArchiveError`:
+    /// `damaged` when the rows do not lead to the head or more is behind it than one step, `wrongKey` when another key signed
+    /// it; nothing is changed then.
     package static func open(
         _ directory: String, node: String, key: ChainKey, limits: ChainMachine.Limits = .init(), at time: UInt64
     ) throws -> ArchiveWriter {
@@ -39,17 +40,26 @@ package struct ArchiveWriter: Sendable {
         }
         let end = try ArchiveEnd(of: directory, segments: segments, head: head)
         let machine = ChainMachine(
-            node: node, origin: head.origin, segment: end.segment, size: end.size, sequence: end.sequence,
-            digest: end.digest, sealed: end.sealed, sealedAt: time, key: key, limits: limits)
-        var repairs: [String] = []
-        if let cut = end.cut {
-            try ArchiveFiles.truncate("\(directory)/\(ArchiveFiles.segment(end.segment))", to: end.size)
-            repairs = [cut]
-        }
-        if end.sequence > head.sequence {
-            try ArchiveFiles.replace(headPath, with: try machine.head(at: time).line + [0x0a])
-        }
+            node: node, origin: head.origin, segment: head.segment, size: end.size, sequence: head.sequence,
+            digest: head.digest, sealed: end.sealed, sealedAt: time, key: key, limits: limits)
+        let repairs = try self.cut(directory, behind: head, at: end.size, of: segments)
         return ArchiveWriter(repairs: repairs, directory: directory, machine: machine, recent: end.places)
+    }
+
+    /// Removes what is behind the signed head. The queue counts no event there as archived, so those that it has are read
+    /// again, and what somebody else added is gone. Returns what was removed.
+    private static func cut(
+        _ directory: String, behind head: ArchiveHead, at size: Int, of segments: [Int]
+    ) throws(ArchiveError) -> [String] {
+        var removed: [String] = []
+        for segment in segments where segment > head.segment {
+            let path = "\(directory)/\(ArchiveFiles.segment(segment))"
+            try ArchiveFiles.remove(path)
+            removed.append(path)
+        }
+        let path = "\(directory)/\(ArchiveFiles.segment(head.segment))"
+        if try ArchiveFiles.truncate(path, to: size) { removed.append("\(path) from byte \(size) on") }
+        return removed
     }
 
     private init(repairs: [String], directory: String, machine: ChainMachine, recent: Set<String>) {
@@ -83,11 +93,16 @@ package struct ArchiveWriter: Sendable {
     }
 
     /// Appends the events that the archive does not have, and returns once they are on disk; returns how many those are.
-    /// Throws when they cannot be stored: none of them is in the archive then, or all are behind the head that it had, and
-    /// the next `open` decides.
+    /// Throws when they cannot be stored: none of them is in the archive then, or all are and have a head, and the next
+    /// `open` finds which.
     package mutating func append(_ events: [ArchivedEvent], at time: UInt64) throws -> Int {
         let new = self.recent.isEmpty ? events : events.filter { !self.recent.contains($0.place) }
         guard !new.isEmpty else { return 0 }
+        // As hexadecimal digits, with the rest of the row.
+        if let long = new.first(where: { 2 * $0.bytes.count + 4096 > SegmentLines.longest }) {
+            throw ArchiveError(
+                code: .storage, message: "an event of \(long.bytes.count) bytes at \(long.place) is too long for a row")
+        }
         var machine = self.machine
         try self.store(try machine.append(new, at: time))
         self.machine = machine
@@ -118,12 +133,15 @@ package struct ArchiveWriter: Sendable {
 
     private func store(_ batch: ChainMachine.Batch) throws {
         let path = "\(self.directory)/\(ArchiveFiles.segment(batch.segment))"
+        let head = "\(self.directory)/\(ArchiveFiles.head)"
         try ArchiveFiles.append(batch.bytes, to: path, at: batch.offset)
         do throws(ArchiveError) {
-            try ArchiveFiles.replace("\(self.directory)/\(ArchiveFiles.head)", with: batch.head.line + [0x0a])
+            try ArchiveFiles.replace(head, with: batch.head.line + [0x0a])
         } catch {
             try ArchiveFiles.truncate(path, to: batch.offset)
             throw error
         }
+        // The new head is in its place, so its rows stay also when this fails.
+        try ArchiveFiles.syncDirectory(of: head)
     }
 }

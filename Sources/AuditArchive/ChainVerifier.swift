@@ -14,9 +14,8 @@ package struct ChainVerifier: Sendable {
     package private(set) var checkpoints = 0
     /// The sequence number of the last checkpoint, or of the row before the first that was read.
     package private(set) var sealed: UInt64 = 0
-    /// The fingerprints of the chain's keys, the first first.
-    package private(set) var keys: [String] = []
-    private var signers: [String: SignatureKey] = [:]
+    /// The chain's keys, the first first, each with the row from which on it signs instead of the one before.
+    private var signers: [(row: UInt64, fingerprint: String, key: SignatureKey)] = []
     private let checksSignatures: Bool
     /// Sequence numbers whose digests are kept, in ascending order, and those digests.
     private var awaited: ArraySlice<UInt64>
@@ -44,8 +43,17 @@ package struct ChainVerifier: Sendable {
     /// The digest of a row that was to be kept; nil before it was read.
     package func digest(of sequence: UInt64) -> [UInt8]? { self.kept[sequence] }
 
-    /// The chain's key with a fingerprint.
-    package func signer(_ fingerprint: String) -> SignatureKey? { self.signers[fingerprint] }
+    /// The fingerprints of the chain's keys, the first first.
+    package var keys: [String] { self.signers.map(\.fingerprint) }
+
+    /// The key that signs when a row is the last one; nil when it has another fingerprint: a key that was replaced signs no
+    /// later row.
+    package func signer(_ fingerprint: String, at row: UInt64) -> SignatureKey? {
+        guard let signer = self.signers.last(where: { $0.row <= row }), signer.fingerprint == fingerprint else {
+            return nil
+        }
+        return signer.key
+    }
 
     /// Takes the next line, without its newline. Throws the reason when it does not continue the chain; nothing changes then.
     package mutating func take(_ line: ArraySlice<UInt8>) throws(ChainFault) {
@@ -78,9 +86,8 @@ package struct ChainVerifier: Sendable {
     }
 
     private func check(checkpoint line: ArraySlice<UInt8>) throws(ChainFault) {
-        // Only the key of the present signs.
         guard let document = JSONValue(ifValid: Array(line)), document["time"]?.integer != nil,
-            let name = document["key"]?.string, name == self.keys.last, let key = self.signers[name],
+            let name = document["key"]?.string, let key = self.signer(name, at: self.sequence),
             let signature = ChainSignature(endOf: line), signature.isValid(by: key)
         else { throw .checkpoint }
     }
@@ -93,12 +100,11 @@ package struct ChainVerifier: Sendable {
         else { throw .key }
         let fingerprint: String
         do { fingerprint = try ChainKey.fingerprint(of: bytes) } catch { throw .library(error.description) }
-        let isFirst = self.keys.isEmpty
-        guard signer == (isFirst ? fingerprint : self.keys.last), isFirst || node == self.node,
-            signature.isValid(by: isFirst ? key : self.signers[signer] ?? key)
+        let before = self.signers.last
+        guard signer == (before?.fingerprint ?? fingerprint), before == nil || node == self.node,
+            signature.isValid(by: before?.key ?? key)
         else { throw .key }
         self.node = node
-        self.keys.append(fingerprint)
-        self.signers[fingerprint] = key
+        self.signers.append((self.sequence + 1, fingerprint, key))
     }
 }

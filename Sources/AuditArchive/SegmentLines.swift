@@ -14,13 +14,15 @@ enum SegmentLines {
         let isComplete: Bool
     }
 
-    /// No row is longer: an event of several megabytes, written as hexadecimal digits, is shorter.
+    /// A longer row is neither written nor read. An event of the queue, written as hexadecimal digits, is shorter.
     static let longest = 64 * 1024 * 1024
     private static let part = 1024 * 1024
 
-    /// Calls `body` for each line, until it returns false. Throws what it throws, and `ArchiveError` when the file cannot be
-    /// read or a line is too long.
-    static func read(_ path: String, from start: Int = 0, _ body: (Line) throws -> Bool) throws {
+    /// Calls `body` for each line between two places of the file, until it returns false. Throws what it throws, and
+    /// `ArchiveError` when the file cannot be read or a line is too long.
+    static func read(
+        _ path: String, from start: Int = 0, to end: Int = .max, _ body: (Line) throws -> Bool
+    ) throws {
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { throw ArchiveFiles.error("cannot be read", path, errno) }
         defer { close(file) }
@@ -29,11 +31,13 @@ enum SegmentLines {
         }
         var (buffer, offset, number) = ([UInt8](), start, 0)
         var part = [UInt8](repeating: 0, count: Self.part)
+        var rest = end - start
         while true {
-            let count = unsafe Glibc.read(file, &part, part.count)
+            let count = unsafe Glibc.read(file, &part, min(part.count, rest))
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw ArchiveFiles.error("cannot be read", path, errno) }
             guard count > 0 else { break }
+            rest -= count
             // What is left of the part before has no newline.
             var searched = buffer.count
             buffer.append(contentsOf: part.prefix(count))

@@ -58,7 +58,10 @@ package enum MetricCatalogue {
             kind: .gauge, help: "Entries of the audit trails that are not archived yet; 0 on nodes that do not archive."
         ),
         "orchestra_archive_lag_seconds": Entry(
-            kind: .gauge, help: "Age of the oldest audit entry that is not archived; 0 when there is none."),
+            kind: .gauge,
+            help:
+                "Age of the oldest audit entry that is not archived, or the time since archiving last succeeded; 0 when there is none."
+        ),
         "orchestra_redis_up": Entry(kind: .gauge, help: "1 while the connection to Redis is open."),
         "orchestra_redis_reconnects_total": Entry(kind: .counter, help: "Connections made again after one was lost."),
         "orchestra_supervisor_restarts_total": Entry(

@@ -97,6 +97,61 @@ struct ArchiveWriterTests {
         }
     }
 
+    /// Rows that fit, and that no head signs: a crash leaves them, or somebody who has no key adds them.
+    private func addUnsigned(_ count: Int, to archive: String) throws {
+        let head = try Chains.bytes(archive + "/head.json")
+        var writer = try self.open(archive)
+        for number in 0..<count { _ = try writer.append([Chains.event(100 + number)], at: 5000) }
+        try Chains.put(head, archive + "/head.json")
+    }
+
+    @Test("rows behind the head are reported, and neither kept nor signed at the next start")
+    func unsignedTail() async throws {
+        try await withDirectory { directory in
+            let archive = directory + "/n1"
+            // The row is in the head's segment, and then in the one after it.
+            for number in 0..<4 {
+                var writer = try self.open(archive)
+                _ = try writer.append([Chains.event(number)], at: 5000)
+                try self.addUnsigned(1, to: archive)
+                #expect(try #require(try Chains.report(archive)).unsignedRows > 0)
+                writer = try self.open(archive)
+                #expect(writer.repairs.count == 1)
+                #expect(try Chains.notes(archive) == (0...number).map(String.init))
+                #expect(try Chains.report(archive)?.unsignedRows == 0)
+            }
+            #expect(try Chains.segments(archive).count > 1)
+        }
+    }
+
+    @Test("more behind the head than a crash leaves is a finding, and is not continued")
+    func addedRows() async throws {
+        try await withDirectory { directory in
+            let archive = directory + "/n1"
+            try Chains.write(3, to: archive)
+            try self.addUnsigned(12, to: archive)
+            let before = try Chains.notes(archive)
+            #expect(try Chains.finding(archive)?.reason.contains("rows were added") == true)
+            #expect(throws: ArchiveError.self) { try self.open(archive) }
+            #expect(try Chains.notes(archive) == before)
+        }
+    }
+
+    @Test("a chain that a node goes on writing to is verified as it was when the verification began")
+    func growing() async throws {
+        try await withDirectory { directory in
+            let archive = directory + "/n1"
+            var writer = try self.open(archive)
+            for number in 0..<12 {
+                let verification = try #require(try ArchiveVerification(of: archive))
+                for step in 0..<3 { _ = try writer.append([Chains.event(3 * number + step)], at: 5000) }
+                let (report, _) = try verification.run()
+                #expect(report.events == 3 * number && report.unsignedRows == 0 && !report.endsIncomplete)
+            }
+            #expect(try Chains.segments(archive).count > 6)
+        }
+    }
+
     @Test("what follows the head and is not whole is cut, and named")
     func repairs() async throws {
         try await withDirectory { directory in
@@ -127,6 +182,19 @@ struct ArchiveWriterTests {
         }
     }
 
+    @Test("an event that would make a row too long to be read is refused, and others are archived")
+    func longEvents() async throws {
+        try await withDirectory { directory in
+            let archive = directory + "/n1"
+            var writer = try self.open(archive)
+            let long = ArchivedEvent(
+                lane: 0, trail: "", id: "1-1", number: 0, bytes: [UInt8](repeating: 0, count: 32 << 20))
+            #expect(throws: ArchiveError.self) { try writer.append([Chains.event(0), long], at: 5000) }
+            #expect(try writer.append([Chains.event(1)], at: 5000) == 1)
+            #expect(try Chains.notes(archive) == ["1"])
+        }
+    }
+
     @Test("an archive of another key is not continued")
     func otherKey() async throws {
         try await withDirectory { directory in
@@ -134,6 +202,29 @@ struct ArchiveWriterTests {
             try Chains.write(3, to: archive)
             let error = #expect(throws: ArchiveError.self) { try self.open(archive, key: 2) }
             #expect(error?.code == .wrongKey)
+        }
+    }
+
+    @Test(
+        "a step whose head may be lost with the power is not reported as stored, and what is on disk leads to its head",
+        .enabled(if: !isRoot, "root may list every directory"))
+    func unsyncedHead() async throws {
+        try await withDirectory { directory in
+            let archive = directory + "/n1"
+            func mode(_ mode: Int) throws {
+                try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: archive)
+            }
+            var writer = try self.open(archive)
+            // Files can be replaced in a directory that cannot be listed, but not brought to disk.
+            try mode(0o300)
+            let error = #expect(throws: ArchiveError.self) { try writer.append([Chains.event(0)], at: 5000) }
+            #expect(error?.code == .storage)
+            try mode(0o700)
+            writer = try self.open(archive)
+            #expect(writer.repairs.isEmpty)
+            #expect(try writer.append([Chains.event(0), Chains.event(1)], at: 5000) == 1)
+            #expect(try Chains.notes(archive) == ["0", "1"])
+            #expect(try Chains.finding(archive) == nil)
         }
     }
 

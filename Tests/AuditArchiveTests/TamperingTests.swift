@@ -1,8 +1,9 @@
-import AuditArchive
 import Domain
 import Foundation
 import TestSupport
 import Testing
+
+@testable import AuditArchive
 
 @Suite("An archive that was tampered with")
 struct TamperingTests {
@@ -143,6 +144,26 @@ struct TamperingTests {
             let anchor = try #require(try ArchiveVerification.head(of: two))
             #expect(try Chains.finding(two, anchors: [anchor]) == nil)
             #expect(try Chains.finding(one, anchors: [anchor])?.reason.contains("forked") == true)
+        }
+    }
+
+    @Test("a key that was replaced signs no head and no anchor of a later row")
+    func retiredKey() async throws {
+        try await withDirectory { directory in
+            let archive = directory + "/n1"
+            try Chains.write(3, to: archive)
+            let earlier = try #require(try ArchiveVerification.head(of: archive))
+            var writer = try ArchiveWriter.open(archive, node: "n1", key: Chains.key(1), limits: Chains.small, at: 1)
+            try writer.change(to: Chains.key(2), at: 1)
+            _ = try writer.append([Chains.event(3)], at: 1)
+            let head = try #require(try ArchiveVerification.head(of: archive))
+            #expect(try Chains.finding(archive, anchors: [earlier, head]) == nil)
+            let forged = try ArchiveHead(
+                node: "n1", origin: head.origin, segment: head.segment, sequence: head.sequence, digest: head.digest,
+                time: 1, key: Chains.key(1))
+            #expect(try Chains.finding(archive, anchors: [forged])?.reason.contains("does not hold") == true)
+            let found = try self.finding(archive) { try Chains.put(forged.line, $0 + "/head.json") }
+            #expect(found?.file == "head.json" && found?.reason.contains("does not hold") == true)
         }
     }
 

@@ -38,6 +38,23 @@ struct HostTests {
         }
     }
 
+    @Test(
+        "a private file that may be lost with the power is not reported as written",
+        .enabled(if: !isRoot, "root may list every directory"))
+    func unsyncedFile() async throws {
+        try await withDirectory { directory in
+            // A file can be made in a directory that cannot be listed, but the name cannot be brought to disk.
+            func mode(_ mode: Int) throws {
+                try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: directory)
+            }
+            try mode(0o300)
+            #expect(throws: CommandError.self) { try Host.writePrivate(directory + "/f", "x") }
+            try mode(0o700)
+            try Host.writePrivate(directory + "/f", "y")
+            #expect(try String(contentsOfFile: directory + "/f", encoding: .utf8) == "y")
+        }
+    }
+
     @Test("a lock that is held is refused with what holds it and what to do")
     func lock() async throws {
         try await withDirectory { directory in

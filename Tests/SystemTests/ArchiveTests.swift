@@ -159,6 +159,10 @@ struct ArchiveTests {
             }
             let options = ["--anchor", installation.directory + "/anchor.json"]
             #expect(try await verify([chain] + options).code == 0)
+            let empty = installation.directory + "/n1/archive/n9"
+            try FileManager.default.createDirectory(atPath: empty, withIntermediateDirectories: false)
+            let both = try await verify([installation.directory + "/n1/archive"])
+            #expect(both.code == 0 && both.errors.contains("there is no archive in \(empty)"), "\(both.errors)")
             #expect(try await verify([copy]).code == 0)
             let short = try await verify([copy] + options)
             #expect(short.code == 1 && short.output.contains("its end was removed"))
@@ -208,7 +212,19 @@ struct ArchiveTests {
         }
     }
 
-    @Test("an archive that cannot be written is logged and counted, and the node works on")
+    /// A number among a node's metrics.
+    private static func metric(_ name: String, of node: ManagedProcess) async throws -> Double {
+        let lines = await node.output.split(separator: "\n")
+        let line = try #require(lines.first { $0.contains("the probe port is open") })
+        let port = try #require(try JSONParser.parse(Array(line.utf8))["probe.port"]?.string)
+        let metrics = try await runProgram("/usr/bin/curl", ["-s", "http://127.0.0.1:\(port)/metrics"]).output
+        let row = try #require(metrics.split(separator: "\n").first { $0.hasPrefix(name + " ") })
+        return try #require(Double(row.split(separator: " ")[1]))
+    }
+
+    @Test(
+        "an archive that cannot be written is logged and counted, its lag grows, and the node works on",
+        .enabled(if: isInstalled("curl"), "needs curl"))
     func unwritable() async throws {
         try await Installation.with { installation in
             let archive = installation.directory + "/elsewhere"
@@ -223,6 +239,12 @@ struct ArchiveTests {
             try await eventually("the failure is logged") {
                 await node.output.contains("the audit trail could not be archived")
             }
+            try await eventually("the lag grows from one attempt to the next") {
+                let failures = try await Self.metric("orchestra_archive_failures_total", of: node)
+                let seconds = try await Self.metric("orchestra_archive_lag_seconds", of: node)
+                return failures > 1 && seconds > 5
+            }
+            #expect(try await Self.metric("orchestra_archive_lag_entries", of: node) > 0)
             await node.signal(SIGTERM)
             #expect(try await node.wait().code == 0)
         }

@@ -13,6 +13,8 @@ struct ArchivedLane {
     /// How many entries the trails had when they were last read to their ends; nil when another node may have read them.
     var swept: Int?
     var holdsLease = false
+    /// How many entries were not archived when they were last counted; 0 when another node archives.
+    var waiting = 0
     private var scannedAt: UInt64 = 0
     private var idleSince = 0
 

@@ -24,6 +24,8 @@ package actor AuditArchiver {
     private let scanLog = LogThrottle()
     private var lanes: [ArchivedLane]
     private var writer: ArchiveWriter?
+    /// When the last look at all trails that did not fail began: what was older is archived.
+    private var lookedAt: UInt64 = 0
 
     /// The time between two looks at the trails.
     private static let interval = Duration.seconds(1)
@@ -52,6 +54,7 @@ package actor AuditArchiver {
     /// Runs until the task is cancelled; signs what it archived and gives up its leases then. Failures of the disk and of
     /// Redis are counted, logged once a minute, and tried again: no job depends on the archive, and Redis keeps the events.
     package func run(clock: any Clock<Duration>, heartbeat: @escaping @Sendable () -> Void) async throws {
+        self.lookedAt = self.queueClock.now()
         do {
             while true {
                 heartbeat()
@@ -76,6 +79,8 @@ package actor AuditArchiver {
         // The link child reports an outage.
         if let error = error as? JobQueueError, error.isTransient { return false }
         self.failures.increment()
+        let now = self.queueClock.now()
+        self.record(lag: Double(now - min(self.lookedAt, now)) / 1000)
         if self.failureLog.note(at: self.queueClock.now()) != nil {
             self.logger.error("the audit trail could not be archived", error: error)
         }
@@ -111,27 +116,31 @@ package actor AuditArchiver {
 
     // MARK: - A pass over all lanes
 
-    private func pass(_ clock: any Clock<Duration>, _ heartbeat: @Sendable () -> Void) async throws {
-        var (entries, seconds) = (0, 0.0)
-        for index in self.lanes.indices {
-            let lag = try await self.pass(lane: index, clock, heartbeat)
-            entries += lag.entries
-            seconds = max(seconds, lag.seconds)
-        }
-        self.lagEntries.record(entries)
+    private func record(lag seconds: Double) {
+        self.lagEntries.record(self.lanes.reduce(0) { $0 + $1.waiting })
         self.lagSeconds.record(seconds)
+    }
+
+    private func pass(_ clock: any Clock<Duration>, _ heartbeat: @Sendable () -> Void) async throws {
+        let began = self.queueClock.now()
+        var seconds = 0.0
+        for index in self.lanes.indices { seconds = max(seconds, try await self.pass(lane: index, clock, heartbeat)) }
+        self.record(lag: seconds)
+        self.lookedAt = began
         if self.writer != nil {
             try await self.seal(always: false)
             try await self.changeKey()
         }
     }
 
-    /// Archives what a lane has; returns what it found waiting when it began.
+    /// Archives what a lane has; returns the age of the oldest entry that it found, in seconds.
     private func pass(
         lane index: Int, _ clock: any Clock<Duration>, _ heartbeat: @Sendable () -> Void
-    ) async throws -> (entries: Int, seconds: Double) {
+    ) async throws -> Double {
         let start = try await self.call([], most: 0, lane: index)
-        guard start.other == nil, self.lanes[index].isSweepDue(start.written) else { return (0, 0) }
+        let isDue = start.other == nil && self.lanes[index].isSweepDue(start.written)
+        self.lanes[index].waiting = isDue ? max(0, start.written - start.archived) : 0
+        guard isDue else { return 0 }
         try await self.open()
         try await self.discover(lane: index)
         var seconds = 0.0
@@ -141,7 +150,10 @@ package actor AuditArchiver {
             let began = self.queueClock.now()
             let chunk = Array(trails[at..<min(at + Self.trailsACall, trails.count)])
             let batch = try await self.call(chunk, most: Self.entriesABatch, lane: index)
-            guard batch.other == nil else { return (0, 0) }
+            guard batch.other == nil else {
+                self.lanes[index].waiting = 0
+                return 0
+            }
             var lag = 0.0
             if let oldest = batch.entries.compactMap(\.time).min() {
                 let now = self.queueClock.now()
@@ -159,7 +171,7 @@ package actor AuditArchiver {
         self.lanes[index].swept = start.written
         // Redis knows of all events that the archive had.
         if self.lanes.allSatisfy({ $0.swept != nil }) { self.writer?.forgetRecent() }
-        return (max(0, start.written - start.archived), seconds)
+        return seconds
     }
 
     /// How long to wait after a batch that took some milliseconds: jobs go first as long as the archive is not seconds behind.
@@ -232,7 +244,7 @@ package actor AuditArchiver {
         let writer = try await self.files.run { try configuration.open(node: node, at: now) }
         for repair in writer.repairs {
             self.logger.warning(
-                "incomplete rows at the end of the archive were removed; they are read again from Redis",
+                "rows behind the signed head of the archive were removed; Redis still has those that a node read",
                 metadata: ["removed": "\(repair)"])
         }
         self.logger.info(

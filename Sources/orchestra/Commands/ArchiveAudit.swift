@@ -62,7 +62,10 @@ struct ArchiveAudit {
             if let chain = try ArchiveVerification(of: path) { return [(path, chain)] }
             guard let names = FileManager.default.subpaths(below: path) else { return [] }
             return try names.compactMap { name in
-                try ArchiveVerification(of: "\(path)/\(name)").map { ("\(path)/\(name)", $0) }
+                let chain = "\(path)/\(name)"
+                if let verification = try ArchiveVerification(of: chain) { return (chain, verification) }
+                note("there is no archive in \(Printable.text(chain, limit: 400))")
+                return nil
             }
         } catch {
             throw CommandError(.usage, "\(error)")
@@ -80,7 +83,7 @@ struct ArchiveAudit {
             Orchestra.say("    signed \(RFC3339.text(of: report.signedAt)), \(anchors) anchors hold")
             if report.unsignedRows > 0 || report.endsIncomplete {
                 note(
-                    "\(report.unsignedRows) rows at the end are not signed yet\(report.endsIncomplete ? ", and the last line is incomplete" : ""): the node ended before, and signs them when it starts again"
+                    "unsigned tail: \(report.unsignedRows) rows\(report.endsIncomplete ? " and an incomplete line" : "") are behind the signed head. A node that is killed leaves such rows, but nothing proves who wrote them; the node removes them when it starts again"
                 )
             }
             return

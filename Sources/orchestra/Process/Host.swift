@@ -74,14 +74,24 @@ enum Host {
         }
     }
 
-    /// Writes a file that only its owner may read, whole or not at all; throws status 78.
+    /// Writes a file that only its owner may read, whole or not at all, and returns once it is on disk under its name: a key
+    /// must not be lost with the power. Throws status 78.
     static func writePrivate(_ path: String, _ text: String) throws {
         let draft = path + ".new"
         guard
             FileManager.default.createFile(
                 atPath: draft, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600]),
-            unsafe rename(draft, path) == 0
+            self.sync(draft), unsafe rename(draft, path) == 0,
+            self.sync(URL(fileURLWithPath: path).deletingLastPathComponent().path)
         else { throw CommandError.configuration("the file \(path) cannot be written") }
+    }
+
+    /// Brings a file or directory to disk; returns whether that succeeded.
+    private static func sync(_ path: String) -> Bool {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return fsync(descriptor) == 0
     }
 
     /// Holds a lock for the life of the process; throws status 78 when another process has it.

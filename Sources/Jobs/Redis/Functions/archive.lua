@@ -2,9 +2,11 @@
 --   archiver   hash: node, inc, until (ms): the node that archives, its incarnation, and the end of its lease
 --   archived   hash: trail -> ID of its last entry that is archived; '' is the trail of the lane
 
--- An entry may have events of a megabyte.
+-- The size of a reply, which its last entry may pass, and of what is archived of an event and an entry.
 local ARCHIVED_BYTES = 4194304
-local ARCHIVED_STEP = 64
+local ARCHIVED_EVENT = 4194304
+local ARCHIVED_ENTRY = 33554432
+local ARCHIVED_EVENTS = 4000
 
 -- Whether one entry ID is later than another. Their numbers have up to 64 bits, which a double does not hold.
 local function is_later(one, other)
@@ -37,6 +39,42 @@ local function other_archiver(P, node, inc, term)
   return nil
 end
 
+-- Returns how far a trail is archived; nil when it is to be archived from its beginning. A submitter of the workspace
+-- may add an entry with a late ID and then remove the trail: what the queue writes next has earlier IDs. The entry up
+-- to which the trail is archived is gone then, and earlier ones are there. It is better to archive entries twice, with
+-- their places, than not at all.
+local function archived_end(P, trail, stream)
+  local at = redis.call('HGET', P .. 'archived', trail)
+  if not at then return nil end
+  local newest = redis.pcall('XREVRANGE', stream, at, '-', 'COUNT', 1)
+  if newest.err or #newest == 0 or newest[1][1] == at then return at end
+  redis.call('HDEL', P .. 'archived', trail)
+  return nil
+end
+
+-- What is archived instead of events that are too large.
+local function oversized(events)
+  local text = table.concat(events)
+  return string.format('{"oversized":%d,"events":%d,"sha1":"%s"}', #text, #events, redis.sha1hex(text))
+end
+
+-- Returns the events of an entry, and their size with that of their places. The queue writes no entry that passes the
+-- bounds. A submitter of the workspace may, and must not stop the archive.
+local function archived_events(fields)
+  local events, size, rest = {}, 0, {}
+  for n = 2, #fields, 2 do
+    local event = #fields[n] > ARCHIVED_EVENT and oversized({fields[n]}) or fields[n]
+    if #rest > 0 or #events == ARCHIVED_EVENTS or size + #event > ARCHIVED_ENTRY then
+      rest[#rest + 1] = fields[n]
+    else
+      events[#events + 1] = event
+      size = size + #event + 64
+    end
+  end
+  if #rest > 0 then events[#events + 1] = oversized(rest) end
+  return events, size
+end
+
 -- Renews the lease of the node that archives, notes what it has archived, and reads what comes next. Arguments: node
 -- with its owner, incarnation, term of the lease in ms or 0 to give it up, maximum count of entries, count of notes;
 -- for each note a trail, the ID of its last archived entry and how many entries that adds; then the trails to read.
@@ -60,27 +98,23 @@ register('archive', DRAIN, function(keys, args)
   for i = first, #args do
     local trail = args[i]
     local stream = P .. (trail == '' and 'audit' or 'w:' .. trail .. ':audit')
-    local at = redis.call('HGET', P .. 'archived', trail)
+    local at = archived_end(P, trail, stream)
     at = at and '(' .. at or '-'
     while at do
       if #out - 4 >= most or bytes >= ARCHIVED_BYTES then
         out[4] = i - first + 1
         return out
       end
-      -- A submitter of the workspace may have replaced the stream by another type.
-      local reply = redis.pcall('XRANGE', stream, at, '+', 'COUNT', math.min(ARCHIVED_STEP, most - #out + 4))
-      if reply.err or #reply == 0 then
-        at = nil
+      -- A submitter of the workspace may have replaced the stream by another type. One entry may have a gigabyte.
+      local reply = redis.pcall('XRANGE', stream, at, '+', 'COUNT', 1)
+      local entry = not reply.err and reply[1]
+      if entry then
+        local events, size = archived_events(entry[2])
+        out[#out + 1] = {trail, entry[1], events}
+        bytes = bytes + size
+        at = '(' .. entry[1]
       else
-        for _, entry in ipairs(reply) do
-          local events = {}
-          for n = 2, #entry[2], 2 do
-            events[#events + 1] = entry[2][n]
-            bytes = bytes + #entry[2][n]
-          end
-          out[#out + 1] = {trail, entry[1], events}
-          at = '(' .. entry[1]
-        end
+        at = nil
       end
     end
   end
