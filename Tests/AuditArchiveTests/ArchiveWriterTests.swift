@@ -110,7 +110,7 @@ struct ArchiveWriterTests {
         try await withDirectory { directory in
             let archive = directory + "/n1"
             // The row is in the head's segment, and then in the one after it.
-            for number in 0..<4 {
+            for number in 0..<12 {
                 var writer = try self.open(archive)
                 _ = try writer.append([Chains.event(number)], at: 5000)
                 try self.addUnsigned(1, to: archive)
