@@ -103,6 +103,9 @@ int orc_pty_is_in_line_mode(int master) {
     return (settings.c_lflag & ICANON) != 0;
 }
 
+// Those that a program is started with, at most.
+enum { ORC_MOST_DESCRIPTORS = 128 };
+
 // Runs in the child of the fork: only async-signal-safe calls, and no return.
 static void start_child(const char *path, char *const *argv, const char *terminal, const int *fds, size_t fd_count,
                         const int *groups, size_t group_count) {
@@ -117,11 +120,11 @@ static void start_child(const char *path, char *const *argv, const char *termina
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (setsid() < 0) _exit(126);
     // Move the descriptors out of the way of their targets first.
-    int moved[32];
-    if (fd_count > 32) _exit(126);
+    int moved[ORC_MOST_DESCRIPTORS];
+    if (fd_count > ORC_MOST_DESCRIPTORS) _exit(126);
     for (size_t index = 0; index < fd_count; index++) {
         if (terminal && index < 3) continue;
-        moved[index] = fcntl(fds[index], F_DUPFD, 64);
+        moved[index] = fcntl(fds[index], F_DUPFD, ORC_MOST_DESCRIPTORS);
         if (moved[index] < 0) _exit(126);
     }
     if (terminal) {

@@ -70,9 +70,21 @@ extension SandboxPlan {
         // Parents first: a bind may otherwise create its missing parent with mode 0700.
         list.add("--perms", "0755", "--dir", "/etc")
         for parent in self.configurationParents { list.add("--perms", "0755", "--dir", parent) }
-        for path in self.host.configuration { list.add("--ro-bind", path, path) }
-        for file in Self.madeFiles { list.add(file: file.path, file.content) }
+        var copied = 0
+        for path in self.host.configuration {
+            guard let copy = SmallCopy(of: path), copied + copy.files.count <= Self.mostCopies else {
+                list.add("--ro-bind", path, path)
+                continue
+            }
+            for directory in copy.directories { list.add("--perms", "0755", "--dir", directory) }
+            for file in copy.files { list.add(file: file.path, file.content) }
+            copied += copy.files.count
+        }
+        for file in Self.madeFiles { list.add(file: file.path, Array(file.content.utf8)) }
     }
+
+    /// Each copy is a descriptor of the launcher, of which a program gets at most 128.
+    private static let mostCopies = 48
 
     /// Directories between `/etc` and what is shown of it, parents before their children.
     private var configurationParents: [String] {
@@ -100,9 +112,9 @@ extension SandboxPlan {
 
         mutating func add(_ texts: String...) { self.arguments += texts.map { .text($0) } }
 
-        mutating func add(file path: String, _ content: String) {
-            self.add("--perms", "0444", "--ro-bind-data")
-            self.arguments.append(.data(Array(content.utf8)))
+        mutating func add(file path: String, _ content: [UInt8]) {
+            self.add("--perms", "0444", "--file")
+            self.arguments.append(.data(content))
             self.add(path)
         }
     }

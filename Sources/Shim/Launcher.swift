@@ -107,37 +107,55 @@ struct Launcher: ProcessTree {
             _ = POSIX.poll([(self.statusDescriptor, POSIX.readable)], milliseconds: 100)
             self.readReports()
         }
-        for (mapper, ranges) in [(map.userMapper, map.users), (map.groupMapper, map.groups)] {
+        // Both at once: neither needs the other's map, and each takes more than a millisecond.
+        let mappers = [(map.userMapper, map.users), (map.groupMapper, map.groups)].map { mapper, ranges in
             let numbers = ranges.flatMap { [String($0.inside), String($0.outside), String($0.count)] }
-            if let problem = Self.runToEnd(mapper, [String(self.initNumber)] + numbers) { return problem }
+            return SmallProgram(mapper, [String(self.initNumber)] + numbers)
         }
-        return nil
+        return mappers.map { $0.problem() }.compactMap { $0 }.first
     }
 
-    /// Runs a small program; its error message when it failed, or nil.
-    private static func runToEnd(_ path: String, _ arguments: [String]) -> String? {
-        let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
-        guard null >= 0, let errors = POSIX.pipe() else { return "\(path) could not be started: errno \(errno)" }
-        defer {
-            close(null)
-            close(errors.reader)
+    /// A program that runs for a moment.
+    private struct SmallProgram {
+        private let path: String
+        /// Negative when it could not be started: an error number.
+        private let pid: Int32
+        /// What it writes as errors; -1 when it could not be started.
+        private let errors: Int32
+
+        init(_ path: String, _ arguments: [String]) {
+            self.path = path
+            let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
+            guard null >= 0, let errors = POSIX.pipe() else {
+                (self.pid, self.errors) = (-errno, -1)
+                if null >= 0 { close(null) }
+                return
+            }
+            defer { close(null) }
+            self.pid = unsafe withCStrings([path] + arguments) { argv in
+                unsafe orc_spawn(path, argv, -1, [null, null, errors.writer], 3, [], 0)
+            }
+            self.errors = errors.reader
+            close(errors.writer)
         }
-        let pid = unsafe withCStrings([path] + arguments) { argv in
-            unsafe orc_spawn(path, argv, -1, [null, null, errors.writer], 3, [], 0)
+
+        /// Waits for its end; its error message when it failed, or nil. Call it once.
+        func problem() -> String? {
+            defer { if self.errors >= 0 { close(self.errors) } }
+            guard self.pid > 0 else { return "\(self.path) could not be started: errno \(-self.pid)" }
+            let words = Launcher.words(from: self.errors)
+            if words == nil { _ = kill(self.pid, SIGKILL) }
+            var status: Int32 = 0
+            guard unsafe orc_wait_change(self.pid, &status) == 1, status == 0 else {
+                return
+                    "\(self.path) failed: \(words.map { String(decoding: $0, as: UTF8.self) } ?? "it took too long")"
+            }
+            return nil
         }
-        close(errors.writer)
-        guard pid > 0 else { return "\(path) could not be started: errno \(-pid)" }
-        let words = Self.words(from: errors.reader)
-        if words == nil { _ = kill(pid, SIGKILL) }
-        var status: Int32 = 0
-        guard unsafe orc_wait_change(pid, &status) == 1, status == 0 else {
-            return "\(path) failed: \(words.map { String(decoding: $0, as: UTF8.self) } ?? "it took too long")"
-        }
-        return nil
     }
 
     /// What is written until the end, nil when that takes longer than a small program may.
-    private static func words(from descriptor: Int32) -> [UInt8]? {
+    fileprivate static func words(from descriptor: Int32) -> [UInt8]? {
         var bytes: [UInt8] = []
         let deadline = orc_monotonic_milliseconds() + 5000
         while orc_monotonic_milliseconds() < deadline, bytes.count <= 4096 {

@@ -30,7 +30,7 @@ int orc_pty_copy_size(int from, int master);
 
 // Starts `path` with an empty environment in a session of its own, default signals and an empty mask.
 // With `pty_master` >= 0 its terminal becomes the child's controlling terminal and descriptors 0 to 2;
-// otherwise `fds[0..2]` do. `fds[3..]` are then placed at 3, 4, …; everything else is closed.
+// otherwise `fds[0..2]` do. `fds[3..]`, up to 128 in all, are then placed at 3, 4, …; everything else is closed.
 // The child joins the control groups whose `cgroup.procs` the descriptors `groups` write, or ends with 125 and a word why.
 // Fork runs no handlers of ours, so the caller must have one thread. Returns the pid.
 int orc_spawn(const char *path, char *const _Nullable *_Nonnull argv, int pty_master, const int *fds, size_t fd_count,
