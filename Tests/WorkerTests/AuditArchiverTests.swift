@@ -14,4 +14,9 @@ struct AuditArchiverTests {
         // A disk that hung must not make it hang longer.
         #expect(AuditArchiver.rest(after: .max, lag: 0) == .seconds(9))
     }
+
+    @Test("Redis reads little at a time for an archive that is close behind")
+    func batches() {
+        #expect(AuditArchiver.entriesABatch(lag: 1.9) == 64 && AuditArchiver.entriesABatch(lag: 2) == 500)
+    }
 }
