@@ -102,9 +102,14 @@ struct AgentLaunch: Sendable {
         let path = "\(self.directory.generationPath(self.generation))/\(ShimFiles.secrets)"
         let (files, bytes) = (self.configuration.files, LaunchSpec.Secret.encoded(secrets))
         let deadline = ContinuousClock.now + self.configuration.launchTimeout
-        while ContinuousClock.now < deadline {
-            if try await files.run({ try Self.write(bytes, toReaderOf: path) }) { return }
-            try await self.clock.sleep(for: .milliseconds(2))
+        do {
+            while ContinuousClock.now < deadline {
+                if try await files.run({ try Self.write(bytes, toReaderOf: path) }) { return }
+                try await self.clock.sleep(for: .milliseconds(2))
+            }
+        } catch {
+            try await withoutCancellation { () async throws in try await files.run { _ = unsafe unlink(path) } }
+            throw error
         }
         try await files.run { _ = unsafe unlink(path) }
         // It asks before it starts the program.

@@ -31,7 +31,7 @@ struct SmallCopy {
         switch status.st_mode & S_IFMT {
         case S_IFREG:
             guard self.size + Int(status.st_size) <= Self.largestSize,
-                let content = try HostFiles.contents(of: path, limit: Self.largestSize)
+                let content = try HostFiles.contents(of: path, limit: Int(status.st_size))
             else { return false }
             self.size += content.count
             self.files.append((path, content))
