@@ -90,14 +90,19 @@ struct HomeTests {
         }
     }
 
+    /// The settings of nodes that copy workspaces every second.
+    private static func copying(to directory: String) -> [String: String] {
+        [
+            "ORCHESTRA_WORKSPACES_HOME_LOST": "copy", "ORCHESTRA_WORKSPACES_COPIES": directory,
+            "ORCHESTRA_WORKSPACES_COPY_INTERVAL": "1",
+        ]
+    }
+
     @Test("with copy a workspace whose home is gone goes on with its last copy, also when it moves back")
     func copies() async throws {
         try await Installation.with { installation in
             let directory = installation.directory + "/copies"
-            var change = [
-                "ORCHESTRA_WORKSPACES_HOME_LOST": "copy", "ORCHESTRA_WORKSPACES_COPIES": directory,
-                "ORCHESTRA_WORKSPACES_COPY_INTERVAL": "1",
-            ]
+            var change = Self.copying(to: directory)
             func note() throws -> String? {
                 FileManager.default.contents(atPath: directory + "/acme/copy.json").map {
                     String(decoding: $0, as: UTF8.self)
@@ -147,11 +152,7 @@ struct HomeTests {
     func unreadableCopy() async throws {
         try await Installation.with { installation in
             let directory = installation.directory + "/copies"
-            let change = [
-                "ORCHESTRA_WORKSPACES_HOME_LOST": "copy", "ORCHESTRA_WORKSPACES_COPIES": directory,
-                "ORCHESTRA_WORKSPACES_COPY_INTERVAL": "1",
-            ]
-            let second = try await Self.loseHome(installation, change) {
+            let second = try await Self.loseHome(installation, Self.copying(to: directory)) {
                 try await eventually("n1 made a copy") {
                     FileManager.default.fileExists(atPath: directory + "/acme/copy.json")
                 }

@@ -26,8 +26,13 @@ struct WatchTests {
             try await installation.start(node)
             let agent = try await installation.submit(
                 "agent.run", ["agent": "shell", "prompt": "echo begun; sleep 120"])
-            try await eventually("the agent runs") {
-                try await installation.command(["agents", "logs", agent.description]).output.contains("\nbegun")
+            do {
+                try await eventually("the agent runs") {
+                    try await installation.command(["agents", "logs", agent.description]).output.contains("\nbegun")
+                }
+            } catch {
+                let logs = try await installation.command(["agents", "logs", "--raw", agent.description])
+                throw TestFailure("\(error); its log: \(logs.output) \(logs.errors); the node's: \(await node.output)")
             }
             try await body(installation, node, agent)
         }
